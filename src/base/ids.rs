@@ -1,0 +1,66 @@
+//! Names of things: shards, connections. Newtypes, so that one cannot be mistaken for another.
+
+use super::Slot;
+
+/// The most shards one server can have: a set of shards is one 128-bit word on the path of every message.
+pub const SHARDS_MAX: usize = 128;
+
+/// One shard of this server, counted from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardId(pub u8);
+
+impl ShardId {
+    /// As an index into tables with one entry per shard.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// A set of shards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShardSet(pub u128);
+
+impl ShardSet {
+    /// No shard.
+    pub const EMPTY: ShardSet = ShardSet(0);
+
+    /// Adds `s`.
+    pub fn insert(&mut self, s: ShardId) {
+        self.0 |= 1 << s.0;
+    }
+
+    /// Removes `s`.
+    pub fn remove(&mut self, s: ShardId) {
+        self.0 &= !(1 << s.0);
+    }
+
+    /// Is `s` in the set?
+    pub fn contains(self, s: ShardId) -> bool {
+        self.0 & (1 << s.0) != 0
+    }
+
+    /// Has the set no member?
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The members in order.
+    pub fn iter(self) -> impl Iterator<Item = ShardId> {
+        let mut bits = self.0;
+        std::iter::from_fn(move || {
+            if bits == 0 {
+                return None;
+            }
+            let s = bits.trailing_zeros();
+            bits &= bits - 1;
+            Some(ShardId(s as u8))
+        })
+    }
+}
+
+/// A connection within its shard; never names a later connection that took the same slot.
+pub type ConnId = Slot;
+
+/// A connection's public number, as clients and monitoring see it: unique in the process, never reused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cid(pub u64);

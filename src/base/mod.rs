@@ -1,0 +1,16 @@
+//! Floor 0: what any deterministic program needs and that knows nothing of NATS: time as a value, ids,
+//! randomness from a seed, slots with generations, a timer wheel, a seeded hasher.
+
+mod hash;
+mod ids;
+mod rng;
+mod slots;
+mod time;
+mod wheel;
+
+pub use hash::{Map, Seeded, Set};
+pub use ids::{Cid, ConnId, ShardId, ShardSet, SHARDS_MAX};
+pub use rng::Rng;
+pub use slots::{Slot, Slots};
+pub use time::{Now, Time, MICROSECOND, MILLISECOND, SECOND};
+pub use wheel::Wheel;

@@ -1,0 +1,1 @@
+//! The other commands of the binary, beside the server.

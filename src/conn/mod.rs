@@ -1,0 +1,1 @@
+//! Floor 4: the manners of one connection.

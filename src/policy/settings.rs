@@ -1,0 +1,292 @@
+//! Validated settings: what the server runs with. Shared by all shards, immutable; a reload makes new ones.
+//!
+//! Both spellings of a configuration (TOML and nats-server's `.conf`) and the command line end here, through one
+//! validator. Sizes are bytes, times are [`Duration`]s.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything an operator can decide.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// The server's name; `None`: the server id takes its place.
+    pub server_name: Option<String>,
+    /// Where clients connect.
+    pub listen: Listen,
+    /// `host[:port]` told to clients instead of the listen address.
+    pub client_advertise: Option<String>,
+    /// HTTP monitoring, if wanted.
+    pub monitor: Option<Listen>,
+    /// Path prefix of all monitoring endpoints; "/" for none.
+    pub http_base_path: String,
+    /// How the machine's cores are used.
+    pub cores: Cores,
+    /// Limits of connections and messages.
+    pub limits: Limits,
+    /// Periods and time limits.
+    pub timers: Timers,
+    /// Accounts and who may enter them.
+    pub auth: Auth,
+    /// Does the server offer headers? (`no_header_support` negated)
+    pub headers: bool,
+    /// Instead of pausing a publisher whose every destination is congested, drop for those destinations
+    /// (`no_fast_producer_stall`).
+    pub no_fast_producer_stall: bool,
+    /// Where log lines go and which.
+    pub log: Log,
+    /// The process id is written here.
+    pub pid_file: Option<PathBuf>,
+    /// The ports file is written into this directory.
+    pub ports_file_dir: Option<PathBuf>,
+    /// `key:value` tags of this server.
+    pub server_tags: Vec<String>,
+    /// Free metadata of this server.
+    pub server_metadata: Vec<(String, String)>,
+    /// Services of nats-server that were asked for and that we do not offer, one sentence each; shown at start, by
+    /// `-t` and in `/varz`.
+    pub warnings: Vec<String>,
+    /// `sha256:<hex>` of the parsed configuration; empty without a file.
+    pub digest: String,
+}
+
+/// An address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Host name or address as written; "0.0.0.0" for all.
+    pub host: String,
+    /// The port; `None` lets the system choose (written −1).
+    pub port: Option<u16>,
+}
+
+/// How the machine's cores are used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cores {
+    /// Number of shards; `None` is "auto": one per core that affinity, cgroup and locked memory allow.
+    pub shards: Option<u16>,
+    /// The cores to use, in order of shards; `None`: those of the inherited affinity.
+    pub cpus: Option<Vec<u16>>,
+    /// What a shard does when there is nothing to do; one entry for all, or one per shard.
+    pub idle: Vec<Idle>,
+    /// Memory that each shard's executor registers with the kernel for I/O, in bytes (counts against `RLIMIT_MEMLOCK`).
+    pub io_memory: usize,
+}
+
+/// What a shard does when there is nothing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// Sleep at once in the kernel; costs a wake-up (some microseconds) per burst.
+    Park,
+    /// Look for work for this long before sleeping.
+    Spin(Duration),
+    /// Never sleep: the lowest latency for a whole core.
+    Poll,
+}
+
+/// Limits of connections and messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest payload with headers of one message, bytes.
+    pub max_payload: usize,
+    /// Longest argument of one control line, bytes.
+    pub max_control_line: usize,
+    /// Most bytes waiting for one connection before it is cut.
+    pub max_pending: usize,
+    /// Most client connections at a time; 0: none.
+    pub max_connections: usize,
+    /// Most subscriptions of one connection; 0: no limit.
+    pub max_subscriptions: usize,
+    /// Most tokens in a subscription's subject; 0: no limit.
+    pub max_sub_tokens: usize,
+    /// How many closed connections monitoring remembers.
+    pub max_closed_clients: usize,
+    /// Most bytes that one connection's subscriptions may take (a subject bomb's ceiling).
+    pub max_subscription_bytes: usize,
+}
+
+/// Periods and time limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timers {
+    /// Between pings.
+    pub ping_interval: Duration,
+    /// Pings outstanding before a connection is stale.
+    pub ping_max: u32,
+    /// A destination that takes no byte for this long is cut.
+    pub write_deadline: Duration,
+    /// From accept to a valid CONNECT, where authentication is required.
+    pub auth_timeout: Duration,
+    /// Whole length of a lame duck.
+    pub lame_duck_duration: Duration,
+    /// Lame duck: before the first client is closed.
+    pub lame_duck_grace_period: Duration,
+    /// On SIGINT and SIGTERM: longest wait for queued data to leave.
+    pub shutdown_grace: Duration,
+}
+
+/// Accounts and who may enter them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Auth {
+    /// All accounts. `accounts[0]` is always `$G`, `accounts[1]` the system account unless there is none.
+    pub accounts: Vec<Account>,
+    /// Index of the system account in `accounts`.
+    pub system: Option<usize>,
+    /// All users of all accounts, names unique.
+    pub users: Vec<User>,
+    /// One token for all, instead of users.
+    pub token: Option<Secret>,
+    /// Anonymous connections become this user (index in `users`).
+    pub no_auth_user: Option<usize>,
+    /// Must a connection present credentials? False also where only the system account has users and no
+    /// `authorization` block stands: then the anonymous enter `$G` (client-protocol.md §15).
+    pub required: bool,
+    /// INFO says `auth_required` (also in the case above, as nats-server does).
+    pub announced: bool,
+}
+
+/// An account: a world of subjects of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its name, `$G` for the global one.
+    pub name: String,
+    /// Most connections; `None`: no limit.
+    pub max_connections: Option<usize>,
+    /// Most subscriptions per connection; `None`: no limit.
+    pub max_subscriptions: Option<usize>,
+    /// Largest payload; `None`: the server's.
+    pub max_payload: Option<usize>,
+}
+
+/// Somebody who may connect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The user name.
+    pub name: String,
+    /// The password.
+    pub password: Secret,
+    /// Index in [`Auth::accounts`].
+    pub account: usize,
+}
+
+/// A password or token as configured. Its `Debug` never shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// Written in the clear.
+    Plain(String),
+    /// A bcrypt hash (`$2a$`, `$2b$`, `$2x$`, `$2y$`).
+    Bcrypt(String),
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[REDACTED]")
+    }
+}
+
+/// Where log lines go and which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// A file instead of standard error.
+    pub file: Option<PathBuf>,
+    /// DBG lines.
+    pub debug: bool,
+    /// TRC lines: the protocol as it passes.
+    pub trace: bool,
+    /// TRC lines of the system account too.
+    pub trace_verbose: bool,
+    /// Date and time on each line.
+    pub time: bool,
+    /// In UTC instead of local time.
+    pub utc: bool,
+    /// One JSON object per line instead of nats-server's format.
+    pub json: bool,
+    /// Rotate a file past this size; 0: never.
+    pub size_limit: u64,
+    /// Files kept when rotating, the live one included; 0: all.
+    pub max_files: usize,
+    /// Longest message shown by trace; 0: all of it.
+    pub max_traced_msg_len: usize,
+}
+
+/// Addresses whose peers are this machine; used by warnings about unguarded listeners.
+pub fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|a| a.is_loopback())
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            server_name: None,
+            listen: Listen { host: "0.0.0.0".into(), port: Some(4222) },
+            client_advertise: None,
+            monitor: None,
+            http_base_path: "/".into(),
+            cores: Cores { shards: None, cpus: None, idle: vec![Idle::Park], io_memory: 512 << 10 },
+            limits: Limits::default(),
+            timers: Timers::default(),
+            auth: Auth::open(),
+            headers: true,
+            no_fast_producer_stall: false,
+            log: Log {
+                file: None,
+                debug: false,
+                trace: false,
+                trace_verbose: false,
+                time: true,
+                utc: false,
+                json: false,
+                size_limit: 0,
+                max_files: 0,
+                max_traced_msg_len: 0,
+            },
+            pid_file: None,
+            ports_file_dir: None,
+            server_tags: Vec::new(),
+            server_metadata: Vec::new(),
+            warnings: Vec::new(),
+            digest: String::new(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            max_payload: 1 << 20,
+            max_control_line: 4096,
+            max_pending: 64 << 20,
+            max_connections: 65536,
+            max_subscriptions: 0,
+            max_sub_tokens: 0,
+            max_closed_clients: 10_000,
+            max_subscription_bytes: 64 << 20,
+        }
+    }
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Timers {
+            ping_interval: Duration::from_secs(120),
+            ping_max: 2,
+            write_deadline: Duration::from_secs(10),
+            auth_timeout: Duration::from_secs(2),
+            lame_duck_duration: Duration::from_secs(120),
+            lame_duck_grace_period: Duration::from_secs(10),
+            shutdown_grace: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Account {
+    /// An account without limits.
+    pub fn named(name: &str) -> Account {
+        Account { name: name.into(), max_connections: None, max_subscriptions: None, max_payload: None }
+    }
+}
+
+impl Auth {
+    /// Everybody enters `$G`; the system account exists and has no users.
+    pub fn open() -> Auth {
+        Auth { accounts: vec![Account::named("$G"), Account::named("$SYS")], system: Some(1), ..Auth::default() }
+    }
+}

@@ -1,0 +1,1 @@
+//! Floor 6: the only floor that knows glommio, threads, sockets, clocks, HTTP, signals.

@@ -1,0 +1,1 @@
+//! Floor 1: bytes ⇄ meaning, no state.
