@@ -1,1 +1,11 @@
-//! Floor 1: bytes ⇄ meaning, no state.
+//! Floor 1: bytes ⇄ meaning, without state beyond one half-read line. Knows no connection, no interest, no account.
+
+pub mod fault;
+mod op;
+mod parse;
+mod write;
+
+pub use fault::Fault;
+pub use op::{Message, Op, Publish};
+pub use parse::{Parser, Rules, Step};
+pub use write::{size_text, Body};
