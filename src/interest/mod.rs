@@ -1,1 +1,3 @@
 //! Floor 2: who wants what.
+
+pub mod trie;
