@@ -12,6 +12,7 @@
 
 use super::{Close, Health, OutBuf};
 use crate::base::{Cid, ShardSet, Slot, Time};
+use crate::wire::hello::Connect;
 use crate::wire::{Parser, Rules};
 use hashbrown::HashTable;
 
@@ -65,19 +66,6 @@ pub struct Memo {
     pub verdict: Slot,
 }
 
-/// What a client says of itself, for people to read.
-#[derive(Clone, Debug, Default)]
-pub struct About {
-    /// `name` of CONNECT.
-    pub name: String,
-    /// `lang` of CONNECT.
-    pub lang: String,
-    /// `version` of CONNECT.
-    pub version: String,
-    /// The user that it gave.
-    pub user: String,
-}
-
 /// See the file's head.
 #[derive(Debug)]
 pub struct Client {
@@ -113,6 +101,8 @@ pub struct Client {
     pub waiting: bool,
     /// Index of its account.
     pub account: u16,
+    /// It is counted to its account.
+    pub joined: bool,
     /// Index of its user.
     pub user: Option<u32>,
     /// Where the last message went.
@@ -151,8 +141,8 @@ pub struct Client {
     pub start_ns: u64,
     /// Monotonic time of the accept.
     pub since: Time,
-    /// What it says of itself; nothing before CONNECT.
-    pub about: Option<Box<About>>,
+    /// All that its CONNECTs said; a further one only changes what it names. Nothing before the first.
+    pub said: Option<Box<Connect>>,
 }
 
 impl Client {
@@ -176,6 +166,7 @@ impl Client {
             eof: false,
             waiting: false,
             account: 0,
+            joined: false,
             user: None,
             memo: Memo { subject: Vec::new(), verdict: Slot::NONE },
             parser: Parser::default(),
@@ -195,7 +186,7 @@ impl Client {
             port,
             start_ns: now.wall_ns,
             since: now.mono,
-            about: None,
+            said: None,
         }
     }
 
@@ -211,7 +202,7 @@ impl Client {
 
     /// The prefix of its log lines (operations.md §12).
     pub fn label(&self) -> String {
-        let who = match &self.about {
+        let who = match &self.said {
             Some(a) if self.connected => format!(" - \"v{}:{}:{}\"", a.version, a.lang, a.name),
             _ => String::new(),
         };

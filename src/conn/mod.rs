@@ -5,7 +5,7 @@ mod close;
 mod health;
 mod outbuf;
 
-pub use client::{About, Client, Counts, Entry, Memo, Stage};
+pub use client::{Client, Counts, Entry, Memo, Stage};
 pub use close::Close;
 pub use health::{Beat, Health};
 pub use outbuf::{OutBuf, Spares};

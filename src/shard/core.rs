@@ -14,7 +14,7 @@ use crate::base::{Cid, ConnId, Level, Now, Rng, Seeded, ShardId, Time, Wheel};
 use crate::interest::Replica;
 use crate::policy::login::Directory;
 use crate::policy::Settings;
-use crate::wire::hello::Greeting;
+use crate::wire::hello::PreparedInfo;
 use crate::wire::Body;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -123,7 +123,7 @@ pub struct Shard {
     pub(super) id: ShardId,
     pub(super) settings: Arc<Settings>,
     pub(super) identity: Arc<Identity>,
-    pub(super) greeting: Greeting,
+    pub(super) greeting: PreparedInfo,
     pub(super) directory: Directory,
     pub(super) rng: Rng,
     /// Hashes sids; seeded, so that no client can choose them to collide.

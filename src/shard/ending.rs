@@ -107,7 +107,7 @@ impl Shard {
                 self.log(Level::Info, text);
             }
             Close::Fault(Fault::Authorization) => {
-                let user = client.about.as_ref().map(|a| a.user.clone()).unwrap_or_default();
+                let user = client.said.as_ref().map(|a| a.user.clone()).unwrap_or_default();
                 self.log(Level::Error, || format!("{label} - authentication error - User \"{user}\""));
             }
             Close::Fault(f) if *f != Fault::PeerError => {

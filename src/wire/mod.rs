@@ -3,9 +3,10 @@
 pub mod fault;
 mod op;
 mod parse;
+pub mod subject;
 mod write;
 
 pub use fault::Fault;
 pub use op::{Message, Op, Publish};
 pub use parse::{Parser, Rules, Step};
-pub use write::{size_text, Body};
+pub use write::Body;

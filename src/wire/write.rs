@@ -1,11 +1,6 @@
-//! Meaning → bytes for what is not a greeting or an error: sizes, and the common part of a message's deliveries.
+//! Meaning → bytes for what is not a greeting or an error: the common part of a message's deliveries.
 
 use super::{Message, Publish};
-
-/// Decimal digits of `n` in a buffer of their own.
-pub fn size_text(buffer: &mut itoa::Buffer, n: usize) -> &[u8] {
-    buffer.format(n).as_bytes()
-}
 
 /// The common part of a message's deliveries when it did not come in the form it leaves in (odd spacing, a bare LF,
 /// a header of 0 bytes). Kept by its user so that its memory is used again.
