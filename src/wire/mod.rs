@@ -1,1 +1,3 @@
 //! Floor 1: bytes ⇄ meaning, no state.
+
+pub mod hello;
