@@ -1,6 +1,8 @@
 //! Floor 1: bytes ⇄ meaning, without state beyond one half-read line. Knows no connection, no interest, no account.
 
 pub mod fault;
+pub mod headers;
+pub mod hello;
 mod op;
 mod parse;
 pub mod subject;
