@@ -1,1 +1,10 @@
 //! Floor 6: the only floor that knows glommio, threads, sockets, clocks, HTTP, signals.
+
+pub mod refusal;
+
+pub mod cores;
+pub mod log;
+pub mod probe;
+pub mod signal;
+
+pub use refusal::Refusal;
