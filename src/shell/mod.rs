@@ -1,5 +1,12 @@
 //! Floor 6: the only floor that knows glommio, threads, sockets, clocks, HTTP and signals.
 
+pub mod refusal;
+
+pub mod cores;
+pub mod log;
+pub mod probe;
+pub mod signal;
+
 mod clock;
 mod rings;
 mod socket;
@@ -10,3 +17,5 @@ mod listen;
 mod identity;
 
 pub mod boot;
+
+pub use refusal::Refusal;
