@@ -3,8 +3,10 @@
 pub mod refusal;
 
 pub mod cores;
+pub mod files;
 pub mod log;
 pub mod probe;
 pub mod signal;
+pub mod verify;
 
 pub use refusal::Refusal;
