@@ -268,10 +268,10 @@ impl Draft {
                     _ => String::new(),
                 };
                 let text = list.iter().map(number).collect::<Vec<_>>().join(",");
-                keep(cores::cpus(&text).map(|c| settings.cpus = Some(c)));
+                keep(cores::cpus(&text).map(|c| settings.cpus = c));
             }
-            ("cpus", Value::Integer(n)) => keep(cores::cpus(&n.to_string()).map(|c| settings.cpus = Some(c))),
-            ("cpus", Value::String(s)) => keep(cores::cpus(s).map(|c| settings.cpus = Some(c))),
+            ("cpus", Value::Integer(n)) => keep(cores::cpus(&n.to_string()).map(|c| settings.cpus = c)),
+            ("cpus", Value::String(s)) => keep(cores::cpus(s).map(|c| settings.cpus = c)),
             ("cpus", _) => keep(cores::cpus("").map(|_| ())),
             ("idle", _) => {
                 self.idle_at = node.at;
