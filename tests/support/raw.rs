@@ -70,9 +70,7 @@ impl Raw {
 
     /// Makes the end of this connection a reset, so that thousands of them leave nothing behind in the kernel.
     pub fn reset_at_end(&self) {
-        let shared = self.stream.try_clone().expect("cannot share the socket");
-        let socket = tokio::net::TcpSocket::from_std_stream(shared);
-        socket.set_zero_linger().expect("linger");
+        socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("linger");
     }
 
     /// Ends our direction; the server sees the end of the stream after the bytes sent before.
