@@ -14,6 +14,7 @@ mod support;
 
 use compare::{first_difference, outcomes, Outcome};
 use script::{play, Script, Step};
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,10 +31,28 @@ const AGAIN: usize = 6;
 /// How long a culprit is made smaller.
 const SHRINK: Duration = Duration::from_secs(30);
 
+/// What the scripts of a long run must have brought about, or the comparison compares nothing.
+const REACHED: [&str; 12] = [
+    " MSG ",
+    " HMSG ",
+    "NATS/1.0 503",
+    ", from ",
+    " × group ",
+    " closed",
+    "+OK⏎",
+    "'Invalid Subject'",
+    "'Invalid Publish Subject'",
+    "'Unknown Protocol Operation'",
+    "'maximum subscriptions exceeded'",
+    "Permissions Violation for Publish with Reply",
+];
+
 /// Two servers.
 struct Pair {
     left: Server,
     right: Server,
+    /// How many lines of the right side's outcomes had each of `REACHED`.
+    reached: RefCell<[usize; REACHED.len()]>,
 }
 
 impl Pair {
@@ -41,17 +60,23 @@ impl Pair {
         Pair {
             left: Server::start(left, conf[0], &shard_args(left, shards[0])),
             right: Server::start(right, conf[1], &shard_args(right, shards[1])),
+            reached: RefCell::default(),
         }
     }
 
     /// What both make of a script.
     fn play(&self, script: &Script) -> [Vec<Outcome>; 2] {
-        let one = |server: &Server| outcomes(&play(script, server.clients()), server.which().is_turnpike());
-        thread::scope(|scope| {
-            let left = scope.spawn(|| one(&self.left));
-            let right = one(&self.right);
+        let one = move |server: &Server| outcomes(&play(script, server.clients()), server.which().is_turnpike());
+        let both = thread::scope(|scope| {
+            let (left, right) = (&self.left, &self.right);
+            let left = scope.spawn(move || one(left));
+            let right = one(right);
             [left.join().expect("the left side's words stand above"), right]
-        })
+        });
+        for (count, what) in self.reached.borrow_mut().iter_mut().zip(REACHED) {
+            *count += both[1].iter().flatten().filter(|line| line.contains(what)).count();
+        }
+        both
     }
 
     /// How the two differ on a script.
@@ -195,6 +220,11 @@ fn scripts_agree_with_nats_server() {
             }
         }
         played += 1;
+    }
+    for (i, what) in REACHED.iter().enumerate() {
+        let count: usize = pairs.iter().map(|p| p.reached.borrow()[i]).sum();
+        println!("{count:>8} lines with {what:?}");
+        assert!(count > 0 || played < 200, "no script reached {what:?}");
     }
     println!("{played} scripts from seed {seed}, {} pairs of servers, {:?}: equal", pairs.len(), begun.elapsed());
 }

@@ -13,6 +13,8 @@ struct Maker {
     connections: usize,
     /// Connections write at the same time; then no subscription has a max, for who gets the last one is chance.
     together: bool,
+    /// Which connections asked for headers.
+    headers: Vec<bool>,
     published: u32,
 }
 
@@ -21,8 +23,9 @@ pub fn script(seed: u64) -> Script {
     let mut rng = Rng::new(seed);
     let connections = 2 + rng.below(4) as usize;
     let together = rng.one_in(2);
-    let mut maker = Maker { rng, connections, together, published: 0 };
-    let preludes: Vec<Vec<u8>> = (0..connections).map(|_| maker.prelude()).collect();
+    let headers = vec![false; connections];
+    let mut maker = Maker { rng, connections, together, headers, published: 0 };
+    let preludes: Vec<Vec<u8>> = (0..connections).map(|conn| maker.prelude(conn)).collect();
     let mut steps = Vec::new();
     for _ in 0..10 + maker.rng.below(25) {
         steps.push(maker.step());
@@ -44,15 +47,15 @@ impl Maker {
         from[self.rng.below(from.len() as u64) as usize]
     }
 
-    fn prelude(&mut self) -> Vec<u8> {
+    fn prelude(&mut self, conn: usize) -> Vec<u8> {
         if self.rng.one_in(8) {
             return Vec::new();
         }
-        self.connect()
+        self.connect(conn)
     }
 
     /// A CONNECT that is accepted, with any mixture of the fields that change anything.
-    fn connect(&mut self) -> Vec<u8> {
+    fn connect(&mut self, conn: usize) -> Vec<u8> {
         let mut fields = Vec::new();
         for (key, truth) in [("verbose", 4), ("pedantic", 4), ("echo", 2)] {
             if !self.rng.one_in(5) {
@@ -62,6 +65,7 @@ impl Maker {
         }
         if !self.rng.one_in(4) {
             let no_responders = !self.rng.one_in(4);
+            self.headers[conn] = true;
             fields.push(format!("\"headers\":true,\"no_responders\":{no_responders}"));
         }
         if self.rng.one_in(2) {
@@ -116,7 +120,7 @@ impl Maker {
                 let ignored = self.pick(&["+OK\r\n", "+OKAY then\n", "INFO {}\r\n", "INFO {\"a\":1}\n"]);
                 (ignored.as_bytes().to_vec(), false)
             }
-            _ => (self.connect(), false),
+            _ => (self.connect(conn), false),
         }
     }
 
@@ -159,10 +163,11 @@ impl Maker {
         if !reply.is_empty() {
             words.push(reply);
         }
-        // Only a connection that asked for headers may use HPUB; the others end by it, and that is seen too.
-        let headers = self.pick(&["", "", "", "NATS/1.0\r\n\r\n", "NATS/1.0\r\nA: b\r\n\r\n"]);
+        let headers = self.pick(&["NATS/1.0\r\n\r\n", "NATS/1.0\r\nA: b\r\n\r\n", "", "ABC"]);
         let zeros = self.pick(&["", "", "", "0", "000"]);
-        let verb = if headers.is_empty() || !self.rng.one_in(3) {
+        // HPUB where headers were not asked for ends the connection; now and then that is seen too.
+        let hpub = if self.headers[conn] { self.rng.one_in(3) } else { self.rng.one_in(100) };
+        let verb = if !hpub {
             "PUB"
         } else {
             words.push(format!("{zeros}{}", headers.len()));
@@ -211,7 +216,7 @@ impl Maker {
         match self.rng.below(20) {
             0 => self.pick(&[">", "*", "*.*", "_INBOX.>", "a.b.c.d.e", "$SYS.>"]).to_string(),
             1 => self.pick(&["a..b", ".a", "a.", ">.a", "a.>.b", "."]).to_string(),
-            _ => self.tokens(&["a", "b", "c", "*", "a", "b", "é", "a*", "$x", "_INBOX"], true),
+            _ => self.tokens(&["a", "a", "a", "b", "b", "*", "*", "c", "é", "a*"], true),
         }
     }
 
@@ -220,12 +225,12 @@ impl Maker {
         match self.rng.below(20) {
             0 => self.pick(&["a.*", ">", "a.>", "*", "a..b", ".a", "a.", "a*"]).to_string(),
             1 => self.pick(&["_R_.x", "$JS.ACK.a", "_GR_.a.b", "$NRG.a", "$SYS.a", "_GR_.", "$NRG."]).to_string(),
-            _ => self.tokens(&["a", "b", "c", "a", "b", "é", "a*", "$x", "_INBOX"], false),
+            _ => self.tokens(&["a", "a", "a", "a", "b", "b", "b", "c", "é", "a*"], false),
         }
     }
 
     fn tokens(&mut self, words: &[&str], rest: bool) -> String {
-        let count = 1 + self.rng.below(3) as usize;
+        let count = [1, 1, 2, 2, 3][self.rng.below(5) as usize];
         let mut tokens: Vec<&str> = (0..count).map(|_| self.pick(words)).collect();
         if rest && self.rng.one_in(4) {
             tokens.push(">");
@@ -262,6 +267,7 @@ impl Maker {
             return bytes;
         }
         for _ in 0..1 + self.rng.below(3) {
+            bytes.extend(bytes.is_empty().then_some(b'x'));
             let at = self.rng.below(bytes.len() as u64) as usize;
             match self.rng.below(4) {
                 0 => bytes[at] = self.rng.below(256) as u8,
