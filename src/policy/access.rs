@@ -280,7 +280,7 @@ fn entrant(notes: &mut Notes<'_>, node: &Node) -> Option<Entrant> {
         notes.wrong(node.at, "users", format!("Expected user entry to be a map/struct, got {}", node.value.kind()));
         return None;
     };
-    let before = notes.errors.len();
+    let before = notes.mistakes();
     let (mut name, mut password) = (String::new(), String::new());
     notes.walk(Scope::User, table, |notes, key, n| {
         let Some(text) = notes.text(key, n) else { return };
@@ -291,7 +291,7 @@ fn entrant(notes: &mut Notes<'_>, node: &Node) -> Option<Entrant> {
     });
     if name.is_empty() {
         // Who is known by a key only was refused for that already.
-        if notes.errors.len() == before {
+        if notes.mistakes() == before {
             notes.wrong(node.at, "users", "User entry requires a user");
         }
         return None;

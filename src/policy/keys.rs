@@ -268,6 +268,7 @@ pub fn nearest(scope: Scope, name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     let near = (name.len() / 3).clamp(1, 3);
     let names = KEYS.iter().filter(|k| k.scope == scope).flat_map(|k| k.names);
+    let names = names.filter(|n| n.len().abs_diff(name.len()) <= near);
     names.map(|n| (distance(&name, n), *n)).filter(|(d, _)| *d <= near).min().map(|(_, n)| n)
 }
 

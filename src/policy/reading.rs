@@ -7,23 +7,48 @@ use super::quantity;
 use super::tree::{invalid, At, Node, Table, Value};
 use std::time::Duration;
 
+/// Most mistakes shown of one configuration; a file that is none at all would make as many as it has lines.
+pub(super) const MISTAKES_MAX: usize = 100;
+
 /// What a walk over a configuration has to say.
 pub(super) struct Notes<'t> {
     files: &'t [String],
-    pub(super) errors: Vec<Invalid>,
+    errors: Vec<Invalid>,
+    /// Mistakes beyond [`MISTAKES_MAX`].
+    untold: usize,
     pub(super) deprecations: Vec<Invalid>,
     pub(super) warnings: Vec<String>,
 }
 
 impl<'t> Notes<'t> {
     pub(super) fn new(files: &'t [String]) -> Notes<'t> {
-        Notes { files, errors: Vec::new(), deprecations: Vec::new(), warnings: Vec::new() }
+        Notes { files, errors: Vec::new(), untold: 0, deprecations: Vec::new(), warnings: Vec::new() }
     }
 
     /// A mistake at a place; a line of 0 stands for the command line.
     pub(super) fn wrong(&mut self, at: At, key: &str, text: impl Into<String>) {
+        if self.errors.len() >= MISTAKES_MAX {
+            self.untold += 1;
+            return;
+        }
         let found = if at.line == 0 { Invalid::nowhere(key, text) } else { invalid(self.files, at, key, text) };
         self.errors.push(found);
+    }
+
+    /// How many mistakes there were so far.
+    pub(super) fn mistakes(&self) -> usize {
+        self.errors.len() + self.untold
+    }
+
+    /// All mistakes in the order of the files, so that a person can go through them.
+    pub(super) fn take_errors(&mut self) -> Vec<Invalid> {
+        let place = |i: &Invalid| (self.files.iter().position(|f| *f == i.file), i.line, i.column);
+        let mut errors = std::mem::take(&mut self.errors);
+        errors.sort_by_key(place);
+        if self.untold > 0 {
+            errors.push(Invalid::nowhere("", format!("... and {} more", self.untold)));
+        }
+        errors
     }
 
     pub(super) fn deprecated(&mut self, at: At, key: &str, why: &str) {
@@ -67,6 +92,10 @@ impl<'t> Notes<'t> {
     }
 
     fn unknown(&mut self, scope: Scope, name: &str, at: At) {
+        if self.errors.len() >= MISTAKES_MAX {
+            self.untold += 1;
+            return;
+        }
         let guess = keys::nearest(scope, name).map_or(String::new(), |n| format!(", did you mean \"{n}\"?"));
         self.wrong(at, name, format!("unknown field \"{}\"{guess}", name.escape_debug()));
     }
