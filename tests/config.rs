@@ -515,8 +515,8 @@ mod arbitrary {
     }
 
     #[test]
-    fn a_mebibyte_of_anything_is_read_at_once() {
-        let fill = |piece: &str| piece.repeat((1 << 20) / piece.len());
+    fn a_quarter_mebibyte_of_anything_is_read_at_once() {
+        let fill = |piece: &str| piece.repeat((1 << 18) / piece.len());
         for piece in [
             "a",
             "{",
@@ -554,15 +554,14 @@ mod arbitrary {
             for name in ["f.conf", "f.toml"] {
                 let started = Instant::now();
                 judge(name, text.as_bytes());
-                eprintln!("{piece:?} {name} {:?}", started.elapsed());
                 // Twice, unoptimised, on a busy machine; what grows with the square takes minutes.
-                assert!(started.elapsed() < Duration::from_secs(20), "{piece:?} in {name}: {:?}", started.elapsed());
+                assert!(started.elapsed() < Duration::from_secs(10), "{piece:?} in {name}: {:?}", started.elapsed());
             }
         }
-        let many: String = (0..60_000).map(|i| format!("key{i} = {i}\n")).collect();
+        let many: String = (0..20_000).map(|i| format!("key{i} = {i}\n")).collect();
         let started = Instant::now();
         judge("f.conf", many.as_bytes());
         judge("f.toml", many.as_bytes());
-        assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     }
 }
