@@ -302,6 +302,7 @@ fn accounts_stand_where_everybody_looks_for_them() {
     );
     let users: Vec<_> = a.users.iter().map(|u| (u.name.as_str(), u.account)).collect();
     assert_eq!(users, [("a", 2), ("g", 0)]);
+    assert_eq!(auth("authorization {\nPASS: x\nusers: [{user: g, password: $PASS}]}").users.len(), 1);
     assert_eq!(a.users[0].password, Secret::Bcrypt("$2a$11$x".into()));
     assert_eq!(a.users[1].password, Secret::Plain("q".into()));
 }
@@ -361,6 +362,8 @@ fn what_guards_or_redirects_is_refused_wherever_it_stands() {
     let found: Vec<_> = errors.iter().map(|e| (e.line, e.key.as_str())).collect();
     assert_eq!(found, [(1, "tls"), (2, "cluster"), (3, "mappings"), (6, "nkey"), (7, "permissions"), (10, "exports")]);
     assert!(errors.iter().all(|e| e.text.contains("not supported yet")), "{errors:#?}");
+    assert!(conf("proxy_protocol: false\nhttps_port: 0\naccounts {A {imports: [], exports: []}}").is_ok());
+    assert_eq!(wrong("authorization {permissions: false}\ntls: false").len(), 2);
 }
 
 #[test]

@@ -16,13 +16,15 @@ pub(super) struct Notes<'t> {
     errors: Vec<Invalid>,
     /// Mistakes beyond [`MISTAKES_MAX`].
     untold: usize,
+    /// Was a key refused that we do not support yet? Then names that lead nowhere may only follow from that.
+    pub(super) refused: bool,
     pub(super) deprecations: Vec<Invalid>,
     pub(super) warnings: Vec<String>,
 }
 
 impl<'t> Notes<'t> {
     pub(super) fn new(files: &'t [String]) -> Notes<'t> {
-        Notes { files, errors: Vec::new(), untold: 0, deprecations: Vec::new(), warnings: Vec::new() }
+        Notes { files, errors: Vec::new(), untold: 0, refused: false, deprecations: Vec::new(), warnings: Vec::new() }
     }
 
     /// A mistake at a place; a line of 0 stands for the command line.
@@ -74,8 +76,12 @@ impl<'t> Notes<'t> {
             match key.treatment {
                 Treatment::Supported | Treatment::Ours => supported(self, key.names[0], &entry.node),
                 Treatment::Within => {}
-                Treatment::Refused(_) | Treatment::Warned(_) if is_off(&entry.node.value) => {}
-                Treatment::Refused(why) => self.wrong(at, &entry.key, format!("{}: {why}", entry.key)),
+                Treatment::Warned(_) if is_off(&entry.node.value) => {}
+                Treatment::Refused(_) if is_open(key.names[0], &entry.node.value) => {}
+                Treatment::Refused(why) => {
+                    self.refused = true;
+                    self.wrong(at, &entry.key, format!("{}: {why}", entry.key));
+                }
                 Treatment::Warned(why) => {
                     self.warn(format!("{}: {why}", entry.key));
                     self.look_into(&entry.key, &entry.node);
@@ -234,7 +240,17 @@ impl<'t> Notes<'t> {
     }
 }
 
-/// Does this value switch off what the key stands for? Then there is nothing to refuse or to warn about.
+/// Does this value say that there is nothing to guard? Narrower than [`is_off`]: a guard that is mistyped is refused.
+fn is_open(key: &str, value: &Value) -> bool {
+    match value {
+        Value::Bool(false) => matches!(key, "proxy_protocol" | "proxy_required"),
+        Value::Integer(0) => key == "https_port",
+        Value::Array(a) => a.is_empty(),
+        _ => false,
+    }
+}
+
+/// Does this value switch off what the key stands for? Then there is nothing to warn about.
 fn is_off(value: &Value) -> bool {
     match value {
         Value::Bool(b) => !b,
