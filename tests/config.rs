@@ -201,6 +201,14 @@ fn documented() -> String {
         (Scope::Gateway, "In `gateway`"),
         (Scope::Leafnodes, "In `leafnodes`"),
         (Scope::Websocket, "In `websocket`"),
+        (Scope::Permissions, "In `permissions`"),
+        (Scope::AuthCallout, "In `auth_callout`"),
+        (Scope::Export, "In an export"),
+        (Scope::Import, "In an import"),
+        (Scope::Mapping, "In a mapping"),
+        (Scope::Resolver, "In `resolver`"),
+        (Scope::RemoteGateway, "In a remote gateway"),
+        (Scope::RemoteLeaf, "In a remote of `leafnodes`"),
     ];
     for (scope, title) in scopes {
         let keys: Vec<_> = KEYS.iter().filter(|k| k.scope == scope && k.treatment != Treatment::Ours).collect();
