@@ -179,7 +179,7 @@ impl Gather {
         let page = kept.into_iter().skip(request.offset).take(request.limit);
         let connections: Vec<Connection> = page.map(|row| connection(row, &request, now_ns)).collect();
         Connz {
-            server_id: facts.server_id.clone(),
+            server_id: facts.identity.server_id.clone(),
             now: stamp(now_ns),
             num_connections: connections.len(),
             total,

@@ -21,8 +21,9 @@ pub const OWED_MAX: usize = 128;
 
 /// How a question reaches one shard. The boot makes them.
 pub struct ShardDoor {
-    /// Puts the question, with its ticket, on the shard's desk and rings its bell; must not block.
-    pub send: Box<dyn Fn(u64, Ask) + Send + Sync>,
+    /// Puts the question, with its ticket, on the shard's desk and rings its bell. Must not block; false: the desk is
+    /// full, the question is lost.
+    pub send: Box<dyn Fn(u64, Ask) -> bool + Send + Sync>,
 }
 
 /// Where shards give their answers. Cheap to clone, usable from any thread, never blocks.
@@ -59,7 +60,7 @@ pub struct Silent(pub ShardId);
 
 impl std::fmt::Display for Silent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "shard {} did not answer within {} s", self.0 .0, PATIENCE.as_secs())
+        write!(f, "shard {} does not answer", self.0 .0)
     }
 }
 
@@ -145,7 +146,11 @@ impl Desk {
         let ticket = self.next_ticket.fetch_add(1, Relaxed);
         let (sender, answer) = oneshot::channel();
         self.waiting().insert(ticket, sender);
-        (self.doors[shard].send)(ticket, ask);
+        if !(self.doors[shard].send)(ticket, ask) {
+            self.waiting().remove(&ticket);
+            self.owed[shard].fetch_sub(1, Relaxed);
+            return Err(Silent(ShardId(shard as u8)));
+        }
         Ok(Asked { shard, ticket, answer })
     }
 

@@ -143,13 +143,13 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
     let (in_msgs, in_bytes) = (sum(|t| t.in_msgs), sum(|t| t.in_bytes));
     let (out_msgs, out_bytes) = (sum(|t| t.out_msgs), sum(|t| t.out_bytes));
     Varz {
-        server_id: &facts.server_id,
-        server_name: &facts.server_name,
+        server_id: &facts.identity.server_id,
+        server_name: &facts.identity.server_name,
         version: NATS_VERSION,
         proto: 1,
         go: "rust",
-        host: &facts.host,
-        port: facts.port,
+        host: &facts.identity.host,
+        port: facts.identity.port,
         auth_required: settings.auth.announced,
         max_connections: limits.max_connections,
         max_subscriptions: Some(limits.max_subscriptions).filter(|n| *n > 0),
@@ -180,7 +180,7 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
         gomaxprocs: facts.pins.len(),
         cpu: Float(look.cpu_percent),
         connections: sum(|t| t.connections),
-        total_connections: facts.accepted.load(Relaxed),
+        total_connections: facts.load.accepted.load(Relaxed),
         routes: 0,
         remotes: 0,
         leafnodes: 0,
