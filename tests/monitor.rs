@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{mpsc, Arc};
 use std::time::Duration;
 use turnpike::base::ShardId;
-use turnpike::policy::{Account, Listen, Settings};
+use turnpike::policy::{Account, Listen, Secret, Settings};
 use turnpike::shard::report::{AccountTally, ConnRow, SubRow, Tally};
 use turnpike::shard::{Answer, Ask, Identity};
 use turnpike::shell::monitor::{replies, start, Facts, Monitor, Replies, ShardDoor, CONNECTIONS_MAX};
@@ -98,7 +98,13 @@ impl Shard {
 
     fn tally(&self) -> Tally {
         let n = self.connections.len() as u64;
-        let account = AccountTally { account: "A".into(), connections: n, subscriptions: n, ..Default::default() };
+        let account = AccountTally {
+            account: "A".into(),
+            connections: n,
+            total_connections: 9 * n,
+            subscriptions: n,
+            ..Default::default()
+        };
         Tally {
             connections: n,
             subscriptions: n,
@@ -135,7 +141,7 @@ impl World {
     fn with(shards: usize, per_shard: usize, change: impl Fn(&mut Settings), silent: Option<usize>) -> World {
         let mut settings = Settings::default();
         settings.auth.accounts.push(Account::named("A"));
-        settings.auth.announced = true;
+        settings.auth.token = Some(Secret::Plain("t".into()));
         settings.server_tags = vec!["x:y".into()];
         settings.server_metadata = vec![("a".into(), "b".into())];
         settings.limits.max_subscriptions = 100;
@@ -284,6 +290,9 @@ fn varz_adds_up_the_shards() {
     let world = World::new(3, 2);
     world.json("/connz");
     world.json("/subscriptionsz");
+    let accounts = world.json("/accstatz");
+    let only = accounts["account_statz"].as_array().unwrap();
+    assert_eq!((only.len(), &only[0]["acc"], &only[0]["total_conns"]), (1, &"A".into(), &6.into()));
     let varz = world.json("/varz");
     for (key, value) in [
         ("connections", 6),
@@ -300,7 +309,7 @@ fn varz_adds_up_the_shards() {
         assert_eq!(varz[key], value, "{key}");
     }
     assert_eq!(varz["slow_consumer_stats"]["clients"], 9);
-    assert_eq!(varz["http_req_stats"], serde_json::json!({"/connz": 1, "/subsz": 1, "/varz": 1}));
+    assert_eq!(varz["http_req_stats"], serde_json::json!({"/accstatz": 1, "/connz": 1, "/subsz": 1, "/varz": 1}));
     assert_eq!(varz["http_port"], world.monitor.addr().port());
     assert_eq!(varz["start"], "2023-11-14T22:13:20Z");
     assert!(varz["mem"].as_u64().unwrap() > 0);
