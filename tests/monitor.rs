@@ -6,15 +6,14 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{mpsc, Arc};
 use std::time::Duration;
 use turnpike::base::ShardId;
 use turnpike::policy::{Account, Listen, Secret, Settings};
 use turnpike::shard::report::{AccountTally, ConnRow, SubRow, Tally};
-use turnpike::shard::{Answer, Ask, Identity};
+use turnpike::shard::{Answer, Ask};
 use turnpike::shell::monitor::{replies, start, Facts, Monitor, Replies, ShardDoor, CONNECTIONS_MAX};
-use turnpike::shell::Load;
 
 /// What nats-server shows and a turnpike cannot, each with its reason.
 const ABSENT: &[(&str, &str, &str)] = &[
@@ -147,20 +146,17 @@ impl World {
         change(&mut settings);
         let facts = Arc::new(Facts {
             settings: Arc::new(settings),
-            identity: Arc::new(Identity {
-                server_id: "NID".into(),
-                server_name: "NAME".into(),
-                host: "127.0.0.1".into(),
-                port: 4222,
-            }),
+            server_id: "NID".into(),
+            server_name: "NAME".into(),
+            host: "127.0.0.1".into(),
+            port: 4222,
             start_ns: START,
             cores: 2,
             pins: (0..shards).map(|s| Some(s as u16)).collect(),
             free_cpus: Vec::new(),
-            load: Arc::new(Load::new(shards)),
+            accepted: AtomicU64::new(7),
+            listening: AtomicBool::new(true),
         });
-        facts.load.accepted.store(7, Relaxed);
-        facts.load.open.store(true, Relaxed);
         let (replies, inbox) = replies(shards);
         let doors = (0..shards).map(|id| {
             let shard = Shard::new(id, shards, per_shard);
@@ -193,7 +189,7 @@ fn door(shard: Shard, replies: Replies, silent: bool) -> ShardDoor {
             }
         }
     });
-    ShardDoor { send: Box::new(move |ticket, ask| sender.send((ticket, ask)).is_ok()) }
+    ShardDoor { send: Box::new(move |ticket, ask| sender.send((ticket, ask)).unwrap()) }
 }
 
 /// Status, head in lower case, body.
@@ -404,7 +400,7 @@ fn a_base_path_moves_everything() {
 fn health_follows_the_listener() {
     let world = World::new(1, 1);
     assert_eq!(world.get("/healthz").2, r#"{"status":"ok"}"#);
-    world.facts.load.open.store(false, Relaxed);
+    world.facts.listening.store(false, Relaxed);
     let (status, head, body) = world.get("/healthz");
     let text = r#"{"status":"error","error":"failed to be ready for connections after 1ms: server"}"#;
     assert_eq!((status, body.as_str()), (500, text));

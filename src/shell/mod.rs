@@ -5,6 +5,7 @@ pub mod refusal;
 pub mod cores;
 pub mod files;
 pub mod log;
+pub mod monitor;
 pub mod probe;
 pub mod signal;
 pub mod verify;
@@ -18,11 +19,8 @@ mod listen;
 
 mod identity;
 
-pub mod monitor;
-
 pub mod boot;
 
-pub use listen::Load;
 pub use refusal::Refusal;
 
 /// Prints a command's whole answer.

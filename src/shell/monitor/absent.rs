@@ -6,7 +6,6 @@ use super::facts::{Facts, UNUSED};
 use super::json::{pretty, Nothing};
 use super::query::Query;
 use super::time::stamp;
-use crate::shard::Identity;
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -24,7 +23,7 @@ struct Routez<'a> {
 /// The text of the 400.
 pub fn routez(facts: &Facts, now_ns: u64, q: &Query) -> Result<Vec<u8>, String> {
     q.subs()?;
-    let Identity { server_id, server_name, .. } = &*facts.identity;
+    let Facts { server_id, server_name, .. } = facts;
     Ok(pretty(&Routez { server_id, server_name, now: stamp(now_ns), num_routes: 0, routes: [] }))
 }
 
@@ -43,7 +42,7 @@ struct Gatewayz<'a> {
 pub fn gatewayz(facts: &Facts, now_ns: u64, q: &Query) -> Result<Vec<u8>, String> {
     q.subs()?;
     q.boolean("accs")?;
-    let server_id = &facts.identity.server_id;
+    let server_id = &facts.server_id;
     Ok(pretty(&Gatewayz { server_id, now: stamp(now_ns), outbound_gateways: UNUSED, inbound_gateways: UNUSED }))
 }
 
@@ -61,7 +60,7 @@ struct Leafz<'a> {
 /// The text of the 400.
 pub fn leafz(facts: &Facts, now_ns: u64, q: &Query) -> Result<Vec<u8>, String> {
     q.boolean("subs")?;
-    Ok(pretty(&Leafz { server_id: &facts.identity.server_id, now: stamp(now_ns), leafnodes: 0, leafs: [] }))
+    Ok(pretty(&Leafz { server_id: &facts.server_id, now: stamp(now_ns), leafnodes: 0, leafs: [] }))
 }
 
 #[derive(Serialize)]
@@ -114,7 +113,7 @@ pub fn jsz(facts: &Facts, now_ns: u64, q: &Query) -> Result<Vec<u8>, String> {
         accounts: 0,
         ha_assets: 0,
         api: Api::default(),
-        server_id: &facts.identity.server_id,
+        server_id: &facts.server_id,
         now: stamp(now_ns),
         disabled: true,
         config: Storage::default(),

@@ -63,7 +63,7 @@ pub fn accountz<'a>(facts: &'a Facts, now_ns: u64, account: &str, tallies: &[Tal
             sublist_stats: Table::of_account(tallies, name),
         });
     }
-    Ok(Accountz { server_id: &facts.identity.server_id, now: stamp(now_ns), system_account, accounts, account_detail })
+    Ok(Accountz { server_id: &facts.server_id, now: stamp(now_ns), system_account, accounts, account_detail })
 }
 
 /// The answer of `/accstatz`.
@@ -123,7 +123,7 @@ pub fn accstatz<'a>(facts: &'a Facts, now_ns: u64, unused: bool, tallies: &[Tall
         received: Traffic::of_clients(t.in_msgs, t.in_bytes),
         slow_consumers: t.slow_consumers,
     });
-    Accstatz { server_id: &facts.identity.server_id, now: stamp(now_ns), account_statz: stats.collect() }
+    Accstatz { server_id: &facts.server_id, now: stamp(now_ns), account_statz: stats.collect() }
 }
 
 /// One account over all shards.

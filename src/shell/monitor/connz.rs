@@ -207,7 +207,7 @@ impl Gather {
         let Gather { request, now_ns, total, kept, .. } = self;
         let connections: Vec<Connection> = kept.into_iter().map(|row| connection(row, &request, now_ns)).collect();
         Connz {
-            server_id: facts.identity.server_id.clone(),
+            server_id: facts.server_id.clone(),
             now: stamp(now_ns),
             num_connections: connections.len(),
             total,

@@ -21,9 +21,9 @@ pub const OWED_MAX: usize = 128;
 
 /// How a question reaches one shard. The boot makes them.
 pub struct ShardDoor {
-    /// Puts the question, with its ticket, on the shard's desk and rings its bell. Must not block; false: the desk is
-    /// full, the question is lost.
-    pub send: Box<dyn Fn(u64, Ask) -> bool + Send + Sync>,
+    /// Puts the question, with its ticket, on the shard's desk and rings its bell. It must not be lost, and should not
+    /// block: meanwhile nothing else is answered.
+    pub send: Box<dyn Fn(u64, Ask) + Send + Sync>,
 }
 
 /// Where shards give their answers. Cheap to clone, usable from any thread, never blocks.
@@ -146,11 +146,7 @@ impl Desk {
         let ticket = self.next_ticket.fetch_add(1, Relaxed);
         let (sender, answer) = oneshot::channel();
         self.waiting().insert(ticket, sender);
-        if !(self.doors[shard].send)(ticket, ask) {
-            self.waiting().remove(&ticket);
-            self.owed[shard].fetch_sub(1, Relaxed);
-            return Err(Silent(ShardId(shard as u8)));
-        }
+        (self.doors[shard].send)(ticket, ask);
         Ok(Asked { shard, ticket, answer })
     }
 

@@ -3,9 +3,8 @@
 
 use super::json::Nothing;
 use crate::policy::Settings;
-use crate::shard::Identity;
-use crate::shell::Load;
 use serde::Serialize;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::Arc;
 
 /// See the file's head.
@@ -13,8 +12,14 @@ use std::sync::Arc;
 pub struct Facts {
     /// What the operator decided.
     pub settings: Arc<Settings>,
-    /// Who the server is.
-    pub identity: Arc<Identity>,
+    /// Unique in the world.
+    pub server_id: String,
+    /// As configured, else the id.
+    pub server_name: String,
+    /// The host that INFO tells clients.
+    pub host: String,
+    /// The port that INFO tells clients.
+    pub port: u16,
     /// Started at, nanoseconds since 1970.
     pub start_ns: u64,
     /// Cores this process may run on.
@@ -23,8 +28,10 @@ pub struct Facts {
     pub pins: Vec<Option<u16>>,
     /// Cores that no shard is pinned to, for the thread that answers; empty: it runs wherever the kernel likes.
     pub free_cpus: Vec<u16>,
-    /// How many clients were accepted, and whether the listener is open.
-    pub load: Arc<Load>,
+    /// Client connections accepted since the start.
+    pub accepted: AtomicU64,
+    /// Are clients let in? False before the listener is up, in a lame duck and at the end.
+    pub listening: AtomicBool,
 }
 
 impl Facts {

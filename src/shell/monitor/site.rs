@@ -163,7 +163,7 @@ impl Site {
             "/leafz" => absent::leafz(facts, now_ns, q)?,
             "/jsz" => absent::jsz(facts, now_ns, q)?,
             "/healthz" => {
-                let (status, body) = health::health(facts.load.open.load(Relaxed), q)?;
+                let (status, body) = health::health(facts.listening.load(Relaxed), q)?;
                 return Ok(Reply { status, kind: Kind::Json, body });
             }
             "/raftz" => return Ok(Reply::text(404, "No Raft nodes registered".into())),

@@ -80,7 +80,7 @@ impl Gather {
         let Gather { request, total, kept } = self;
         let page = kept.into_iter().skip(request.offset).take(request.limit);
         Subsz {
-            server_id: facts.identity.server_id.clone(),
+            server_id: facts.server_id.clone(),
             now: stamp(now_ns),
             table: match &request.account {
                 None => Table::of_all(tallies),

@@ -143,13 +143,13 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
     let (in_msgs, in_bytes) = (sum(|t| t.in_msgs), sum(|t| t.in_bytes));
     let (out_msgs, out_bytes) = (sum(|t| t.out_msgs), sum(|t| t.out_bytes));
     Varz {
-        server_id: &facts.identity.server_id,
-        server_name: &facts.identity.server_name,
+        server_id: &facts.server_id,
+        server_name: &facts.server_name,
         version: NATS_VERSION,
         proto: 1,
         go: "rust",
-        host: &facts.identity.host,
-        port: facts.identity.port,
+        host: &facts.host,
+        port: facts.port,
         // INFO may keep silent about it (`no_auth_user`); monitoring does not.
         auth_required: !settings.auth.users.is_empty() || settings.auth.token.is_some(),
         max_connections: limits.max_connections,
@@ -181,7 +181,7 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
         gomaxprocs: facts.pins.len(),
         cpu: Float(look.cpu_percent),
         connections: sum(|t| t.connections),
-        total_connections: facts.load.accepted.load(Relaxed),
+        total_connections: facts.accepted.load(Relaxed),
         routes: 0,
         remotes: 0,
         leafnodes: 0,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::base::SECOND;
 use crate::policy::Settings;
-use crate::shell::Load;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::Arc;
 
 const NOW: u64 = 100 * SECOND;
@@ -11,12 +11,16 @@ const NOW: u64 = 100 * SECOND;
 fn facts() -> Facts {
     Facts {
         settings: Arc::new(Settings::default()),
-        identity: Arc::default(),
+        server_id: "ID".into(),
+        server_name: "NAME".into(),
+        host: "0.0.0.0".into(),
+        port: 4222,
         start_ns: 0,
         cores: 1,
         pins: vec![None],
         free_cpus: Vec::new(),
-        load: Arc::new(Load::new(1)),
+        accepted: AtomicU64::new(0),
+        listening: AtomicBool::new(true),
     }
 }
 
