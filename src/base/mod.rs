@@ -9,7 +9,7 @@ mod slots;
 mod time;
 mod wheel;
 
-pub use hash::{Map, Seeded, Set};
+pub use hash::{same, Map, Seeded, Set};
 pub use ids::{Cid, ConnId, ShardId, ShardSet, SHARDS_MAX};
 pub use level::Level;
 pub use rng::Rng;

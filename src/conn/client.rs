@@ -56,6 +56,28 @@ pub struct Counts {
     pub stalls: u64,
 }
 
+impl Counts {
+    /// What passed since `before`.
+    pub fn since(&self, before: &Counts) -> Counts {
+        Counts {
+            in_msgs: self.in_msgs - before.in_msgs,
+            in_bytes: self.in_bytes - before.in_bytes,
+            out_msgs: self.out_msgs - before.out_msgs,
+            out_bytes: self.out_bytes - before.out_bytes,
+            stalls: self.stalls - before.stalls,
+        }
+    }
+
+    /// Adds what passed elsewhere.
+    pub fn add(&mut self, more: &Counts) {
+        self.in_msgs += more.in_msgs;
+        self.in_bytes += more.in_bytes;
+        self.out_msgs += more.out_msgs;
+        self.out_bytes += more.out_bytes;
+        self.stalls += more.stalls;
+    }
+}
+
 /// Where the last message of this connection went: its subject and the verdict reached then, which is good as long
 /// as its key still names an entry.
 #[derive(Debug)]
@@ -73,6 +95,8 @@ pub struct Client {
     pub out: OutBuf,
     /// What passed.
     pub counts: Counts,
+    /// What of it is in the books of accounts it has left.
+    pub booked: Counts,
     /// Is it in the shard's list of connections with something to write?
     pub dirty: bool,
     /// The socket takes no more for now.
@@ -151,6 +175,7 @@ impl Client {
         Client {
             out: OutBuf::default(),
             counts: Counts::default(),
+            booked: Counts::default(),
             dirty: false,
             blocked: false,
             headers: false,

@@ -4,7 +4,7 @@ use super::core::Shard;
 use super::report::{AccountTally, Answer, Ask, ConnRow, SubRow, Tally};
 use super::verdict::Sub;
 use crate::base::Slot;
-use crate::conn::Client;
+use crate::conn::{Client, Counts};
 use crate::wire::subject;
 
 fn text(bytes: &[u8]) -> String {
@@ -44,27 +44,31 @@ impl Shard {
 
     fn tally(&self) -> Tally {
         let l = &self.outbox.ledger;
-        let accounts = self.worlds.iter().zip(&self.settings.auth.accounts).map(|(w, a)| {
-            let w = &w.ledger;
-            AccountTally {
-                account: a.name.clone(),
-                connections: w.connections,
-                total_connections: w.total_connections,
-                subscriptions: w.subscriptions,
-                in_msgs: w.in_msgs,
-                in_bytes: w.in_bytes,
-                out_msgs: w.out_msgs,
-                out_bytes: w.out_bytes,
-                slow_consumers: w.slow_consumers,
-            }
+        let mut passed: Vec<Counts> = self.worlds.iter().map(|w| w.ledger.passed).collect();
+        for (_, c) in self.outbox.conns.iter() {
+            passed[usize::from(c.account)].add(&c.counts.since(&c.booked));
+        }
+        let mut all = Counts::default();
+        passed.iter().for_each(|p| all.add(p));
+        let named = self.worlds.iter().zip(&self.settings.auth.accounts).zip(&passed);
+        let accounts = named.map(|((w, a), passed)| AccountTally {
+            account: a.name.clone(),
+            connections: w.ledger.connections,
+            total_connections: w.ledger.total_connections,
+            subscriptions: w.ledger.subscriptions,
+            in_msgs: passed.in_msgs,
+            in_bytes: passed.in_bytes,
+            out_msgs: passed.out_msgs,
+            out_bytes: passed.out_bytes,
+            slow_consumers: w.ledger.slow_consumers,
         });
         Tally {
             connections: self.outbox.conns.iter().filter(|(_, c)| c.lives()).count() as u64,
             subscriptions: self.outbox.subs.len() as u64,
-            in_msgs: l.in_msgs,
-            in_bytes: l.in_bytes,
-            out_msgs: l.out_msgs,
-            out_bytes: l.out_bytes,
+            in_msgs: all.in_msgs,
+            in_bytes: all.in_bytes,
+            out_msgs: all.out_msgs,
+            out_bytes: all.out_bytes,
             slow_consumers_pending: l.slow_consumers_pending,
             slow_consumers_deadline: l.slow_consumers_deadline,
             stale_connections: l.stale_connections,

@@ -145,7 +145,7 @@ pub struct Shard {
     pub(super) batch_bytes_max: usize,
     /// Connections whose bytes were only written in part, to be gone on with in the next turn.
     pub(super) unfinished: Vec<ConnId>,
-    /// Deliveries left in this turn.
+    /// Deliveries left in this turn; 0 also when enough waits for the rings.
     pub(super) budget: u64,
     pub(super) stuck: bool,
     pub(super) draining: bool,
@@ -153,7 +153,7 @@ pub struct Shard {
 
 /// Deliveries in one turn after which the rest waits for the next, so that no turn is long (one message with more
 /// receivers than that is still delivered whole).
-pub(super) const TURN_DELIVERIES_MAX: u64 = 50_000;
+const TURN_DELIVERIES_MAX: u64 = 50_000;
 
 impl Shard {
     /// A shard without connections.
@@ -214,15 +214,18 @@ impl Shard {
         }
     }
 
+    /// Deliveries that a new turn may make: none while batches of the last one still wait for a full ring.
+    pub(super) fn budget_of_turn(&self) -> u64 {
+        match self.batches.iter().any(|b| b.bytes() >= self.batch_bytes_max) {
+            true => 0,
+            false => TURN_DELIVERIES_MAX,
+        }
+    }
+
     /// The peers' batches, to state something to all of them.
     pub(super) fn peers(&mut self) -> impl Iterator<Item = &mut Batch> {
         let me = self.id.index();
         self.batches.iter_mut().enumerate().filter(move |(i, _)| *i != me).map(|(_, b)| b)
-    }
-
-    /// May this turn take on more work?
-    pub(super) fn has_room(&self) -> bool {
-        !self.stuck && self.budget > 0 && self.batches.iter().all(|b| b.bytes() < self.batch_bytes_max)
     }
 
     /// An order from outside.

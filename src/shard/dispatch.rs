@@ -64,16 +64,20 @@ impl Shard {
             if client.held() {
                 return at;
             }
-            if !self.has_room() {
+            if self.budget == 0 {
                 self.wait(id);
                 return at;
             }
-            let Some(client) = self.outbox.conns.get_mut(id) else { return data.len() };
             match client.parser.next(&data[at..], &client.rules) {
                 Ok(Step::Op(op, used)) => {
                     at += used;
-                    self.carry_out(id, op);
-                    self.settle();
+                    match op {
+                        Op::Publish(p) => self.publish(id, &p),
+                        op => self.carry_out(id, op),
+                    }
+                    if self.outbox.unsettled() {
+                        self.settle();
+                    }
                 }
                 Ok(Step::More(used)) => return at + used,
                 Err(fault) => {
@@ -97,7 +101,7 @@ impl Shard {
     /// Goes on with the connections that wait.
     pub(super) fn go_on(&mut self) {
         for _ in 0..self.waiting.len() {
-            if !self.has_room() {
+            if self.budget == 0 {
                 return;
             }
             let Some(id) = self.waiting.pop_front() else { return };
@@ -113,10 +117,9 @@ impl Shard {
         }
     }
 
-    #[inline]
     fn carry_out(&mut self, id: ConnId, op: Op<'_>) {
         match op {
-            Op::Publish(p) => self.publish(id, &p),
+            Op::Publish(_) => {} // carried out where it is met
             Op::Subscribe { subject, queue, sid } => self.subscribe(id, subject, queue, sid),
             Op::Unsubscribe { sid, max } => self.unsubscribe(id, sid, max),
             Op::Ping => self.ping(id),
@@ -137,7 +140,7 @@ impl Shard {
     }
 
     /// What an operation left behind: subscriptions that had their last message, connections over their limit.
-    #[inline]
+    #[cold]
     pub(super) fn settle(&mut self) {
         while let Some(sub) = self.outbox.spent.pop() {
             self.end_subscription(sub);

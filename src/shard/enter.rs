@@ -191,7 +191,11 @@ impl Shard {
         let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.joined) else { return };
         client.joined = false;
         let account = client.account;
-        self.worlds[usize::from(account)].ledger.connections -= 1;
+        let passed = client.counts.since(&client.booked);
+        client.booked = client.counts;
+        let ledger = &mut self.worlds[usize::from(account)].ledger;
+        ledger.connections -= 1;
+        ledger.passed.add(&passed);
         self.state_connections(account);
     }
 

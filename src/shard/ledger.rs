@@ -1,5 +1,7 @@
 //! What a shard counts. Every message that is not delivered has a reason here.
 
+use crate::conn::Counts;
+
 /// Why a message (or one copy of it) was not delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drop {
@@ -42,10 +44,6 @@ impl Drop {
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs, reason = "each field's meaning stands at the field of the same name in Tally")]
 pub struct Ledger {
-    pub in_msgs: u64,
-    pub in_bytes: u64,
-    pub out_msgs: u64,
-    pub out_bytes: u64,
     pub slow_consumers_pending: u64,
     pub slow_consumers_deadline: u64,
     pub stale_connections: u64,
@@ -80,9 +78,7 @@ pub struct AccountLedger {
     pub connections: u64,
     pub total_connections: u64,
     pub subscriptions: u64,
-    pub in_msgs: u64,
-    pub in_bytes: u64,
-    pub out_msgs: u64,
-    pub out_bytes: u64,
+    /// Of connections that have left; those still here keep their own counts, so that a message counts once.
+    pub passed: Counts,
     pub slow_consumers: u64,
 }

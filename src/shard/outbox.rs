@@ -91,6 +91,12 @@ impl Outbox {
         }
     }
 
+    /// Has the last operation left something to [`Shard::settle`](super::Shard)?
+    #[inline]
+    pub fn unsettled(&self) -> bool {
+        !self.spent.is_empty() || !self.over.is_empty()
+    }
+
     /// A new message is about to be delivered.
     #[inline]
     pub fn next_message(&mut self) {
@@ -139,8 +145,6 @@ impl Outbox {
         client.out.grown(grown);
         client.counts.out_msgs += 1;
         client.counts.out_bytes += size as u64;
-        self.ledger.out_msgs += 1;
-        self.ledger.out_bytes += size as u64;
         if !client.dirty {
             client.dirty = true;
             self.dirty.push(t.conn);

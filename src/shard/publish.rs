@@ -4,10 +4,10 @@ use super::batch::{Address, SHARED_BYTES_MIN};
 use super::core::Shard;
 use super::ledger::Drop;
 use super::outbox::Fate;
-use super::verdict::{reserved_reply, Group, Pick};
-use crate::base::{ConnId, ShardId, ShardSet, Slot};
+use super::verdict::{may_be_reserved, reserved_reply, reserved_subject, Group, Pick};
+use crate::base::{same, ConnId, ShardId, ShardSet, Slot};
 use crate::wire::fault::{write_complaint, Complaint};
-use crate::wire::{headers, subject, Body, Message, Publish};
+use crate::wire::{headers, subject, Message, Publish};
 use bytes::Bytes;
 
 impl Shard {
@@ -15,39 +15,49 @@ impl Shard {
     #[inline]
     pub(super) fn publish(&mut self, id: ConnId, p: &Publish<'_>) {
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
-        let bytes = p.payload.len() as u64;
         client.counts.in_msgs += 1;
-        client.counts.in_bytes += bytes;
+        client.counts.in_bytes += p.payload.len() as u64;
         client.health.active_at = self.now.mono;
-        self.outbox.ledger.in_msgs += 1;
-        self.outbox.ledger.in_bytes += bytes;
-        let (account, pedantic) = (client.account, client.pedantic);
-        let known = client.memo.subject == p.subject && self.verdicts.get(client.memo.verdict).is_some();
-        let verdict = if known { client.memo.verdict } else { self.judge(id, account, p.subject) };
-        self.outbox.ledger.cache_hits += u64::from(known);
+        let (account, talks, calm) = (client.account, client.verbose || client.pedantic, client.pressed.is_empty());
+        let mut key = client.memo.verdict;
+        if !same(&client.memo.subject, p.subject) || self.verdicts.get(key).is_none() {
+            key = self.judge(id, account, p.subject);
+        }
+        // What only some clients want, and what only system subjects need, is kept off everybody else's path.
+        if (talks || may_be_reserved(p)) && !self.publish_is_allowed(id, p) {
+            return;
+        }
+        let reached = if p.tail.is_empty() {
+            let mut body = std::mem::take(&mut self.body);
+            let reached = self.spread(id, account, key, &body.message(p));
+            self.body = body;
+            reached
+        } else {
+            self.spread(id, account, key, &Message::whole(p))
+        };
+        if !calm || reached.0 & !(1 << self.id.0) != 0 || self.outbox.crowd.jammed() {
+            self.pace(id, reached);
+        }
+    }
 
+    /// What a client is told of a publication before it is delivered; false: it is refused.
+    #[cold]
+    fn publish_is_allowed(&mut self, id: ConnId, p: &Publish<'_>) -> bool {
+        let pedantic = self.outbox.conns.get(id).is_some_and(|c| c.pedantic);
         if pedantic && !subject::valid_publish(p.subject) {
             self.outbox.say(id, |out| write_complaint(out, Complaint::InvalidPublishSubject));
         }
-        let reserved = self.verdicts.get(verdict).is_some_and(|v| v.reserved);
-        if reserved {
-            self.outbox.ledger.dropped(Drop::ReservedSubject, 1);
-            self.outbox.say(id, |out| write_complaint(out, Complaint::Publish(p.subject)));
-            return;
-        }
-        if reserved_reply(p.reply) {
-            self.outbox.ledger.dropped(Drop::ReservedReply, 1);
-            self.outbox.say(id, |out| write_complaint(out, Complaint::Reply(p.reply)));
-            return;
-        }
-        self.ok(id);
-        if p.tail.is_empty() {
-            let mut body = std::mem::take(&mut self.body);
-            self.spread(id, account, verdict, &body.message(p));
-            self.body = body;
+        let (complaint, why) = if reserved_subject(p.subject) {
+            (Complaint::Publish(p.subject), Drop::ReservedSubject)
+        } else if reserved_reply(p.reply) {
+            (Complaint::Reply(p.reply), Drop::ReservedReply)
         } else {
-            self.spread(id, account, verdict, &Body::default().message(p));
-        }
+            self.ok(id);
+            return true;
+        };
+        self.outbox.ledger.dropped(why, 1);
+        self.outbox.say(id, |out| write_complaint(out, complaint));
+        false
     }
 
     /// Finds or reaches the verdict of a subject and has the connection remember it.
@@ -80,10 +90,10 @@ impl Shard {
         key
     }
 
-    /// Delivers a message by its verdict.
+    /// Delivers a message by its verdict. Says which shards it reaches.
     #[inline]
-    fn spread(&mut self, id: ConnId, account: u16, verdict: Slot, m: &Message<'_>) {
-        let Some(v) = self.verdicts.get(verdict) else { return };
+    fn spread(&mut self, id: ConnId, account: u16, verdict: Slot, m: &Message<'_>) -> ShardSet {
+        let Some(v) = self.verdicts.get(verdict) else { return ShardSet::EMPTY };
         self.outbox.next_message();
         let mut queued = 0;
         for t in &v.plain {
@@ -102,12 +112,13 @@ impl Shard {
         self.budget = self.budget.saturating_sub(1 + queued);
         if queued > 0 {
             reached.insert(self.id);
-        }
-        if reached.is_empty() {
+        } else if reached.is_empty() {
             self.outbox.ledger.dropped(Drop::NoInterest, 1);
-            self.no_responders(id, account, m);
+            if !m.reply.is_empty() {
+                self.no_responders(id, account, m);
+            }
         }
-        self.pace(id, reached);
+        reached
     }
 
     /// One member of each queue group. Says how many local ones got it, and which other shards.
@@ -156,7 +167,11 @@ impl Shard {
     pub(super) fn send(&mut self, shards: ShardSet, to: Address, m: &Message<'_>) {
         let shared = (m.tail.len() >= SHARED_BYTES_MIN).then(|| Bytes::copy_from_slice(m.tail));
         for s in shards.iter() {
-            self.batches[s.index()].message(to, &self.groups, m, shared.as_ref());
+            let batch = &mut self.batches[s.index()];
+            batch.message(to, &self.groups, m, shared.as_ref());
+            if batch.bytes() >= self.batch_bytes_max {
+                self.budget = 0;
+            }
         }
     }
 
@@ -180,7 +195,7 @@ impl Shard {
     #[cold]
     fn no_responders(&mut self, id: ConnId, account: u16, m: &Message<'_>) {
         let asks = |s: &Shard| s.outbox.conns.get(id).is_some_and(|c| c.no_responders && c.headers);
-        if m.reply.is_empty() || !asks(self) {
+        if !asks(self) {
             return;
         }
         let mut first: Option<Slot> = None;

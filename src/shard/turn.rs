@@ -13,7 +13,7 @@
 //! ```
 
 use super::batch::Batch;
-use super::core::{Act, Lost, Opening, Shard, TURN_DELIVERIES_MAX};
+use super::core::{Act, Lost, Opening, Shard};
 use super::report::Order;
 use crate::base::{ConnId, Now, ShardId};
 use std::marker::PhantomData;
@@ -46,7 +46,7 @@ impl Shard {
     pub fn begin(&mut self, now: Now) -> Turn<'_, Rings> {
         self.now = now;
         self.outbox.now = now;
-        self.budget = TURN_DELIVERIES_MAX;
+        self.budget = self.budget_of_turn();
         for id in std::mem::take(&mut self.unfinished) {
             self.writable(id);
         }

@@ -6,7 +6,7 @@
 
 use crate::base::{ConnId, Rng, Seeded, ShardId, ShardSet, Slot, Slots};
 use crate::interest::Replica;
-use crate::wire::subject;
+use crate::wire::{subject, Publish};
 use std::hash::{BuildHasher, Hasher};
 
 /// Entries held at most; past it all are forgotten. More subjects than this in use at a time cost a match each.
@@ -83,8 +83,6 @@ impl Group {
 pub struct Verdict {
     account: u16,
     subject: Box<[u8]>,
-    /// Clients may not publish here.
-    pub reserved: bool,
     /// Plain receivers on this shard.
     pub plain: Vec<Target>,
     /// Other shards with plain receivers.
@@ -181,7 +179,6 @@ impl Verdicts {
         let mut v = Verdict {
             account,
             subject: subject.into(),
-            reserved: reserved_subject(subject),
             plain: Vec::new(),
             remote: ShardSet::EMPTY,
             groups: Vec::new(),
@@ -260,13 +257,19 @@ fn hash_of(hasher: Seeded, account: u16, subject: &[u8]) -> u64 {
     h.finish()
 }
 
+/// Could subject or reply be reserved? One look at each beginning.
+#[inline]
+pub fn may_be_reserved(p: &Publish<'_>) -> bool {
+    let starts = |s: &[u8]| matches!(s, [b'_', b'R' | b'G', ..] | [b'$', b'J' | b'N', ..]);
+    starts(p.subject) || starts(p.reply)
+}
+
 /// Subjects that clients may not publish to (client-protocol.md §5, "Reserved for clients").
 pub fn reserved_subject(s: &[u8]) -> bool {
     (s.starts_with(b"_GR_.") && s.len() > 5) || s.starts_with(b"$NRG.")
 }
 
 /// Replies that clients may not ask for (the same section).
-#[inline]
 pub fn reserved_reply(r: &[u8]) -> bool {
     match r.first() {
         Some(b'_') => r.starts_with(b"_R_.") || (r.starts_with(b"_GR_.") && r.len() > 5),

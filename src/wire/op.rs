@@ -70,6 +70,12 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
+    /// A message that came in the form it leaves in: its [`Publish::tail`] is not empty.
+    #[inline]
+    pub fn whole(p: &Publish<'a>) -> Message<'a> {
+        Message { subject: p.subject, reply: p.reply, header: p.header, size: p.payload.len(), tail: p.tail }
+    }
+
     /// Header and payload, without sizes and CR LF.
     pub fn payload(&self) -> &'a [u8] {
         let end = self.tail.len() - 2;

@@ -8,22 +8,18 @@ use super::{Message, Publish};
 pub struct Body(Vec<u8>);
 
 impl Body {
-    /// `p` as all its deliveries share it; composed here only if it did not come so.
+    /// `p` as all its deliveries share it, where it did not come so.
     pub fn message<'a>(&'a mut self, p: &Publish<'a>) -> Message<'a> {
-        let tail = if p.tail.is_empty() {
-            self.0.clear();
-            if p.header > 0 {
-                self.0.extend_from_slice(p.header_text);
-                self.0.push(b' ');
-            }
-            self.0.extend_from_slice(p.size_text);
-            self.0.extend_from_slice(b"\r\n");
-            self.0.extend_from_slice(p.payload);
-            self.0.extend_from_slice(b"\r\n");
-            &self.0
-        } else {
-            p.tail
-        };
+        self.0.clear();
+        if p.header > 0 {
+            self.0.extend_from_slice(p.header_text);
+            self.0.push(b' ');
+        }
+        self.0.extend_from_slice(p.size_text);
+        self.0.extend_from_slice(b"\r\n");
+        self.0.extend_from_slice(p.payload);
+        self.0.extend_from_slice(b"\r\n");
+        let tail = &self.0;
         Message { subject: p.subject, reply: p.reply, header: p.header, size: p.payload.len(), tail }
     }
 }
