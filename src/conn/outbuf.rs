@@ -43,7 +43,11 @@ impl Spares {
 pub struct OutBuf {
     /// The chunk being filled; also the one being written while `full` is empty.
     last: Vec<u8>,
-    /// Chunks before it, oldest first. Boxed: hardly any connection ever has one.
+    /// Chunks before it, oldest first.
+    #[allow(
+        clippy::box_collection,
+        reason = "hardly any connection ever has one, so it costs the others a pointer only"
+    )]
     full: Option<Box<VecDeque<Vec<u8>>>>,
     /// Bytes of the oldest chunk that are written already.
     sent: usize,

@@ -11,7 +11,8 @@ pub struct Want {
     pub plain: Vec<Slot>,
     /// Other shards whose clients have plain subscriptions.
     pub remote: ShardSet,
-    /// Queue groups; hardly any pattern has one, so they cost a pointer only.
+    /// Queue groups.
+    #[allow(clippy::box_collection, reason = "hardly any pattern has one, so they cost the others a pointer only")]
     queues: Option<Box<Vec<Queue>>>,
 }
 

@@ -1,5 +1,5 @@
 //! Configuration as written, whatever the spelling: a tree of values, each with the place it was read from. Both
-//! readers (`conf`, `file`) end here; [`super::model`] gives it meaning. Lives only while a configuration is loaded.
+//! readers (`conf`, `file`) end here; `model` gives it meaning. Lives only while a configuration is loaded.
 
 use super::invalid::Invalid;
 use crate::base::Map;
