@@ -31,11 +31,6 @@ impl Spares {
             self.0.push(chunk);
         }
     }
-
-    /// Bytes held in spare.
-    pub fn bytes(&self) -> usize {
-        self.0.iter().map(Vec::capacity).sum()
-    }
 }
 
 /// See the file's head.

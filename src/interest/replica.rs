@@ -137,14 +137,4 @@ impl Replica {
     pub fn matches<'a>(&'a self, subject: &[u8], visit: impl FnMut(&'a Want)) {
         self.patterns.matches(subject, visit);
     }
-
-    /// How many patterns there are, over all shards.
-    pub fn len(&self) -> usize {
-        self.patterns.len()
-    }
-
-    /// Does nobody want anything?
-    pub fn is_empty(&self) -> bool {
-        self.patterns.is_empty()
-    }
 }

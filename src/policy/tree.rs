@@ -175,11 +175,6 @@ impl Tree {
         }
         out
     }
-
-    /// A mistake at a place of this tree.
-    pub fn invalid(&self, at: At, key: &str, text: impl Into<String>) -> Invalid {
-        invalid(&self.files, at, key, text)
-    }
 }
 
 /// A mistake at a place in one of `files`.
