@@ -15,15 +15,23 @@ fn main() -> ExitCode {
             ExitCode::from(shell::boot::run(shell::boot::Start { settings, config, notices, program }) as u8)
         }
         Command::Print { text, code, to_stderr } => {
-            shell::print(&text, to_stderr);
+            print(&text, to_stderr);
             ExitCode::from(code)
         }
         Command::Signal { program, argument } => match shell::signal::send(&argument) {
             Ok(()) => ExitCode::SUCCESS,
             Err(refusal) => {
-                shell::print(&format!("{program}: {refusal}\n"), true);
+                print(&format!("{program}: {refusal}\n"), true);
                 ExitCode::FAILURE
             }
         },
+    }
+}
+
+/// Prints a command's whole answer.
+fn print(text: &str, to_stderr: bool) {
+    match to_stderr {
+        true => eprint!("{text}"),
+        false => print!("{text}"),
     }
 }

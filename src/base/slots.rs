@@ -61,14 +61,6 @@ impl<T> Slots<T> {
         }
     }
 
-    /// The key that the next [`Slots::insert`] will return.
-    pub fn next_key(&self) -> Slot {
-        match self.free.last() {
-            Some(&place) => Slot { place, born: self.places[place as usize].0.wrapping_add(1) },
-            None => Slot { place: self.places.len() as u32, born: self.past + 1 },
-        }
-    }
-
     /// The entry of `key`, if it still lives.
     #[inline]
     pub fn get(&self, key: Slot) -> Option<&T> {

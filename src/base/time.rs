@@ -14,9 +14,6 @@ pub const SECOND: u64 = 1_000_000_000;
 pub struct Time(pub u64);
 
 impl Time {
-    /// A time no timer will ever reach.
-    pub const NEVER: Time = Time(u64::MAX);
-
     /// This point moved on by `d`, saturating.
     #[must_use]
     pub fn plus(self, d: Duration) -> Time {

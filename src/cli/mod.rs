@@ -1,4 +1,5 @@
-//! The other commands of the binary, beside the server.
+//! The other commands of the binary, beside the server: [`flags`] says what a command line asks for, `bench` measures a
+//! server from outside. Imported by nobody but `main`.
 
 pub mod bench;
 pub mod flags;

@@ -84,8 +84,7 @@ mod tests {
 
     #[test]
     fn an_active_peer_with_a_known_round_trip_is_left_alone() {
-        let mut h = Health::default();
-        h.active_at = Time(SECOND);
+        let mut h = Health { active_at: Time(SECOND), ..Health::default() };
         assert_eq!(h.beat(Time(SECOND + 1), 2 * SECOND, 2), Beat::Ping, "the round trip is not known yet");
         h.pong(Time(SECOND + 2));
         h.active_at = Time(SECOND + 3);

@@ -31,11 +31,6 @@ impl Spares {
             self.0.push(chunk);
         }
     }
-
-    /// Bytes held in spare.
-    pub fn bytes(&self) -> usize {
-        self.0.iter().map(Vec::capacity).sum()
-    }
 }
 
 /// See the file's head.
@@ -43,7 +38,11 @@ impl Spares {
 pub struct OutBuf {
     /// The chunk being filled; also the one being written while `full` is empty.
     last: Vec<u8>,
-    /// Chunks before it, oldest first. Boxed: hardly any connection ever has one.
+    /// Chunks before it, oldest first.
+    #[allow(
+        clippy::box_collection,
+        reason = "hardly any connection ever has one, so it costs the others a pointer only"
+    )]
     full: Option<Box<VecDeque<Vec<u8>>>>,
     /// Bytes of the oldest chunk that are written already.
     sent: usize,

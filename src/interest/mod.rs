@@ -1,8 +1,8 @@
-//! Floor 2: who wants what.
-
-mod trie;
+//! Floor 2: who wants what. A [`Trie`] holds anything by pattern and finds what matches a subject; a [`Replica`] is the
+//! trie of one account with the interest of every shard in it.
 
 mod replica;
+mod trie;
 
 pub use replica::{Queue, Replica, Want};
 pub use trie::Trie;

@@ -11,7 +11,8 @@ pub struct Want {
     pub plain: Vec<Slot>,
     /// Other shards whose clients have plain subscriptions.
     pub remote: ShardSet,
-    /// Queue groups; hardly any pattern has one, so they cost a pointer only.
+    /// Queue groups.
+    #[allow(clippy::box_collection, reason = "hardly any pattern has one, so they cost the others a pointer only")]
     queues: Option<Box<Vec<Queue>>>,
 }
 
@@ -135,15 +136,5 @@ impl Replica {
     /// Visits what every pattern that matches `subject` is wanted by.
     pub fn matches<'a>(&'a self, subject: &[u8], visit: impl FnMut(&'a Want)) {
         self.patterns.matches(subject, visit);
-    }
-
-    /// How many patterns there are, over all shards.
-    pub fn len(&self) -> usize {
-        self.patterns.len()
-    }
-
-    /// Does nobody want anything?
-    pub fn is_empty(&self) -> bool {
-        self.patterns.is_empty()
     }
 }

@@ -2,7 +2,7 @@
 //! 8–10). Called by the model, once per configuration.
 
 use super::keys::Scope;
-use super::load::Overrides;
+use super::overrides::{Overrides, Text};
 use super::quantity;
 use super::reading::Notes;
 use super::settings::{Account, Auth, Secret, User};
@@ -64,7 +64,7 @@ impl Access {
 
     /// The command line goes before the file.
     pub(super) fn overlay(&mut self, over: &Overrides) {
-        let given = |t: &Option<super::load::Text>| t.clone().filter(|t| !t.0.is_empty()).map(|t| (t.0, At::default()));
+        let given = |t: &Option<Text>| t.clone().filter(|t| !t.0.is_empty()).map(|t| (t.0, At::default()));
         self.user = given(&over.user).or(self.user.take());
         self.password = given(&over.pass).or(self.password.take());
         self.token = given(&over.token).or(self.token.take());

@@ -2,8 +2,8 @@
 //! includes are not (TOML has none).
 
 use super::invalid::Invalid;
-use super::load::utf8;
 use super::reading::MISTAKES_MAX;
+use super::source::utf8;
 use super::tree::{invalid, Entry, Lines, Node, Table, Tree, Value};
 use std::path::Path;
 use toml::de::{DeTable, DeValue};

@@ -5,7 +5,7 @@ use super::access::Access;
 use super::cores;
 use super::invalid::Invalid;
 use super::keys::Scope;
-use super::load::{Loaded, Overrides};
+use super::overrides::Overrides;
 use super::quantity::show_duration;
 use super::reading::Notes;
 use super::settings::{Listen, Settings};
@@ -18,6 +18,17 @@ const LAME_DUCK_MIN: Duration = Duration::from_secs(30);
 const PAYLOAD_HIGH: usize = 8 << 20;
 /// Least and most memory a shard may register for I/O, bytes.
 const IO_MEMORY: std::ops::RangeInclusive<usize> = 64 << 10..=1 << 30;
+
+/// A configuration that will start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// What the server runs with.
+    pub settings: Settings,
+    /// What is allowed but should be written otherwise. `-t` fails on these, a start goes on (operations.md §1).
+    pub deprecations: Vec<Invalid>,
+    /// Every file read, the includes too.
+    pub files: Vec<String>,
+}
 
 /// A port as written: −1 lets the system choose, 0 means the default.
 #[derive(Clone, Copy, Default)]

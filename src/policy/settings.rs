@@ -3,7 +3,6 @@
 //! Both spellings of a configuration (TOML and nats-server's `.conf`) and the command line end here, through one
 //! validator. Sizes are bytes, times are [`Duration`]s.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -205,11 +204,6 @@ pub struct Log {
     pub max_files: usize,
     /// Longest message shown by trace; 0: all of it.
     pub max_traced_msg_len: usize,
-}
-
-/// Addresses whose peers are this machine; used by warnings about unguarded listeners.
-pub fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|a| a.is_loopback())
 }
 
 impl Default for Settings {

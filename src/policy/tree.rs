@@ -1,5 +1,5 @@
 //! Configuration as written, whatever the spelling: a tree of values, each with the place it was read from. Both
-//! readers (`conf`, `file`) end here; [`super::model`] gives it meaning. Lives only while a configuration is loaded.
+//! readers (`conf`, `file`) end here; `model` gives it meaning. Lives only while a configuration is loaded.
 
 use super::invalid::Invalid;
 use crate::base::Map;
@@ -174,11 +174,6 @@ impl Tree {
             out.push(char::from(b"0123456789abcdef"[usize::from(byte & 15)]));
         }
         out
-    }
-
-    /// A mistake at a place of this tree.
-    pub fn invalid(&self, at: At, key: &str, text: impl Into<String>) -> Invalid {
-        invalid(&self.files, at, key, text)
     }
 }
 

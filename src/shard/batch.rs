@@ -130,11 +130,6 @@ impl Groups {
     pub fn clear(&mut self) {
         self.0.clear();
     }
-
-    /// Is there no name?
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 /// Where a message goes and from whom; the part of [`Batch::message`] that differs between shards.

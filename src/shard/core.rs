@@ -3,12 +3,13 @@
 //! may be called is in `turn`.
 
 use super::batch::{Batch, Groups};
-use super::ending::Past;
+use super::due::Due;
+use super::identity::Identity;
+use super::jams::Jams;
 use super::ledger::AccountLedger;
 use super::outbox::Outbox;
-use super::pace::Jams;
+use super::past::Past;
 use super::report::{Answer, Order};
-use super::tick::Due;
 use super::verdict::Verdicts;
 use crate::base::{Cid, ConnId, Level, Now, Rng, Seeded, ShardId, Time, Wheel};
 use crate::interest::Replica;
@@ -32,19 +33,6 @@ pub struct Setup {
     pub settings: Arc<Settings>,
     /// Who the server is.
     pub identity: Arc<Identity>,
-}
-
-/// Who the server is, as it tells its clients.
-#[derive(Clone, Debug, Default)]
-pub struct Identity {
-    /// Unique in the world: `N` and 55 more base-32 letters.
-    pub server_id: String,
-    /// As configured, else the id.
-    pub server_name: String,
-    /// The host of INFO.
-    pub host: String,
-    /// The port of INFO.
-    pub port: u16,
 }
 
 /// A connection that was accepted for this shard.
@@ -170,7 +158,7 @@ impl Shard {
             id,
             worlds: worlds.collect(),
             verdicts: Verdicts::new(rng.next_u64()),
-            greeting: super::enter::greeting(&settings, &identity),
+            greeting: identity.greeting(&settings),
             directory: Directory::new(&settings.auth, rng.next_u64()),
             outbox: Outbox::new(limits.max_pending, settings.no_fast_producer_stall),
             sids: Seeded(rng.next_u64()),

@@ -1,48 +1,16 @@
-//! How connections end, and what is remembered of them.
+//! How connections end.
 
 use super::core::{Act, Lost, Shard};
+use super::due::Due;
 use super::ledger::Drop;
-use super::report::ConnRow;
-use super::tick::{Due, LAST_WORDS_NS, LINGER_NS};
-use crate::base::{ConnId, Level};
+use crate::base::{ConnId, Level, MILLISECOND, SECOND};
 use crate::conn::{Close, Stage};
 use crate::wire::{fault, Fault};
-use std::collections::VecDeque;
 
-/// The last connections that ended, for monitoring.
-#[derive(Debug)]
-pub(super) struct Past {
-    rows: VecDeque<ConnRow>,
-    max: usize,
-    /// How many were forgotten: the cursor of the oldest kept.
-    forgotten: u32,
-}
-
-impl Past {
-    pub(super) fn new(max: usize) -> Past {
-        Past { rows: VecDeque::new(), max, forgotten: 0 }
-    }
-
-    fn push(&mut self, row: ConnRow) {
-        if self.max == 0 {
-            return;
-        }
-        if self.rows.len() >= self.max {
-            self.rows.pop_front();
-            self.forgotten += 1;
-        }
-        self.rows.push_back(row);
-    }
-
-    /// At most `max` rows from the cursor on, and the next cursor.
-    pub(super) fn slice(&self, from: u32, max: u32) -> (Vec<ConnRow>, Option<u32>) {
-        let start = from.max(self.forgotten) - self.forgotten;
-        let rows: Vec<ConnRow> = self.rows.iter().skip(start as usize).take(max as usize).cloned().collect();
-        let end = start as usize + rows.len();
-        let next = (end < self.rows.len()).then(|| self.forgotten + end as u32);
-        (rows, next)
-    }
-}
+/// How long an ending connection has to take its last bytes. nats-server gives at least 100 ms.
+const LAST_WORDS_NS: u64 = 2 * SECOND;
+/// How long an ended one is kept so that its peer reads our last words instead of a reset.
+const LINGER_NS: u64 = 500 * MILLISECOND;
 
 impl Shard {
     /// Ends a connection: its subscriptions go at once; what waits for it is still written, where that makes sense,

@@ -1,32 +1,13 @@
 //! How clients come in: the greeting, CONNECT, the password check that is done elsewhere, the first PONG
 //! (client-protocol.md §§2–4, 15, 19).
 
-use super::core::{Act, Identity, Opening, Shard};
-use super::tick::Due;
+use super::core::{Act, Opening, Shard};
+use super::due::Due;
 use crate::base::{ConnId, Level};
 use crate::conn::{Client, Close, Entry, Stage};
 use crate::policy::login::{designation, Verdict};
-use crate::policy::Settings;
-use crate::wire::hello::{Connect, Info, PreparedInfo, ServerInfo};
+use crate::wire::hello::{Connect, Info};
 use crate::wire::{Fault, Rules};
-use crate::{NATS_VERSION, TURNPIKE_VERSION};
-
-/// The part of INFO that is the same for everybody.
-pub(super) fn greeting(settings: &Settings, identity: &Identity) -> PreparedInfo {
-    PreparedInfo::new(&ServerInfo {
-        server_id: &identity.server_id,
-        server_name: &identity.server_name,
-        version: NATS_VERSION,
-        turnpike: TURNPIKE_VERSION,
-        git_commit: None,
-        go: "",
-        host: &identity.host,
-        port: identity.port,
-        headers: settings.headers,
-        auth_required: settings.auth.announced,
-        cluster: None,
-    })
-}
 
 impl Shard {
     /// A connection was accepted: greet it.

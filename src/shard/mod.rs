@@ -1,16 +1,25 @@
 //! Floor 5: everything one core knows; pure and deterministic. [`Shard`] is the state machine, [`Turn`] and [`Flush`]
 //! the only way to drive it; production does so from glommio, tests from a simulator.
+//!
+//! What a shard is made of stands below `core`, which holds the struct; what it does stands above, a file per journey of
+//! a message or a connection, each an `impl Shard`: `dispatch`, `publish`, `subscribe`, `hear`, `enter`, `ending`,
+//! `tick`, `pace`, `answer`. `turn` says in which order it is called.
 
+// What it is made of.
 pub mod batch;
+mod due;
+mod identity;
+mod jams;
 pub mod ledger;
+mod outbox;
+mod past;
 pub mod report;
-
 mod verdict;
 
-mod outbox;
-
-mod answer;
 mod core;
+
+// What it does.
+mod answer;
 mod dispatch;
 mod ending;
 mod enter;
@@ -19,9 +28,11 @@ mod pace;
 mod publish;
 mod subscribe;
 mod tick;
+
 mod turn;
 
+pub use self::core::{Act, Lost, Opening, Setup, Shard};
 pub use batch::Batch;
-pub use core::{Act, Identity, Lost, Opening, Setup, Shard};
+pub use identity::Identity;
 pub use report::{Answer, Ask, Order};
 pub use turn::{Flush, Rings, Sockets, Stuck, Turn};

@@ -7,30 +7,15 @@
 //! publisher stands still while all the shards that its last message reached are jammed.
 
 use super::core::{Act, Shard};
-use super::tick::Due;
+use super::due::Due;
+use super::jams::Jam;
 use crate::base::{ConnId, ShardId, ShardSet, MILLISECOND, SECOND};
 
 /// How often a jam is looked at: nats-server's pause (client-protocol.md §14).
 const LOOK_NS: u64 = 2 * MILLISECOND;
 /// A receiver that has taken no byte for so long is not waited for; it will run into its limit and be cut. Long
 /// enough for a slow reader behind large socket buffers, which takes its bytes in gulps.
-pub(super) const PATIENCE_NS: u64 = SECOND;
-
-/// One publisher that is waiting.
-#[derive(Debug)]
-struct Jam {
-    shard: ShardId,
-    publisher: ConnId,
-    /// Any one of them being free ends the jam.
-    blockers: Vec<ConnId>,
-}
-
-/// All jams of a shard.
-#[derive(Debug, Default)]
-pub(super) struct Jams {
-    open: Vec<Jam>,
-    looking: bool,
-}
+const PATIENCE_NS: u64 = SECOND;
 
 impl Shard {
     /// After a message of connection `id` went to `reached`: is it to be paused?
@@ -50,7 +35,9 @@ impl Shard {
     #[cold]
     pub(super) fn jam(&mut self, shard: ShardId, publisher: ConnId) {
         let blockers = std::mem::take(&mut self.outbox.crowd.blockers);
-        if self.outbox.any_free(&blockers) || self.jams.open.iter().any(|j| j.shard == shard && j.publisher == publisher) {
+        if self.outbox.any_free(&blockers)
+            || self.jams.open.iter().any(|j| j.shard == shard && j.publisher == publisher)
+        {
             return;
         }
         self.jams.open.push(Jam { shard, publisher, blockers });

@@ -1,32 +1,11 @@
 //! What time brings: pings, time limits, looks at jams.
 
 use super::core::Shard;
+use super::due::Due;
 use super::ledger::Drop;
-use crate::base::{ConnId, MILLISECOND, SECOND};
+use crate::base::{ConnId, SECOND};
 use crate::conn::{Beat, Close, Health, Stage};
 use crate::wire::Fault;
-
-/// A timer of the shard's wheel. None is ever cancelled: each checks whether it still means something.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Due {
-    /// CONNECT must have been accepted by now.
-    Auth(ConnId),
-    /// Is the peer there?
-    Ping(ConnId),
-    /// Has the peer taken any byte?
-    Progress(ConnId),
-    /// Time to write last words is over.
-    LastWords(ConnId),
-    /// Time to read them is over.
-    Linger(ConnId),
-    /// Look at the jams.
-    Jams,
-}
-
-/// How long an ending connection has to take its last bytes. nats-server gives at least 100 ms.
-pub(super) const LAST_WORDS_NS: u64 = 2 * SECOND;
-/// How long an ended one is kept so that its peer reads our last words instead of a reset.
-pub(super) const LINGER_NS: u64 = 500 * MILLISECOND;
 
 impl Shard {
     /// Does what is due.

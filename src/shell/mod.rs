@@ -1,33 +1,21 @@
-//! Floor 6: the only floor that knows glommio, threads, sockets, clocks, HTTP and signals.
+//! Floor 6: the only floor that knows glommio, threads, sockets, clocks, HTTP and signals. [`boot`] makes everything and
+//! takes it down again; `drive` runs one shard on one core, with `socket` and `rings` at its hands; `listen` deals out
+//! connections; [`monitor`] answers over HTTP. The rest is what the boot asks or starts on the way.
 
-pub mod refusal;
-
+pub mod boot;
+mod clock;
 pub mod cores;
+mod drive;
 pub mod files;
+mod identity;
+mod listen;
 pub mod log;
 pub mod monitor;
 pub mod probe;
+pub mod refusal;
+mod rings;
 pub mod signal;
+mod socket;
 pub mod verify;
 
-mod clock;
-mod rings;
-mod socket;
-
-mod drive;
-mod listen;
-
-mod identity;
-
-pub mod boot;
-
 pub use refusal::Refusal;
-
-/// Prints a command's whole answer.
-#[allow(clippy::print_stdout, clippy::print_stderr, reason = "this is what a command line answers with")]
-pub fn print(text: &str, to_stderr: bool) {
-    match to_stderr {
-        true => eprint!("{text}"),
-        false => print!("{text}"),
-    }
-}

@@ -1,7 +1,7 @@
 //! HTTP monitoring: nats-server's endpoints with its names and types (operations.md §16), from a thread of its own that
 //! is pinned to no shard's core. The boot starts it; it asks the shards by orders and merges what they answer.
 //!
-//! [`serve`] knows HTTP, [`site`] which path means what, [`desk`] how to ask shards; all the others are pure.
+//! `serve` knows HTTP, `site` which path means what, `desk` how to ask shards; all the others are pure.
 
 mod absent;
 mod accounts;

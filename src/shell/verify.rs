@@ -1,6 +1,5 @@
-//! Passwords against bcrypt hashes, away from the shards: one comparison takes a core tens of
-//! milliseconds at the usual cost. One
-//! thread with a bounded queue; the shard hands over a [`Check`] and hears the verdict through its `reply`.
+//! Passwords against bcrypt hashes, away from the shards: one comparison takes a core tens of milliseconds at the usual
+//! cost. One thread with a bounded queue; the shard hands over a [`Check`] and hears the verdict through its `reply`.
 
 use std::fmt;
 use std::io;

@@ -7,7 +7,7 @@ mod scalar;
 mod tests;
 
 use super::invalid::Invalid;
-use super::load::{opened, Source, FILE_BYTES_MAX};
+use super::source::{opened, utf8, Source, FILE_BYTES_MAX};
 use super::tree::{invalid, At, Table, Tree};
 use parser::Parser;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ impl Shared<'_> {
         let number = self.files.len() as u16; // `include` keeps it below FILES_MAX
         self.read_bytes += text.len();
         self.files.push(path.display().to_string());
-        let text = super::load::utf8(&self.files, number, text)?;
+        let text = utf8(&self.files, number, text)?;
         self.open.push(path.to_path_buf());
         let mut scopes = Vec::new();
         let root = Parser::new(self, &mut scopes, number, &text).document();

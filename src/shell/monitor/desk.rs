@@ -2,7 +2,7 @@
 //! touch only [`ShardDoor`] and [`Replies`].
 //!
 //! A shard never waits for monitoring and monitoring never holds a shard: a long listing is asked for in slices, each
-//! of which is one order in one turn. How much can be under way is bounded: a shard that owes [`OWED_MAX`] answers is
+//! of which is one order in one turn. How much can be under way is bounded: a shard that owes `OWED_MAX` answers is
 //! asked nothing more.
 
 use crate::base::ShardId;
@@ -48,7 +48,7 @@ pub fn replies(shards: usize) -> (Replies, Inbox) {
 
 impl Replies {
     /// Gives the answer to the question with this ticket. It is dropped when nobody waits any more; there is always
-    /// room, because no shard is asked more than [`OWED_MAX`] questions ahead.
+    /// room, because no shard is asked more than `OWED_MAX` questions ahead.
     pub fn give(&self, from: ShardId, ticket: u64, answer: Answer) {
         let _ = self.sender.try_send((from, ticket, answer));
     }

@@ -1,3 +1,5 @@
+//! Tests of the parser: a stream says the same however it is cut, sizes at their edges, refusals at the first byte.
+
 use super::*;
 use proptest::prelude::*;
 
