@@ -77,7 +77,7 @@ pub struct Server {
     folder: PathBuf,
     child: Child,
     clients: SocketAddr,
-    monitor: SocketAddr,
+    monitor: Option<SocketAddr>,
 }
 
 impl Server {
@@ -97,7 +97,7 @@ impl Server {
             folder,
             child,
             clients: SocketAddr::from(([127, 0, 0, 1], 0)),
-            monitor: SocketAddr::from(([127, 0, 0, 1], 0)),
+            monitor: None,
         };
         server.find_ports();
         server
@@ -108,9 +108,9 @@ impl Server {
         self.clients
     }
 
-    /// Where monitoring answers.
+    /// Where monitoring answers. Panics when the ports file does not tell.
     pub fn monitor(&self) -> SocketAddr {
-        self.monitor
+        self.monitor.unwrap_or_else(|| panic!("the ports file tells of no monitoring\n{}", self.output()))
     }
 
     /// The address as clients write it.
@@ -214,12 +214,12 @@ fn spawn(which: &Which, folder: &Path, args: &[String], port: Option<u16>) -> Ch
 }
 
 /// The client and monitoring addresses in a ports file; `None` while it is missing or half written.
-fn read_ports(file: &Path) -> Option<(SocketAddr, SocketAddr)> {
+fn read_ports(file: &Path) -> Option<(SocketAddr, Option<SocketAddr>)> {
     let text = fs::read_to_string(file).ok()?;
     let json: serde_json::Value = serde_json::from_str(&text).ok()?;
     let address = |key: &str| {
         let url = json[key][0].as_str()?;
         url.split("://").nth(1)?.parse().ok()
     };
-    Some((address("nats")?, address("monitoring")?))
+    Some((address("nats")?, address("monitoring")))
 }
