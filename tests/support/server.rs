@@ -17,6 +17,9 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 /// How long a server may take to end after SIGTERM.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
+/// Lines of a server's output shown when its test fails.
+const TOLD: usize = 20;
+
 /// Which server stands on the other side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Which {
@@ -192,7 +195,10 @@ impl Drop for Server {
         self.child.kill().ok();
         self.child.wait().ok();
         if thread::panicking() {
-            eprintln!("--- output of {} ---\n{}", self.which.path().display(), self.output());
+            let output = self.output();
+            let from = output.lines().count().saturating_sub(TOLD);
+            let last: Vec<&str> = output.lines().skip(from).collect();
+            eprintln!("--- the end of what {} said ---\n{}", self.which.path().display(), last.join("\n"));
         }
         fs::remove_dir_all(&self.folder).ok();
     }
