@@ -1,4 +1,4 @@
-//! Reads the conformance table (`table.txt`) into plays: what to send on which connection and what must come back.
+//! Reads the conformance table (`table.txt` and its neighbours) into plays: what to send on which connection and what must come back.
 //!
 //! Used by `tests/conformance.rs` against one server and by `tests/differential.rs` against two.
 
@@ -7,7 +7,14 @@ use crate::support::frames::{split, Frame};
 use std::collections::BTreeMap;
 
 /// The table as it is written; its head explains the words.
-const TEXT: &str = include_str!("table.txt");
+const TEXTS: [&str; 6] = [
+    include_str!("table.txt"),
+    include_str!("framing.txt"),
+    include_str!("connect.txt"),
+    include_str!("subjects.txt"),
+    include_str!("headers.txt"),
+    include_str!("limits.txt"),
+];
 
 /// One thing a play does. Connections are numbered from 0 (`a`).
 #[derive(Clone, Debug)]
@@ -114,7 +121,7 @@ pub fn table() -> Table {
     let mut preludes = BTreeMap::from([("D".to_string(), Vec::new())]);
     let mut configs = BTreeMap::new();
     let mut rows = Vec::new();
-    let mut lines = TEXT.lines().peekable();
+    let mut lines = TEXTS.iter().flat_map(|text| text.lines().chain([""])).peekable();
     while let Some(line) = lines.next() {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {

@@ -64,10 +64,10 @@ fn stream(conn: usize, frame: &[u8]) -> String {
     }
 }
 
-/// Equal messages for several subscriptions come in any order: runs of the same message are sorted.
+/// One message comes to several subscriptions in any order: runs of the same subject and payload are sorted.
 fn in_order(frames: Vec<Frame>) -> Vec<String> {
-    let mut shown: Vec<(Option<Vec<u8>>, String)> =
-        frames.iter().map(|f| (mark(f).map(<[u8]>::to_vec), text(f))).collect();
+    let same = |f: &Frame| Some((message(f)?.0.swap_remove(1), body(f)?.to_vec()));
+    let mut shown: Vec<_> = frames.iter().map(|f| (same(f), text(f))).collect();
     for run in shown.chunk_by_mut(|a, b| a.0.is_some() && a.0 == b.0) {
         run.sort();
     }

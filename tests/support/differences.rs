@@ -45,6 +45,12 @@ pub fn pedantic_once(frames: &mut Vec<Vec<u8>>) {
     frames.dedup_by(|a, b| a == b && *a == twice);
 }
 
+/// Whether `bytes` hold a carriage return that is not right before a newline (`stray-cr`).
+pub fn stray_cr(bytes: &[u8]) -> bool {
+    named("stray-cr");
+    bytes.iter().enumerate().any(|(i, &b)| b == b'\r' && bytes.get(i + 1) != Some(&b'\n'))
+}
+
 /// INFO as both sides must agree on it: keys of `info-keys` gone, values of `info-identity` masked.
 pub fn masked_info(info: &serde_json::Value) -> serde_json::Value {
     let (optional, identity) = (named("info-keys"), named("info-identity"));

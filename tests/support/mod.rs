@@ -2,8 +2,8 @@
 //!
 //! Lives in `tests/`, compiled into each integration test that names it; nothing here knows the broker's insides.
 //! The server under test is this crate's binary, or the one named by `TURNPIKE_TEST_SERVER`.
-// Each test crate uses a part of it. Waiting with a deadline needs the clock.
-#![allow(dead_code, clippy::disallowed_methods, clippy::disallowed_types)]
+// Each test crate uses a part of it.
+#![allow(dead_code)]
 
 pub mod differences;
 pub mod frames;

@@ -17,6 +17,9 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 /// How long a server may take to end after SIGTERM.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
+/// Lines of a server's output shown when its test fails.
+const TOLD: usize = 20;
+
 /// Which server stands on the other side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Which {
@@ -77,7 +80,7 @@ pub struct Server {
     folder: PathBuf,
     child: Child,
     clients: SocketAddr,
-    monitor: SocketAddr,
+    monitor: Option<SocketAddr>,
 }
 
 impl Server {
@@ -97,7 +100,7 @@ impl Server {
             folder,
             child,
             clients: SocketAddr::from(([127, 0, 0, 1], 0)),
-            monitor: SocketAddr::from(([127, 0, 0, 1], 0)),
+            monitor: None,
         };
         server.find_ports();
         server
@@ -108,9 +111,9 @@ impl Server {
         self.clients
     }
 
-    /// Where monitoring answers.
+    /// Where monitoring answers. Panics when the ports file does not tell.
     pub fn monitor(&self) -> SocketAddr {
-        self.monitor
+        self.monitor.unwrap_or_else(|| panic!("the ports file tells of no monitoring\n{}", self.output()))
     }
 
     /// The address as clients write it.
@@ -192,7 +195,10 @@ impl Drop for Server {
         self.child.kill().ok();
         self.child.wait().ok();
         if thread::panicking() {
-            eprintln!("--- output of {} ---\n{}", self.which.path().display(), self.output());
+            let output = self.output();
+            let from = output.lines().count().saturating_sub(TOLD);
+            let last: Vec<&str> = output.lines().skip(from).collect();
+            eprintln!("--- the end of what {} said ---\n{}", self.which.path().display(), last.join("\n"));
         }
         fs::remove_dir_all(&self.folder).ok();
     }
@@ -214,12 +220,12 @@ fn spawn(which: &Which, folder: &Path, args: &[String], port: Option<u16>) -> Ch
 }
 
 /// The client and monitoring addresses in a ports file; `None` while it is missing or half written.
-fn read_ports(file: &Path) -> Option<(SocketAddr, SocketAddr)> {
+fn read_ports(file: &Path) -> Option<(SocketAddr, Option<SocketAddr>)> {
     let text = fs::read_to_string(file).ok()?;
     let json: serde_json::Value = serde_json::from_str(&text).ok()?;
     let address = |key: &str| {
         let url = json[key][0].as_str()?;
         url.split("://").nth(1)?.parse().ok()
     };
-    Some((address("nats")?, address("monitoring")?))
+    Some((address("nats")?, address("monitoring")))
 }
