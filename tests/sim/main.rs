@@ -1,0 +1,108 @@
+//! The deterministic simulator: whole nodes of shards, pipes, clients and time in one thread, driven by one seed.
+//!
+//! `cargo test --test sim` sweeps a few hundred seeds; `scripts/sim` as many as one likes. A failure prints the line
+//! that repeats it. What is checked stands in `oracle` and `checks`, what happens in `scenarios`.
+
+mod case;
+mod checks;
+mod client;
+mod node;
+mod oracle;
+mod pipes;
+mod run;
+mod scenarios;
+mod speech;
+mod world;
+
+use case::Broken;
+use std::collections::BTreeMap;
+
+/// Rare things that the sweep must have met, or it does not test what it claims to.
+const MUST_BE_MET: &[&str] = &[
+    "503",
+    "a ring was full",
+    "drained",
+    "hostile client cut",
+    "-ERR for a hostile client",
+    "publisher paused",
+    "publisher resumed",
+    "server's PING answered",
+    "slow consumer cut",
+    "slow consumer in monitoring",
+];
+
+#[test]
+fn sweep() {
+    let (mut labels, mut seeds, mut events) = (BTreeMap::new(), 0, 0);
+    for (name, _, n) in scenarios::ALL {
+        events += run::sweep(name, 1, *n, &mut labels);
+        seeds += n;
+    }
+    assert!(seeds >= 500, "{seeds} seeds");
+    println!("{seeds} seeds, {events} events, {labels:?}");
+    for label in MUST_BE_MET {
+        assert!(labels.contains_key(label), "never met: {label}; met: {labels:?}");
+    }
+}
+
+/// Seeds that once found something: `scenario seed`, and behind `#` what it was.
+#[test]
+fn old_culprits() {
+    for line in include_str!("seeds.txt").lines() {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if let Some((name, seed)) = line.split_once(' ') {
+            run::check(name, seed.trim().parse().expect("a seed is a number"));
+        }
+    }
+}
+
+/// Each rule of the contract between shell and shard, broken on purpose: the simulator must notice.
+#[test]
+fn broken_rules_are_caught() {
+    for (broken, name) in [
+        (Broken::WritesFirst, "promise"),
+        (Broken::ParsesFirst, "promise"),
+        (Broken::RingUnordered, "crossing"),
+        (Broken::RingLoses, "tight_rings"),
+    ] {
+        let caught = run::caught_after(name, broken, 60);
+        let (seeds, why) = caught.unwrap_or_else(|| panic!("{broken:?} was not noticed in scenario {name}"));
+        println!("{broken:?}: caught after {seeds} seeds of {name}: {why}");
+    }
+}
+
+/// Shrinking keeps the failure and leaves less.
+#[test]
+fn shrinking_leaves_a_smaller_failure() {
+    let (seeds, why) = run::caught_after("promise", Broken::ParsesFirst, 60).expect("caught");
+    let mut case = run::case(run::named("promise"), seeds - 1);
+    case.plan.broken = Broken::ParsesFirst;
+    let (small, seed) = run::shrink(&case, seeds - 1, &why);
+    let steps = |c: &case::Case| c.actors.iter().map(|a| a.steps.len()).sum::<usize>();
+    assert!(steps(&small) < steps(&case));
+    assert!(run::run(&small, seed, false).wrong.is_some());
+}
+
+/// What `scripts/sim` runs; it sets the variables.
+#[test]
+#[ignore = "run by scripts/sim"]
+fn many() {
+    let var = |name: &str| std::env::var(name).ok();
+    let number = |name: &str| var(name).map(|v| v.parse::<u64>().expect("a number"));
+    let only = var("SIM_SCENARIO");
+    let first = number("SIM_SEED").unwrap_or_else(|| number("SIM_FIRST").unwrap_or(1));
+    let seeds = if var("SIM_SEED").is_some() { 1 } else { number("SIM_SEEDS").unwrap_or(10_000) };
+    let chosen: Vec<_> = scenarios::ALL.iter().filter(|(n, _, _)| only.as_deref().is_none_or(|o| o == *n)).collect();
+    assert!(!chosen.is_empty(), "no such scenario");
+    let weight: u64 = chosen.iter().map(|(_, _, n)| n).sum();
+    let (begun, mut labels, mut done) = (std::time::Instant::now(), BTreeMap::new(), 0);
+    for (name, _, n) in chosen {
+        let share = (seeds * n).div_ceil(weight);
+        let since = std::time::Instant::now();
+        let events = run::sweep(name, first, share, &mut labels);
+        done += share;
+        println!("{name}: {share} seeds, {events} events, {:.1} s", since.elapsed().as_secs_f64());
+    }
+    let took = begun.elapsed().as_secs_f64();
+    println!("{done} seeds in {took:.1} s, {:.0} seeds per second; {labels:?}", done as f64 / took);
+}
