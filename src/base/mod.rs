@@ -3,6 +3,7 @@
 
 mod hash;
 mod ids;
+mod level;
 mod rng;
 mod slots;
 mod time;
@@ -10,6 +11,7 @@ mod wheel;
 
 pub use hash::{Map, Seeded, Set};
 pub use ids::{Cid, ConnId, ShardId, ShardSet, SHARDS_MAX};
+pub use level::Level;
 pub use rng::Rng;
 pub use slots::{Slot, Slots};
 pub use time::{Now, Time, MICROSECOND, MILLISECOND, SECOND};

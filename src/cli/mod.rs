@@ -1,1 +1,3 @@
 //! The other commands of the binary, beside the server.
+
+pub mod flags;

@@ -1,1 +1,11 @@
-//! Floor 4: the manners of one connection.
+//! Floor 4: the manners of one connection. Knows nothing of other connections, of interest or of shards.
+
+mod client;
+mod close;
+mod health;
+mod outbuf;
+
+pub use client::{Client, Counts, Entry, Memo, Stage};
+pub use close::Close;
+pub use health::{Beat, Health};
+pub use outbuf::{OutBuf, Spares};

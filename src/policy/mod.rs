@@ -1,5 +1,25 @@
 //! Floor 3: who may do what, and configuration as written → validated settings.
+//!
+//! A configuration takes one way whatever its spelling: `conf` or `file` (TOML) read a [`tree::Tree`]; `model`, obeying
+//! the table in [`keys`], makes [`Settings`] of it and of the command line, or a list of everything [`Invalid`].
+//! [`load`] and [`load_with`] are the door.
 
+mod access;
+pub mod conf;
+pub mod cores;
+mod file;
+pub mod invalid;
+pub mod keys;
+mod load;
+mod model;
+pub mod quantity;
+mod reading;
+pub mod login;
 pub mod settings;
+pub mod tree;
 
+pub use access::{GLOBAL, SYSTEM};
+pub use invalid::Invalid;
+pub use load::{load, load_with, Loaded, Overrides, Source, Text, FILE_BYTES_MAX};
+pub use login::{designation, Directory, Refusal, Verdict};
 pub use settings::{Account, Auth, Idle, Limits, Listen, Log, Secret, Settings, Timers, User};

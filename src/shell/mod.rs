@@ -1,1 +1,21 @@
-//! Floor 6: the only floor that knows glommio, threads, sockets, clocks, HTTP, signals.
+//! Floor 6: the only floor that knows glommio, threads, sockets, clocks, HTTP and signals.
+
+pub mod refusal;
+
+pub mod cores;
+pub mod log;
+pub mod probe;
+pub mod signal;
+
+mod clock;
+mod rings;
+mod socket;
+
+mod drive;
+mod listen;
+
+mod identity;
+
+pub mod boot;
+
+pub use refusal::Refusal;

@@ -1,0 +1,442 @@
+//! nats-server's command line (operations.md §§1, 23) and ours: arguments → what to do. Called by `main` once; sends no
+//! signal, opens no socket, prints nothing: the shell does.
+
+use crate::policy::{self, Invalid, Loaded, Overrides, Source, Text};
+use crate::{NATS_VERSION, TURNPIKE_VERSION};
+use std::path::{Path, PathBuf};
+
+const USAGE: &str = include_str!("usage.txt");
+
+/// What a command line asks for.
+#[derive(Debug, PartialEq)]
+pub enum Command {
+    /// Be the server.
+    Serve(Box<Serve>),
+    /// Say something and exit.
+    Print {
+        /// Whole lines, the last one ended.
+        text: String,
+        /// Exit code.
+        code: u8,
+        /// On standard error instead of standard output.
+        to_stderr: bool,
+    },
+    /// Signal a running server and exit.
+    Signal {
+        /// Which.
+        signal: Signal,
+        /// Whom.
+        target: Target,
+    },
+}
+
+/// A server to be started.
+#[derive(Debug, PartialEq)]
+pub struct Serve {
+    /// What it runs with.
+    pub settings: policy::Settings,
+    /// The configuration file, to be loaded again at a reload by [`policy::load_with`] …
+    pub config: Option<PathBuf>,
+    /// … together with these.
+    pub overrides: Overrides,
+    /// Lines for standard error before the start: deprecated spellings.
+    pub notices: Vec<String>,
+    /// Where secrets stand in the arguments, to be overwritten.
+    pub secrets: Vec<SecretArg>,
+    /// The base name of the program as called.
+    pub program: String,
+}
+
+/// A secret in the arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SecretArg {
+    /// Index in the arguments, 0 being the program.
+    pub index: usize,
+    /// The byte of that argument where the secret begins; it goes to the end.
+    pub from: usize,
+}
+
+/// What `--signal` can send (operations.md §14).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// `ldm`: SIGUSR2
+    LameDuck,
+    /// `stop`: SIGKILL
+    Stop,
+    /// `quit`: SIGINT
+    Quit,
+    /// `term`: SIGTERM
+    Term,
+    /// `reopen`: SIGUSR1
+    Reopen,
+    /// `reload`: SIGHUP
+    Reload,
+}
+
+/// Whom `--signal` is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The only running process of the program's name.
+    ByName,
+    /// `=123`
+    Pid(u32),
+    /// `=12*`: all whose process id begins so.
+    Prefix(String),
+    /// `=/run/x.pid`: the process named there.
+    PidFile(PathBuf),
+}
+
+/// Files and environment of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Machine;
+
+impl Source for Machine {
+    fn read(&mut self, path: &Path) -> std::io::Result<Vec<u8>> {
+        use std::io::Read;
+        let mut bytes = Vec::new();
+        // One byte more than allowed shows that there is more; and a device has no end.
+        std::fs::File::open(path)?.take(policy::FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Bool,
+    Number,
+    Text,
+}
+
+/// Every flag: its names, the first being the one matched below, and what it takes.
+const FLAGS: &[(&[&str], Kind)] = &[
+    (&["help", "h"], Kind::Bool),
+    (&["version", "v"], Kind::Bool),
+    (&["help_tls"], Kind::Bool),
+    (&["t"], Kind::Bool),
+    (&["config", "c"], Kind::Text),
+    (&["signal", "sl"], Kind::Text),
+    (&["addr", "a", "net"], Kind::Text),
+    (&["port", "p"], Kind::Number),
+    (&["name", "n", "server_name"], Kind::Text),
+    (&["client_advertise"], Kind::Text),
+    (&["http_port", "m"], Kind::Number),
+    (&["pid", "P"], Kind::Text),
+    (&["ports_file_dir"], Kind::Text),
+    (&["log", "l"], Kind::Text),
+    (&["logtime", "T"], Kind::Bool),
+    (&["logtime_utc"], Kind::Bool),
+    (&["debug", "D"], Kind::Bool),
+    (&["trace", "V"], Kind::Bool),
+    (&["VV"], Kind::Bool),
+    (&["DV"], Kind::Bool),
+    (&["DVV"], Kind::Bool),
+    (&["log_size_limit"], Kind::Number),
+    (&["max_traced_msg_len"], Kind::Number),
+    (&["user"], Kind::Text),
+    (&["pass"], Kind::Text),
+    (&["auth"], Kind::Text),
+    (&["shards"], Kind::Text),
+    (&["cpus"], Kind::Text),
+    (&["idle"], Kind::Text),
+    (&["https_port", "ms"], Kind::Number),
+    (&["tls"], Kind::Bool),
+    (&["tlsverify"], Kind::Bool),
+    (&["tlscert"], Kind::Text),
+    (&["tlskey"], Kind::Text),
+    (&["tlscacert"], Kind::Text),
+    (&["cluster", "cluster_listen"], Kind::Text),
+    (&["cluster_name"], Kind::Text),
+    (&["cluster_advertise"], Kind::Text),
+    (&["routes"], Kind::Text),
+    (&["no_advertise"], Kind::Bool),
+    (&["connect_retries"], Kind::Number),
+    (&["jetstream", "js"], Kind::Bool),
+    (&["store_dir", "sd"], Kind::Text),
+    (&["profile"], Kind::Number),
+    (&["syslog", "s"], Kind::Bool),
+    (&["remote_syslog", "r"], Kind::Text),
+];
+
+/// A flag's value as given.
+enum Given {
+    Bool(bool),
+    Number(i64),
+    Text(String),
+}
+
+/// What the arguments said, before anything is loaded.
+#[derive(Default)]
+struct Said {
+    over: Overrides,
+    config: Option<PathBuf>,
+    signal: Option<String>,
+    check: bool,
+    help: bool,
+    help_tls: bool,
+    version: bool,
+    refused: Vec<String>,
+    secrets: Vec<SecretArg>,
+}
+
+/// Reads a command line; `args[0]` is the program.
+pub fn parse(args: &[String], source: &mut dyn Source) -> Command {
+    let program = args.first().map_or("turnpike", String::as_str);
+    let program = Path::new(program).file_name().and_then(|n| n.to_str()).unwrap_or("turnpike").to_string();
+    let (mut said, rest) = match flags(args) {
+        Ok(x) => x,
+        // nats-server exits with 0 here; a start that did not happen is no success.
+        Err(why) => return complain(format!("{why}\n\n{}", usage(&program))),
+    };
+    let version = format!("nats-server: v{NATS_VERSION} (turnpike v{TURNPIKE_VERSION})\n");
+    let first = args.get(rest).map(|w| w.to_ascii_lowercase());
+    let say = |text: String| Command::Print { text, code: 0, to_stderr: false };
+    if said.version {
+        return say(version);
+    } else if said.help {
+        return say(usage(&program));
+    } else if said.help_tls {
+        return say("TLS is not supported yet.\n".into());
+    }
+    match first.as_deref() {
+        None => {}
+        Some("version") => return say(version),
+        Some("help") => return say(usage(&program)),
+        Some("check") => return check(&program, &args[rest + 1..], &Overrides::default(), source),
+        Some(_) => return complain(format!("{program}: unrecognized command: {:?}\n", args[rest])),
+    }
+    if let Some(text) = &said.signal {
+        return match signal(text) {
+            Ok((signal, target)) => Command::Signal { signal, target },
+            Err(why) => complain(format!("{program}: {why}\n")),
+        };
+    }
+    if !said.refused.is_empty() {
+        return complain(format!("{program}: {}\n", said.refused.join("\n")));
+    }
+    match said.config.take() {
+        Some(path) if said.check => check(&program, &[path.display().to_string()], &said.over, source),
+        None if said.check => {
+            complain(format!("{program}: must specify [-c, --config] option to check configuration file syntax\n"))
+        }
+        config => serve(program, config, said, source),
+    }
+}
+
+fn serve(program: String, config: Option<PathBuf>, said: Said, source: &mut dyn Source) -> Command {
+    match policy::load_with(config.as_deref(), &said.over, source) {
+        Ok(Loaded { settings, deprecations, .. }) => Command::Serve(Box::new(Serve {
+            settings,
+            config,
+            overrides: said.over,
+            notices: deprecations.iter().map(Invalid::to_string).collect(),
+            secrets: said.secrets,
+            program,
+        })),
+        Err(errors) => complain(problems(&program, &errors)),
+    }
+}
+
+/// Checks files as `-t` does: a deprecated spelling fails the check although it would start.
+fn check(program: &str, files: &[String], over: &Overrides, source: &mut dyn Source) -> Command {
+    if files.is_empty() {
+        return complain(format!("{program}: check: name the configuration files to check\n"));
+    }
+    let (mut text, mut code) = (String::new(), 0);
+    for file in files {
+        match policy::load_with(Some(Path::new(file)), over, source) {
+            Ok(loaded) if loaded.deprecations.is_empty() => {
+                for w in &loaded.settings.warnings {
+                    text += &format!("{file}: warning: {w}\n");
+                }
+                text += &format!("{program}: configuration file {file} is valid ({})\n", loaded.settings.digest);
+            }
+            Ok(loaded) => {
+                text += &problems(program, &loaded.deprecations);
+                code = 1;
+            }
+            Err(errors) => {
+                text += &problems(program, &errors);
+                code = 1;
+            }
+        }
+    }
+    Command::Print { text, code, to_stderr: true }
+}
+
+fn problems(program: &str, all: &[Invalid]) -> String {
+    let lines: Vec<String> = all.iter().map(Invalid::to_string).collect();
+    format!("{program}: {}\n", lines.join("\n"))
+}
+
+fn complain(text: String) -> Command {
+    Command::Print { text, code: 1, to_stderr: true }
+}
+
+fn usage(program: &str) -> String {
+    USAGE.replace("{program}", program)
+}
+
+/// The flags up to the first argument that is none, whose index is returned; the manners of Go's `flag` package.
+fn flags(args: &[String]) -> Result<(Said, usize), String> {
+    let mut said = Said::default();
+    let mut i = 1;
+    while let Some(arg) = args.get(i) {
+        let Some(body) = arg.strip_prefix("--").or_else(|| arg.strip_prefix('-')) else { break };
+        if body.is_empty() {
+            // "--" ends the flags, "-" is no flag.
+            return Ok((said, if arg == "--" { i + 1 } else { i }));
+        }
+        let (name, value) = body.split_once('=').map_or((body, None), |(n, v)| (n, Some(v.to_string())));
+        if name.is_empty() || name.starts_with('-') {
+            return Err(format!("bad flag syntax: {arg}"));
+        }
+        let Some((names, kind)) = FLAGS.iter().find(|(names, _)| names.contains(&name)) else {
+            return Err(format!("flag provided but not defined: -{name}"));
+        };
+        let mut from = arg.len() - value.as_ref().map_or(0, String::len);
+        let value = match value {
+            None if *kind != Kind::Bool => {
+                i += 1;
+                from = 0;
+                Some(args.get(i).cloned().ok_or_else(|| format!("flag needs an argument: -{name}"))?)
+            }
+            value => value,
+        };
+        let given = interpret(*kind, name, value)?;
+        if matches!(names[0], "user" | "pass" | "auth") {
+            said.secrets.push(SecretArg { index: i, from });
+        }
+        said.take(names[0], name, given);
+        i += 1;
+    }
+    Ok((said, i))
+}
+
+fn interpret(kind: Kind, name: &str, value: Option<String>) -> Result<Given, String> {
+    Ok(match (kind, value) {
+        (Kind::Text, v) => Given::Text(v.unwrap_or_default()),
+        (Kind::Bool, None) => Given::Bool(true),
+        (Kind::Bool, Some(v)) => match v.as_str() {
+            "1" | "t" | "T" | "true" | "TRUE" | "True" => Given::Bool(true),
+            "0" | "f" | "F" | "false" | "FALSE" | "False" => Given::Bool(false),
+            _ => return Err(format!("invalid boolean value {v:?} for -{name}: parse error")),
+        },
+        (Kind::Number, v) => {
+            let v = v.unwrap_or_default();
+            Given::Number(v.parse().map_err(|_| format!("invalid value {v:?} for flag -{name}: parse error"))?)
+        }
+    })
+}
+
+impl Said {
+    /// Takes one flag; `flag` is its first name, `name` the one that was used.
+    fn take(&mut self, flag: &str, name: &str, given: Given) {
+        match given {
+            Given::Bool(b) => self.take_bool(flag, name, b),
+            Given::Number(n) => self.take_number(flag, name, n),
+            Given::Text(t) => self.take_text(flag, name, t),
+        }
+    }
+
+    fn take_bool(&mut self, flag: &str, name: &str, b: bool) {
+        let over = &mut self.over;
+        match flag {
+            "help" => self.help = b,
+            "version" => self.version = b,
+            "help_tls" => self.help_tls = b,
+            "t" => self.check = b,
+            "logtime" => over.logtime = Some(b),
+            "logtime_utc" => over.logtime_utc = Some(b),
+            "debug" => over.debug = Some(b),
+            "trace" => over.trace = Some(b),
+            "VV" => (over.trace, over.trace_verbose) = (Some(b), Some(b)),
+            "DV" => (over.debug, over.trace) = (Some(b), Some(b)),
+            "DVV" => (over.debug, over.trace, over.trace_verbose) = (Some(b), Some(b), Some(b)),
+            "tls" | "tlsverify" if b => self.refuse(name, "TLS is not supported yet"),
+            "jetstream" if b => self.warn(name, "JetStream is not offered"),
+            "syslog" if b => self.warn(name, "syslog is not offered"),
+            "no_advertise" if b => self.warn(name, "there is no cluster whose addresses could be advertised"),
+            _ => {}
+        }
+    }
+
+    fn take_number(&mut self, flag: &str, name: &str, n: i64) {
+        let over = &mut self.over;
+        match flag {
+            "port" => over.port = Some(n),
+            "http_port" => over.http_port = Some(n),
+            "log_size_limit" => over.log_size_limit = Some(n),
+            "max_traced_msg_len" => over.max_traced_msg_len = Some(n),
+            "https_port" if n != 0 => self.refuse(name, "TLS is not supported yet"),
+            "profile" if n != 0 => self.warn(name, "profiling over HTTP is not offered"),
+            "connect_retries" if n != 0 => self.warn(name, "there are no routes to retry"),
+            _ => {}
+        }
+    }
+
+    fn take_text(&mut self, flag: &str, name: &str, text: String) {
+        let over = &mut self.over;
+        match flag {
+            "config" => self.config = (!text.is_empty()).then(|| text.into()),
+            "signal" => self.signal = (!text.is_empty()).then_some(text),
+            "addr" => over.host = Some(text),
+            "name" => over.server_name = Some(text),
+            "client_advertise" => over.client_advertise = Some(text),
+            "pid" => over.pid_file = Some(text.into()),
+            "ports_file_dir" => over.ports_file_dir = Some(text.into()),
+            "log" => over.log_file = Some(text.into()),
+            "user" => over.user = Some(Text(text)),
+            "pass" => over.pass = Some(Text(text)),
+            "auth" => over.token = Some(Text(text)),
+            "shards" => over.shards = Some(text),
+            "cpus" => over.cpus = Some(text),
+            "idle" => over.idle = Some(text),
+            _ if text.is_empty() => {}
+            "tlscert" | "tlskey" | "tlscacert" => self.refuse(name, "TLS is not supported yet"),
+            "cluster" | "cluster_name" | "cluster_advertise" | "routes" => {
+                self.refuse(name, "clusters are not supported yet");
+            }
+            "store_dir" => self.warn(name, "JetStream is not offered"),
+            "remote_syslog" => self.warn(name, "syslog is not offered"),
+            _ => {}
+        }
+    }
+
+    fn refuse(&mut self, name: &str, why: &str) {
+        self.refused.push(format!("--{name}: {why}"));
+    }
+
+    fn warn(&mut self, name: &str, why: &str) {
+        self.over.warnings.push(format!("--{name}: {why}"));
+    }
+}
+
+/// `cmd`, `cmd=pid`, `cmd=prefix*` or `cmd=file` (operations.md §14).
+fn signal(text: &str) -> Result<(Signal, Target), String> {
+    let (command, target) = text.split_once('=').map_or((text, None), |(c, t)| (c, Some(t)));
+    let signal = match command {
+        "ldm" => Signal::LameDuck,
+        "stop" => Signal::Stop,
+        "quit" => Signal::Quit,
+        "term" => Signal::Term,
+        "reopen" => Signal::Reopen,
+        "reload" => Signal::Reload,
+        _ => return Err(format!("unknown signal {command:?}")),
+    };
+    let target = match target {
+        None | Some("") => Target::ByName,
+        Some(t) => match (t.parse::<u32>(), t.strip_suffix('*')) {
+            (Ok(pid), _) if pid > 0 => Target::Pid(pid),
+            (_, Some(prefix)) if prefix.bytes().all(|b| b.is_ascii_digit()) => Target::Prefix(prefix.into()),
+            _ => Target::PidFile(t.into()),
+        },
+    };
+    Ok((signal, target))
+}
+
+#[cfg(test)]
+mod tests;

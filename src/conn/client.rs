@@ -1,0 +1,212 @@
+//! One client connection as the protocol sees it (client-protocol.md §2). Lives on exactly one shard, in its table of
+//! connections; whoever handles an operation of this connection works on it.
+//!
+//! ```text
+//!            CONNECT                  answer of the password check
+//! Greeted ───────────────▶ Open ◀──────────────────────────────────── Verifying
+//!    │  └─ bcrypt password ──────────────────────────────────────────────▲  │
+//!    └────────────┬──────────┴───────────── any end ───────────────────────┘
+//!                 ▼
+//!              Closing ── all written ──▶ Lingering ── peer gone, or time up ──▶ (removed)
+//! ```
+
+use super::{Close, Health, OutBuf};
+use crate::base::{Cid, ShardSet, Slot, Time};
+use crate::wire::hello::Connect;
+use crate::wire::{Parser, Rules};
+use hashbrown::HashTable;
+
+/// Where a connection stands; see the file's head.
+#[derive(Debug)]
+pub enum Stage {
+    /// INFO is sent. Without authentication every operation works from here on.
+    Greeted,
+    /// Somebody is comparing a bcrypt hash; nothing is read on meanwhile.
+    Verifying(Box<Entry>),
+    /// CONNECT was accepted.
+    Open,
+    /// What waits is being written; nothing that comes is looked at any more.
+    Closing(Close),
+    /// All is written and the sending side shut; what still comes is thrown away, so that the peer reads our last
+    /// words instead of a reset.
+    Lingering(Close),
+}
+
+/// Where a connection goes once its password proves right.
+#[derive(Debug)]
+pub struct Entry {
+    /// Index of the account.
+    pub account: u16,
+    /// Index of the user; None for a token.
+    pub user: Option<u32>,
+}
+
+/// What passed over a connection. "In" is from the client.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    /// Messages from the client.
+    pub in_msgs: u64,
+    /// Their header and payload bytes.
+    pub in_bytes: u64,
+    /// Messages queued for the client.
+    pub out_msgs: u64,
+    /// Their header and payload bytes.
+    pub out_bytes: u64,
+    /// How often it was paused for slow receivers.
+    pub stalls: u64,
+}
+
+/// Where the last message of this connection went: its subject and the verdict reached then, which is good as long
+/// as its key still names an entry.
+#[derive(Debug)]
+pub struct Memo {
+    /// The subject.
+    pub subject: Vec<u8>,
+    /// The verdict's key.
+    pub verdict: Slot,
+}
+
+/// See the file's head.
+#[derive(Debug)]
+pub struct Client {
+    /// What goes out.
+    pub out: OutBuf,
+    /// What passed.
+    pub counts: Counts,
+    /// Is it in the shard's list of connections with something to write?
+    pub dirty: bool,
+    /// The socket takes no more for now.
+    pub blocked: bool,
+    /// `headers` in effect.
+    pub headers: bool,
+    /// `echo` in effect.
+    pub echo: bool,
+    /// `verbose` in effect.
+    pub verbose: bool,
+    /// `pedantic` in effect.
+    pub pedantic: bool,
+    /// `no_responders` in effect.
+    pub no_responders: bool,
+    /// Takes INFO at any time (`protocol` ≥ 1).
+    pub async_info: bool,
+    /// A CONNECT has been accepted.
+    pub connected: bool,
+    /// The INFO that follows the first PONG is sent.
+    pub informed: bool,
+    /// Paused until its receivers drain; see `shard::pace`.
+    pub paused: bool,
+    /// The peer has shut its sending side; to be ended when what it said is done with.
+    pub eof: bool,
+    /// It waits in the shard's queue of connections with bytes left over.
+    pub waiting: bool,
+    /// Index of its account.
+    pub account: u16,
+    /// It is counted to its account.
+    pub joined: bool,
+    /// Index of its user.
+    pub user: Option<u32>,
+    /// Where the last message went.
+    pub memo: Memo,
+    /// The place in the stream.
+    pub parser: Parser,
+    /// What may be said now.
+    pub rules: Rules,
+    /// Bytes that are not an operation yet, or not done with.
+    pub tail: Vec<u8>,
+    /// Where it stands.
+    pub stage: Stage,
+    /// Its subscriptions, found by sid.
+    pub subs: HashTable<Slot>,
+    /// Bytes that its subscriptions take.
+    pub sub_bytes: usize,
+    /// Most subscriptions it may have; 0: no limit.
+    pub max_subs: usize,
+    /// Shards on which every receiver of its last message was congested.
+    pub pressed: ShardSet,
+    /// Shards that its last message went to.
+    pub reached: ShardSet,
+    /// When bytes were last taken by the socket, or began to wait.
+    pub progress_at: Time,
+    /// A write-deadline timer runs.
+    pub deadline_set: bool,
+    /// Is the peer there?
+    pub health: Health,
+    /// Public number.
+    pub cid: Cid,
+    /// The peer's address.
+    pub ip: Box<str>,
+    /// The peer's port.
+    pub port: u16,
+    /// Wall-clock time of the accept, nanoseconds since 1970.
+    pub start_ns: u64,
+    /// Monotonic time of the accept.
+    pub since: Time,
+    /// All that its CONNECTs said; a further one only changes what it names. Nothing before the first.
+    pub said: Option<Box<Connect>>,
+}
+
+impl Client {
+    /// A connection just accepted. `rules` are those before CONNECT.
+    pub fn new(cid: Cid, ip: &str, port: u16, rules: Rules, now: crate::base::Now) -> Client {
+        Client {
+            out: OutBuf::default(),
+            counts: Counts::default(),
+            dirty: false,
+            blocked: false,
+            headers: false,
+            // What a client that never says CONNECT gets (client-protocol.md §4, column "default").
+            echo: true,
+            verbose: true,
+            pedantic: true,
+            no_responders: false,
+            async_info: false,
+            connected: false,
+            informed: false,
+            paused: false,
+            eof: false,
+            waiting: false,
+            account: 0,
+            joined: false,
+            user: None,
+            memo: Memo { subject: Vec::new(), verdict: Slot::NONE },
+            parser: Parser::default(),
+            rules,
+            tail: Vec::new(),
+            stage: Stage::Greeted,
+            subs: HashTable::new(),
+            sub_bytes: 0,
+            max_subs: 0,
+            pressed: ShardSet::EMPTY,
+            reached: ShardSet::EMPTY,
+            progress_at: now.mono,
+            deadline_set: false,
+            health: Health::default(),
+            cid,
+            ip: ip.into(),
+            port,
+            start_ns: now.wall_ns,
+            since: now.mono,
+            said: None,
+        }
+    }
+
+    /// Are operations of this connection still carried out?
+    pub fn lives(&self) -> bool {
+        !matches!(self.stage, Stage::Closing(_) | Stage::Lingering(_))
+    }
+
+    /// Must what comes wait?
+    pub fn held(&self) -> bool {
+        self.paused || matches!(self.stage, Stage::Verifying(_))
+    }
+
+    /// The prefix of its log lines (operations.md §12).
+    pub fn label(&self) -> String {
+        let who = match &self.said {
+            Some(a) if self.connected => format!(" - \"v{}:{}:{}\"", a.version, a.lang, a.name),
+            _ => String::new(),
+        };
+        let ip = if self.ip.contains(':') { format!("[{}]", self.ip) } else { self.ip.to_string() };
+        format!("{ip}:{} - cid:{}{who}", self.port, self.cid.0)
+    }
+}

@@ -1,0 +1,60 @@
+//! Why a connection ended: drives what the peer is told, the log and monitoring (client-protocol.md §18).
+
+use crate::wire::Fault;
+
+/// The reason of an end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Close {
+    /// The client went.
+    Client,
+    /// Reading or writing failed.
+    Io(String),
+    /// The client broke a rule.
+    Fault(Fault),
+    /// More bytes waited than `max_pending`.
+    PendingBytes,
+    /// No byte was taken within `write_deadline`.
+    WriteDeadline,
+    /// The server stops.
+    Shutdown,
+}
+
+impl Close {
+    /// The reason as monitoring names it.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Close::Client => "Client Closed",
+            Close::Io(what) if what.starts_with("write") => "Write Error",
+            Close::Io(_) => "Read Error",
+            Close::PendingBytes => "Slow Consumer (Pending Bytes)",
+            Close::WriteDeadline => "Slow Consumer (Write Deadline)",
+            Close::Shutdown => "Server Shutdown",
+            Close::Fault(f) => match f {
+                Fault::UnknownOperation | Fault::Malformed => "Protocol Violation",
+                Fault::ControlLine => "Maximum Control Line Exceeded",
+                Fault::Payload => "Maximum Message Payload Exceeded",
+                Fault::Authorization => "Authentication Failure",
+                Fault::AuthTimeout => "Authentication Timeout",
+                Fault::ClientProtocol => "Bad Client Protocol Version",
+                Fault::NoRespondersNeedsHeaders => "No Responders Requires Headers",
+                Fault::Connections => "Maximum Connections Exceeded",
+                Fault::AccountConnections => "Maximum Account Connections Exceeded",
+                Fault::Stale => "Stale Connection",
+                Fault::PeerError => "Parse Error",
+            },
+        }
+    }
+
+    /// What the peer is told in an `-ERR`; empty for a silent end.
+    pub fn text(&self) -> &'static str {
+        match self {
+            Close::Fault(f) => f.text(),
+            _ => "",
+        }
+    }
+
+    /// Is what waits for the peer still written? Not where writing is what failed.
+    pub fn flushes(&self) -> bool {
+        !matches!(self, Close::Io(_) | Close::PendingBytes | Close::WriteDeadline)
+    }
+}

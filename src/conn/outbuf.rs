@@ -1,0 +1,204 @@
+//! Bytes on their way to one connection.
+//!
+//! A queue of chunks, each beginning at the start of a protocol line: what waits grows without being copied, and when
+//! a connection is cut the messages it loses can be counted exactly. A connection with nothing to say owns no chunk:
+//! they come from and go back to the shard's [`Spares`], still warm in the cache.
+
+use std::collections::VecDeque;
+
+/// A chunk past this size takes no further line; the next one opens a new chunk. Large enough that one write fills a
+/// socket, small enough that a slow connection's memory grows in steps nobody feels.
+const CHUNK_BYTES: usize = 256 << 10;
+/// Spare chunks kept by a shard.
+const SPARES_MAX: usize = 64;
+/// A larger chunk than this is given back to the system (one huge message made it grow).
+const SPARE_BYTES_MAX: usize = 1 << 20;
+
+/// Empty chunks of one shard, last used first.
+#[derive(Debug, Default)]
+pub struct Spares(Vec<Vec<u8>>);
+
+impl Spares {
+    /// An empty buffer.
+    pub fn take(&mut self) -> Vec<u8> {
+        self.0.pop().unwrap_or_default()
+    }
+
+    /// Takes a buffer back, to be used again if that pays.
+    pub fn put(&mut self, mut chunk: Vec<u8>) {
+        if self.0.len() < SPARES_MAX && (1..=SPARE_BYTES_MAX).contains(&chunk.capacity()) {
+            chunk.clear();
+            self.0.push(chunk);
+        }
+    }
+
+    /// Bytes held in spare.
+    pub fn bytes(&self) -> usize {
+        self.0.iter().map(Vec::capacity).sum()
+    }
+}
+
+/// See the file's head.
+#[derive(Debug, Default)]
+pub struct OutBuf {
+    /// The chunk being filled; also the one being written while `full` is empty.
+    last: Vec<u8>,
+    /// Chunks before it, oldest first. Boxed: hardly any connection ever has one.
+    full: Option<Box<VecDeque<Vec<u8>>>>,
+    /// Bytes of the oldest chunk that are written already.
+    sent: usize,
+    /// Bytes waiting, over all chunks.
+    pending: usize,
+}
+
+impl OutBuf {
+    /// Bytes waiting.
+    #[inline]
+    pub fn pending(&self) -> usize {
+        self.pending
+    }
+
+    /// The chunk to append one whole protocol line (and its payload) to. The caller tells [`OutBuf::grown`] how many
+    /// bytes it added.
+    #[inline]
+    pub fn line(&mut self, spares: &mut Spares) -> &mut Vec<u8> {
+        if self.last.len() >= CHUNK_BYTES {
+            self.next_chunk(spares);
+        } else if self.last.capacity() == 0 {
+            self.last = spares.take();
+        }
+        &mut self.last
+    }
+
+    /// So many bytes were appended to what [`OutBuf::line`] gave.
+    #[inline]
+    pub fn grown(&mut self, bytes: usize) {
+        self.pending += bytes;
+    }
+
+    #[cold]
+    fn next_chunk(&mut self, spares: &mut Spares) {
+        let chunk = std::mem::replace(&mut self.last, spares.take());
+        self.full.get_or_insert_with(Box::default).push_back(chunk);
+    }
+
+    /// The next bytes to write, contiguous; empty when nothing waits.
+    pub fn next(&self) -> &[u8] {
+        let oldest = self.full.as_ref().and_then(|f| f.front()).unwrap_or(&self.last);
+        &oldest[self.sent..]
+    }
+
+    /// So many bytes of [`OutBuf::next`] are written.
+    pub fn wrote(&mut self, n: usize, spares: &mut Spares) {
+        self.pending -= n;
+        self.sent += n;
+        match &mut self.full {
+            Some(f) if f.front().is_some_and(|c| c.len() == self.sent) => {
+                if let Some(c) = f.pop_front() {
+                    spares.put(c);
+                }
+                if f.is_empty() {
+                    self.full = None;
+                }
+                self.sent = 0;
+            }
+            Some(_) => {}
+            None if self.sent == self.last.len() => {
+                spares.put(std::mem::take(&mut self.last));
+                self.sent = 0;
+            }
+            None => {}
+        }
+    }
+
+    /// Drops what waits and says how many messages (`MSG`, `HMSG`) were lost in part or in whole.
+    pub fn lose(&mut self, spares: &mut Spares) -> u64 {
+        let mut lost = 0;
+        let mut skip = self.sent;
+        let full = self.full.take().map(|f| *f).unwrap_or_default();
+        for chunk in full.into_iter().chain([std::mem::take(&mut self.last)]) {
+            lost += messages_after(&chunk, skip);
+            skip = 0;
+            spares.put(chunk);
+        }
+        self.sent = 0;
+        self.pending = 0;
+        lost
+    }
+}
+
+/// Messages in `chunk`, which begins at a line's start, that do not end within its first `sent` bytes.
+fn messages_after(chunk: &[u8], sent: usize) -> u64 {
+    let (mut at, mut lost) = (0, 0);
+    while let Some(nl) = memchr::memchr(b'\n', &chunk[at..]) {
+        let line = &chunk[at..at + nl];
+        at += nl + 1;
+        if line.starts_with(b"MSG ") || line.starts_with(b"HMSG ") {
+            let size = line.trim_ascii_end().rsplit(|c| *c == b' ').next().unwrap_or_default();
+            let size = size.iter().fold(0usize, |n, d| n * 10 + usize::from(d.wrapping_sub(b'0')));
+            at += size + 2;
+            lost += u64::from(at > sent);
+        }
+    }
+    lost
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(o: &mut OutBuf, s: &mut Spares, bytes: &[u8]) {
+        o.line(s).extend_from_slice(bytes);
+        o.grown(bytes.len());
+    }
+
+    #[test]
+    fn bytes_leave_in_order_whatever_the_writes() {
+        let (mut o, mut s) = (OutBuf::default(), Spares::default());
+        let mut want = Vec::new();
+        for i in 0..3000u32 {
+            let line = format!("MSG a {i} 300\r\n{}\r\n", "x".repeat(300));
+            push(&mut o, &mut s, line.as_bytes());
+            want.extend_from_slice(line.as_bytes());
+        }
+        assert_eq!(o.pending(), want.len());
+        let mut got = Vec::new();
+        let mut n = 1;
+        while o.pending() > 0 {
+            let next = o.next();
+            assert!(!next.is_empty());
+            let k = n.min(next.len());
+            got.extend_from_slice(&next[..k]);
+            o.wrote(k, &mut s);
+            n = n * 7 % 100_003;
+        }
+        assert!(got == want);
+        assert!(o.next().is_empty());
+        assert_eq!(o.last.capacity(), 0, "an idle connection owns no buffer");
+    }
+
+    #[test]
+    fn what_a_cut_connection_loses_is_counted_exactly() {
+        let (mut s, line) = (Spares::default(), "HMSG a 1 12 14\r\nNATS/1.0\r\n\r\n\r\n\r\n");
+        let fill = |s: &mut Spares| {
+            let mut o = OutBuf::default();
+            push(&mut o, s, b"PING\r\n");
+            for _ in 0..20_000 {
+                push(&mut o, s, line.as_bytes());
+                push(&mut o, s, b"+OK\r\n");
+            }
+            o
+        };
+        assert_eq!(fill(&mut s).lose(&mut s), 20_000);
+        let mut o = fill(&mut s);
+        let whole = line.len() + 5;
+        let mut left = 6 + 100 * whole + 3;
+        while left > 0 {
+            let k = left.min(o.next().len());
+            o.wrote(k, &mut s);
+            left -= k;
+        }
+        assert_eq!(o.lose(&mut s), 19_900, "a message of which a part was written is lost");
+        assert_eq!(o.pending(), 0);
+    }
+}

@@ -1,0 +1,73 @@
+//! nats-server's configuration grammar (operations.md §2): text → [`Tree`]. Files and environment come through a
+//! [`Source`], so this floor does no I/O. One reader lives while one configuration is loaded.
+
+mod parser;
+mod scalar;
+#[cfg(test)]
+mod tests;
+
+use super::invalid::Invalid;
+use super::load::{opened, Source, FILE_BYTES_MAX};
+use super::tree::{invalid, At, Table, Tree};
+use parser::Parser;
+use std::path::{Path, PathBuf};
+
+/// Most files open inside one another by `include`.
+pub const INCLUDE_DEPTH_MAX: usize = 16;
+/// Most maps and arrays inside one another; bounds the stack.
+pub const NESTING_MAX: usize = 64;
+/// Most bytes that references to variables may copy: a few lines of `$a, $a` would otherwise double without end.
+pub const COPIED_BYTES_MAX: usize = 32 << 20;
+
+/// What all files of one configuration share.
+struct Shared<'s> {
+    source: &'s mut dyn Source,
+    files: Vec<String>,
+    /// Files being read, outermost first.
+    open: Vec<PathBuf>,
+    /// Environment variables being read as values, outermost first.
+    environment: Vec<String>,
+    copied_bytes: usize,
+}
+
+/// Reads `text`, the contents of `path`, and all it includes.
+pub(super) fn read(path: &Path, text: Vec<u8>, source: &mut dyn Source) -> Result<Tree, Invalid> {
+    let mut shared = Shared { source, files: Vec::new(), open: Vec::new(), environment: Vec::new(), copied_bytes: 0 };
+    let root = shared.file(path, text)?;
+    Ok(Tree { root, files: shared.files })
+}
+
+impl Shared<'_> {
+    fn file(&mut self, path: &Path, text: Vec<u8>) -> Result<Table, Invalid> {
+        let number = u16::try_from(self.files.len()).map_err(|_| Invalid::nowhere("include", "too many files"))?;
+        self.files.push(path.display().to_string());
+        let text = super::load::utf8(&self.files, number, text)?;
+        self.open.push(path.to_path_buf());
+        let mut scopes = Vec::new();
+        let root = Parser::new(self, &mut scopes, number, &text).document();
+        self.open.pop();
+        root
+    }
+
+    /// The keys of an included file; its path is relative to the including one's folder.
+    fn include(&mut self, name: &str, at: At) -> Result<Table, Invalid> {
+        let includer = self.open.last().cloned().unwrap_or_default();
+        let path = includer.parent().map_or_else(|| PathBuf::from(name), |d| d.join(name));
+        if let Some(i) = self.open.iter().position(|p| *p == path) {
+            let circle: Vec<_> = self.open[i..].iter().chain([&path]).map(|p| p.display().to_string()).collect();
+            return Err(invalid(&self.files, at, "include", format!("include cycle: {}", circle.join(" → "))));
+        }
+        if self.open.len() >= INCLUDE_DEPTH_MAX {
+            let text = format!("files may include one another at most {INCLUDE_DEPTH_MAX} deep");
+            return Err(invalid(&self.files, at, "include", text));
+        }
+        let bytes = opened(self.source, &path).map_err(|why| {
+            invalid(&self.files, at, "include", format!("error parsing include file '{name}', {why}"))
+        })?;
+        if bytes.len() > FILE_BYTES_MAX {
+            let text = format!("error parsing include file '{name}': it is larger than {FILE_BYTES_MAX} bytes");
+            return Err(invalid(&self.files, at, "include", text));
+        }
+        self.file(&path, bytes)
+    }
+}

@@ -1,0 +1,1 @@
+//! The grammar, row by row (operations.md §2).

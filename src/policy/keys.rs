@@ -1,0 +1,316 @@
+//! Every configuration key there is and how it is treated: the one table that the model obeys and the documentation
+//! repeats (operations.md §§3–11). Immutable.
+
+/// The map in which a key stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The file itself.
+    Top,
+    /// `authorization { … }`
+    Authorization,
+    /// An entry of `users [ … ]`.
+    User,
+    /// `accounts { NAME { … } }`
+    Account,
+    /// `limits { … }` of an account.
+    Limits,
+    /// `tls { … }`
+    Tls,
+    /// `cluster { … }`
+    Cluster,
+    /// `gateway { … }`
+    Gateway,
+    /// `leafnodes { … }`
+    Leafnodes,
+    /// `websocket { … }`
+    Websocket,
+}
+
+/// What happens when a key is met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Treatment {
+    /// Does what it does in nats-server.
+    Supported,
+    /// Ours; nats-server does not know it.
+    Ours,
+    /// The server does not start: without it a door would stand open, or messages would go elsewhere.
+    Refused(&'static str),
+    /// Asks for something we do not offer and nobody is hurt by: one warning.
+    Warned(&'static str),
+    /// Shares the fate of the section it stands in.
+    Within,
+}
+
+/// A key, its other names, and how it is treated.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Where it stands.
+    pub scope: Scope,
+    /// All names, lower case; the first is the one we use.
+    pub names: &'static [&'static str],
+    /// What happens.
+    pub treatment: Treatment,
+}
+
+use Scope::{Account, Authorization, Cluster, Gateway, Leafnodes, Limits, Tls, Top, User, Websocket};
+use Treatment::{Ours, Refused, Supported, Warned, Within};
+
+const NO_TLS: &str = "TLS is not supported yet";
+const NO_PERMISSIONS: &str = "permissions are not supported yet";
+const NO_NKEYS: &str = "nkeys are not supported yet";
+const NO_SHARING: &str = "sharing between accounts is not supported yet";
+const NO_MAPPINGS: &str = "subject mappings are not supported yet";
+const NO_CLUSTERS: &str = "clusters are not supported yet";
+const NO_GATEWAYS: &str = "gateways are not supported yet";
+const NO_OPERATORS: &str = "operators and JWTs are not supported yet";
+const NO_PROXIES: &str = "proxies in front of clients are not supported yet";
+const NO_CONNECTION_TYPES: &str = "restricting connection types is not supported yet";
+const NO_JETSTREAM: &str = "JetStream is not offered";
+const NO_LEAFNODES: &str = "leaf nodes are not offered";
+const NO_WEBSOCKET: &str = "WebSocket is not offered";
+const NO_SYSLOG: &str = "syslog is not offered; log lines go to standard error or to log_file";
+const NO_PROFILING: &str = "profiling over HTTP is not offered";
+const NO_OCSP: &str = "OCSP is not offered";
+const NO_LINKS: &str = "it concerns links between servers, of which there are none";
+
+/// How a whole section fares, where its keys are [`Within`].
+pub const fn section(scope: Scope) -> Treatment {
+    match scope {
+        Tls => Refused(NO_TLS),
+        Cluster => Refused(NO_CLUSTERS),
+        Gateway => Refused(NO_GATEWAYS),
+        Leafnodes => Warned(NO_LEAFNODES),
+        Websocket => Warned(NO_WEBSOCKET),
+        Top | Authorization | User | Account | Limits => Supported,
+    }
+}
+
+const fn key(scope: Scope, treatment: Treatment, names: &'static [&'static str]) -> Key {
+    Key { scope, names, treatment }
+}
+
+/// The table.
+#[rustfmt::skip]
+pub const KEYS: &[Key] = &[
+    key(Top, Supported, &["listen"]),
+    key(Top, Supported, &["host", "net"]),
+    key(Top, Supported, &["port"]),
+    key(Top, Supported, &["client_advertise"]),
+    key(Top, Supported, &["server_name"]),
+    key(Top, Supported, &["server_tags"]),
+    key(Top, Supported, &["server_metadata"]),
+    key(Top, Supported, &["debug"]),
+    key(Top, Supported, &["trace"]),
+    key(Top, Supported, &["trace_verbose"]),
+    key(Top, Supported, &["logtime"]),
+    key(Top, Supported, &["logtime_utc"]),
+    key(Top, Supported, &["log_file", "logfile"]),
+    key(Top, Supported, &["log_size_limit", "logfile_size_limit"]),
+    key(Top, Supported, &["log_max_num", "logfile_max_num"]),
+    key(Top, Supported, &["max_traced_msg_len"]),
+    key(Top, Supported, &["pid_file", "pidfile"]),
+    key(Top, Supported, &["ports_file_dir"]),
+    key(Top, Supported, &["http"]),
+    key(Top, Supported, &["http_port", "monitor_port"]),
+    key(Top, Supported, &["http_base_path"]),
+    key(Top, Supported, &["max_control_line"]),
+    key(Top, Supported, &["max_payload"]),
+    key(Top, Supported, &["max_pending"]),
+    key(Top, Supported, &["max_connections", "max_conn"]),
+    key(Top, Supported, &["max_subscriptions", "max_subs"]),
+    key(Top, Supported, &["max_sub_tokens", "max_subscription_tokens"]),
+    key(Top, Supported, &["max_closed_clients"]),
+    key(Top, Supported, &["ping_interval"]),
+    key(Top, Supported, &["ping_max"]),
+    key(Top, Supported, &["write_deadline"]),
+    key(Top, Supported, &["write_timeout"]),
+    key(Top, Supported, &["no_fast_producer_stall"]),
+    key(Top, Supported, &["lame_duck_duration"]),
+    key(Top, Supported, &["lame_duck_grace_period"]),
+    key(Top, Supported, &["no_header_support"]),
+    key(Top, Supported, &["authorization"]),
+    key(Top, Supported, &["no_auth_user"]),
+    key(Top, Supported, &["accounts"]),
+    key(Top, Supported, &["system_account", "system"]),
+    key(Top, Supported, &["no_system_account", "no_system", "no_sys_acc"]),
+
+    key(Top, Ours, &["shards"]),
+    key(Top, Ours, &["cpus"]),
+    key(Top, Ours, &["idle"]),
+    key(Top, Ours, &["io_memory"]),
+    key(Top, Ours, &["max_subscription_bytes"]),
+    key(Top, Ours, &["shutdown_grace"]),
+    key(Top, Ours, &["log_format"]),
+
+    key(Top, Refused(NO_TLS), &["tls"]),
+    key(Top, Refused(NO_TLS), &["https"]),
+    key(Top, Refused(NO_TLS), &["https_port"]),
+    key(Top, Refused(NO_PROXIES), &["proxy_protocol"]),
+    key(Top, Refused(NO_PROXIES), &["proxies"]),
+    key(Top, Refused(NO_MAPPINGS), &["mappings", "maps"]),
+    key(Top, Refused(NO_OPERATORS), &["operator", "operators", "root", "roots", "root_operator", "root_operators"]),
+    key(Top, Refused(NO_OPERATORS), &["resolver", "account_resolver", "accounts_resolver"]),
+    key(Top, Refused(NO_OPERATORS), &["resolver_preload"]),
+    key(Top, Refused(NO_OPERATORS), &["resolver_tls"]),
+    key(Top, Refused(NO_OPERATORS), &["resolver_pinned_accounts"]),
+    key(Top, Refused(NO_OPERATORS), &["trusted_keys", "trusted"]),
+    key(Top, Refused(NO_OPERATORS), &["default_sentinel"]),
+    key(Top, Refused(NO_CLUSTERS), &["cluster"]),
+    key(Top, Refused(NO_GATEWAYS), &["gateway"]),
+
+    key(Top, Warned(NO_LEAFNODES), &["leafnodes", "leaf"]),
+    key(Top, Warned(NO_WEBSOCKET), &["websocket", "ws"]),
+    key(Top, Warned("MQTT is not offered"), &["mqtt"]),
+    key(Top, Warned(NO_JETSTREAM), &["jetstream"]),
+    key(Top, Warned(NO_JETSTREAM), &["store_dir", "storedir"]),
+    key(Top, Warned(NO_JETSTREAM), &["default_js_domain"]),
+    key(Top, Warned(NO_SYSLOG), &["syslog"]),
+    key(Top, Warned(NO_SYSLOG), &["remote_syslog"]),
+    key(Top, Warned("tracing only headers is not offered; trace shows the whole protocol"), &["trace_headers"]),
+    key(Top, Warned(NO_PROFILING), &["prof_port"]),
+    key(Top, Warned(NO_PROFILING), &["prof_block_rate"]),
+    key(Top, Warned(NO_OCSP), &["ocsp"]),
+    key(Top, Warned(NO_OCSP), &["ocsp_cache"]),
+    key(Top, Warned("without tls every connection is in the clear anyway"), &["allow_non_tls"]),
+    key(Top, Warned("there is no cache of this kind to switch off"), &["disable_sublist_cache", "no_sublist_cache"]),
+    key(Top, Warned("there are no feature flags"), &["feature_flags"]),
+    key(Top, Warned(NO_LINKS), &["connect_error_reports"]),
+    key(Top, Warned(NO_LINKS), &["reconnect_error_reports"]),
+
+    key(Authorization, Supported, &["user", "username"]),
+    key(Authorization, Supported, &["password", "pass"]),
+    key(Authorization, Supported, &["token"]),
+    key(Authorization, Supported, &["timeout"]),
+    key(Authorization, Supported, &["users"]),
+    key(Authorization, Refused(NO_PERMISSIONS), &["default_permissions", "default_permission", "permissions"]),
+    key(Authorization, Refused("auth callout is not supported yet"), &["auth_callout", "auth_hook"]),
+    key(Authorization, Refused(NO_PROXIES), &["proxy_required"]),
+
+    key(User, Supported, &["user", "username"]),
+    key(User, Supported, &["password", "pass"]),
+    key(User, Refused(NO_NKEYS), &["nkey"]),
+    key(User, Refused(NO_PERMISSIONS), &["permissions", "permission", "authorization"]),
+    key(User, Refused(NO_CONNECTION_TYPES), &["allowed_connection_types", "connection_types", "clients"]),
+    key(User, Refused(NO_PROXIES), &["proxy_required"]),
+
+    key(Account, Supported, &["users"]),
+    key(Account, Supported, &["limits"]),
+    key(Account, Refused(NO_NKEYS), &["nkey"]),
+    key(Account, Refused(NO_PERMISSIONS), &["default_permissions"]),
+    key(Account, Refused(NO_SHARING), &["exports"]),
+    key(Account, Refused(NO_SHARING), &["imports"]),
+    key(Account, Refused(NO_MAPPINGS), &["mappings", "maps"]),
+    key(Account, Warned("message tracing is not offered"), &["msg_trace", "trace_dest"]),
+    key(Account, Warned(NO_JETSTREAM), &["jetstream"]),
+
+    key(Limits, Supported, &["max_connections", "max_conn"]),
+    key(Limits, Supported, &["max_subscriptions", "max_subs"]),
+    key(Limits, Supported, &["max_payload", "max_pay"]),
+    key(Limits, Warned(NO_LEAFNODES), &["max_leafnodes", "max_leafs"]),
+
+    key(Tls, Within, &["cert_file"]), key(Tls, Within, &["key_file"]), key(Tls, Within, &["ca_file"]),
+    key(Tls, Within, &["certs", "certificates"]), key(Tls, Within, &["verify"]), key(Tls, Within, &["verify_and_map"]),
+    key(Tls, Within, &["verify_cert_and_check_known_urls"]), key(Tls, Within, &["insecure"]),
+    key(Tls, Within, &["timeout"]), key(Tls, Within, &["cipher_suites"]),
+    key(Tls, Within, &["allow_insecure_cipher_suites"]), key(Tls, Within, &["curve_preferences"]),
+    key(Tls, Within, &["min_version"]), key(Tls, Within, &["pinned_certs"]),
+    key(Tls, Within, &["connection_rate_limit"]), key(Tls, Within, &["handshake_first", "first", "immediate"]),
+    key(Tls, Within, &["ocsp_peer"]), key(Tls, Within, &["cert_store"]), key(Tls, Within, &["cert_match"]),
+    key(Tls, Within, &["cert_match_by"]), key(Tls, Within, &["cert_match_skip_invalid"]),
+    key(Tls, Within, &["ca_certs_match"]),
+
+    key(Cluster, Within, &["name"]), key(Cluster, Within, &["listen"]), key(Cluster, Within, &["host", "net"]),
+    key(Cluster, Within, &["port"]), key(Cluster, Within, &["authorization"]), key(Cluster, Within, &["permissions"]),
+    key(Cluster, Within, &["routes"]), key(Cluster, Within, &["tls"]),
+    key(Cluster, Within, &["cluster_advertise", "advertise"]), key(Cluster, Within, &["no_advertise"]),
+    key(Cluster, Within, &["connect_retries"]), key(Cluster, Within, &["connect_backoff"]),
+    key(Cluster, Within, &["pool_size"]), key(Cluster, Within, &["accounts"]), key(Cluster, Within, &["compression"]),
+    key(Cluster, Within, &["ping_interval"]), key(Cluster, Within, &["ping_max"]),
+    key(Cluster, Within, &["write_deadline"]), key(Cluster, Within, &["write_timeout"]),
+
+    key(Gateway, Within, &["name"]), key(Gateway, Within, &["listen"]), key(Gateway, Within, &["host", "net"]),
+    key(Gateway, Within, &["port"]), key(Gateway, Within, &["authorization"]), key(Gateway, Within, &["tls"]),
+    key(Gateway, Within, &["advertise"]), key(Gateway, Within, &["connect_retries"]),
+    key(Gateway, Within, &["connect_backoff"]), key(Gateway, Within, &["reject_unknown_cluster", "reject_unknown"]),
+    key(Gateway, Within, &["write_deadline"]), key(Gateway, Within, &["write_timeout"]),
+    key(Gateway, Within, &["gateways"]),
+
+    key(Leafnodes, Within, &["listen"]), key(Leafnodes, Within, &["host", "net"]), key(Leafnodes, Within, &["port"]),
+    key(Leafnodes, Within, &["authorization"]), key(Leafnodes, Within, &["tls"]),
+    key(Leafnodes, Within, &["leafnode_advertise", "advertise"]), key(Leafnodes, Within, &["no_advertise"]),
+    key(Leafnodes, Within, &["min_version", "minimum_version"]), key(Leafnodes, Within, &["compression"]),
+    key(Leafnodes, Within, &["isolate_leafnode_interest", "isolate"]), key(Leafnodes, Within, &["write_deadline"]),
+    key(Leafnodes, Within, &["write_timeout"]), key(Leafnodes, Within, &["dial_timeout"]),
+    key(Leafnodes, Within, &["reconnect", "reconnect_delay", "reconnect_interval"]),
+    key(Leafnodes, Within, &["remotes"]),
+
+    key(Websocket, Within, &["listen"]), key(Websocket, Within, &["host", "net"]), key(Websocket, Within, &["port"]),
+    key(Websocket, Within, &["advertise"]), key(Websocket, Within, &["tls"]), key(Websocket, Within, &["no_tls"]),
+    key(Websocket, Within, &["same_origin"]), key(Websocket, Within, &["allowed_origins", "allowed_origin", "allow_origins", "allow_origin", "origins", "origin"]),
+    key(Websocket, Within, &["handshake_timeout"]), key(Websocket, Within, &["compression", "compress"]),
+    key(Websocket, Within, &["authorization", "authentication"]), key(Websocket, Within, &["no_auth_user"]),
+    key(Websocket, Within, &["jwt_cookie"]), key(Websocket, Within, &["user_cookie"]),
+    key(Websocket, Within, &["pass_cookie"]), key(Websocket, Within, &["token_cookie"]),
+    key(Websocket, Within, &["headers"]), key(Websocket, Within, &["ping_interval"]),
+];
+
+/// The key of this name, whatever its case and alias.
+pub fn find(scope: Scope, name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|k| k.scope == scope && k.names.iter().any(|n| n.eq_ignore_ascii_case(name)))
+}
+
+/// The known name that a misspelt one most likely means, if any is near.
+pub fn nearest(scope: Scope, name: &str) -> Option<&'static str> {
+    // Longer than any name and twice that: no need to measure.
+    if name.len() > 64 {
+        return None;
+    }
+    let name = name.to_ascii_lowercase();
+    let near = (name.len() / 3).clamp(1, 3);
+    let names = KEYS.iter().filter(|k| k.scope == scope).flat_map(|k| k.names);
+    names.map(|n| (distance(&name, n), *n)).filter(|(d, _)| *d <= near).min().map(|(_, n)| n)
+}
+
+/// How many letters to insert, drop, replace, or swap with their neighbour.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_in_their_scope_and_lower_case() {
+        for (i, k) in KEYS.iter().enumerate() {
+            for n in k.names {
+                assert_eq!(*n, n.to_ascii_lowercase());
+                let first = KEYS.iter().position(|o| o.scope == k.scope && o.names.contains(n));
+                assert_eq!(first, Some(i), "{n} stands twice");
+            }
+        }
+    }
+
+    #[test]
+    fn a_misspelt_key_finds_its_neighbour_and_nonsense_none() {
+        assert_eq!(nearest(Top, "max_payloda"), Some("max_payload"));
+        assert_eq!(nearest(Top, "Prot"), Some("port"));
+        assert_eq!(nearest(User, "pasword"), Some("password"));
+        assert_eq!(nearest(Top, "bogus"), None);
+        assert_eq!(find(Top, "MAX_CONN").unwrap().names[0], "max_connections");
+    }
+}

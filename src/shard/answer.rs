@@ -1,0 +1,131 @@
+//! Answers to monitoring, in slices.
+
+use super::core::Shard;
+use super::report::{AccountTally, Answer, Ask, ConnRow, SubRow, Tally};
+use super::verdict::Sub;
+use crate::base::Slot;
+use crate::conn::Client;
+use crate::wire::subject;
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+impl Shard {
+    /// Answers a question.
+    pub(super) fn answer(&self, ask: Ask) -> Answer {
+        match ask {
+            Ask::Tally => Answer::Tally(Box::new(self.tally())),
+            Ask::Connections { from, max, subs } => {
+                let places = self.outbox.conns.places();
+                let end = from.saturating_add(max).min(places);
+                let rows = (from..end).filter_map(|p| self.outbox.conns.at(p));
+                let rows = rows.filter(|(_, c)| c.lives()).map(|(_, c)| self.row(c, subs)).collect();
+                Answer::Connections { rows, next: (end < places).then_some(end) }
+            }
+            Ask::Closed { from, max } => {
+                let (rows, next) = self.past.slice(from, max);
+                Answer::Closed { rows, next }
+            }
+            Ask::Subscriptions { from, max, account, test } => {
+                let places = self.outbox.subs.places();
+                let end = from.saturating_add(max).min(places);
+                let all = (from..end).filter_map(|p| self.outbox.subs.at(p)).map(|(_, s)| s);
+                let wanted = all.filter(|s| {
+                    let name = &self.settings.auth.accounts[usize::from(s.account)].name;
+                    account.as_ref().is_none_or(|a| a == name)
+                        && test.as_ref().is_none_or(|t| subject::matches(&s.pattern, t))
+                });
+                let rows = wanted.map(|s| self.sub_row(s)).collect();
+                Answer::Subscriptions { rows, next: (end < places).then_some(end) }
+            }
+        }
+    }
+
+    fn tally(&self) -> Tally {
+        let l = &self.outbox.ledger;
+        let accounts = self.worlds.iter().zip(&self.settings.auth.accounts).map(|(w, a)| {
+            let w = &w.ledger;
+            AccountTally {
+                account: a.name.clone(),
+                connections: w.connections,
+                total_connections: w.total_connections,
+                subscriptions: w.subscriptions,
+                in_msgs: w.in_msgs,
+                in_bytes: w.in_bytes,
+                out_msgs: w.out_msgs,
+                out_bytes: w.out_bytes,
+                slow_consumers: w.slow_consumers,
+            }
+        });
+        Tally {
+            connections: self.outbox.conns.iter().filter(|(_, c)| c.lives()).count() as u64,
+            subscriptions: self.outbox.subs.len() as u64,
+            in_msgs: l.in_msgs,
+            in_bytes: l.in_bytes,
+            out_msgs: l.out_msgs,
+            out_bytes: l.out_bytes,
+            slow_consumers_pending: l.slow_consumers_pending,
+            slow_consumers_deadline: l.slow_consumers_deadline,
+            stale_connections: l.stale_connections,
+            stalled_clients: l.stalled_clients,
+            inserts: l.inserts,
+            removes: l.removes,
+            matches: l.matches,
+            cache_hits: l.cache_hits,
+            cached: self.verdicts.len() as u64,
+            max_fanout: l.max_fanout,
+            fanout_sum: l.fanout_sum,
+            fanout_count: l.fanout_count,
+            drops: l.drops(),
+            accounts: accounts.collect(),
+        }
+    }
+
+    /// A connection as monitoring shows it.
+    pub(super) fn row(&self, c: &Client, subs: bool) -> ConnRow {
+        let said = |f: fn(&crate::wire::hello::Connect) -> &String| {
+            c.said.as_deref().filter(|_| c.connected).map(f).cloned().unwrap_or_default()
+        };
+        let active = c.health.active_at.0.max(c.since.0);
+        let mut keys: Vec<Slot> = if subs { c.subs.iter().copied().collect() } else { Vec::new() };
+        keys.sort_unstable();
+        let configured = c.user.and_then(|u| self.settings.auth.users.get(u as usize)).map(|u| u.name.clone());
+        ConnRow {
+            cid: c.cid.0,
+            ip: c.ip.to_string(),
+            port: c.port,
+            start_ns: c.start_ns,
+            last_activity_ns: c.start_ns + (active - c.since.0),
+            stop_ns: None,
+            reason: None,
+            rtt_ns: c.health.rtt_ns,
+            pending_bytes: c.out.pending() as u64,
+            in_msgs: c.counts.in_msgs,
+            out_msgs: c.counts.out_msgs,
+            in_bytes: c.counts.in_bytes,
+            out_bytes: c.counts.out_bytes,
+            stalls: c.counts.stalls,
+            subscriptions: c.subs.len() as u64,
+            name: said(|s| &s.name),
+            lang: said(|s| &s.lang),
+            version: said(|s| &s.version),
+            user: configured.or_else(|| Some(said(|s| &s.user)).filter(|u| !u.is_empty())),
+            account: self.settings.auth.accounts[usize::from(c.account)].name.clone(),
+            lost_msgs: 0,
+            subs: keys.iter().filter_map(|k| self.outbox.subs.get(*k)).map(|s| self.sub_row(s)).collect(),
+        }
+    }
+
+    fn sub_row(&self, s: &Sub) -> SubRow {
+        SubRow {
+            account: self.settings.auth.accounts[usize::from(s.account)].name.clone(),
+            subject: text(&s.pattern),
+            queue: (!s.queue.is_empty()).then(|| text(&s.queue)),
+            sid: text(&s.sid),
+            msgs: s.delivered,
+            max: (s.max > 0).then_some(s.max),
+            cid: self.outbox.conns.get(s.conn).map_or(0, |c| c.cid.0),
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! What one shard tells another: everything of one turn in one arena of bytes and a list of offsets into it, so that
+//! one turn costs one push into a ring. Spent batches come back to be filled again.
+//!
+//! Nothing here is a question. Each kind says what its loss would mean; rings lose nothing.
+
+use crate::base::ConnId;
+use crate::wire::Message;
+use bytes::Bytes;
+
+/// A message from this size on travels as one shared allocation instead of being copied into every batch.
+pub const SHARED_BYTES_MIN: usize = 16 << 10;
+
+/// A stretch of the arena.
+#[derive(Clone, Copy, Debug, Default)]
+struct Span {
+    at: u32,
+    len: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Item {
+    Interest { account: u16, n: u32, pattern: Span, queue: Span },
+    Connections { account: u16, n: u32 },
+    Message(Parcel),
+    Pressure { conn: ConnId, on: bool },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Parcel {
+    account: u16,
+    plain: bool,
+    reaimed: bool,
+    /// Queue names, one after the other, each behind its length in four bytes.
+    queues: Span,
+    subject: Span,
+    reply: Span,
+    header: u32,
+    size: u32,
+    tail: Span,
+    /// Index + 1 of the shared tail; 0: it lies in the arena.
+    shared: u32,
+    publisher: ConnId,
+}
+
+/// One thing said.
+#[derive(Debug)]
+pub enum Said<'a> {
+    /// "My clients now have `n` subscriptions of this pattern (and queue group)": absolute, so saying it twice does
+    /// no harm. Plain interest is only told when it begins and ends (n is 1 or 0). Lost: messages would not come, or
+    /// come for nobody.
+    Interest {
+        /// Index of the account.
+        account: u16,
+        /// The pattern.
+        pattern: &'a [u8],
+        /// The queue group; empty for plain interest.
+        queue: &'a [u8],
+        /// How many.
+        n: u32,
+    },
+    /// "I now have `n` connections of this account." Lost: the account's limit would be off.
+    Connections {
+        /// Index of the account.
+        account: u16,
+        /// How many.
+        n: u32,
+    },
+    /// A message for this shard's clients. Lost: lost.
+    Message(Delivery<'a>),
+    /// "All that your connection last sent me waits for slow receivers" (or no longer does). Lost: a publisher would
+    /// run on, or stand still.
+    Pressure {
+        /// The publisher, a connection of the shard that hears this.
+        conn: ConnId,
+        /// Has it begun or ended?
+        on: bool,
+    },
+}
+
+/// A message on its way to one shard.
+#[derive(Debug)]
+pub struct Delivery<'a> {
+    /// Index of the account.
+    pub account: u16,
+    /// Is it for plain subscriptions too?
+    pub plain: bool,
+    /// Has it been sent on once because a queue member had left?
+    pub reaimed: bool,
+    /// The connection on the sending shard that published it; NONE if nobody is to be slowed for it.
+    pub publisher: ConnId,
+    /// The message.
+    pub message: Message<'a>,
+    queues: &'a [u8],
+}
+
+impl<'a> Delivery<'a> {
+    /// The queue groups of which one member of this shard is to get it.
+    pub fn queues(&self) -> impl Iterator<Item = &'a [u8]> {
+        let mut rest = self.queues;
+        std::iter::from_fn(move || {
+            let (len, more) = rest.split_first_chunk::<4>()?;
+            let (name, more) = more.split_at_checked(u32::from_le_bytes(*len) as usize)?;
+            rest = more;
+            Some(name)
+        })
+    }
+}
+
+/// See the file's head.
+#[derive(Debug, Default)]
+pub struct Batch {
+    arena: Vec<u8>,
+    items: Vec<Item>,
+    shared: Vec<Bytes>,
+    shared_bytes: usize,
+}
+
+/// Names of the groups a message is for, as [`Batch::message`] wants them.
+#[derive(Debug, Default)]
+pub struct Groups(Vec<u8>);
+
+impl Groups {
+    /// Adds a name.
+    pub fn push(&mut self, name: &[u8]) {
+        self.0.extend_from_slice(&(name.len() as u32).to_le_bytes());
+        self.0.extend_from_slice(name);
+    }
+
+    /// Forgets all names.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Is there no name?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Where a message goes and from whom; the part of [`Batch::message`] that differs between shards.
+#[derive(Clone, Copy, Debug)]
+pub struct Address {
+    /// Index of the account.
+    pub account: u16,
+    /// For plain subscriptions?
+    pub plain: bool,
+    /// Sent on once already?
+    pub reaimed: bool,
+    /// Who published it.
+    pub publisher: ConnId,
+}
+
+impl Batch {
+    /// Is there nothing to tell?
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Bytes that it carries.
+    pub fn bytes(&self) -> usize {
+        self.arena.len() + self.shared_bytes
+    }
+
+    /// Forgets everything but the memory.
+    pub fn clear(&mut self) {
+        self.arena.clear();
+        self.items.clear();
+        self.shared.clear();
+        self.shared_bytes = 0;
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> Span {
+        let at = self.arena.len() as u32;
+        self.arena.extend_from_slice(bytes);
+        Span { at, len: bytes.len() as u32 }
+    }
+
+    fn span(&self, s: Span) -> &[u8] {
+        &self.arena[s.at as usize..(s.at + s.len) as usize]
+    }
+
+    /// See [`Said::Interest`].
+    pub fn interest(&mut self, account: u16, pattern: &[u8], queue: &[u8], n: u32) {
+        let (pattern, queue) = (self.keep(pattern), self.keep(queue));
+        self.items.push(Item::Interest { account, n, pattern, queue });
+    }
+
+    /// See [`Said::Connections`].
+    pub fn connections(&mut self, account: u16, n: u32) {
+        self.items.push(Item::Connections { account, n });
+    }
+
+    /// See [`Said::Pressure`].
+    pub fn pressure(&mut self, conn: ConnId, on: bool) {
+        self.items.push(Item::Pressure { conn, on });
+    }
+
+    /// See [`Said::Message`]. `shared` is the message's tail as a shared allocation, if one was made.
+    pub fn message(&mut self, to: Address, groups: &Groups, m: &Message<'_>, shared: Option<&Bytes>) {
+        let (queues, subject, reply) = (self.keep(&groups.0), self.keep(m.subject), self.keep(m.reply));
+        let (tail, place) = match shared {
+            Some(b) => {
+                self.shared.push(b.clone());
+                self.shared_bytes += b.len();
+                (Span::default(), self.shared.len() as u32)
+            }
+            None => (self.keep(m.tail), 0),
+        };
+        self.items.push(Item::Message(Parcel {
+            account: to.account,
+            plain: to.plain,
+            reaimed: to.reaimed,
+            publisher: to.publisher,
+            queues,
+            subject,
+            reply,
+            header: m.header as u32,
+            size: m.size as u32,
+            tail,
+            shared: place,
+        }));
+    }
+
+    /// Everything said, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Said<'_>> {
+        self.items.iter().map(|i| match *i {
+            Item::Interest { account, n, pattern, queue } => {
+                Said::Interest { account, n, pattern: self.span(pattern), queue: self.span(queue) }
+            }
+            Item::Connections { account, n } => Said::Connections { account, n },
+            Item::Pressure { conn, on } => Said::Pressure { conn, on },
+            Item::Message(p) => Said::Message(Delivery {
+                account: p.account,
+                plain: p.plain,
+                reaimed: p.reaimed,
+                publisher: p.publisher,
+                queues: self.span(p.queues),
+                message: Message {
+                    subject: self.span(p.subject),
+                    reply: self.span(p.reply),
+                    header: p.header as usize,
+                    size: p.size as usize,
+                    tail: match p.shared {
+                        0 => self.span(p.tail),
+                        n => &self.shared[n as usize - 1],
+                    },
+                },
+            }),
+        })
+    }
+}

@@ -1,0 +1,156 @@
+//! Bytes of one connection → operations → whoever handles them.
+
+use super::core::Shard;
+use crate::base::ConnId;
+use crate::conn::Close;
+use crate::wire::{Fault, Op, Step};
+
+/// A rest this short is kept in a buffer of just its size: ten thousand half-said lines cost what they are long.
+const SHORT_REST: usize = 4096;
+
+impl Shard {
+    /// Bytes arrived on a connection.
+    pub(super) fn bytes(&mut self, id: ConnId, data: &[u8]) {
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        if !client.lives() {
+            return; // thrown away: see Stage::Lingering
+        }
+        if client.tail.is_empty() && !client.held() {
+            let used = self.parse(id, data);
+            self.keep(id, &data[used..]);
+            return;
+        }
+        if client.tail.capacity() - client.tail.len() < data.len() && client.tail.len() + data.len() > SHORT_REST {
+            let mut larger = self.outbox.spares.take();
+            larger.extend_from_slice(&client.tail);
+            self.outbox.spares.put(std::mem::replace(&mut client.tail, larger));
+        }
+        client.tail.extend_from_slice(data);
+        if !client.held() && client.tail.len() >= client.parser.need() {
+            self.parse_tail(id);
+        }
+    }
+
+    /// Goes on with what a connection has left over.
+    pub(super) fn parse_tail(&mut self, id: ConnId) {
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        let mut tail = std::mem::take(&mut client.tail);
+        let used = self.parse(id, &tail);
+        if tail.len() - used > SHORT_REST {
+            if let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.lives()) {
+                tail.drain(..used);
+                client.tail = tail;
+                return;
+            }
+        }
+        self.keep(id, &tail[used..]);
+        self.outbox.spares.put(tail);
+    }
+
+    fn keep(&mut self, id: ConnId, rest: &[u8]) {
+        if rest.is_empty() {
+            return;
+        }
+        let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.lives()) else { return };
+        client.tail = if rest.len() > SHORT_REST { self.outbox.spares.take() } else { Vec::with_capacity(rest.len()) };
+        client.tail.extend_from_slice(rest);
+    }
+
+    /// Carries out the operations of `data` and says how many bytes are done with.
+    fn parse(&mut self, id: ConnId, data: &[u8]) -> usize {
+        let mut at = 0;
+        loop {
+            let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.lives()) else { return data.len() };
+            if client.held() {
+                return at;
+            }
+            if !self.has_room() {
+                self.wait(id);
+                return at;
+            }
+            let Some(client) = self.outbox.conns.get_mut(id) else { return data.len() };
+            match client.parser.next(&data[at..], &client.rules) {
+                Ok(Step::Op(op, used)) => {
+                    at += used;
+                    self.carry_out(id, op);
+                    self.settle();
+                }
+                Ok(Step::More(used)) => return at + used,
+                Err(fault) => {
+                    self.close(id, Close::Fault(fault));
+                    return data.len();
+                }
+            }
+        }
+    }
+
+    /// Has the rest of a connection's bytes wait for the next turn.
+    pub(super) fn wait(&mut self, id: ConnId) {
+        if let Some(client) = self.outbox.conns.get_mut(id) {
+            if !client.waiting {
+                client.waiting = true;
+                self.waiting.push_back(id);
+            }
+        }
+    }
+
+    /// Goes on with the connections that wait.
+    pub(super) fn go_on(&mut self) {
+        for _ in 0..self.waiting.len() {
+            if !self.has_room() {
+                return;
+            }
+            let Some(id) = self.waiting.pop_front() else { return };
+            let Some(client) = self.outbox.conns.get_mut(id) else { continue };
+            client.waiting = false;
+            if client.held() || !client.lives() {
+                continue;
+            }
+            if !client.tail.is_empty() {
+                self.parse_tail(id);
+            }
+            self.end_of_input(id);
+        }
+    }
+
+    #[inline]
+    fn carry_out(&mut self, id: ConnId, op: Op<'_>) {
+        match op {
+            Op::Publish(p) => self.publish(id, &p),
+            Op::Subscribe { subject, queue, sid } => self.subscribe(id, subject, queue, sid),
+            Op::Unsubscribe { sid, max } => self.unsubscribe(id, sid, max),
+            Op::Ping => self.ping(id),
+            Op::Pong => {
+                if let Some(client) = self.outbox.conns.get_mut(id) {
+                    client.health.pong(self.now.mono);
+                }
+            }
+            Op::Ok => {}
+            Op::Connect(json) => self.connect(id, json),
+            Op::Info(json) => {
+                if !crate::wire::hello::json_ok(json) {
+                    self.close(id, Close::Fault(Fault::Malformed));
+                }
+            }
+            Op::PeerError(_) => self.close(id, Close::Fault(Fault::PeerError)),
+        }
+    }
+
+    /// What an operation left behind: subscriptions that had their last message, connections over their limit.
+    #[inline]
+    pub(super) fn settle(&mut self) {
+        while let Some(sub) = self.outbox.spent.pop() {
+            self.end_subscription(sub);
+        }
+        while let Some(id) = self.outbox.over.pop() {
+            self.close(id, Close::PendingBytes);
+        }
+    }
+
+    /// `+OK`, for those who want it.
+    pub(super) fn ok(&mut self, id: ConnId) {
+        if self.outbox.conns.get(id).is_some_and(|c| c.verbose) {
+            self.outbox.say(id, |out| out.extend_from_slice(b"+OK\r\n"));
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! How connections end, and what is remembered of them.
+
+use super::core::{Act, Lost, Shard};
+use super::ledger::Drop;
+use super::report::ConnRow;
+use super::tick::{Due, LAST_WORDS_NS, LINGER_NS};
+use crate::base::{ConnId, Level};
+use crate::conn::{Close, Stage};
+use crate::wire::{fault, Fault};
+use std::collections::VecDeque;
+
+/// The last connections that ended, for monitoring.
+#[derive(Debug)]
+pub(super) struct Past {
+    rows: VecDeque<ConnRow>,
+    max: usize,
+    /// How many were forgotten: the cursor of the oldest kept.
+    forgotten: u32,
+}
+
+impl Past {
+    pub(super) fn new(max: usize) -> Past {
+        Past { rows: VecDeque::new(), max, forgotten: 0 }
+    }
+
+    fn push(&mut self, row: ConnRow) {
+        if self.max == 0 {
+            return;
+        }
+        if self.rows.len() >= self.max {
+            self.rows.pop_front();
+            self.forgotten += 1;
+        }
+        self.rows.push_back(row);
+    }
+
+    /// At most `max` rows from the cursor on, and the next cursor.
+    pub(super) fn slice(&self, from: u32, max: u32) -> (Vec<ConnRow>, Option<u32>) {
+        let start = from.max(self.forgotten) - self.forgotten;
+        let rows: Vec<ConnRow> = self.rows.iter().skip(start as usize).take(max as usize).cloned().collect();
+        let end = start as usize + rows.len();
+        let next = (end < self.rows.len()).then(|| self.forgotten + end as u32);
+        (rows, next)
+    }
+}
+
+impl Shard {
+    /// Ends a connection: its subscriptions go at once; what waits for it is still written, where that makes sense,
+    /// with the reason behind it.
+    pub(super) fn close(&mut self, id: ConnId, why: Close) {
+        if !self.outbox.conns.get(id).is_some_and(|c| c.lives()) {
+            return;
+        }
+        self.end_subscriptions(id);
+        self.leave_account(id);
+        self.note_end(id, &why);
+        let flushes = why.flushes();
+        let text = why.text();
+        if flushes && !text.is_empty() {
+            self.outbox.say(id, |out| fault::write_fatal(out, text));
+        }
+        let lost = match why {
+            Close::PendingBytes => Drop::SlowConsumerPending,
+            Close::WriteDeadline => Drop::SlowConsumerDeadline,
+            _ => Drop::ConnectionEnded,
+        };
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        client.stage = Stage::Closing(why);
+        client.memo.subject = Vec::new();
+        let tail = std::mem::take(&mut client.tail);
+        let was_held = std::mem::take(&mut client.paused);
+        let empty = client.out.pending() == 0;
+        self.outbox.spares.put(tail);
+        if was_held {
+            self.acts.push_back(Act::Resume(id));
+        }
+        if !flushes {
+            self.remove(id, lost);
+        } else if empty {
+            self.all_said(id);
+        } else {
+            self.wheel.add(self.now.mono.plus_ns(LAST_WORDS_NS), Due::LastWords(id));
+        }
+    }
+
+    /// Counts and logs an end.
+    fn note_end(&mut self, id: ConnId, why: &Close) {
+        let Some(client) = self.outbox.conns.get(id) else { return };
+        let (label, account) = (client.label(), usize::from(client.account));
+        let limit = self.settings.limits.max_pending;
+        let ledger = &mut self.outbox.ledger;
+        match why {
+            Close::PendingBytes => {
+                ledger.slow_consumers_pending += 1;
+                self.worlds[account].ledger.slow_consumers += 1;
+                let text = || format!("{label} - Slow Consumer Detected: MaxPending of {limit} Exceeded");
+                self.log(Level::Info, text);
+            }
+            Close::WriteDeadline => {
+                ledger.slow_consumers_deadline += 1;
+                self.worlds[account].ledger.slow_consumers += 1;
+                let deadline = self.settings.timers.write_deadline;
+                let bytes = client.out.pending();
+                let text = || {
+                    format!("{label} - Slow Consumer Detected: WriteDeadline of {deadline:?} exceeded with {bytes} total bytes.")
+                };
+                self.log(Level::Info, text);
+            }
+            Close::Fault(Fault::Authorization) => {
+                let user = client.said.as_ref().map(|a| a.user.clone()).unwrap_or_default();
+                self.log(Level::Error, || format!("{label} - authentication error - User \"{user}\""));
+            }
+            Close::Fault(f) if *f != Fault::PeerError => {
+                self.log(Level::Error, || format!("{label} - {}", f.text()));
+            }
+            _ => {}
+        }
+        self.log(Level::Debug, || format!("{label} - Client connection closed: {}", why.reason()));
+    }
+
+    /// Everything for an ending connection is written.
+    fn all_said(&mut self, id: ConnId) {
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        let Stage::Closing(why) = &client.stage else { return };
+        if client.eof || matches!(why, Close::Shutdown) {
+            return self.remove(id, Drop::ConnectionEnded);
+        }
+        client.stage = Stage::Lingering(why.clone());
+        self.acts.push_back(Act::Finish(id));
+        self.wheel.add(self.now.mono.plus_ns(LINGER_NS), Due::Linger(id));
+    }
+
+    /// A connection is over: forgotten here, closed by the shell, remembered for monitoring.
+    pub(super) fn remove(&mut self, id: ConnId, lost_as: Drop) {
+        let Some(mut client) = self.outbox.conns.remove(id) else { return };
+        let lost = client.out.lose(&mut self.outbox.spares);
+        self.outbox.ledger.dropped(lost_as, lost);
+        if lost > 0 && matches!(lost_as, Drop::SlowConsumerPending | Drop::SlowConsumerDeadline) {
+            let label = client.label();
+            self.log(Level::Info, || format!("{label} - {lost} messages that waited for this slow consumer are lost"));
+        }
+        let mut row = self.row(&client, false);
+        if let Stage::Closing(why) | Stage::Lingering(why) = &client.stage {
+            row.reason = Some(why.reason());
+        }
+        row.stop_ns = Some(self.now.wall_ns);
+        row.lost_msgs = lost;
+        self.past.push(row);
+        self.acts.push_back(Act::Close(id));
+        self.drained_if_empty();
+    }
+
+    /// A socket ended.
+    pub(super) fn lost(&mut self, id: ConnId, why: Lost) {
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        match (why, client.lives()) {
+            (Lost::Eof, true) => {
+                client.eof = true;
+                self.end_of_input(id);
+            }
+            // It has read our last words, or never will.
+            (Lost::Eof, false) => match client.stage {
+                Stage::Lingering(_) => self.remove(id, Drop::ConnectionEnded),
+                _ => client.eof = true,
+            },
+            (Lost::Failed(what), true) => self.close(id, Close::Io(what)),
+            (Lost::Failed(_), false) => self.remove(id, Drop::ConnectionEnded),
+        }
+    }
+
+    /// Ends a connection whose peer has said all it will, once that is done with (client-protocol.md §2.10).
+    pub(super) fn end_of_input(&mut self, id: ConnId) {
+        let Some(client) = self.outbox.conns.get(id) else { return };
+        if client.eof && !client.held() && !client.waiting {
+            self.close(id, Close::Client);
+        }
+    }
+
+    /// Takes a connection from the list of those with something to write; false if it cannot be written now.
+    pub(super) fn take_dirty(&mut self, id: ConnId) -> bool {
+        let Some(client) = self.outbox.conns.get_mut(id) else { return false };
+        client.dirty = false;
+        if client.blocked {
+            self.watch_progress(id);
+            return false;
+        }
+        client.out.pending() > 0
+    }
+
+    /// The socket took bytes.
+    pub(super) fn wrote(&mut self, id: ConnId, n: usize) {
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        client.out.wrote(n, &mut self.outbox.spares);
+        if n > 0 {
+            client.progress_at = self.now.mono;
+        }
+        if client.out.pending() == 0 && !client.lives() {
+            self.all_said(id);
+        }
+    }
+
+    /// The socket takes no more.
+    pub(super) fn blocked(&mut self, id: ConnId) {
+        if let Some(client) = self.outbox.conns.get_mut(id) {
+            client.blocked = true;
+            self.watch_progress(id);
+        }
+    }
+
+    /// The socket takes bytes again.
+    pub(super) fn writable(&mut self, id: ConnId) {
+        if let Some(client) = self.outbox.conns.get_mut(id) {
+            client.blocked = false;
+            if !client.dirty && client.out.pending() > 0 {
+                client.dirty = true;
+                self.outbox.dirty.push(id);
+            }
+        }
+    }
+
+    /// Ends all connections, each after what waits for it is written.
+    pub(super) fn drain(&mut self) {
+        self.draining = true;
+        let ids: Vec<ConnId> = self.outbox.conns.iter().map(|(id, _)| id).collect();
+        for id in ids {
+            self.close(id, Close::Shutdown);
+        }
+        self.drained_if_empty();
+    }
+
+    fn drained_if_empty(&mut self) {
+        if self.draining && self.outbox.conns.is_empty() {
+            self.draining = false;
+            self.acts.push_back(Act::Drained);
+        }
+    }
+}

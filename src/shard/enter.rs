@@ -1,0 +1,229 @@
+//! How clients come in: the greeting, CONNECT, the password check that is done elsewhere, the first PONG
+//! (client-protocol.md §§2–4, 15, 19).
+
+use super::core::{Act, Identity, Opening, Shard};
+use super::tick::Due;
+use crate::base::{ConnId, Level};
+use crate::conn::{Client, Close, Entry, Stage};
+use crate::policy::login::Verdict;
+use crate::policy::Settings;
+use crate::wire::hello::{Connect, Info, PreparedInfo, ServerInfo};
+use crate::wire::{Fault, Rules};
+use crate::{NATS_VERSION, TURNPIKE_VERSION};
+
+/// The part of INFO that is the same for everybody.
+pub(super) fn greeting(settings: &Settings, identity: &Identity) -> PreparedInfo {
+    PreparedInfo::new(&ServerInfo {
+        server_id: &identity.server_id,
+        server_name: &identity.server_name,
+        version: NATS_VERSION,
+        turnpike: TURNPIKE_VERSION,
+        git_commit: None,
+        go: "",
+        host: &identity.host,
+        port: identity.port,
+        headers: settings.headers,
+        auth_required: settings.auth.announced,
+        cluster: None,
+    })
+}
+
+impl Shard {
+    /// A connection was accepted: greet it.
+    pub(super) fn enter(&mut self, o: Opening) -> ConnId {
+        let limits = &self.settings.limits;
+        let anonymous = self.directory.decide(&Connect::default());
+        let rules = Rules {
+            max_control_line: limits.max_control_line,
+            max_payload: limits.max_payload,
+            headers: false,
+            connect_first: !matches!(anonymous, Verdict::Enter { .. }),
+        };
+        let mut client = Client::new(o.cid, &o.ip, o.port, rules, self.now);
+        client.max_subs = limits.max_subscriptions;
+        let id = self.outbox.conns.insert(client);
+        self.log(Level::Debug, || format!("{}:{} - cid:{} - Client connection created", o.ip, o.port, o.cid.0));
+        match anonymous {
+            // Every operation works at once, as whoever the anonymous are.
+            Verdict::Enter { account, user } => {
+                self.join_account(id, Entry { account: account as u16, user: user.map(|u| u as u32) });
+            }
+            _ => {
+                let timeout = self.settings.timers.auth_timeout;
+                self.wheel.add(self.now.mono.plus(timeout), Due::Auth(id));
+            }
+        }
+        self.send_info(id, false);
+        self.arm_ping(id, false);
+        if o.over_limit {
+            self.close(id, Close::Fault(Fault::Connections));
+        } else if self.draining {
+            self.close(id, Close::Shutdown);
+        }
+        id
+    }
+
+    fn send_info(&mut self, id: ConnId, after_first_pong: bool) {
+        let Some(client) = self.outbox.conns.get(id) else { return };
+        let (cid, ip, payload) = (client.cid.0, client.ip.clone(), client.rules.max_payload);
+        let account = usize::from(client.account);
+        let (greeting, auth) = (&self.greeting, &self.settings.auth);
+        let name = auth.accounts.get(account).map(|a| a.name.as_str());
+        self.outbox.say(id, |out| {
+            let info = Info {
+                server: greeting,
+                max_payload: payload,
+                client_id: cid,
+                client_ip: Some(&ip),
+                nonce: None,
+                connect_urls: &[],
+                ldm: false,
+                connect_info: after_first_pong,
+                remote_account: name.filter(|_| after_first_pong),
+                acc_is_sys: after_first_pong && auth.system == Some(account),
+            };
+            info.write(out);
+        });
+    }
+
+    /// `CONNECT`, the first or a further one.
+    pub(super) fn connect(&mut self, id: ConnId, json: &[u8]) {
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        let mut said = client.said.take().unwrap_or_default();
+        if said.update(json).is_err() {
+            return self.close(id, Close::Fault(Fault::Malformed));
+        }
+        let verdict = self.directory.decide(&said);
+        client.said = Some(said);
+        // A further CONNECT begins anew: what was subscribed is gone (client-protocol.md §2.9).
+        if client.connected {
+            self.end_subscriptions(id);
+        }
+        match verdict {
+            Verdict::Enter { account, user } => {
+                self.admit(id, Entry { account: account as u16, user: user.map(|u| u as u32) });
+            }
+            Verdict::Check { hash, password, account, user } => {
+                let entry = Entry { account: account as u16, user: user.map(|u| u as u32) };
+                let Some(client) = self.outbox.conns.get_mut(id) else { return };
+                client.stage = Stage::Verifying(Box::new(entry));
+                self.acts.push_back(Act::Pause(id));
+                self.acts.push_back(Act::Verify { conn: id, hash, password });
+            }
+            Verdict::Refuse(_) => self.close(id, Close::Fault(Fault::Authorization)),
+        }
+    }
+
+    /// The answer of the password check.
+    pub(super) fn verified(&mut self, id: ConnId, ok: bool) {
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        if !matches!(client.stage, Stage::Verifying(_)) {
+            return;
+        }
+        let Stage::Verifying(entry) = std::mem::replace(&mut client.stage, Stage::Greeted) else { return };
+        self.acts.push_back(Act::Resume(id));
+        if !ok {
+            return self.close(id, Close::Fault(Fault::Authorization));
+        }
+        self.admit(id, *entry);
+        self.wait(id);
+    }
+
+    /// The credentials are good: what CONNECT said takes effect, in nats-server's order of checks (§4).
+    fn admit(&mut self, id: ConnId, entry: Entry) {
+        let account = &self.settings.auth.accounts[usize::from(entry.account)];
+        let (limits, has_headers) = (&self.settings.limits, self.settings.headers);
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        let Some(said) = client.said.as_deref() else { return };
+        if said.new_account || !said.account.is_empty() {
+            return self.close(id, Close::Fault(Fault::Authorization));
+        }
+        if !(0..=1).contains(&said.protocol) {
+            return self.close(id, Close::Fault(Fault::ClientProtocol));
+        }
+        let headers = said.headers && has_headers;
+        if said.no_responders && !headers {
+            return self.close(id, Close::Fault(Fault::NoRespondersNeedsHeaders));
+        }
+        let first = !client.connected;
+        client.verbose = said.verbose;
+        client.pedantic = said.pedantic;
+        client.echo = said.echo;
+        client.headers = headers;
+        client.no_responders = said.no_responders;
+        client.async_info = said.protocol >= 1;
+        client.connected = true;
+        client.stage = Stage::Open;
+        client.rules.headers = headers;
+        client.rules.connect_first = false;
+        client.rules.max_payload = account.max_payload.map_or(limits.max_payload, |m| m.min(limits.max_payload));
+        client.max_subs = match (limits.max_subscriptions, account.max_subscriptions) {
+            (0, own) => own.unwrap_or(0),
+            (all, own) => own.map_or(all, |o| o.min(all)),
+        };
+        self.join_account(id, entry);
+        if self.account_is_over(id) {
+            return self.close(id, Close::Fault(Fault::AccountConnections));
+        }
+        if first {
+            self.arm_ping(id, true);
+        }
+        self.ok(id);
+    }
+
+    /// Counts a connection to an account, and no longer to the one it was in.
+    fn join_account(&mut self, id: ConnId, entry: Entry) {
+        self.leave_account(id);
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        client.account = entry.account;
+        client.user = entry.user;
+        client.joined = true;
+        client.memo.subject.clear();
+        client.memo.verdict = crate::base::Slot::NONE;
+        let ledger = &mut self.worlds[usize::from(entry.account)].ledger;
+        ledger.connections += 1;
+        ledger.total_connections += 1;
+        self.state_connections(entry.account);
+    }
+
+    /// The connection no longer counts to its account.
+    pub(super) fn leave_account(&mut self, id: ConnId) {
+        let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.joined) else { return };
+        client.joined = false;
+        let account = client.account;
+        self.worlds[usize::from(account)].ledger.connections -= 1;
+        self.state_connections(account);
+    }
+
+    /// Where the number of an account's connections is limited, every shard knows it.
+    fn state_connections(&mut self, account: u16) {
+        if self.settings.auth.accounts[usize::from(account)].max_connections.is_none() {
+            return;
+        }
+        let n = self.worlds[usize::from(account)].ledger.connections as u32;
+        for batch in self.peers() {
+            batch.connections(account, n);
+        }
+    }
+
+    fn account_is_over(&self, id: ConnId) -> bool {
+        let Some(client) = self.outbox.conns.get(id) else { return false };
+        let account = usize::from(client.account);
+        let world = &self.worlds[account];
+        let all = world.ledger.connections + world.elsewhere.iter().map(|n| u64::from(*n)).sum::<u64>();
+        self.settings.auth.accounts[account].max_connections.is_some_and(|max| all > max as u64)
+    }
+
+    /// `PING`: answered, and the first one after CONNECT followed by an INFO that says where the client is (§19.1).
+    pub(super) fn ping(&mut self, id: ConnId) {
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        client.health.active_at = self.now.mono;
+        let inform = client.connected && !client.informed;
+        client.informed |= inform;
+        let inform = inform && client.async_info;
+        self.outbox.say(id, |out| out.extend_from_slice(b"PONG\r\n"));
+        if inform {
+            self.send_info(id, true);
+        }
+    }
+}

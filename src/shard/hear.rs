@@ -1,0 +1,77 @@
+//! What other shards say, and what follows from it on this one.
+
+use super::batch::{Address, Batch, Delivery, Said};
+use super::core::Shard;
+use super::ledger::Drop;
+use super::outbox::Fate;
+use crate::base::{ConnId, ShardId};
+
+impl Shard {
+    /// Takes in a batch.
+    pub(super) fn hear(&mut self, from: ShardId, batch: &Batch) {
+        for said in batch.iter() {
+            match said {
+                Said::Interest { account, pattern, queue, n } => {
+                    let world = &mut self.worlds[usize::from(account)];
+                    if world.replica.stated(from, pattern, queue, n) {
+                        self.verdicts.changed(account, pattern);
+                    }
+                }
+                Said::Connections { account, n } => {
+                    self.worlds[usize::from(account)].elsewhere[from.index()] = n;
+                }
+                Said::Message(d) => self.receive(from, &d),
+                Said::Pressure { conn, on } => self.pressed(conn, from, on),
+            }
+        }
+    }
+
+    /// A message that crossed from another shard: for this shard's clients only.
+    fn receive(&mut self, from: ShardId, d: &Delivery<'_>) {
+        let key = self.verdict(d.account, d.message.subject);
+        self.outbox.next_message();
+        let Some(v) = self.verdicts.get(key) else { return };
+        let mut queued = 0u64;
+        if d.plain {
+            for t in &v.plain {
+                queued += u64::from(self.outbox.deliver(t, v.head(t), &d.message, None) == Fate::Queued);
+            }
+            if queued == 0 {
+                self.outbox.ledger.dropped(Drop::ReceiverLeft, 1);
+            }
+        }
+        for name in d.queues() {
+            queued += u64::from(self.receive_for_group(d, name));
+        }
+        self.budget = self.budget.saturating_sub(queued);
+        if self.outbox.crowd.jammed() && d.publisher != ConnId::NONE {
+            self.jam(from, d.publisher);
+        }
+        self.settle();
+    }
+
+    /// Gives the message to one member of a queue group here, or sends it after those who left.
+    fn receive_for_group(&mut self, d: &Delivery<'_>, name: &[u8]) -> bool {
+        // Looked up anew: the last group's delivery may have ended a subscription, never an entry of this step.
+        let key = self.verdict(d.account, d.message.subject);
+        let Some(v) = self.verdicts.get(key) else { return false };
+        let Some(g) = v.groups.iter().find(|g| *g.name == *name) else {
+            self.outbox.ledger.dropped(Drop::QueueMemberLeft, 1);
+            return false;
+        };
+        let n = g.local.len();
+        let first = self.rng.below(n as u64) as usize;
+        let taken = (0..n).any(|k| {
+            let t = &g.local[(first + k) % n];
+            self.outbox.deliver(t, v.head(t), &d.message, None) == Fate::Queued
+        });
+        if !taken {
+            let (account, reaimed) = (d.account, d.reaimed);
+            let remote = g.remote.clone();
+            let group = super::verdict::Group { name: g.name.clone(), local: Vec::new(), remote, total: 0 };
+            let to = Address { account, plain: false, reaimed, publisher: ConnId::NONE };
+            self.aim_again(&group, to, &d.message);
+        }
+        taken
+    }
+}

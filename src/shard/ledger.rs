@@ -1,0 +1,88 @@
+//! What a shard counts. Every message that is not delivered has a reason here.
+
+/// Why a message (or one copy of it) was not delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drop {
+    /// Nobody wanted it.
+    NoInterest,
+    /// Its subject is reserved for the system.
+    ReservedSubject,
+    /// Its reply is reserved for the system.
+    ReservedReply,
+    /// It waited for a connection that was cut because too much waited for it.
+    SlowConsumerPending,
+    /// It waited for a connection that was cut because it took no byte in time.
+    SlowConsumerDeadline,
+    /// Its receiver was congested and `no_fast_producer_stall` says to drop then.
+    SlowConsumerSkipped,
+    /// It waited for a connection that ended.
+    ConnectionEnded,
+    /// The queue member it was meant for left while it crossed to another shard, and so did the next one.
+    QueueMemberLeft,
+    /// Its receivers left while it crossed to another shard.
+    ReceiverLeft,
+}
+
+impl Drop {
+    /// All reasons with the names monitoring gives them.
+    pub const ALL: [(Drop, &'static str); 9] = [
+        (Drop::NoInterest, "no_interest"),
+        (Drop::ReservedSubject, "reserved_subject"),
+        (Drop::ReservedReply, "reserved_reply"),
+        (Drop::SlowConsumerPending, "slow_consumer_pending"),
+        (Drop::SlowConsumerDeadline, "slow_consumer_deadline"),
+        (Drop::SlowConsumerSkipped, "slow_consumer_skipped"),
+        (Drop::ConnectionEnded, "connection_ended"),
+        (Drop::QueueMemberLeft, "queue_member_left"),
+        (Drop::ReceiverLeft, "receiver_left"),
+    ];
+}
+
+/// Counters since the shard began; fields as in [`Tally`](super::report::Tally).
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs, reason = "each field's meaning stands at the field of the same name in Tally")]
+pub struct Ledger {
+    pub in_msgs: u64,
+    pub in_bytes: u64,
+    pub out_msgs: u64,
+    pub out_bytes: u64,
+    pub slow_consumers_pending: u64,
+    pub slow_consumers_deadline: u64,
+    pub stale_connections: u64,
+    pub stalled_clients: u64,
+    pub inserts: u64,
+    pub removes: u64,
+    pub matches: u64,
+    pub cache_hits: u64,
+    pub max_fanout: u64,
+    pub fanout_sum: u64,
+    pub fanout_count: u64,
+    drops: [u64; Drop::ALL.len()],
+}
+
+impl Ledger {
+    /// `n` messages were not delivered.
+    #[inline]
+    pub fn dropped(&mut self, why: Drop, n: u64) {
+        self.drops[why as usize] += n;
+    }
+
+    /// All reasons and how often each was met.
+    pub fn drops(&self) -> Vec<(&'static str, u64)> {
+        Drop::ALL.iter().map(|(d, name)| (*name, self.drops[*d as usize])).collect()
+    }
+}
+
+/// Counters of one account on one shard.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs, reason = "each field's meaning stands at the field of the same name in AccountTally")]
+pub struct AccountLedger {
+    pub connections: u64,
+    pub total_connections: u64,
+    pub subscriptions: u64,
+    pub in_msgs: u64,
+    pub in_bytes: u64,
+    pub out_msgs: u64,
+    pub out_bytes: u64,
+    pub slow_consumers: u64,
+}

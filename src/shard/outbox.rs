@@ -1,0 +1,199 @@
+//! The connections of a shard and everything queued for them: the last step of every message. Appends to out-buffers,
+//! notes who has something to write, who has had enough, and who is to be cut.
+
+use super::ledger::{Drop, Ledger};
+use super::verdict::{Sub, Target};
+use crate::base::{ConnId, Now, Slot, Slots};
+use crate::conn::{Client, Spares};
+use crate::wire::Message;
+
+/// Congested receivers of one message that are remembered by name; one of them draining is enough to go on.
+pub const BLOCKERS_MAX: usize = 16;
+
+/// How one copy fared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Queued.
+    Queued,
+    /// The receiver is the publisher and does not want its own.
+    Echo,
+    /// The receiver has gone, or has had as many as it asked for.
+    Gone,
+    /// Dropped: the receiver is congested and nobody is to wait for it.
+    Skipped,
+}
+
+/// How the receivers of one message are doing.
+#[derive(Debug, Default)]
+pub struct Crowd {
+    /// Congested ones, the first few of them.
+    pub blockers: Vec<ConnId>,
+    /// Somebody is not.
+    pub free: bool,
+}
+
+impl Crowd {
+    fn clear(&mut self) {
+        self.blockers.clear();
+        self.free = false;
+    }
+
+    /// Is everybody congested?
+    pub fn jammed(&self) -> bool {
+        !self.free && !self.blockers.is_empty()
+    }
+}
+
+/// See the file's head.
+#[derive(Debug)]
+pub struct Outbox {
+    /// All connections of this shard.
+    pub conns: Slots<Client>,
+    /// All their subscriptions.
+    pub subs: Slots<Sub>,
+    /// Buffers not in use.
+    pub spares: Spares,
+    /// Counters.
+    pub ledger: Ledger,
+    /// Connections with something to write.
+    pub dirty: Vec<ConnId>,
+    /// Connections with more waiting than they may: to be cut after the current operation.
+    pub over: Vec<ConnId>,
+    /// Subscriptions that have had their last message: to be ended after the current operation.
+    pub spent: Vec<Slot>,
+    /// The receivers of the current message.
+    pub crowd: Crowd,
+    /// The present.
+    pub now: Now,
+    /// Waiting bytes from which on a connection is congested: three quarters of the limit.
+    congested: usize,
+    pending_max: usize,
+    skip_congested: bool,
+}
+
+impl Outbox {
+    /// Empty. `pending_max` is the limit of bytes waiting for one connection; with `skip_congested` congested receivers
+    /// are passed over instead of waited for.
+    pub fn new(pending_max: usize, skip_congested: bool) -> Outbox {
+        Outbox {
+            conns: Slots::default(),
+            subs: Slots::default(),
+            spares: Spares::default(),
+            ledger: Ledger::default(),
+            dirty: Vec::new(),
+            over: Vec::new(),
+            spent: Vec::new(),
+            crowd: Crowd::default(),
+            now: Now::default(),
+            congested: pending_max / 4 * 3,
+            pending_max,
+            skip_congested,
+        }
+    }
+
+    /// A new message is about to be delivered.
+    #[inline]
+    pub fn next_message(&mut self) {
+        self.crowd.clear();
+    }
+
+    /// Queues a message for one receiver. `head` is `MSG <subject> <sid> `; `publisher` the connection it came from, if
+    /// that is one of this shard's.
+    #[inline]
+    pub fn deliver(&mut self, t: &Target, head: &[u8], m: &Message<'_>, publisher: Option<ConnId>) -> Fate {
+        let Some(client) = self.conns.get_mut(t.conn) else { return Fate::Gone };
+        if publisher == Some(t.conn) && !client.echo {
+            return Fate::Echo;
+        }
+        let Some(sub) = self.subs.get_mut(t.sub) else { return Fate::Gone };
+        if !client.lives() || (sub.max > 0 && sub.delivered >= sub.max) {
+            return Fate::Gone;
+        }
+        if self.skip_congested && client.out.pending() > self.congested {
+            self.ledger.dropped(Drop::SlowConsumerSkipped, 1);
+            return Fate::Skipped;
+        }
+        sub.delivered += 1;
+        if sub.delivered == sub.max {
+            self.spent.push(t.sub);
+        }
+        let buffer = client.out.line(&mut self.spares);
+        let before = buffer.len();
+        let mut size = m.size;
+        buffer.reserve(head.len() + m.reply.len() + m.tail.len() + 2);
+        if m.header > 0 && client.headers {
+            buffer.push(b'H');
+        }
+        buffer.extend_from_slice(head);
+        if !m.reply.is_empty() {
+            buffer.extend_from_slice(m.reply);
+            buffer.push(b' ');
+        }
+        if m.header > 0 && !client.headers {
+            size = m.size - m.header;
+            strip(buffer, m);
+        } else {
+            buffer.extend_from_slice(m.tail);
+        }
+        let grown = buffer.len() - before;
+        client.out.grown(grown);
+        client.counts.out_msgs += 1;
+        client.counts.out_bytes += size as u64;
+        self.ledger.out_msgs += 1;
+        self.ledger.out_bytes += size as u64;
+        if !client.dirty {
+            client.dirty = true;
+            self.dirty.push(t.conn);
+        }
+        if client.out.pending() > self.congested {
+            self.note_congested(t.conn);
+        } else {
+            self.crowd.free = true;
+        }
+        Fate::Queued
+    }
+
+    #[cold]
+    fn note_congested(&mut self, id: ConnId) {
+        if self.crowd.blockers.len() < BLOCKERS_MAX {
+            self.crowd.blockers.push(id);
+        }
+        if self.conns.get(id).is_some_and(|c| c.out.pending() > self.pending_max) {
+            self.over.push(id);
+        }
+    }
+
+    /// Is this receiver one that a publisher should wait for: congested, there, and taking bytes within `patience_ns`?
+    pub fn worth_waiting_for(&self, id: ConnId, patience_ns: u64) -> bool {
+        self.conns.get(id).is_some_and(|c| {
+            c.lives() && c.out.pending() > self.congested && self.now.mono.since(c.progress_at) < patience_ns
+        })
+    }
+
+    /// Appends one protocol line to what goes to a connection.
+    pub fn say(&mut self, id: ConnId, write: impl FnOnce(&mut Vec<u8>)) {
+        let Some(client) = self.conns.get_mut(id) else { return };
+        let buffer = client.out.line(&mut self.spares);
+        let before = buffer.len();
+        write(buffer);
+        let grown = buffer.len() - before;
+        client.out.grown(grown);
+        if grown > 0 && !client.dirty {
+            client.dirty = true;
+            self.dirty.push(id);
+        }
+        if client.out.pending() > self.pending_max {
+            self.over.push(id);
+        }
+    }
+}
+
+/// The message without its header, for a receiver that takes none (client-protocol.md §9).
+#[cold]
+fn strip(buffer: &mut Vec<u8>, m: &Message<'_>) {
+    let body = &m.payload()[m.header..];
+    buffer.extend_from_slice(itoa::Buffer::new().format(body.len()).as_bytes());
+    buffer.extend_from_slice(b"\r\n");
+    buffer.extend_from_slice(body);
+    buffer.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,202 @@
+//! The first journey: a message from a client of this shard to everybody who wants it (client-protocol.md §8, §10).
+
+use super::batch::{Address, SHARED_BYTES_MIN};
+use super::core::Shard;
+use super::ledger::Drop;
+use super::outbox::Fate;
+use super::verdict::{reserved_reply, Group, Pick};
+use crate::base::{ConnId, ShardId, ShardSet, Slot};
+use crate::wire::fault::{write_complaint, Complaint};
+use crate::wire::{headers, subject, Body, Message, Publish};
+use bytes::Bytes;
+
+impl Shard {
+    /// `PUB` or `HPUB`.
+    #[inline]
+    pub(super) fn publish(&mut self, id: ConnId, p: &Publish<'_>) {
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        let bytes = p.payload.len() as u64;
+        client.counts.in_msgs += 1;
+        client.counts.in_bytes += bytes;
+        client.health.active_at = self.now.mono;
+        self.outbox.ledger.in_msgs += 1;
+        self.outbox.ledger.in_bytes += bytes;
+        let (account, pedantic) = (client.account, client.pedantic);
+        let known = client.memo.subject == p.subject && self.verdicts.get(client.memo.verdict).is_some();
+        let verdict = if known { client.memo.verdict } else { self.judge(id, account, p.subject) };
+        self.outbox.ledger.cache_hits += u64::from(known);
+
+        if pedantic && !subject::valid_publish(p.subject) {
+            self.outbox.say(id, |out| write_complaint(out, Complaint::InvalidPublishSubject));
+        }
+        let reserved = self.verdicts.get(verdict).is_some_and(|v| v.reserved);
+        if reserved {
+            self.outbox.ledger.dropped(Drop::ReservedSubject, 1);
+            self.outbox.say(id, |out| write_complaint(out, Complaint::Publish(p.subject)));
+            return;
+        }
+        if reserved_reply(p.reply) {
+            self.outbox.ledger.dropped(Drop::ReservedReply, 1);
+            self.outbox.say(id, |out| write_complaint(out, Complaint::Reply(p.reply)));
+            return;
+        }
+        self.ok(id);
+        if p.tail.is_empty() {
+            let mut body = std::mem::take(&mut self.body);
+            self.spread(id, account, verdict, &body.message(p));
+            self.body = body;
+        } else {
+            self.spread(id, account, verdict, &Body::default().message(p));
+        }
+    }
+
+    /// Finds or reaches the verdict of a subject and has the connection remember it.
+    #[cold]
+    fn judge(&mut self, id: ConnId, account: u16, subject: &[u8]) -> Slot {
+        let verdict = self.verdict(account, subject);
+        if let Some(client) = self.outbox.conns.get_mut(id) {
+            client.memo.subject.clear();
+            client.memo.subject.extend_from_slice(subject);
+            client.memo.verdict = verdict;
+        }
+        verdict
+    }
+
+    /// Finds or reaches the verdict of a subject.
+    pub(super) fn verdict(&mut self, account: u16, subject: &[u8]) -> Slot {
+        if let Some(key) = self.verdicts.find(account, subject) {
+            self.outbox.ledger.cache_hits += 1;
+            return key;
+        }
+        let replica = &self.worlds[usize::from(account)].replica;
+        let key = self.verdicts.reach(account, subject, replica, &self.outbox.subs);
+        let ledger = &mut self.outbox.ledger;
+        ledger.matches += 1;
+        if let Some(n) = self.verdicts.get(key).map(|v| v.fanout()).filter(|n| *n > 0) {
+            ledger.max_fanout = ledger.max_fanout.max(n);
+            ledger.fanout_sum += n;
+            ledger.fanout_count += 1;
+        }
+        key
+    }
+
+    /// Delivers a message by its verdict.
+    #[inline]
+    fn spread(&mut self, id: ConnId, account: u16, verdict: Slot, m: &Message<'_>) {
+        let Some(v) = self.verdicts.get(verdict) else { return };
+        self.outbox.next_message();
+        let mut queued = 0;
+        for t in &v.plain {
+            queued += u64::from(self.outbox.deliver(t, v.head(t), m, Some(id)) == Fate::Queued);
+        }
+        let mut reached = v.remote;
+        if !v.groups.is_empty() {
+            let (local, picked) = self.spread_to_groups(id, account, verdict, m);
+            queued += local;
+            reached.0 |= picked.0;
+        } else if !reached.is_empty() {
+            self.groups.clear();
+            let to = Address { account, plain: true, reaimed: false, publisher: id };
+            self.send(reached, to, m);
+        }
+        self.budget = self.budget.saturating_sub(1 + queued);
+        if queued > 0 {
+            reached.insert(self.id);
+        }
+        if reached.is_empty() {
+            self.outbox.ledger.dropped(Drop::NoInterest, 1);
+            self.no_responders(id, account, m);
+        }
+        self.pace(id, reached);
+    }
+
+    /// One member of each queue group. Says how many local ones got it, and which other shards.
+    #[cold]
+    fn spread_to_groups(&mut self, id: ConnId, account: u16, verdict: Slot, m: &Message<'_>) -> (u64, ShardSet) {
+        let Some(v) = self.verdicts.get(verdict) else { return (0, ShardSet::EMPTY) };
+        let mut queued = 0;
+        // Which group's message goes to which other shard.
+        let mut away: Vec<(ShardId, usize)> = Vec::new();
+        for (i, g) in v.groups.iter().enumerate() {
+            let shard = match g.pick(&mut self.rng) {
+                Pick::Remote(s) => Some(s),
+                Pick::Local(first) => {
+                    let taken = (0..g.local.len()).any(|k| {
+                        let t = &g.local[(first + k) % g.local.len()];
+                        self.outbox.deliver(t, v.head(t), m, Some(id)) == Fate::Queued
+                    });
+                    queued += u64::from(taken);
+                    if taken {
+                        None
+                    } else {
+                        g.pick_elsewhere(&mut self.rng)
+                    }
+                }
+            };
+            away.extend(shard.map(|s| (s, i)));
+        }
+        let mut picked = ShardSet::EMPTY;
+        away.iter().for_each(|(s, _)| picked.insert(*s));
+        let (plain, account_of) = (v.remote, account);
+        let all = ShardSet(plain.0 | picked.0);
+        for shard in all.iter() {
+            self.groups.clear();
+            if let Some(v) = self.verdicts.get(verdict) {
+                away.iter().filter(|(s, _)| *s == shard).for_each(|(_, g)| self.groups.push(&v.groups[*g].name));
+            }
+            let mut one = ShardSet::EMPTY;
+            one.insert(shard);
+            let to = Address { account: account_of, plain: plain.contains(shard), reaimed: false, publisher: id };
+            self.send(one, to, m);
+        }
+        (queued, picked)
+    }
+
+    /// Puts a message into the batches of other shards, for `self.groups` and as `to` says.
+    pub(super) fn send(&mut self, shards: ShardSet, to: Address, m: &Message<'_>) {
+        let shared = (m.tail.len() >= SHARED_BYTES_MIN).then(|| Bytes::copy_from_slice(m.tail));
+        for s in shards.iter() {
+            self.batches[s.index()].message(to, &self.groups, m, shared.as_ref());
+        }
+    }
+
+    /// A message from another shard that no member of `group` here could take: one of another shard gets it, unless
+    /// that was tried before.
+    pub(super) fn aim_again(&mut self, group: &Group, to: Address, m: &Message<'_>) {
+        let elsewhere = if to.reaimed { None } else { group.pick_elsewhere(&mut self.rng) };
+        let Some(shard) = elsewhere else {
+            self.outbox.ledger.dropped(Drop::QueueMemberLeft, 1);
+            return;
+        };
+        self.groups.clear();
+        self.groups.push(&group.name);
+        let mut one = ShardSet::EMPTY;
+        one.insert(shard);
+        let publisher = ConnId::NONE; // it is not a connection of this shard
+        self.send(one, Address { plain: false, reaimed: true, publisher, ..to }, m);
+    }
+
+    /// Tells a requester that nobody is there (client-protocol.md §10).
+    #[cold]
+    fn no_responders(&mut self, id: ConnId, account: u16, m: &Message<'_>) {
+        let asks = |s: &Shard| s.outbox.conns.get(id).is_some_and(|c| c.no_responders && c.headers);
+        if m.reply.is_empty() || !asks(self) {
+            return;
+        }
+        let mut first: Option<Slot> = None;
+        let subs = &self.outbox.subs;
+        self.worlds[usize::from(account)].replica.matches(m.reply, |want| {
+            let own = want.plain.iter().filter(|s| subs.get(**s).is_some_and(|sub| sub.conn == id));
+            first = own.copied().chain(first).min();
+        });
+        let Some(sid) = first.and_then(|s| subs.get(s)).map(|s| s.sid.clone()) else { return };
+        let len = headers::no_responders_len(m.subject).to_string();
+        self.outbox.say(id, |out| {
+            for part in [b"HMSG ".as_slice(), m.reply, b" ", &sid, b" ", len.as_bytes(), b" ", len.as_bytes(), b"\r\n"] {
+                out.extend_from_slice(part);
+            }
+            headers::no_responders(m.subject, out);
+            out.extend_from_slice(b"\r\n");
+        });
+    }
+}

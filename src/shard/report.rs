@@ -1,0 +1,223 @@
+//! What a shard tells people: the questions of monitoring, its orders, and the answers. Cold: a question is answered
+//! in slices, so that no scrape holds a shard for longer than a turn.
+
+use crate::base::ConnId;
+
+/// An order from outside the shards.
+#[derive(Clone, Debug)]
+pub enum Order {
+    /// Answer a question with [`Act::Answer`](super::Act::Answer).
+    Report {
+        /// Comes back with the answer.
+        ticket: u64,
+        /// The question.
+        ask: Ask,
+    },
+    /// The password check of this connection is done.
+    Verified {
+        /// The connection.
+        conn: ConnId,
+        /// Was the password right?
+        ok: bool,
+    },
+    /// Write what waits, then end every connection; [`Act::Drained`](super::Act::Drained) when done.
+    Drain,
+}
+
+/// A question of monitoring.
+#[derive(Clone, Debug)]
+pub enum Ask {
+    /// All counters.
+    Tally,
+    /// Open connections from a place on.
+    Connections {
+        /// The cursor: 0, then what the last answer said.
+        from: u32,
+        /// At most so many.
+        max: u32,
+        /// With their subscriptions?
+        subs: bool,
+    },
+    /// Ended connections, oldest first.
+    Closed {
+        /// The cursor.
+        from: u32,
+        /// At most so many.
+        max: u32,
+    },
+    /// Subscriptions of this shard's clients.
+    Subscriptions {
+        /// The cursor.
+        from: u32,
+        /// At most so many.
+        max: u32,
+        /// Only of this account.
+        account: Option<String>,
+        /// Only those that a message with this subject would reach.
+        test: Option<Vec<u8>>,
+    },
+}
+
+/// The answer to an [`Ask`].
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// All counters.
+    Tally(Box<Tally>),
+    /// Open connections.
+    Connections {
+        /// A slice of them.
+        rows: Vec<ConnRow>,
+        /// Where the next slice begins; None: that was all.
+        next: Option<u32>,
+    },
+    /// Ended connections.
+    Closed {
+        /// A slice of them.
+        rows: Vec<ConnRow>,
+        /// Where the next slice begins; None: that was all.
+        next: Option<u32>,
+    },
+    /// Subscriptions.
+    Subscriptions {
+        /// A slice of them.
+        rows: Vec<SubRow>,
+        /// Where the next slice begins; None: that was all.
+        next: Option<u32>,
+    },
+}
+
+/// Counters of one shard since it started; "in" is from clients. Bytes are header and payload.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Clients now.
+    pub connections: u64,
+    /// Their subscriptions now.
+    pub subscriptions: u64,
+    /// Messages from clients.
+    pub in_msgs: u64,
+    /// Bytes from clients.
+    pub in_bytes: u64,
+    /// Messages queued for clients.
+    pub out_msgs: u64,
+    /// Bytes queued for clients.
+    pub out_bytes: u64,
+    /// Connections cut for too many waiting bytes.
+    pub slow_consumers_pending: u64,
+    /// Connections cut for taking no byte in time.
+    pub slow_consumers_deadline: u64,
+    /// Connections cut for unanswered pings.
+    pub stale_connections: u64,
+    /// Times a publisher was paused.
+    pub stalled_clients: u64,
+    /// Subscriptions added.
+    pub inserts: u64,
+    /// Subscriptions removed.
+    pub removes: u64,
+    /// Verdicts reached by a match.
+    pub matches: u64,
+    /// Verdicts found ready.
+    pub cache_hits: u64,
+    /// Verdicts held.
+    pub cached: u64,
+    /// Most receivers of one verdict.
+    pub max_fanout: u64,
+    /// Receivers over all verdicts reached.
+    pub fanout_sum: u64,
+    /// Verdicts reached with at least one receiver.
+    pub fanout_count: u64,
+    /// Messages not delivered, by reason.
+    pub drops: Vec<(&'static str, u64)>,
+    /// The same per account, for accounts ever used.
+    pub accounts: Vec<AccountTally>,
+}
+
+/// Counters of one account on one shard.
+#[derive(Clone, Debug, Default)]
+pub struct AccountTally {
+    /// Its name.
+    pub account: String,
+    /// Clients now.
+    pub connections: u64,
+    /// Clients ever.
+    pub total_connections: u64,
+    /// Subscriptions now.
+    pub subscriptions: u64,
+    /// Messages from clients.
+    pub in_msgs: u64,
+    /// Bytes from clients.
+    pub in_bytes: u64,
+    /// Messages queued for clients.
+    pub out_msgs: u64,
+    /// Bytes queued for clients.
+    pub out_bytes: u64,
+    /// Connections cut as slow.
+    pub slow_consumers: u64,
+}
+
+/// One connection.
+#[derive(Clone, Debug, Default)]
+pub struct ConnRow {
+    /// Public number.
+    pub cid: u64,
+    /// The peer's address.
+    pub ip: String,
+    /// The peer's port.
+    pub port: u16,
+    /// Accepted at, nanoseconds since 1970.
+    pub start_ns: u64,
+    /// Last sign of life, nanoseconds since 1970.
+    pub last_activity_ns: u64,
+    /// Ended at, nanoseconds since 1970.
+    pub stop_ns: Option<u64>,
+    /// Why it ended (client-protocol.md §18).
+    pub reason: Option<&'static str>,
+    /// Last round trip, nanoseconds.
+    pub rtt_ns: Option<u64>,
+    /// Bytes waiting for it.
+    pub pending_bytes: u64,
+    /// Messages from it.
+    pub in_msgs: u64,
+    /// Messages for it.
+    pub out_msgs: u64,
+    /// Bytes from it.
+    pub in_bytes: u64,
+    /// Bytes for it.
+    pub out_bytes: u64,
+    /// Times it was paused.
+    pub stalls: u64,
+    /// Number of its subscriptions.
+    pub subscriptions: u64,
+    /// `name` of its CONNECT.
+    pub name: String,
+    /// `lang` of its CONNECT.
+    pub lang: String,
+    /// `version` of its CONNECT.
+    pub version: String,
+    /// Its user.
+    pub user: Option<String>,
+    /// Its account.
+    pub account: String,
+    /// Messages that were queued for it and never left.
+    pub lost_msgs: u64,
+    /// Its subscriptions, if asked for.
+    pub subs: Vec<SubRow>,
+}
+
+/// One subscription.
+#[derive(Clone, Debug, Default)]
+pub struct SubRow {
+    /// Its account.
+    pub account: String,
+    /// The pattern.
+    pub subject: String,
+    /// The queue group.
+    pub queue: Option<String>,
+    /// The client's name for it.
+    pub sid: String,
+    /// Messages delivered to it.
+    pub msgs: u64,
+    /// Ends after so many.
+    pub max: Option<u64>,
+    /// The connection's public number.
+    pub cid: u64,
+}

@@ -1,0 +1,124 @@
+//! The second journey: interest that begins or ends, from one client to every shard (client-protocol.md §8).
+
+use super::core::Shard;
+use super::verdict::Sub;
+use crate::base::{ConnId, Slot, Slots};
+use crate::wire::fault::{write_complaint, Complaint};
+use crate::wire::subject;
+use std::hash::BuildHasher;
+
+/// Bytes a subscription takes beside its own words: its places in the tables of the connection, the shard and the
+/// replica.
+const SUB_OVERHEAD: usize = 256;
+
+/// The queue group that only the server itself uses.
+const SYSTEM_QUEUE: &[u8] = b"_sys_";
+
+impl Shard {
+    /// `SUB`.
+    pub(super) fn subscribe(&mut self, id: ConnId, pattern: &[u8], queue: &[u8], sid: &[u8]) {
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        client.health.active_at = self.now.mono;
+        let limits = &self.settings.limits;
+        // In nats-server's order: rights, tokens, number, then whether the sid is taken and the subject is one.
+        if queue == SYSTEM_QUEUE {
+            self.outbox.say(id, |out| write_complaint(out, Complaint::Subscribe(pattern, queue)));
+            return;
+        }
+        if limits.max_sub_tokens > 0 && subject::token_count(pattern) > limits.max_sub_tokens {
+            self.outbox.say(id, |out| write_complaint(out, Complaint::Tokens(pattern)));
+            return;
+        }
+        let full = client.max_subs > 0 && client.subs.len() >= client.max_subs;
+        let cost = SUB_OVERHEAD + 2 * pattern.len() + queue.len() + sid.len();
+        if full || client.sub_bytes + cost > limits.max_subscription_bytes {
+            self.outbox.say(id, |out| write_complaint(out, Complaint::Subscriptions));
+            return;
+        }
+        let hasher = self.sids;
+        let hash = hasher.hash_one(sid);
+        let subs = &self.outbox.subs;
+        if client.subs.find(hash, |s| has_sid(subs, *s, sid)).is_some() {
+            return self.ok(id);
+        }
+        if !subject::valid_subscription(pattern) {
+            self.outbox.say(id, |out| write_complaint(out, Complaint::InvalidSubject));
+            return;
+        }
+        let account = client.account;
+        client.sub_bytes += cost;
+        let sub = Sub { conn: id, account, pattern: pattern.into(), queue: queue.into(), sid: sid.into(), delivered: 0, max: 0 };
+        let key = self.outbox.subs.insert(sub);
+        let subs = &self.outbox.subs;
+        client.subs.insert_unique(hash, key, |s| subs.get(*s).map_or(0, |s| hasher.hash_one(&*s.sid)));
+        let world = &mut self.worlds[usize::from(account)];
+        world.ledger.subscriptions += 1;
+        self.outbox.ledger.inserts += 1;
+        let news = world.replica.add(pattern, queue, key);
+        self.interest_changed(account, pattern, queue, news);
+        self.ok(id);
+    }
+
+    /// `UNSUB`.
+    pub(super) fn unsubscribe(&mut self, id: ConnId, sid: &[u8], max: u64) {
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        client.health.active_at = self.now.mono;
+        let subs = &mut self.outbox.subs;
+        let found = client.subs.find(self.sids.hash_one(sid), |s| has_sid(subs, *s, sid)).copied();
+        if let Some(sub) = found.and_then(|k| subs.get_mut(k)) {
+            // Counted from the beginning of the subscription; 0 is "now".
+            sub.max = max;
+            if max <= sub.delivered {
+                self.end_subscription(found.unwrap_or(Slot::NONE));
+            }
+        }
+        self.ok(id);
+    }
+
+    /// Ends a subscription, if it is still there.
+    pub(super) fn end_subscription(&mut self, key: Slot) {
+        let Some(sub) = self.outbox.subs.get(key) else { return };
+        if let Some(client) = self.outbox.conns.get_mut(sub.conn) {
+            if let Ok(found) = client.subs.find_entry(self.sids.hash_one(&*sub.sid), |s| *s == key) {
+                found.remove();
+            }
+            let cost = SUB_OVERHEAD + 2 * sub.pattern.len() + sub.queue.len() + sub.sid.len();
+            client.sub_bytes = client.sub_bytes.saturating_sub(cost);
+            if client.subs.is_empty() {
+                client.subs = hashbrown::HashTable::new();
+            }
+        }
+        let Some(Sub { account, pattern, queue, .. }) = self.outbox.subs.remove(key) else { return };
+        let world = &mut self.worlds[usize::from(account)];
+        world.ledger.subscriptions -= 1;
+        self.outbox.ledger.removes += 1;
+        let news = world.replica.remove(&pattern, &queue, key);
+        self.interest_changed(account, &pattern, &queue, news);
+    }
+
+    /// Ends all subscriptions of a connection.
+    pub(super) fn end_subscriptions(&mut self, id: ConnId) {
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        let mut keys: Vec<Slot> = client.subs.iter().copied().collect();
+        // In the order of their places, not of a hash table.
+        keys.sort_unstable();
+        for k in keys {
+            self.end_subscription(k);
+        }
+    }
+
+    /// Interest of this shard's clients has changed: verdicts that rest on it fall, and every other shard is told if
+    /// it is news to it.
+    fn interest_changed(&mut self, account: u16, pattern: &[u8], queue: &[u8], news: Option<u32>) {
+        self.verdicts.changed(account, pattern);
+        if let Some(n) = news {
+            for batch in self.peers() {
+                batch.interest(account, pattern, queue, n);
+            }
+        }
+    }
+}
+
+fn has_sid(subs: &Slots<Sub>, key: Slot, sid: &[u8]) -> bool {
+    subs.get(key).is_some_and(|s| *s.sid == *sid)
+}

@@ -1,0 +1,117 @@
+//! What time brings: pings, time limits, looks at jams.
+
+use super::core::{Act, Shard};
+use super::ledger::Drop;
+use crate::base::{ConnId, MILLISECOND, SECOND};
+use crate::conn::{Beat, Close, Health, Stage};
+use crate::wire::Fault;
+
+/// A timer of the shard's wheel. None is ever cancelled: each checks whether it still means something.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Due {
+    /// CONNECT must have been accepted by now.
+    Auth(ConnId),
+    /// Is the peer there?
+    Ping(ConnId),
+    /// Has the peer taken any byte?
+    Progress(ConnId),
+    /// Time to write last words is over.
+    LastWords(ConnId),
+    /// Time to read them is over.
+    Linger(ConnId),
+    /// Look at the jams.
+    Jams,
+}
+
+/// How long an ending connection has to take its last bytes. nats-server gives at least 100 ms.
+pub(super) const LAST_WORDS_NS: u64 = 2 * SECOND;
+/// How long an ended one is kept so that its peer reads our last words instead of a reset.
+pub(super) const LINGER_NS: u64 = 500 * MILLISECOND;
+
+impl Shard {
+    /// Does what is due.
+    pub(super) fn tick(&mut self) {
+        let mut due = Vec::new();
+        self.wheel.due(self.now.mono, &mut due);
+        for d in due {
+            match d {
+                Due::Auth(id) => {
+                    let waits = |s: &Stage| matches!(s, Stage::Greeted | Stage::Verifying(_));
+                    if self.outbox.conns.get(id).is_some_and(|c| waits(&c.stage)) {
+                        self.close(id, Close::Fault(Fault::AuthTimeout));
+                    }
+                }
+                Due::Ping(id) => self.beat(id),
+                Due::Progress(id) => self.check_progress(id),
+                Due::LastWords(id) => {
+                    if self.outbox.conns.get(id).is_some_and(|c| matches!(c.stage, Stage::Closing(_))) {
+                        self.remove(id, Drop::ConnectionEnded);
+                    }
+                }
+                Due::Linger(id) => {
+                    if self.outbox.conns.get(id).is_some_and(|c| matches!(c.stage, Stage::Lingering(_))) {
+                        self.remove(id, Drop::ConnectionEnded);
+                    }
+                }
+                Due::Jams => self.look_at_jams(),
+            }
+        }
+    }
+
+    /// Arms the first ping of a connection: early after CONNECT, a whole interval after an accept without one
+    /// (client-protocol.md §12).
+    pub(super) fn arm_ping(&mut self, id: ConnId, connected: bool) {
+        let interval = self.ping_interval_ns();
+        let jitter = self.rng.next_u64();
+        let after = if connected { Health::first_ping_ns(interval, jitter) } else { interval };
+        self.wheel.add(self.now.mono.plus_ns(after), Due::Ping(id));
+    }
+
+    fn ping_interval_ns(&self) -> u64 {
+        u64::try_from(self.settings.timers.ping_interval.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn beat(&mut self, id: ConnId) {
+        let (now, interval, max) = (self.now.mono, self.ping_interval_ns(), self.settings.timers.ping_max);
+        let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.lives()) else { return };
+        // Nothing may come between CONNECT and the first PONG; a client that never sent its PING is given time.
+        let greeting = client.connected && !client.informed && now.since(client.since) < 2 * SECOND;
+        let beat = if greeting { Beat::Skip } else { client.health.beat(now, interval, max) };
+        match beat {
+            Beat::Stale => {
+                self.outbox.ledger.stale_connections += 1;
+                return self.close(id, Close::Fault(Fault::Stale));
+            }
+            Beat::Ping => self.outbox.say(id, |out| out.extend_from_slice(b"PING\r\n")),
+            Beat::Skip => {}
+        }
+        self.wheel.add(now.plus_ns(interval), Due::Ping(id));
+    }
+
+    /// Bytes wait for a socket that takes none at the moment: from now on it is watched.
+    pub(super) fn watch_progress(&mut self, id: ConnId) {
+        let deadline = self.settings.timers.write_deadline;
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        if !client.deadline_set {
+            client.deadline_set = true;
+            client.progress_at = self.now.mono;
+            self.wheel.add(self.now.mono.plus(deadline), Due::Progress(id));
+        }
+    }
+
+    fn check_progress(&mut self, id: ConnId) {
+        let deadline = u64::try_from(self.settings.timers.write_deadline.as_nanos()).unwrap_or(u64::MAX);
+        let now = self.now.mono;
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        client.deadline_set = false;
+        if client.out.pending() == 0 || !client.blocked || !client.lives() {
+            return;
+        }
+        let quiet = now.since(client.progress_at);
+        if quiet >= deadline {
+            return self.close(id, Close::WriteDeadline);
+        }
+        client.deadline_set = true;
+        self.wheel.add(now.plus_ns(deadline - quiet), Due::Progress(id));
+    }
+}

@@ -1,0 +1,237 @@
+//! Drives one shard: the loop of turns, as one task of the core's glommio executor, asleep on the socket driver's
+//! descriptor when there is nothing to do. Rings before sockets: see `shard::turn`, whose types leave no other order.
+
+use super::clock::Clock;
+use super::rings::{Mail, Post};
+use super::socket::{Read, Sockets};
+use crate::base::{ConnId, Level, ShardId};
+use crate::policy::Idle;
+use crate::shard::{Act, Answer, Flush, Lost, Rings, Shard, Turn};
+use glommio::io::PollableFd;
+use std::time::{Duration, Instant};
+
+/// Written to one connection in one turn; the rest comes in the next, so that one fast reader of a long queue keeps
+/// nobody waiting.
+const TURN_WRITE_BYTES: usize = 4 << 20;
+
+/// What a shard's cold outputs go to. The boot code makes one per shard.
+pub struct Outlets {
+    /// A log line.
+    pub log: Box<dyn Fn(Level, String) + Send>,
+    /// A connection is closed.
+    pub closed: Box<dyn Fn() + Send>,
+    /// A password is to be checked: hash, password, and who waits.
+    pub verify: Box<dyn Fn(ConnId, String, String) + Send>,
+    /// An answer for monitoring.
+    pub answer: Box<dyn Fn(ShardId, u64, Answer) + Send>,
+    /// Every connection has ended.
+    pub drained: Box<dyn Fn(ShardId) + Send>,
+}
+
+/// One shard and its surroundings.
+pub struct Driver {
+    shard: Shard,
+    shards: usize,
+    post: Post,
+    clock: Clock,
+    outlets: Outlets,
+    stop: bool,
+    /// The last turn could not push its batches.
+    stuck: bool,
+}
+
+impl Driver {
+    /// A driver for `shard`, one of `shards`.
+    pub fn new(shard: Shard, shards: usize, post: Post, clock: Clock, outlets: Outlets) -> Driver {
+        Driver { shard, shards, post, clock, outlets, stop: false, stuck: false }
+    }
+
+    /// Runs until [`Mail::Stop`].
+    ///
+    /// # Errors
+    /// When the system gives no descriptors to begin with.
+    pub async fn run(mut self, idle: Idle) -> std::io::Result<()> {
+        let sockets = Sockets::new(self.post.wake_fd())?;
+        let mut sockets = PollableFd::new(sockets).map_err(|e| std::io::Error::other(e.to_string()))?;
+        let patience = match idle {
+            Idle::Park => Duration::ZERO,
+            Idle::Spin(d) => d,
+            Idle::Poll => Duration::MAX,
+        };
+        let mut busy_at = Instant::now();
+        while !self.stop {
+            let happened = sockets.get_mut().look();
+            let worked = self.turn(sockets.get_mut()) || happened;
+            if worked || self.stuck {
+                if !patience.is_zero() {
+                    busy_at = Instant::now();
+                }
+                if self.stuck {
+                    // The other shard may share this core (only in tests): let it run.
+                    rustix::thread::sched_yield();
+                }
+                glommio::executor().yield_now().await;
+                continue;
+            }
+            if !patience.is_zero() && busy_at.elapsed() < patience {
+                glommio::executor().yield_now().await;
+                continue;
+            }
+            self.sleep(&mut sockets).await;
+        }
+        Ok(())
+    }
+
+    async fn sleep(&mut self, sockets: &mut PollableFd<Sockets>) {
+        let now = self.clock.now().mono;
+        let next = self.shard.next_at();
+        if next.is_some_and(|t| t <= now) {
+            return;
+        }
+        sockets.get_mut().wake_at(next, now);
+        if self.post.fall_asleep() {
+            // An error here would only mean that we look again at once.
+            let _ = sockets.readable().await;
+            self.post.wake_up();
+        }
+    }
+
+    /// One turn. True if there was anything to do besides sockets.
+    fn turn(&mut self, sockets: &mut Sockets) -> bool {
+        let now = self.clock.now();
+        let due = self.shard.next_at().is_some_and(|t| t <= now.mono);
+        let mut turn = self.shard.begin(now);
+        for to in (0..self.shards).map(|i| ShardId(i as u8)) {
+            while let Some(batch) = self.post.spent(to) {
+                turn.spent(batch);
+            }
+        }
+        let mut worked = due | hear(&self.post, &mut turn);
+        let mut turn = turn.sockets();
+        turn.time();
+        while let Some(mail) = self.post.mail() {
+            worked = true;
+            match mail {
+                Mail::Order(order) => turn.order(order),
+                Mail::Stop => self.stop = true,
+                Mail::Accepted(stream, opening) => {
+                    let conn = turn.open(opening);
+                    if let Err(e) = sockets.add(conn, stream) {
+                        turn.lost(conn, Lost::Failed(format!("read: {e}")));
+                    }
+                }
+            }
+        }
+        if self.stuck {
+            sockets.skip();
+        }
+        while let Some(ready) = sockets.next() {
+            let conn = ready.conn;
+            if ready.write {
+                sockets.written_again(conn);
+                turn.writable(conn);
+            }
+            if !ready.read {
+                continue;
+            }
+            let reads = sockets.reads(conn);
+            match sockets.read(conn) {
+                // A paused socket is only looked at for its end.
+                Read::Bytes(_) if !reads => unreachable!("a socket that is not read is not polled for reading"),
+                Read::Bytes(data) => {
+                    let mut rings = turn.rings();
+                    hear(&self.post, &mut rings);
+                    turn = rings.sockets();
+                    turn.bytes(conn, data);
+                }
+                Read::Nothing => {}
+                Read::Eof => {
+                    sockets.read_on(conn, false);
+                    turn.lost(conn, Lost::Eof);
+                }
+                Read::Failed(what) => {
+                    sockets.read_on(conn, false);
+                    turn.lost(conn, Lost::Failed(what));
+                }
+            }
+        }
+        let flush = turn.end();
+        self.stuck = !self.outlets.flush(flush, self.shards, &self.post, sockets);
+        worked
+    }
+}
+
+fn hear(post: &Post, turn: &mut Turn<'_, Rings>) -> bool {
+    let mut heard = false;
+    post.hear(|from, batch| {
+        heard = true;
+        turn.batch(from, batch);
+    });
+    heard
+}
+
+impl Outlets {
+    /// Tells the rings, then writes the sockets. False: a ring was full, nothing was written.
+    fn flush(&self, mut flush: Flush<'_, Rings>, shards: usize, post: &Post, sockets: &mut Sockets) -> bool {
+        for to in (0..shards).map(|i| ShardId(i as u8)) {
+            if let Some(batch) = flush.batch(to) {
+                if let Err(batch) = post.send(to, batch) {
+                    flush.full(to, batch);
+                }
+            }
+        }
+        let Ok(mut flush) = flush.sockets() else { return false };
+        let mut failed = Vec::new();
+        while let Some(conn) = flush.dirty() {
+            let mut left = TURN_WRITE_BYTES;
+            loop {
+                let bytes = flush.pending(conn);
+                if bytes.is_empty() {
+                    break;
+                }
+                match sockets.write(conn, bytes) {
+                    Ok(0) => {
+                        flush.blocked(conn);
+                        break;
+                    }
+                    Ok(n) => {
+                        flush.wrote(conn, n);
+                        left = left.saturating_sub(n);
+                        if left == 0 {
+                            flush.later(conn);
+                            break;
+                        }
+                    }
+                    Err(what) => {
+                        failed.push((conn, what));
+                        break;
+                    }
+                }
+            }
+        }
+        for (conn, what) in failed {
+            flush.lost(conn, what);
+        }
+        while let Some(act) = flush.act() {
+            self.act(act, post.id(), sockets);
+        }
+        true
+    }
+
+    fn act(&self, act: Act, shard: ShardId, sockets: &mut Sockets) {
+        match act {
+            Act::Pause(conn) => sockets.read_on(conn, false),
+            Act::Resume(conn) => sockets.read_on(conn, true),
+            Act::Finish(conn) => sockets.finish(conn),
+            Act::Close(conn) => {
+                if sockets.close(conn) {
+                    (self.closed)();
+                }
+            }
+            Act::Verify { conn, hash, password } => (self.verify)(conn, hash, password),
+            Act::Answer { ticket, answer } => (self.answer)(shard, ticket, answer),
+            Act::Log { level, text } => (self.log)(level, text),
+            Act::Drained => (self.drained)(shard),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Rings between shards and the bell that wakes a sleeping one. One [`Post`] per shard.
+//!
+//! A ring is a bounded channel of batches from one shard to one other; a second one brings spent batches back. Whoever
+//! puts something in marks itself in the receiver's [`Bell`]; the receiver looks at one word instead of at every ring,
+//! and only a sleeping one costs a system call.
+
+use crate::base::{ShardId, ShardSet};
+use crate::shard::{Batch, Opening, Order};
+use crossbeam_channel::{bounded, Receiver, Sender, TryRecvError, TrySendError};
+use rustix::event::{eventfd, EventfdFlags};
+use std::net::TcpStream;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
+
+/// Batches in flight from one shard to another. With a batch's size (a 64th of `max_pending`) this bounds what a
+/// slow receiver can still get after its publisher was told to wait: an eighth of its limit.
+const RING_BATCHES: usize = 8;
+/// Orders and new connections waiting for one shard.
+const MAIL_MAX: usize = 4096;
+
+/// What comes to a shard from threads that are no shards.
+pub enum Mail {
+    /// A connection for this shard.
+    Accepted(TcpStream, Opening),
+    /// An order.
+    Order(Order),
+    /// All has been said: the executor ends.
+    Stop,
+}
+
+/// Wakes one shard.
+#[derive(Debug)]
+pub struct Bell {
+    /// Shards with something in their ring to this one, 64 to a word.
+    rung: [AtomicU64; 2],
+    mail: AtomicBool,
+    asleep: AtomicBool,
+    wake: OwnedFd,
+}
+
+impl Bell {
+    fn new() -> std::io::Result<Bell> {
+        let wake = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
+        Ok(Bell { rung: Default::default(), mail: AtomicBool::new(false), asleep: AtomicBool::new(false), wake })
+    }
+
+    fn ring(&self, from: ShardId) {
+        let (word, bit) = (from.index() / 64, from.index() % 64);
+        self.rung[word].fetch_or(1 << bit, Ordering::SeqCst);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if self.asleep.swap(false, Ordering::SeqCst) {
+            // Fails only when the counter is full, and then the shard is being woken already.
+            let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+        }
+    }
+
+    fn take(&self) -> ShardSet {
+        let word = |w: &AtomicU64| match w.load(Ordering::SeqCst) {
+            0 => 0,
+            _ => u128::from(w.swap(0, Ordering::SeqCst)),
+        };
+        ShardSet(word(&self.rung[0]) | word(&self.rung[1]) << 64)
+    }
+
+    fn silent(&self) -> bool {
+        self.rung.iter().all(|w| w.load(Ordering::SeqCst) == 0) && !self.mail.load(Ordering::SeqCst)
+    }
+}
+
+/// How other threads reach a shard.
+#[derive(Clone)]
+pub struct Door {
+    mail: Sender<Mail>,
+    bell: Arc<Bell>,
+}
+
+impl Door {
+    /// Puts something into the shard's mail; waits while that is full.
+    pub fn send(&self, mail: Mail) {
+        if self.mail.send(mail).is_ok() {
+            self.bell.mail.store(true, Ordering::SeqCst);
+            self.bell.wake();
+        }
+    }
+}
+
+/// One pair of rings.
+struct Ring {
+    to: Sender<Batch>,
+    spent: Receiver<Batch>,
+}
+
+/// The receiving side of one pair.
+struct Inbox {
+    from: Receiver<Batch>,
+    spent: Sender<Batch>,
+}
+
+/// Everything one shard needs to hear the others and be heard.
+pub struct Post {
+    id: ShardId,
+    rings: Vec<Option<Ring>>,
+    inboxes: Vec<Option<Inbox>>,
+    bells: Vec<Arc<Bell>>,
+    mail: Receiver<Mail>,
+}
+
+/// Makes the posts of `n` shards and the doors to them.
+///
+/// # Errors
+/// When the system has no more file descriptors.
+pub fn connect(n: usize) -> std::io::Result<(Vec<Post>, Vec<Door>)> {
+    let bells: Vec<Arc<Bell>> = (0..n).map(|_| Bell::new().map(Arc::new)).collect::<Result<_, _>>()?;
+    let mut posts = Vec::new();
+    let mut doors = Vec::new();
+    for (i, bell) in bells.iter().enumerate() {
+        let (send, mail) = bounded(MAIL_MAX);
+        doors.push(Door { mail: send, bell: bell.clone() });
+        let none = |_| None;
+        let (rings, inboxes) = ((0..n).map(none).collect(), (0..n).map(|_| None).collect());
+        posts.push(Post { id: ShardId(i as u8), rings, inboxes, bells: bells.clone(), mail });
+    }
+    for from in 0..n {
+        for to in (0..n).filter(|to| *to != from) {
+            let (send, receive) = bounded(RING_BATCHES);
+            // Room for all that can be under way, so that giving back never waits.
+            let (give_back, spent) = bounded(RING_BATCHES + 2);
+            posts[from].rings[to] = Some(Ring { to: send, spent });
+            posts[to].inboxes[from] = Some(Inbox { from: receive, spent: give_back });
+        }
+    }
+    Ok((posts, doors))
+}
+
+impl Post {
+    /// Which shard's post this is.
+    pub fn id(&self) -> ShardId {
+        self.id
+    }
+
+    fn bell(&self) -> &Bell {
+        &self.bells[self.id.index()]
+    }
+
+    /// To be polled while asleep.
+    pub fn wake_fd(&self) -> BorrowedFd<'_> {
+        self.bell().wake.as_fd()
+    }
+
+    /// Everything in all rings, in order, to `hear`; emptied batches go back.
+    pub fn hear(&self, mut hear: impl FnMut(ShardId, &Batch)) {
+        for from in self.bell().take().iter() {
+            let Some(inbox) = &self.inboxes[from.index()] else { continue };
+            while let Ok(mut batch) = inbox.from.try_recv() {
+                hear(from, &batch);
+                batch.clear();
+                // Full or gone: then its memory is freed instead of used again.
+                let _ = inbox.spent.try_send(batch);
+            }
+        }
+    }
+
+    /// A batch of ours that came back from `to`.
+    pub fn spent(&self, to: ShardId) -> Option<Batch> {
+        self.rings[to.index()].as_ref()?.spent.try_recv().ok()
+    }
+
+    /// Sends a batch.
+    ///
+    /// # Errors
+    /// The batch, if the ring is full.
+    pub fn send(&self, to: ShardId, batch: Batch) -> Result<(), Batch> {
+        let Some(ring) = &self.rings[to.index()] else { return Ok(()) };
+        match ring.to.try_send(batch) {
+            Ok(()) => {
+                self.bells[to.index()].ring(self.id);
+                Ok(())
+            }
+            Err(TrySendError::Full(batch)) => Err(batch),
+            // That shard has ended: the server is stopping.
+            Err(TrySendError::Disconnected(_)) => Ok(()),
+        }
+    }
+
+    /// The next piece of mail.
+    pub fn mail(&self) -> Option<Mail> {
+        if !self.bell().mail.load(Ordering::SeqCst) {
+            return None;
+        }
+        match self.mail.try_recv() {
+            Ok(mail) => Some(mail),
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => {
+                self.bell().mail.store(false, Ordering::SeqCst);
+                // Somebody may have put something in between the look and the store.
+                self.mail.try_recv().ok().inspect(|_| self.bell().mail.store(true, Ordering::SeqCst))
+            }
+        }
+    }
+
+    /// Says that this shard is about to sleep. False: something has come, it must not.
+    pub fn fall_asleep(&self) -> bool {
+        self.bell().asleep.store(true, Ordering::SeqCst);
+        if self.bell().silent() {
+            return true;
+        }
+        self.wake_up();
+        false
+    }
+
+    /// Awake again.
+    pub fn wake_up(&self) {
+        self.bell().asleep.store(false, Ordering::SeqCst);
+        let mut n = [0u8; 8];
+        // Nothing to read is the usual case.
+        let _ = rustix::io::read(&self.bell().wake, &mut n);
+    }
+}

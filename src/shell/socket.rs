@@ -1,0 +1,245 @@
+//! How sockets are driven: readiness by epoll, non-blocking reads into one buffer per shard, plain sends. The whole
+//! room has one interface, so that another way can move in when it measures better.
+//!
+//! One per shard. The driver is a descriptor itself: the shard's executor sleeps on it.
+
+use crate::base::{ConnId, Time, MICROSECOND};
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown};
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
+use std::collections::VecDeque;
+use std::net::TcpStream;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+/// Bytes read from one socket at a time. Large on purpose: with 64 KiB a stream costs a third more.
+const READ_BYTES: usize = 512 << 10;
+/// Events taken from the kernel at a time.
+const EVENTS_MAX: usize = 256;
+/// Bytes read in one turn; further readable sockets wait for the next, so that what they cause is bounded.
+const TURN_READ_BYTES: usize = 1 << 20;
+
+/// In place of a connection: the bell, or the timer.
+const WAKE: u64 = u64::MAX;
+
+/// What a socket is ready for.
+#[derive(Clone, Copy, Debug)]
+pub struct Ready {
+    /// Which.
+    pub conn: ConnId,
+    /// There is something to read, or it has ended.
+    pub read: bool,
+    /// It takes bytes again.
+    pub write: bool,
+}
+
+/// What came of a read.
+pub enum Read<'a> {
+    /// Bytes.
+    Bytes(&'a [u8]),
+    /// Nothing yet.
+    Nothing,
+    /// The peer says no more.
+    Eof,
+    /// It failed.
+    Failed(String),
+}
+
+struct Socket {
+    stream: TcpStream,
+    conn: ConnId,
+    reading: bool,
+    writing: bool,
+}
+
+/// See the file's head.
+pub struct Sockets {
+    epoll: OwnedFd,
+    timer: OwnedFd,
+    armed: Option<Time>,
+    /// By place of the connection.
+    sockets: Vec<Option<Socket>>,
+    buffer: Vec<u8>,
+    events: Vec<epoll::Event>,
+    ready: VecDeque<Ready>,
+    read_left: usize,
+}
+
+impl AsRawFd for Sockets {
+    fn as_raw_fd(&self) -> RawFd {
+        self.epoll.as_raw_fd()
+    }
+}
+
+impl Sockets {
+    /// No sockets; `wake` is polled beside them.
+    ///
+    /// # Errors
+    /// When the system has no more file descriptors.
+    pub fn new(wake: BorrowedFd<'_>) -> std::io::Result<Sockets> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+        let timer = rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        epoll::add(&epoll, wake, EventData::new_u64(WAKE), EventFlags::IN)?;
+        epoll::add(&epoll, &timer, EventData::new_u64(WAKE), EventFlags::IN)?;
+        let buffer = vec![0; READ_BYTES];
+        let (sockets, events, ready) = (Vec::new(), Vec::with_capacity(EVENTS_MAX), VecDeque::new());
+        Ok(Sockets { epoll, timer, armed: None, sockets, buffer, events, ready, read_left: 0 })
+    }
+
+    /// Takes what has happened since the last look, without waiting. True: something has.
+    pub fn look(&mut self) -> bool {
+        self.read_left = TURN_READ_BYTES;
+        if !self.ready.is_empty() {
+            return true;
+        }
+        self.events.clear();
+        let spare = rustix::buffer::spare_capacity(&mut self.events);
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        if epoll::wait(&self.epoll, spare, Some(&now)).is_err() {
+            return false;
+        }
+        for e in &self.events {
+            let data = e.data.u64();
+            if data == WAKE {
+                let _ = rustix::io::read(&self.timer, &mut [0u8; 8]);
+                continue;
+            }
+            let f = e.flags;
+            let end = f.intersects(EventFlags::HUP | EventFlags::ERR);
+            let read = end || f.intersects(EventFlags::IN | EventFlags::RDHUP);
+            let write = end || f.contains(EventFlags::OUT);
+            self.ready.push_back(Ready { conn: ConnId::from_bits(data), read, write });
+        }
+        !self.events.is_empty()
+    }
+
+    /// The next socket that is ready; None: none, or this turn has read enough.
+    pub fn next(&mut self) -> Option<Ready> {
+        if self.read_left == 0 {
+            return None;
+        }
+        self.ready.pop_front()
+    }
+
+    /// Forgets what was ready: it will be said again.
+    pub fn skip(&mut self) {
+        self.ready.clear();
+    }
+
+    /// Takes a socket in.
+    ///
+    /// # Errors
+    /// When the kernel will not poll it.
+    pub fn add(&mut self, conn: ConnId, stream: TcpStream) -> std::io::Result<()> {
+        stream.set_nonblocking(true)?;
+        stream.set_nodelay(true)?;
+        epoll::add(&self.epoll, &stream, EventData::new_u64(conn.to_bits()), EventFlags::IN)?;
+        let place = conn.place() as usize;
+        if self.sockets.len() <= place {
+            self.sockets.resize_with(place + 1, || None);
+        }
+        self.sockets[place] = Some(Socket { stream, conn, reading: true, writing: false });
+        Ok(())
+    }
+
+    fn get(&mut self, conn: ConnId) -> Option<&mut Socket> {
+        self.sockets.get_mut(conn.place() as usize)?.as_mut().filter(|s| s.conn == conn)
+    }
+
+    fn watch(&mut self, conn: ConnId, change: impl FnOnce(&mut Socket)) {
+        let Some(s) = self.get(conn) else { return };
+        let before = (s.reading, s.writing);
+        change(s);
+        if before == (s.reading, s.writing) {
+            return;
+        }
+        let mut flags = EventFlags::empty();
+        flags.set(EventFlags::IN, s.reading);
+        flags.set(EventFlags::OUT, s.writing);
+        let place = conn.place() as usize;
+        if let Some(Some(s)) = self.sockets.get(place) {
+            // It fails only for a descriptor that is not there, and this one is.
+            let _ = epoll::modify(&self.epoll, &s.stream, EventData::new_u64(conn.to_bits()), flags);
+        }
+    }
+
+    /// Reads a socket again, or no longer.
+    pub fn read_on(&mut self, conn: ConnId, on: bool) {
+        self.watch(conn, |s| s.reading = on);
+    }
+
+    /// Is this socket being read?
+    pub fn reads(&self, conn: ConnId) -> bool {
+        self.sockets.get(conn.place() as usize).and_then(Option::as_ref).is_some_and(|s| s.conn == conn && s.reading)
+    }
+
+    /// Reads what is there, once.
+    pub fn read(&mut self, conn: ConnId) -> Read<'_> {
+        let Some(Some(s)) = self.sockets.get(conn.place() as usize).filter(|s| s.as_ref().is_some_and(|s| s.conn == conn))
+        else {
+            return Read::Nothing;
+        };
+        match rustix::net::recv(&s.stream, &mut self.buffer[..], RecvFlags::DONTWAIT) {
+            Ok((0, _)) => Read::Eof,
+            Ok((n, _)) => {
+                self.read_left = self.read_left.saturating_sub(n);
+                Read::Bytes(&self.buffer[..n])
+            }
+            Err(Errno::AGAIN | Errno::INTR) => Read::Nothing,
+            Err(e) => Read::Failed(format!("read: {}", std::io::Error::from(e))),
+        }
+    }
+
+    /// Writes: how many bytes were taken, 0 if the socket takes none now.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write(&mut self, conn: ConnId, bytes: &[u8]) -> Result<usize, String> {
+        let Some(s) = self.get(conn) else { return Ok(0) };
+        match rustix::net::send(&s.stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            Ok(n) => Ok(n),
+            Err(Errno::AGAIN | Errno::INTR | Errno::NOBUFS) => {
+                self.watch(conn, |s| s.writing = true);
+                Ok(0)
+            }
+            Err(e) => Err(format!("write: {}", std::io::Error::from(e))),
+        }
+    }
+
+    /// The socket took bytes again: no longer watched for that.
+    pub fn written_again(&mut self, conn: ConnId) {
+        self.watch(conn, |s| s.writing = false);
+    }
+
+    /// Shuts the sending side.
+    pub fn finish(&mut self, conn: ConnId) {
+        if let Some(s) = self.get(conn) {
+            let _ = rustix::net::shutdown(&s.stream, Shutdown::Write);
+        }
+    }
+
+    /// Closes a socket. False: there was none.
+    pub fn close(&mut self, conn: ConnId) -> bool {
+        let known = self.get(conn).is_some();
+        if known {
+            // Closing takes it out of epoll; nobody else holds the descriptor.
+            self.sockets[conn.place() as usize] = None;
+        }
+        known
+    }
+
+    /// Has the descriptor wake up at `at` at the latest; `now` is the present of the same clock.
+    pub fn wake_at(&mut self, at: Option<Time>, now: Time) {
+        if self.armed == at && at.is_none_or(|t| t > now) {
+            return;
+        }
+        self.armed = at;
+        // A zero would disarm the timer.
+        let ns = at.map_or(0, |t| t.since(now).max(MICROSECOND));
+        let it_value = Timespec { tv_sec: (ns / 1_000_000_000) as i64, tv_nsec: (ns % 1_000_000_000) as _ };
+        let spec = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value };
+        // It fails only for values out of range, and these are not.
+        let _ = rustix::time::timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &spec);
+    }
+}

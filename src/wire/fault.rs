@@ -1,0 +1,154 @@
+//! What a peer did wrong, and the exact words it is told (client-protocol.md §17). Clients match these texts; an
+//! unknown one closes some of them, so nothing non-fatal may be added.
+
+/// An error that ends the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A byte that no operation has at this place.
+    UnknownOperation,
+    /// A control line's argument longer than `max_control_line`.
+    ControlLine,
+    /// A size above `max_payload`.
+    Payload,
+    /// Arguments, a size, JSON, or `HPUB` without headers: nats-server closes here without a word, we say one.
+    Malformed,
+    /// Something other than `CONNECT` came first where authentication is required, or the credentials are wrong.
+    Authorization,
+    /// No `CONNECT` in time.
+    AuthTimeout,
+    /// `protocol` is neither 0 nor 1.
+    ClientProtocol,
+    /// `no_responders` without headers.
+    NoRespondersNeedsHeaders,
+    /// The server is full.
+    Connections,
+    /// The account is full.
+    AccountConnections,
+    /// Pings went unanswered.
+    Stale,
+    /// The peer sent `-ERR`: closed without an answer.
+    PeerError,
+}
+
+impl Fault {
+    /// The text between the quotes of `-ERR`; empty where nothing is said.
+    pub fn text(self) -> &'static str {
+        match self {
+            Fault::UnknownOperation => "Unknown Protocol Operation",
+            Fault::ControlLine => "maximum control line exceeded",
+            Fault::Payload => "Maximum Payload Violation",
+            Fault::Malformed => "Parser Error",
+            Fault::Authorization => "Authorization Violation",
+            Fault::AuthTimeout => "Authentication Timeout",
+            Fault::ClientProtocol => "invalid client protocol",
+            Fault::NoRespondersNeedsHeaders => "no responders requires headers support",
+            Fault::Connections => "maximum connections exceeded",
+            Fault::AccountConnections => "maximum account active connections exceeded",
+            Fault::Stale => "Stale Connection",
+            Fault::PeerError => "",
+        }
+    }
+}
+
+/// Errors that leave the connection open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Complaint<'a> {
+    /// `SUB` with a malformed subject.
+    InvalidSubject,
+    /// Pedantic: a malformed or wildcard subject in `PUB`. The message is processed all the same.
+    InvalidPublishSubject,
+    /// One more subscription than allowed.
+    Subscriptions,
+    /// Publishing here is denied.
+    Publish(&'a [u8]),
+    /// A reserved reply subject.
+    Reply(&'a [u8]),
+    /// Subscribing is denied; subject and queue group (or empty).
+    Subscribe(&'a [u8], &'a [u8]),
+    /// A subject with more tokens than `max_subscription_tokens`.
+    Tokens(&'a [u8]),
+}
+
+/// Appends `-ERR '<text>'\r\n`.
+pub fn write_fatal(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(b"-ERR '");
+    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(b"'\r\n");
+}
+
+/// Appends the `-ERR` line of a complaint.
+pub fn write_complaint(out: &mut Vec<u8>, c: Complaint<'_>) {
+    out.extend_from_slice(b"-ERR '");
+    match c {
+        Complaint::InvalidSubject => out.extend_from_slice(b"Invalid Subject"),
+        Complaint::InvalidPublishSubject => out.extend_from_slice(b"Invalid Publish Subject"),
+        Complaint::Subscriptions => out.extend_from_slice(b"maximum subscriptions exceeded"),
+        Complaint::Publish(s) => quoted(out, "Permissions Violation for Publish to ", s),
+        Complaint::Reply(s) => quoted(out, "Permissions Violation for Publish with Reply of ", s),
+        Complaint::Subscribe(s, q) => {
+            quoted(out, "Permissions Violation for Subscription to ", s);
+            if !q.is_empty() {
+                quoted(out, " using queue ", q);
+            }
+        }
+        Complaint::Tokens(s) => {
+            quoted(out, "Permissions Violation for Subscription to ", s);
+            out.extend_from_slice(b", too many tokens");
+        }
+    }
+    out.extend_from_slice(b"'\r\n");
+}
+
+/// `text` and then `subject` in Go's quotes: `"` and `\` escaped, control bytes and invalid UTF-8 as `\xNN`,
+/// printable Unicode kept (client-protocol.md §16).
+fn quoted(out: &mut Vec<u8>, text: &str, subject: &[u8]) {
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
+    for chunk in subject.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '"' | '\\' => {
+                    out.push(b'\\');
+                    out.push(c as u8);
+                }
+                '\u{7}' => out.extend_from_slice(b"\\a"),
+                '\u{8}' => out.extend_from_slice(b"\\b"),
+                '\u{c}' => out.extend_from_slice(b"\\f"),
+                '\u{b}' => out.extend_from_slice(b"\\v"),
+                '\t' => out.extend_from_slice(b"\\t"),
+                '\r' => out.extend_from_slice(b"\\r"),
+                '\n' => out.extend_from_slice(b"\\n"),
+                c if c < ' ' || c == '\u{7f}' => out.extend_from_slice(format!("\\x{:02x}", c as u32).as_bytes()),
+                c if c.is_control() => out.extend_from_slice(format!("\\u{:04x}", c as u32).as_bytes()),
+                c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        for b in chunk.invalid() {
+            out.extend_from_slice(format!("\\x{b:02x}").as_bytes());
+        }
+    }
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_in_errors_are_quoted_as_go_quotes_them() {
+        let say = |s: &[u8]| {
+            let mut out = Vec::new();
+            write_complaint(&mut out, Complaint::Publish(s));
+            String::from_utf8(out).unwrap()
+        };
+        let line = |q: &str| format!("-ERR 'Permissions Violation for Publish to \"{q}\"'\r\n");
+        assert_eq!(say(b"nope"), line("nope"));
+        assert_eq!(say(b"fo\"o"), line("fo\\\"o"));
+        assert_eq!(say(b"a\x00b"), line("a\\x00b"));
+        assert_eq!(say(b"\xff"), line("\\xff"));
+        assert_eq!(say("foo.é".as_bytes()), line("foo.é"));
+        let mut out = Vec::new();
+        write_complaint(&mut out, Complaint::Subscribe(b"foo", b"_sys_"));
+        assert_eq!(out, b"-ERR 'Permissions Violation for Subscription to \"foo\" using queue \"_sys_\"'\r\n");
+    }
+}
