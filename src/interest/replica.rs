@@ -56,7 +56,6 @@ impl Want {
 }
 
 /// See the file's head.
-#[derive(Debug)]
 pub struct Replica {
     patterns: Trie<Want>,
 }

@@ -25,17 +25,20 @@ pub fn shards(text: &str) -> Result<Option<u16>, String> {
     }
 }
 
-/// A list of CPUs and ranges, in the order given: `0-3,8`.
+/// A list of CPUs and ranges, in the order given: `0-3,8`; `auto` (`None`) takes those the process may use.
 ///
 /// # Errors
 /// A sentence saying what is allowed.
-pub fn cpus(text: &str) -> Result<Vec<u16>, String> {
+pub fn cpus(text: &str) -> Result<Option<Vec<u16>>, String> {
+    if text.trim() == "auto" {
+        return Ok(None);
+    }
     let mut out: Vec<u16> = Vec::new();
     for part in text.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let number = |s: &str| s.trim().parse::<u16>().ok().filter(|n| *n <= CPU_MAX);
         let (Some(first), Some(last)) = (number(first), number(last)) else {
-            return Err(format!("cpus must be numbers and ranges from 0 to {CPU_MAX}, as \"0-3,8\""));
+            return Err(format!("cpus must be \"auto\" or numbers and ranges from 0 to {CPU_MAX}, as \"0-3,8\""));
         };
         if first > last {
             return Err(format!("cpus: the range {first}-{last} runs backwards"));
@@ -47,7 +50,7 @@ pub fn cpus(text: &str) -> Result<Vec<u16>, String> {
             out.push(cpu);
         }
     }
-    Ok(out)
+    Ok(Some(out))
 }
 
 /// One idle policy: `park`, `poll`, `spin`, `spin:50us`.
@@ -80,8 +83,9 @@ mod tests {
         assert_eq!(shards("auto"), Ok(None));
         assert_eq!(shards("128"), Ok(Some(128)));
         assert!(shards("0").is_err() && shards("129").is_err() && shards("many").is_err());
-        assert_eq!(cpus("0-3, 8"), Ok(vec![0, 1, 2, 3, 8]));
-        assert_eq!(cpus("5"), Ok(vec![5]));
+        assert_eq!(cpus("0-3, 8"), Ok(Some(vec![0, 1, 2, 3, 8])));
+        assert_eq!(cpus("5"), Ok(Some(vec![5])));
+        assert_eq!(cpus("auto"), Ok(None));
         for bad in ["", "3-1", "1,1", "0-70000", "a", "-1", "0-"] {
             assert!(cpus(bad).is_err(), "{bad}");
         }

@@ -16,8 +16,9 @@ pub(super) fn read(path: &Path, text: Vec<u8>) -> Result<Tree, Vec<Invalid>> {
     let text = utf8(&files, 0, text).map_err(|e| vec![e])?;
     let reader = Reader { lines: Lines::of(0, &text), files: &files };
     reader.refuse_long_dotted_keys(&text).map_err(|e| vec![e])?;
-    let (table, errors) = DeTable::parse_recoverable(&text);
+    let (table, mut errors) = DeTable::parse_recoverable(&text);
     if !errors.is_empty() {
+        errors.sort_by_key(|e| e.span().map(|s| s.start));
         let wrong = |e: &toml::de::Error| {
             let at = reader.lines.at(e.span().map_or(0, |s| s.start.min(text.len())));
             invalid(&files, at, "", format!("Parse error on line {}: {}", at.line, e.message()))

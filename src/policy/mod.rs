@@ -11,10 +11,10 @@ mod file;
 pub mod invalid;
 pub mod keys;
 mod load;
+pub mod login;
 mod model;
 pub mod quantity;
 mod reading;
-pub mod login;
 pub mod settings;
 pub mod tree;
 

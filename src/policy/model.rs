@@ -127,7 +127,17 @@ impl Draft {
                 self.settings.server_name = notes.text(key, node).filter(|s| !s.is_empty());
                 self.name_at = node.at;
             }
-            "server_tags" => self.settings.server_tags = notes.texts(key, node).unwrap_or_default(),
+            "server_tags" => {
+                // Trimmed, lower case, each once: as nats-server shows them.
+                let tags = &mut self.settings.server_tags;
+                tags.clear();
+                for tag in notes.texts(key, node).unwrap_or_default() {
+                    let tag = tag.trim().to_lowercase();
+                    if !tag.is_empty() && !tags.contains(&tag) {
+                        tags.push(tag);
+                    }
+                }
+            }
             "server_metadata" => {
                 let Some(table) = notes.table(key, node) else { return true };
                 let pairs = table.entries().iter().filter(|e| !e.used);
@@ -258,10 +268,10 @@ impl Draft {
                     _ => String::new(),
                 };
                 let text = list.iter().map(number).collect::<Vec<_>>().join(",");
-                keep(cores::cpus(&text).map(|c| settings.cpus = Some(c)));
+                keep(cores::cpus(&text).map(|c| settings.cpus = c));
             }
-            ("cpus", Value::Integer(n)) => keep(cores::cpus(&n.to_string()).map(|c| settings.cpus = Some(c))),
-            ("cpus", Value::String(s)) => keep(cores::cpus(s).map(|c| settings.cpus = Some(c))),
+            ("cpus", Value::Integer(n)) => keep(cores::cpus(&n.to_string()).map(|c| settings.cpus = c)),
+            ("cpus", Value::String(s)) => keep(cores::cpus(s).map(|c| settings.cpus = c)),
             ("cpus", _) => keep(cores::cpus("").map(|_| ())),
             ("idle", _) => {
                 self.idle_at = node.at;

@@ -108,7 +108,6 @@ pub enum Act {
 }
 
 /// One account on this shard.
-#[derive(Debug)]
 pub struct World {
     /// Who wants what.
     pub replica: Replica,
@@ -122,7 +121,6 @@ pub struct World {
 pub struct Shard {
     pub(super) id: ShardId,
     pub(super) settings: Arc<Settings>,
-    pub(super) identity: Arc<Identity>,
     pub(super) greeting: PreparedInfo,
     pub(super) directory: Directory,
     pub(super) rng: Rng,
@@ -145,6 +143,8 @@ pub struct Shard {
     pub(super) groups: Groups,
     /// Bytes for other shards after which a turn parses nothing more.
     pub(super) batch_bytes_max: usize,
+    /// Connections whose bytes were only written in part, to be gone on with in the next turn.
+    pub(super) unfinished: Vec<ConnId>,
     /// Deliveries left in this turn.
     pub(super) budget: u64,
     pub(super) stuck: bool,
@@ -171,10 +171,11 @@ impl Shard {
             worlds: worlds.collect(),
             verdicts: Verdicts::new(rng.next_u64()),
             greeting: super::enter::greeting(&settings, &identity),
-            directory: Directory::new(&settings.auth),
+            directory: Directory::new(&settings.auth, rng.next_u64()),
             outbox: Outbox::new(limits.max_pending, settings.no_fast_producer_stall),
             sids: Seeded(rng.next_u64()),
             rng,
+            unfinished: Vec::new(),
             now: Now::default(),
             wheel: Wheel::default(),
             acts: VecDeque::new(),
@@ -190,13 +191,13 @@ impl Shard {
             stuck: false,
             draining: false,
             settings,
-            identity,
         }
     }
 
     /// When the next turn is due at the latest; None: not before something happens.
     pub fn next_at(&self) -> Option<Time> {
-        if !self.waiting.is_empty() && !self.stuck {
+        let left_over = !self.unfinished.is_empty() || self.batches.iter().any(|b| !b.is_empty());
+        if left_over || !self.waiting.is_empty() {
             return Some(Time(0));
         }
         self.wheel.next_at()

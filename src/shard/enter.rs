@@ -5,7 +5,7 @@ use super::core::{Act, Identity, Opening, Shard};
 use super::tick::Due;
 use crate::base::{ConnId, Level};
 use crate::conn::{Client, Close, Entry, Stage};
-use crate::policy::login::Verdict;
+use crate::policy::login::{designation, Verdict};
 use crate::policy::Settings;
 use crate::wire::hello::{Connect, Info, PreparedInfo, ServerInfo};
 use crate::wire::{Fault, Rules};
@@ -32,7 +32,7 @@ impl Shard {
     /// A connection was accepted: greet it.
     pub(super) fn enter(&mut self, o: Opening) -> ConnId {
         let limits = &self.settings.limits;
-        let anonymous = self.directory.decide(&Connect::default());
+        let anonymous = self.directory.decide(&self.settings.auth, &Connect::default());
         let rules = Rules {
             max_control_line: limits.max_control_line,
             max_payload: limits.max_payload,
@@ -93,7 +93,7 @@ impl Shard {
         if said.update(json).is_err() {
             return self.close(id, Close::Fault(Fault::Malformed));
         }
-        let verdict = self.directory.decide(&said);
+        let verdict = self.directory.decide(&self.settings.auth, &said);
         client.said = Some(said);
         // A further CONNECT begins anew: what was subscribed is gone (client-protocol.md §2.9).
         if client.connected {
@@ -135,7 +135,7 @@ impl Shard {
         let (limits, has_headers) = (&self.settings.limits, self.settings.headers);
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
         let Some(said) = client.said.as_deref() else { return };
-        if said.new_account || !said.account.is_empty() {
+        if designation(said).is_err() {
             return self.close(id, Close::Fault(Fault::Authorization));
         }
         if !(0..=1).contains(&said.protocol) {

@@ -1,6 +1,6 @@
 //! What time brings: pings, time limits, looks at jams.
 
-use super::core::{Act, Shard};
+use super::core::Shard;
 use super::ledger::Drop;
 use crate::base::{ConnId, MILLISECOND, SECOND};
 use crate::conn::{Beat, Close, Health, Stage};

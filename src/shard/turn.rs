@@ -47,6 +47,9 @@ impl Shard {
         self.now = now;
         self.outbox.now = now;
         self.budget = TURN_DELIVERIES_MAX;
+        for id in std::mem::take(&mut self.unfinished) {
+            self.writable(id);
+        }
         Turn { shard: self, step: PhantomData }
     }
 }
@@ -169,6 +172,16 @@ impl Flush<'_, Sockets> {
     /// The socket takes no more; [`Turn::writable`] says when it does.
     pub fn blocked(&mut self, conn: ConnId) {
         self.shard.blocked(conn);
+    }
+
+    /// The socket would take more, but others are to have their turn: gone on with in the next.
+    pub fn later(&mut self, conn: ConnId) {
+        self.shard.unfinished.push(conn);
+    }
+
+    /// Writing failed.
+    pub fn lost(&mut self, conn: ConnId, why: Lost) {
+        self.shard.lost(conn, why);
     }
 
     /// The next thing to do.

@@ -190,7 +190,8 @@ fn check_cpus(cores: &Cores, machine: &Machine) -> Result<(), Refusal> {
 fn carried_shards(cores: &Cores, machine: &Machine) -> Result<Option<usize>, Refusal> {
     let Some(limit) = machine.memlock.limit else { return Ok(None) };
     let need = locked_bytes_per_shard(cores.io_memory, machine.page_bytes);
-    let most = if machine.memlock.exempt { None } else { Some((limit.saturating_sub(MEMLOCK_RESERVE) / need) as usize) };
+    let most =
+        if machine.memlock.exempt { None } else { Some((limit.saturating_sub(MEMLOCK_RESERVE) / need) as usize) };
     if limit < MEMLOCK_FLOOR || most == Some(0) {
         return Err(too_little_memlock(usize::from(cores.shards.unwrap_or(1)).max(1), 0, cores, machine));
     }

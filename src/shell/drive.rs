@@ -134,10 +134,7 @@ impl Driver {
             if !ready.read {
                 continue;
             }
-            let reads = sockets.reads(conn);
             match sockets.read(conn) {
-                // A paused socket is only looked at for its end.
-                Read::Bytes(_) if !reads => unreachable!("a socket that is not read is not polled for reading"),
                 Read::Bytes(data) => {
                     let mut rings = turn.rings();
                     hear(&self.post, &mut rings);
@@ -210,7 +207,7 @@ impl Outlets {
             }
         }
         for (conn, what) in failed {
-            flush.lost(conn, what);
+            flush.lost(conn, Lost::Failed(what));
         }
         while let Some(act) = flush.act() {
             self.act(act, post.id(), sockets);

@@ -3,9 +3,11 @@
 pub mod refusal;
 
 pub mod cores;
+pub mod files;
 pub mod log;
 pub mod probe;
 pub mod signal;
+pub mod verify;
 
 mod clock;
 mod rings;

@@ -169,11 +169,6 @@ impl Sockets {
         self.watch(conn, |s| s.reading = on);
     }
 
-    /// Is this socket being read?
-    pub fn reads(&self, conn: ConnId) -> bool {
-        self.sockets.get(conn.place() as usize).and_then(Option::as_ref).is_some_and(|s| s.conn == conn && s.reading)
-    }
-
     /// Reads what is there, once.
     pub fn read(&mut self, conn: ConnId) -> Read<'_> {
         let Some(Some(s)) = self.sockets.get(conn.place() as usize).filter(|s| s.as_ref().is_some_and(|s| s.conn == conn))

@@ -166,6 +166,8 @@ impl<'p, 's> Parser<'p, 's> {
                     return Err(self.wrong(start, &format!("expected a key, but got {}", self.found())));
                 }
                 b'}' => return Err(self.wrong(start, "expected a value for the key, but got '}'")),
+                b'/' if self.pos == start => return Err(self.wrong(start, "a bare key may not begin with '/'")),
+                0 => return Err(self.wrong(self.pos, "a NUL byte")),
                 _ => self.pos += 1,
             }
         }

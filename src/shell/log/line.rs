@@ -1,6 +1,7 @@
 //! How a line looks: nats-server's `[pid] 2026/01/31 12:00:00.000000 [INF] text` or one JSON object per line
 //! (operations.md §12). Used by the log's thread.
 
+pub use crate::base::Level;
 use std::time::SystemTime;
 
 use jiff::tz::TimeZone;
@@ -9,34 +10,15 @@ use serde::Serialize;
 
 use crate::policy::settings;
 
-/// How grave a line is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    /// The server ends because of it.
-    Fatal,
-    /// Something that should work does not.
-    Error,
-    /// Something the operator may not have meant.
-    Warn,
-    /// What happens.
-    Info,
-    /// What happens, in detail.
-    Debug,
-    /// The protocol as it passes.
-    Trace,
-}
-
-impl Level {
-    /// nats-server's three letters, the colour of a terminal (an SGR number), and the word in JSON.
-    fn names(self) -> (&'static str, u8, &'static str) {
-        match self {
-            Level::Fatal => ("FTL", 31, "fatal"),
-            Level::Error => ("ERR", 31, "error"),
-            Level::Warn => ("WRN", 93, "warn"),
-            Level::Info => ("INF", 32, "info"),
-            Level::Debug => ("DBG", 36, "debug"),
-            Level::Trace => ("TRC", 33, "trace"),
-        }
+/// nats-server's three letters, the colour of a terminal (an SGR number), and the word in JSON.
+fn names(level: Level) -> (&'static str, u8, &'static str) {
+    match level {
+        Level::Fatal => ("FTL", 31, "fatal"),
+        Level::Error => ("ERR", 31, "error"),
+        Level::Warn => ("WRN", 93, "warn"),
+        Level::Info => ("INF", 32, "info"),
+        Level::Debug => ("DBG", 36, "debug"),
+        Level::Trace => ("TRC", 33, "trace"),
     }
 }
 
@@ -74,7 +56,7 @@ impl Style {
     /// one event is one line and no terminal obeys a peer.
     pub(super) fn line(&self, when: SystemTime, level: Level, text: &str) -> String {
         let when = Timestamp::try_from(when).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(self.zone.clone());
-        let (letters, colour, word) = level.names();
+        let (letters, colour, word) = names(level);
         if self.json {
             let time = self.time.then(|| when.strftime("%Y-%m-%dT%H:%M:%S.%6f%:z").to_string());
             let mut line = serde_json::to_string(&Json { time, level: word, pid: self.pid, text })

@@ -99,11 +99,11 @@ fn a_file_past_its_limit_is_rotated_and_the_oldest_backups_go() {
     assert!(first.starts_with("[INF] Rotated log, backup saved as \"") && first.contains("/log.20"), "{first}");
 }
 
-/// A target that takes nothing until it is let go, then `room` bytes at a time.
+/// A target that takes nothing until the other end of `open` is dropped.
 #[derive(Clone)]
 struct Gate {
     open: Receiver<()>,
-    written: Arc<Mutex<Vec<u8>>>,
+    written: Written,
 }
 
 impl Write for Gate {
@@ -119,7 +119,9 @@ impl Write for Gate {
     }
 }
 
-fn gated() -> (Sender<()>, Arc<Mutex<Vec<u8>>>, Log, JoinHandle<()>) {
+type Written = Arc<Mutex<Vec<u8>>>;
+
+fn gated() -> (Sender<()>, Written, Log, JoinHandle<()>) {
     let (shut, open) = bounded(1);
     let written = Arc::new(Mutex::new(Vec::new()));
     let gate = Gate { open, written: Arc::clone(&written) };
@@ -167,7 +169,7 @@ fn long_lines_are_bounded_by_their_bytes() {
 /// A disk with room for some bytes, refilled by the test.
 struct Disk {
     room: Arc<AtomicUsize>,
-    written: Arc<Mutex<Vec<u8>>>,
+    written: Written,
 }
 
 impl Write for Disk {
@@ -204,7 +206,8 @@ fn a_full_disk_costs_lines_and_nothing_else() {
     drop(log);
     thread.join().unwrap();
     let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
-    let said = format!("{dropped} log lines dropped (No space left on device (os error 28)), {dropped} since the start");
+    let said =
+        format!("{dropped} log lines dropped (No space left on device (os error 28)), {dropped} since the start");
     assert!(text.contains(&said), "{text}");
     assert!(text.ends_with("[INF] room again\n"), "{text}");
     assert!(text.lines().skip(1).all(|l| l.starts_with('[')), "no line continues a torn one: {text}");

@@ -1,5 +1,6 @@
 //! Signals heard and sent.
 
+use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -13,7 +14,11 @@ fn sent(argument: &str, pids: &[i32]) -> Result<Vec<(i32, Unix)>, String> {
     let running = || pids.to_vec();
     let mut kill = |pid, signal| {
         sent.push((pid, signal));
-        if pid == 666 { Err(Errno::ESRCH) } else { Ok(()) }
+        if pid == 666 {
+            Err(Errno::ESRCH)
+        } else {
+            Ok(())
+        }
     };
     send_through(argument, &running, &mut kill).map_err(|r| r.to_string())?;
     Ok(sent)
@@ -72,13 +77,17 @@ fn a_pid_file_is_read_with_and_without_a_newline() {
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
-/// A process that is called like a server and sleeps.
+/// A process that is called like a server and waits for its end.
 fn impostor(name: &str) -> (Child, std::path::PathBuf) {
     let dir = std::env::temp_dir().join(format!("turnpike-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
     let exe = dir.join(name);
-    std::fs::copy("/bin/sleep", &exe).unwrap();
-    (Command::new(&exe).arg("60").stdin(Stdio::null()).spawn().unwrap(), dir)
+    std::fs::copy("/bin/cat", &exe).unwrap();
+    let mut child = Command::new(&exe).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    // The kernel sets the name after spawn returned; one byte through it proves that it runs under its own.
+    child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+    child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    (child, dir)
 }
 
 #[test]
