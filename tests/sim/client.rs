@@ -104,19 +104,9 @@ impl Client {
         self.on() && !self.actor.hostile && self.actor.reads != Reads::Never
     }
 
-    /// The shard that its connection was given to.
-    pub fn shard(&self) -> usize {
-        self.shard
-    }
-
     /// The connection in the world's links, as long as there is one; its cid is one more.
     pub fn link(&self) -> usize {
         self.link
-    }
-
-    /// How often it has passed a [`Step::Sync`].
-    pub fn syncs(&self) -> u64 {
-        self.syncs
     }
 
     /// Gives it more to do.
@@ -197,6 +187,10 @@ impl Client {
     }
 
     fn connect(&mut self, w: &mut World) {
+        if w.draining.is_some() {
+            self.stage = Stage::Gone;
+            return;
+        }
         self.link = w.links.len();
         w.links.push(Link::new(self.actor.window));
         self.shard %= w.case.plan.shards;
@@ -339,7 +333,10 @@ impl Client {
             match self.ear.next() {
                 Ok(None) => return,
                 Ok(Some(heard)) => {
-                    w.note(|| format!("client {} hears {heard:?}", self.id));
+                    w.note(|| match &heard {
+                        Heard::Info(_) => format!("client {} hears INFO", self.id),
+                        _ => format!("client {} hears {heard:?}", self.id),
+                    });
                     if let Err(why) = self.hear(w, heard) {
                         return w.fail(format!("client {}: {why}", self.id));
                     }

@@ -109,6 +109,11 @@ impl Node {
         self.accepted.push_back(link);
     }
 
+    /// Gives back the links that were accepted and not opened yet.
+    pub fn turn_away(&mut self) -> VecDeque<usize> {
+        std::mem::take(&mut self.accepted)
+    }
+
     /// Puts an order.
     pub fn order(&mut self, order: Order) {
         self.orders.push_back(order);

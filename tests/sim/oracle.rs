@@ -182,8 +182,6 @@ impl Oracle {
         let m = self.msgs.len();
         let headed = self.conns[conn].headers && m % 3 == 0;
         let size = payload(m, size).len();
-        // The 503 is owed only if the server is sure to know the inbox.
-        let inbox = inbox.filter(|s| self.subs[*s].live.is_some());
         let (subject, reply) = (subject.to_string(), reply.to_string());
         let m_new = Msg { conn, subject, reply, headed, size, sent, accepted: None, inbox, refused: 0, copies: 0 };
         self.msgs.push(m_new);

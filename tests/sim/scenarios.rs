@@ -338,12 +338,14 @@ pub fn lone_slow(rng: &mut Rng) -> Case {
     slow.window = within(rng, 64, 4096) as usize;
     slow.reads = Reads::Slow { most: within(rng, 100, 700) as usize, one_in: within(rng, 2, 5) };
     let slow = slow.does(Step::sub("a.b")).does(Step::Sync);
-    let n = within(rng, 600, 900);
-    let publisher = Actor::on(rng.below(8) as usize)
-        .does(Step::Await { actor: 0, syncs: 1 })
-        .does_all((0..n).map(|_| Step::publish("a.b", 250)))
-        .does(Step::Sync);
-    Case { plan, actors: vec![slow, publisher] }
+    let mut actors = vec![slow];
+    let publishers = within(rng, 1, 3);
+    for _ in 0..publishers {
+        let n = within(rng, 500, 900) / publishers;
+        let publisher = Actor::on(rng.below(8) as usize).does(Step::Await { actor: 0, syncs: 1 });
+        actors.push(publisher.does_all((0..n).map(|_| Step::publish("a.b", 220))).does(Step::Sync));
+    }
+    Case { plan, actors }
 }
 
 /// A stuck subscriber is cut, with exact counts of what it lost, and its neighbours are served meanwhile.

@@ -8,7 +8,7 @@ use super::oracle::Oracle;
 use super::pipes::{Link, Way};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use turnpike::base::{Rng, MILLISECOND, SECOND};
+use turnpike::base::{Rng, SECOND};
 use turnpike::shard::{Answer, Ask, Order};
 
 /// Virtual time after which nothing that was to happen is still to come.
@@ -173,17 +173,11 @@ impl World {
         }
     }
 
-    /// Moves time on to the next thing that waits for it; false if nothing does.
-    fn wait(&mut self) -> bool {
+    /// When the next thing comes that waits for time.
+    fn next_at(&self) -> Option<u64> {
         let timers = self.nodes.iter().flatten().filter_map(|n| n.next_at().map(|t| t.0));
         let sleepers = self.clients.iter().flatten().filter_map(Client::wakes_at);
-        match timers.chain(sleepers).filter(|t| *t > self.now).min() {
-            Some(t) => {
-                self.now = t;
-                true
-            }
-            None => false,
-        }
+        timers.chain(sleepers).filter(|t| *t > self.now).min()
     }
 
     /// Lets the world run until nothing can happen and `done` holds; time passes only when nothing else can.
@@ -199,7 +193,9 @@ impl World {
                 }
             } else if done(self) {
                 return;
-            } else if !self.wait() || self.now > give_up {
+            } else if let Some(at) = self.next_at().filter(|at| *at < give_up) {
+                self.now = at;
+            } else {
                 self.fail(format!("I15: nothing happens any more: {what}: {}", self.who_waits()));
             }
         }
@@ -208,7 +204,11 @@ impl World {
     /// Lets so much virtual time pass.
     pub fn run_for(&mut self, ns: u64) {
         let until = self.now + ns;
-        self.run_until("letting time pass", |w| w.now >= until);
+        while self.wrong.is_none() && self.now < until {
+            if !self.event() {
+                self.now = self.next_at().unwrap_or(until).min(until);
+            }
+        }
     }
 
     fn who_waits(&self) -> String {
@@ -221,6 +221,10 @@ impl World {
         self.draining = Some((self.now, tick));
         self.note(|| "the order to drain".into());
         for node in self.nodes.iter_mut().flatten() {
+            // Nobody listens any more; who was not let in yet is turned away.
+            for link in node.turn_away() {
+                self.links[link].reset();
+            }
             node.order(Order::Drain);
         }
     }
@@ -239,10 +243,5 @@ impl World {
     pub fn join(&mut self, actor: super::case::Actor) {
         let id = self.clients.len();
         self.clients.push(Some(Client::new(id, actor)));
-    }
-
-    /// Milliseconds of virtual time since the beginning.
-    pub fn elapsed_ms(&self) -> u64 {
-        (self.now - SECOND) / MILLISECOND
     }
 }
