@@ -73,6 +73,8 @@ pub struct Client {
     pub out: OutBuf,
     /// What passed.
     pub counts: Counts,
+    /// The part of it that is booked to the accounts it was in.
+    pub booked: Counts,
     /// Is it in the shard's list of connections with something to write?
     pub dirty: bool,
     /// The socket takes no more for now.
@@ -151,6 +153,7 @@ impl Client {
         Client {
             out: OutBuf::default(),
             counts: Counts::default(),
+            booked: Counts::default(),
             dirty: false,
             blocked: false,
             headers: false,

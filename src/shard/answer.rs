@@ -44,19 +44,20 @@ impl Shard {
 
     fn tally(&self) -> Tally {
         let l = &self.outbox.ledger;
-        let accounts = self.worlds.iter().zip(&self.settings.auth.accounts).map(|(w, a)| {
-            let w = &w.ledger;
-            AccountTally {
-                account: a.name.clone(),
-                connections: w.connections,
-                total_connections: w.total_connections,
-                subscriptions: w.subscriptions,
-                in_msgs: w.in_msgs,
-                in_bytes: w.in_bytes,
-                out_msgs: w.out_msgs,
-                out_bytes: w.out_bytes,
-                slow_consumers: w.slow_consumers,
-            }
+        let mut ledgers: Vec<_> = self.worlds.iter().map(|w| w.ledger.clone()).collect();
+        for (_, c) in self.outbox.conns.iter() {
+            ledgers[usize::from(c.account)].book(&c.counts, &c.booked);
+        }
+        let accounts = ledgers.iter().zip(&self.settings.auth.accounts).map(|(w, a)| AccountTally {
+            account: a.name.clone(),
+            connections: w.connections,
+            total_connections: w.total_connections,
+            subscriptions: w.subscriptions,
+            in_msgs: w.in_msgs,
+            in_bytes: w.in_bytes,
+            out_msgs: w.out_msgs,
+            out_bytes: w.out_bytes,
+            slow_consumers: w.slow_consumers,
         });
         Tally {
             connections: self.outbox.conns.iter().filter(|(_, c)| c.lives()).count() as u64,

@@ -186,9 +186,14 @@ impl Shard {
         self.state_connections(entry.account);
     }
 
-    /// The connection no longer counts to its account.
+    /// The connection no longer counts to its account; what passed over it stays there.
     pub(super) fn leave_account(&mut self, id: ConnId) {
-        let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.joined) else { return };
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        self.worlds[usize::from(client.account)].ledger.book(&client.counts, &client.booked);
+        client.booked = client.counts;
+        if !client.joined {
+            return;
+        }
         client.joined = false;
         let account = client.account;
         self.worlds[usize::from(account)].ledger.connections -= 1;

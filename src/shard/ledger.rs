@@ -1,5 +1,7 @@
 //! What a shard counts. Every message that is not delivered has a reason here.
 
+use crate::conn::Counts;
+
 /// Why a message (or one copy of it) was not delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drop {
@@ -73,7 +75,8 @@ impl Ledger {
     }
 }
 
-/// Counters of one account on one shard.
+/// Counters of one account on one shard. Messages are booked when a connection leaves the account; those of live
+/// connections are added when somebody asks, so that the path of a message counts once.
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs, reason = "each field's meaning stands at the field of the same name in AccountTally")]
 pub struct AccountLedger {
@@ -85,4 +88,14 @@ pub struct AccountLedger {
     pub out_msgs: u64,
     pub out_bytes: u64,
     pub slow_consumers: u64,
+}
+
+impl AccountLedger {
+    /// Adds what passed over a connection, but for the part that was added before.
+    pub fn book(&mut self, counts: &Counts, booked: &Counts) {
+        self.in_msgs += counts.in_msgs - booked.in_msgs;
+        self.in_bytes += counts.in_bytes - booked.in_bytes;
+        self.out_msgs += counts.out_msgs - booked.out_msgs;
+        self.out_bytes += counts.out_bytes - booked.out_bytes;
+    }
 }
