@@ -138,8 +138,8 @@ fn counters(w: &mut World) {
     });
     pairs.push(("connections of accounts", by_account[0], sum(|t| t.connections)));
     pairs.push(("subscriptions of accounts", by_account[1], sum(|t| t.subscriptions)));
-    //TMP pairs.push(("in_msgs of accounts", by_account[2], sum(|t| t.in_msgs)));
-    //TMP pairs.push(("out_msgs of accounts", by_account[3], sum(|t| t.out_msgs)));
+    pairs.push(("in_msgs of accounts", by_account[2], sum(|t| t.in_msgs)));
+    pairs.push(("out_msgs of accounts", by_account[3], sum(|t| t.out_msgs)));
     for (name, is, should) in pairs {
         if is != should && w.wrong.is_none() {
             w.fail(format!("I23: {name} is {is}, should be {should}"));
@@ -148,11 +148,7 @@ fn counters(w: &mut World) {
 }
 
 /// All rows of a kind, asked for slice by slice.
-fn rows<T>(
-    w: &mut World,
-    ask: impl Fn(u32) -> Ask,
-    take: impl Fn(Answer) -> Option<(Vec<T>, Option<u32>)>,
-) -> Vec<T> {
+fn rows<T>(w: &mut World, ask: impl Fn(u32) -> Ask, take: impl Fn(Answer) -> Option<(Vec<T>, Option<u32>)>) -> Vec<T> {
     let mut all = Vec::new();
     for shard in 0..w.case.plan.shards {
         let mut from = Some(0);

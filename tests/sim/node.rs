@@ -174,8 +174,7 @@ pub fn turn(w: &mut World, s: usize) {
     turn.time();
     if node.full.is_empty() {
         for link in node.accepted.drain(..) {
-            let opening =
-                Opening { cid: Cid(link as u64 + 1), ip: "127.0.0.1".into(), port: 5000, over_limit: false };
+            let opening = Opening { cid: Cid(link as u64 + 1), ip: "127.0.0.1".into(), port: 5000, over_limit: false };
             let conn = turn.open(opening);
             w.note(|| format!("shard {s} opens link {link}"));
             node.sockets.insert(conn, Socket { link, paused: false, blocked: false, ended: false, failed: false });

@@ -458,9 +458,8 @@ impl Oracle {
 
     /// Subscriptions of a connection that the server should still hold.
     pub fn held(&self, conn: usize) -> u64 {
-        let holds = |s: &&Sub| {
-            s.conn == conn && s.end_asked.is_none() && s.max.is_none_or(|max| (s.got.len() as u64) < max)
-        };
+        let holds =
+            |s: &&Sub| s.conn == conn && s.end_asked.is_none() && s.max.is_none_or(|max| (s.got.len() as u64) < max);
         self.subs.iter().filter(holds).count() as u64
     }
 }

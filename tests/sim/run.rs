@@ -175,14 +175,17 @@ fn smaller(case: &Case) -> Vec<Case> {
 
 fn commit() -> String {
     let out = std::process::Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
-    out.ok().filter(|o| o.status.success()).map_or("unknown".into(), |o| String::from_utf8_lossy(&o.stdout).trim().into())
+    out.ok()
+        .filter(|o| o.status.success())
+        .map_or("unknown".into(), |o| String::from_utf8_lossy(&o.stdout).trim().into())
 }
 
 fn report(name: &str, seed: u64, case: &Case, outcome: &Outcome) -> String {
     let wrong = outcome.wrong.clone().unwrap_or_default();
     let (small, small_seed) = shrink(case, seed, &wrong);
     let traced = run(&small, small_seed, true);
-    let mut text = format!("\nscenario {name}, seed {seed}, commit {}, event {}\n  {wrong}\n", commit(), outcome.events);
+    let mut text =
+        format!("\nscenario {name}, seed {seed}, commit {}, event {}\n  {wrong}\n", commit(), outcome.events);
     text += &format!("rerun: scripts/sim --scenario {name} --seed {seed}\n");
     text += &format!("shrunk (world seed {small_seed}): {}\n", traced.wrong.clone().unwrap_or_default());
     text += &format!("  {:?}\n", small.plan);
