@@ -24,6 +24,10 @@ pub struct Plan {
     pub cuts: bool,
     /// Nothing goes wrong in this run: counters must be exact.
     pub exact: bool,
+    /// Accounts, each with one user; 0: everybody enters `$G` unasked.
+    pub accounts: usize,
+    /// Queue groups are picked from evenly: nobody comes or goes, so the spread can be judged.
+    pub even: bool,
     /// Order the node to drain after so many events.
     pub drain_after: Option<u64>,
     /// Give up after so many events.
@@ -43,6 +47,10 @@ pub enum Broken {
     RingUnordered,
     /// A full ring loses the batch.
     RingLoses,
+    /// A shard is never told that a socket takes bytes again.
+    NeverWritable,
+    /// A shard is never told the time, nor let go on with what it had left over.
+    NoTime,
 }
 
 /// How somebody reads.
@@ -66,6 +74,10 @@ pub enum Reads {
 pub struct Actor {
     /// The shard that its connection is given to.
     pub shard: usize,
+    /// The account of its user, where there are accounts.
+    pub account: usize,
+    /// Bytes not yet sent above which it begins no further step.
+    pub talk: usize,
     /// How it reads.
     pub reads: Reads,
     /// Bytes of each of its pipes.
@@ -133,6 +145,8 @@ pub enum Step {
         /// How many.
         syncs: u64,
     },
+    /// A further CONNECT: all subscriptions end.
+    Again,
     /// Lets so many milliseconds of virtual time pass.
     Sleep(u64),
     /// The server's bytes to this client stop moving.
@@ -175,6 +189,8 @@ impl Plan {
             broken: Broken::Nothing,
             cuts: false,
             exact: false,
+            accounts: 0,
+            even: false,
             drain_after: None,
             events_max: 400_000,
         }
@@ -186,6 +202,8 @@ impl Actor {
     pub fn on(shard: usize) -> Actor {
         Actor {
             shard,
+            account: 0,
+            talk: 256,
             reads: Reads::Eager,
             window: 1 << 16,
             echo: true,

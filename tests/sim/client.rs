@@ -7,9 +7,6 @@ use super::speech::{Ear, Heard};
 use super::world::World;
 use turnpike::base::MILLISECOND;
 
-/// Bytes not yet sent above which a client begins no further step: it thinks of the next one when it can say it.
-const OUT_MAX: usize = 256;
-
 /// Where a client stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -148,7 +145,7 @@ impl Client {
     }
 
     fn can_step(&self, w: &World) -> bool {
-        if self.out.len() > OUT_MAX || self.syncing || self.wake_at.is_some_and(|t| t > w.now) {
+        if self.out.len() > self.actor.talk || self.syncing || self.wake_at.is_some_and(|t| t > w.now) {
             return false;
         }
         match self.actor.steps.get(self.at) {
@@ -200,25 +197,33 @@ impl Client {
             return;
         };
         node.accept(self.link);
-        self.conn = w.oracle.open(self.shard, self.actor.echo, self.actor.headers);
+        self.conn = w.oracle.open(self.shard, self.actor.account, self.actor.echo, self.actor.headers);
         self.stage = Stage::On;
         self.ear = Ear::default();
         self.subs.clear();
         (self.oks, self.oks_owed, self.received, self.syncing) = (0, 0, 0, false);
-        let Actor { verbose, echo, headers, .. } = self.actor;
-        let connect = format!(
-            "CONNECT {{\"verbose\":{verbose},\"pedantic\":false,\"echo\":{echo},\"headers\":{headers},\
-             \"no_responders\":{headers},\"protocol\":{}}}\r\n",
-            u8::from(w.rng.one_in(2))
-        );
-        self.say(w, connect.as_bytes());
-        self.owe_ok();
+        self.greet(w);
         self.inbox = None;
         if self.actor.headers && self.actor.steps.iter().any(|s| matches!(s, Step::Request(_))) {
             self.subscribe(w, &format!("_INBOX.{}.*", self.conn), None, None);
             self.inbox = self.subs.last().map(|s| s.0);
         }
         self.ping(w);
+    }
+
+    fn greet(&mut self, w: &mut World) {
+        let Actor { verbose, echo, headers, account, .. } = self.actor;
+        let who = match w.case.plan.accounts {
+            0 => String::new(),
+            n => format!(",\"user\":\"user{0}\",\"pass\":\"secret{0}\"", account % n),
+        };
+        let connect = format!(
+            "CONNECT {{\"verbose\":{verbose},\"pedantic\":false,\"echo\":{echo},\"headers\":{headers},\
+             \"no_responders\":{headers},\"protocol\":{}{who}}}\r\n",
+            u8::from(w.rng.one_in(2))
+        );
+        self.say(w, connect.as_bytes());
+        self.owe_ok();
     }
 
     fn say(&mut self, w: &mut World, bytes: &[u8]) {
@@ -236,8 +241,15 @@ impl Client {
     }
 
     fn subscribe(&mut self, w: &mut World, pattern: &str, queue: Option<&str>, max: Option<u64>) {
-        let sid = self.next_sid;
-        self.next_sid += 1;
+        // A sid whose end is confirmed may be used again.
+        let free = self.subs.iter().find(|(number, sid)| w.oracle.may_reuse(self.conn, *number, *sid));
+        let sid = match free.filter(|_| w.rng.one_in(2)) {
+            Some((_, sid)) => *sid,
+            None => {
+                self.next_sid += 1;
+                self.next_sid
+            }
+        };
         let number = w.oracle.sub(self.conn, sid, pattern, queue, max);
         self.subs.push((number, sid));
         let words = queue.map(|q| format!("{q} ")).unwrap_or_default();
@@ -264,6 +276,9 @@ impl Client {
                 // The inbox stays.
                 let first = usize::from(self.inbox.is_some());
                 if let Some((number, sid)) = self.subs.get(first + n).copied() {
+                    if !w.oracle.names(self.conn, sid, number) {
+                        return;
+                    }
                     w.oracle.unsub(number);
                     self.say(w, format!("UNSUB {sid}\r\n").as_bytes());
                     self.owe_ok();
@@ -281,6 +296,17 @@ impl Client {
                 self.syncing = true;
             }
             Step::Await { .. } => {}
+            Step::Again => {
+                for (number, _) in &self.subs {
+                    w.oracle.unsub(*number);
+                }
+                self.greet(w);
+                if self.inbox.is_some() {
+                    self.subs.clear();
+                    self.subscribe(w, &format!("_INBOX.{}.*", self.conn), None, None);
+                    self.inbox = self.subs.last().map(|s| s.0);
+                }
+            }
             Step::Sleep(ms) => self.wake_at = Some(w.now + ms * MILLISECOND),
             Step::Stall => w.links[self.link].down.stalled = true,
             Step::Heal => w.links[self.link].down.stalled = false,

@@ -21,8 +21,10 @@ use std::collections::BTreeMap;
 const MUST_BE_MET: &[&str] = &[
     "503",
     "a ring was full",
+    "bcrypt password checked",
     "drained",
     "hostile client cut",
+    "large batch",
     "-ERR for a hostile client",
     "publisher paused",
     "publisher resumed",
@@ -33,15 +35,13 @@ const MUST_BE_MET: &[&str] = &[
 
 #[test]
 fn sweep() {
-    let (mut labels, mut seeds, mut events) = (BTreeMap::new(), 0, 0);
-    for (name, _, n) in scenarios::ALL {
-        events += run::sweep(name, 1, *n, &mut labels);
-        seeds += n;
-    }
-    assert!(seeds >= 500, "{seeds} seeds");
-    println!("{seeds} seeds, {events} events, {labels:?}");
+    let work: Vec<(&str, u64)> = scenarios::ALL.iter().map(|(name, _, n)| (*name, *n)).collect();
+    let sum = run::sweep(&work, 1);
+    assert!(sum.wrong.is_empty(), "{}", sum.wrong.join("\n"));
+    assert!(sum.seeds >= 500, "{} seeds", sum.seeds);
+    println!("{} seeds, {} events, {:?}", sum.seeds, sum.events, sum.labels);
     for label in MUST_BE_MET {
-        assert!(labels.contains_key(label), "never met: {label}; met: {labels:?}");
+        assert!(sum.labels.contains_key(label), "never met: {label}; met: {:?}", sum.labels);
     }
 }
 
@@ -51,7 +51,10 @@ fn old_culprits() {
     for line in include_str!("seeds.txt").lines() {
         let line = line.split('#').next().unwrap_or_default().trim();
         if let Some((name, seed)) = line.split_once(' ') {
-            run::check(name, seed.trim().parse().expect("a seed is a number"));
+            let seed = seed.trim().parse().expect("a seed is a number");
+            if let Err(report) = run::check(name, seed) {
+                panic!("{report}");
+            }
         }
     }
 }
@@ -64,6 +67,8 @@ fn broken_rules_are_caught() {
         (Broken::ParsesFirst, "promise"),
         (Broken::RingUnordered, "crossing"),
         (Broken::RingLoses, "tight_rings"),
+        (Broken::NeverWritable, "bulk"),
+        (Broken::NoTime, "lone_slow"),
     ] {
         let caught = run::caught_after(name, broken, 60);
         let (seeds, why) = caught.unwrap_or_else(|| panic!("{broken:?} was not noticed in scenario {name}"));
@@ -95,14 +100,19 @@ fn many() {
     let chosen: Vec<_> = scenarios::ALL.iter().filter(|(n, _, _)| only.as_deref().is_none_or(|o| o == *n)).collect();
     assert!(!chosen.is_empty(), "no such scenario");
     let weight: u64 = chosen.iter().map(|(_, _, n)| n).sum();
-    let (begun, mut labels, mut done) = (std::time::Instant::now(), BTreeMap::new(), 0);
+    let (begun, mut labels, mut done, mut wrong) = (std::time::Instant::now(), BTreeMap::new(), 0, Vec::new());
     for (name, _, n) in chosen {
-        let share = (seeds * n).div_ceil(weight);
         let since = std::time::Instant::now();
-        let events = run::sweep(name, first, share, &mut labels);
-        done += share;
-        println!("{name}: {share} seeds, {events} events, {:.1} s", since.elapsed().as_secs_f64());
+        let sum = run::sweep(&[(name, (seeds * n).div_ceil(weight))], first);
+        let took = since.elapsed().as_secs_f64();
+        println!("{name}: {} seeds, {} events, {took:.1} s, {} wrong", sum.seeds, sum.events, sum.wrong.len());
+        done += sum.seeds;
+        wrong.extend(sum.wrong);
+        for (label, n) in sum.labels {
+            *labels.entry(label).or_insert(0) += n;
+        }
     }
     let took = begun.elapsed().as_secs_f64();
     println!("{done} seeds in {took:.1} s, {:.0} seeds per second; {labels:?}", done as f64 / took);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -11,9 +11,10 @@ use super::world::World;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-use turnpike::base::{Cid, ConnId, Level, Now, ShardId, Time};
+use turnpike::base::{Cid, ConnId, Now, ShardId, Time};
+use turnpike::policy::settings::{Account, Secret, User};
 use turnpike::policy::Settings;
-use turnpike::shard::{Act, Batch, Flush, Identity, Lost, Opening, Order, Rings, Setup, Shard, Sockets, Turn};
+use turnpike::shard::{Act, Answer, Batch, Flush, Identity, Lost, Opening, Order, Rings, Setup, Shard, Sockets, Turn};
 
 /// The rings between the shards of a node: one per ordered pair, first in, first out, and the way back for spent
 /// batches.
@@ -80,10 +81,21 @@ pub struct Node {
     orders: VecDeque<Order>,
     /// Shards whose ring was full in the last turn; until a turn gets through no socket is read.
     full: Vec<usize>,
+    /// Answers to password checks that are still to be given.
+    verifying: VecDeque<Order>,
+    /// What it said to the world outside.
+    pub said: SaidOutside,
+}
+
+/// Acts of a shard that do not concern a socket.
+#[derive(Default)]
+pub struct SaidOutside {
     /// [`Act::Drained`] came.
     pub drained: bool,
     /// Answers to orders.
-    pub answers: Vec<turnpike::shard::Answer>,
+    pub answers: Vec<Answer>,
+    /// Password checks asked for, with their results.
+    verify: Vec<Order>,
 }
 
 impl Node {
@@ -99,8 +111,8 @@ impl Node {
             accepted: VecDeque::new(),
             orders: VecDeque::new(),
             full: Vec::new(),
-            drained: false,
-            answers: Vec::new(),
+            verifying: VecDeque::new(),
+            said: SaidOutside::default(),
         }
     }
 
@@ -139,6 +151,7 @@ impl Node {
         }
         !self.accepted.is_empty()
             || !self.orders.is_empty()
+            || !self.verifying.is_empty()
             || self.next_at().is_some_and(|t| t.0 <= w.now)
             || self.sockets.values().any(|s| s.wants(w))
     }
@@ -171,7 +184,9 @@ pub fn turn(w: &mut World, s: usize) {
         // Broken on purpose: these bytes may have come because of something that lies in a ring unheard.
         receive(w, node.full.is_empty(), &mut node.sockets, &mut arrived);
     }
-    turn.time();
+    if w.case.plan.broken != Broken::NoTime {
+        turn.time();
+    }
     if node.full.is_empty() {
         for link in node.accepted.drain(..) {
             let opening = Opening { cid: Cid(link as u64 + 1), ip: "127.0.0.1".into(), port: 5000, over_limit: false };
@@ -180,6 +195,20 @@ pub fn turn(w: &mut World, s: usize) {
             node.sockets.insert(conn, Socket { link, paused: false, blocked: false, ended: false, failed: false });
         }
         tell(w, s, &mut turn, arrived);
+        if w.rng.one_in(3) {
+            // More bytes have come: the rings again, then they.
+            let mut more = Vec::new();
+            receive(w, true, &mut node.sockets, &mut more);
+            w.meanwhile();
+            let mut again = turn.rings();
+            hear(w, s, &mut again);
+            turn = again.sockets();
+            tell(w, s, &mut turn, more);
+        }
+    }
+    if node.verifying.len() > 1 || w.rng.one_in(3) {
+        // Somebody compares passwords, in his own time.
+        node.orders.extend(node.verifying.pop_front());
     }
     for order in node.orders.drain(..) {
         turn.order(order);
@@ -191,7 +220,7 @@ pub fn turn(w: &mut World, s: usize) {
         Ok(mut flush) => {
             write(w, s, &mut flush, &mut node.sockets);
             while let Some(act) = flush.act() {
-                do_act(w, s, act, &mut node.sockets, &mut node.drained, &mut node.answers);
+                do_act(w, s, act, &mut node.sockets, &mut node.said);
             }
         }
     }
@@ -199,6 +228,7 @@ pub fn turn(w: &mut World, s: usize) {
         w.meanwhile();
         w.rings.forth[s * w.rings.shards + to].push_back(batch);
     }
+    node.verifying.extend(node.said.verify.drain(..));
     w.nodes[s] = Some(node);
 }
 
@@ -226,7 +256,9 @@ fn receive(w: &mut World, through: bool, sockets: &mut BTreeMap<ConnId, Socket>,
         let link = &mut w.links[socket.link];
         if socket.blocked && (link.room(Way::Down) > 0 || link.reset) {
             socket.blocked = false;
-            arrived.push(Arrived::Writable(*conn));
+            if w.case.plan.broken != Broken::NeverWritable {
+                arrived.push(Arrived::Writable(*conn));
+            }
         }
         if socket.failed && !socket.ended {
             socket.ended = true;
@@ -322,14 +354,7 @@ fn write(w: &mut World, s: usize, flush: &mut Flush<'_, Sockets>, sockets: &mut 
     }
 }
 
-fn do_act(
-    w: &mut World,
-    s: usize,
-    act: Act,
-    sockets: &mut BTreeMap<ConnId, Socket>,
-    drained: &mut bool,
-    answers: &mut Vec<turnpike::shard::Answer>,
-) {
+fn do_act(w: &mut World, s: usize, act: Act, sockets: &mut BTreeMap<ConnId, Socket>, said: &mut SaidOutside) {
     w.note(|| format!("shard {s} {act:?}"));
     match act {
         Act::Pause(c) | Act::Resume(c) => {
@@ -348,13 +373,22 @@ fn do_act(
             Some(socket) => w.links[socket.link].closed_by_server(),
             None => w.fail(format!("shard {s} closes {c:?}, which has no socket")),
         },
-        Act::Answer { answer, .. } => answers.push(answer),
-        Act::Log { level: Level::Error, text } if text.contains("password") => {
+        Act::Answer { answer, .. } => said.answers.push(answer),
+        Act::Log { text, .. } if text.contains("secret") => {
             w.fail(format!("I19: a secret in the log: {text}"));
         }
-        Act::Log { .. } | Act::Verify { .. } => {}
-        Act::Drained => *drained = true,
+        Act::Log { .. } => {}
+        Act::Verify { conn, hash, password } => {
+            w.oracle.label("bcrypt password checked");
+            said.verify.push(Order::Verified { conn, ok: hash == hash_of(&password) });
+        }
+        Act::Drained => said.drained = true,
     }
+}
+
+/// What stands for the bcrypt hash of a password.
+fn hash_of(password: &str) -> String {
+    format!("$2a$04$of-{}", password.len() * 1000 + usize::from(*password.as_bytes().last().unwrap_or(&0)))
 }
 
 /// Settings for a run.
@@ -362,6 +396,17 @@ pub fn settings(plan: &super::case::Plan) -> Settings {
     let mut s = Settings::default();
     s.limits.max_payload = plan.max_payload;
     s.limits.max_pending = plan.max_pending;
+    if plan.accounts > 0 {
+        s.auth.required = true;
+        s.auth.announced = true;
+    }
+    for i in 0..plan.accounts {
+        let password = format!("secret{i}");
+        s.auth.accounts.push(Account::named(&format!("ACC{i}")));
+        // Some passwords are hashed. Nobody here compares hashes for real: see `Act::Verify` above.
+        let password = if i % 2 == 1 { Secret::Bcrypt(hash_of(&password)) } else { Secret::Plain(password) };
+        s.auth.users.push(User { name: format!("user{i}"), password, account: s.auth.accounts.len() - 1 });
+    }
     s.timers.ping_interval = Duration::from_secs(20);
     s.timers.ping_max = 2;
     s.timers.write_deadline = Duration::from_secs(2);

@@ -17,6 +17,7 @@ pub type Tick = u64;
 pub struct Conn {
     /// The shard it lives on.
     pub shard: usize,
+    account: usize,
     echo: bool,
     headers: bool,
     /// See the file's head.
@@ -135,9 +136,9 @@ impl Oracle {
     }
 
     /// A client opens a connection.
-    pub fn open(&mut self, shard: usize, echo: bool, headers: bool) -> usize {
+    pub fn open(&mut self, shard: usize, account: usize, echo: bool, headers: bool) -> usize {
         let (unsure, pings) = (VecDeque::new(), VecDeque::new());
-        self.conns.push(Conn { shard, echo, headers, horizon: 0, unsure, pings });
+        self.conns.push(Conn { shard, account, echo, headers, horizon: 0, unsure, pings });
         self.conns.len() - 1
     }
 
@@ -168,6 +169,22 @@ impl Oracle {
         s
     }
 
+    /// May a client give the sid of a subscription to another one? Its end must be confirmed, and it must still be
+    /// this subscription's.
+    pub fn may_reuse(&self, conn: usize, number: usize, sid: u64) -> bool {
+        self.names(conn, sid, number) && self.subs[number].dead.is_some()
+    }
+
+    /// Does this sid name this subscription?
+    pub fn names(&self, conn: usize, sid: u64, number: usize) -> bool {
+        self.by_sid.get(&(conn, sid)) == Some(&number)
+    }
+
+    /// Do a subscription's pattern and account fit a message?
+    fn fits(&self, s: &Sub, m: &Msg) -> bool {
+        self.conns[s.conn].account == self.conns[m.conn].account && matches(&s.pattern, &m.subject)
+    }
+
     /// A client sends UNSUB.
     pub fn unsub(&mut self, s: usize) {
         let now = self.now();
@@ -180,7 +197,7 @@ impl Oracle {
     pub fn publish(&mut self, conn: usize, subject: &str, reply: &str, size: usize, inbox: Option<usize>) -> usize {
         let sent = self.now();
         let m = self.msgs.len();
-        let headed = self.conns[conn].headers && m % 3 == 0;
+        let headed = self.conns[conn].headers && m.is_multiple_of(3);
         let size = payload(m, size).len();
         let (subject, reply) = (subject.to_string(), reply.to_string());
         let m_new = Msg { conn, subject, reply, headed, size, sent, accepted: None, inbox, refused: 0, copies: 0 };
@@ -221,7 +238,7 @@ impl Oracle {
             match self.conns[conn].unsure.pop_front().map(|u| u.1) {
                 Some(Told::Sub(s)) => self.subs[s].live = Some(now),
                 Some(Told::Max(s)) => self.subs[s].max_live = Some(now),
-                Some(Told::Unsub(s)) => self.subs[s].dead = Some(now),
+                Some(Told::Unsub(s)) => self.subs[s].dead = self.subs[s].dead.or(Some(now)),
                 Some(Told::Publish(m)) => self.msgs[m].accepted = Some(now),
                 None => {}
             }
@@ -270,8 +287,8 @@ impl Oracle {
         if head != kept {
             return Err(format!("I12: header altered: {}", what()));
         }
-        if !matches(&sub.pattern, subject) {
-            return Err(format!("I4: wrong subject: {}", what()));
+        if !self.fits(sub, msg) {
+            return Err(format!("I4, I24: wrong subject or account: {}", what()));
         }
         if sub.dead.is_some() {
             return Err(format!("I4: after UNSUB and PONG: {}", what()));
@@ -302,7 +319,7 @@ impl Oracle {
         mine.queue.is_some()
             && self.subs.iter().any(|o| {
                 o.queue == mine.queue
-                    && matches(&o.pattern, &self.msgs[m].subject)
+                    && self.fits(o, &self.msgs[m])
                     && (o.end_asked.is_some() || o.max.is_some() || self.conns[o.conn].horizon == 0)
             })
     }
@@ -360,15 +377,16 @@ impl Oracle {
         let mut groups: BTreeMap<&str, Vec<(usize, Stand)>> = BTreeMap::new();
         let (mut owed, mut possible) = (false, false);
         for (i, s) in self.subs.iter().enumerate() {
-            // Nobody publishes to inboxes but responders; skipping early keeps long runs short.
-            if !matches(&s.pattern, &msg.subject) {
+            if !self.fits(s, msg) {
                 continue;
             }
             let stand = self.stand(s, msg);
             let got = s.has.contains_key(&m);
             owed |= stand == Stand::Must;
             possible |= stand != Stand::MustNot;
-            if got && stand == Stand::MustNot {
+            // A message that followed a member who had left may find one who came after it was accepted.
+            let late = s.queue.is_some() && only_too_early(msg, s) && self.re_aimed(i, m);
+            if got && stand == Stand::MustNot && !late {
                 return Err(format!("I4: message {m} {msg:?} must not reach subscription {i} {}", s.brief()));
             }
             match &s.queue {
@@ -430,7 +448,7 @@ impl Oracle {
         }
         let horizon = self.conns[sub.conn].horizon;
         let owed = self.msgs.iter().filter(|m| {
-            matches(&sub.pattern, &m.subject)
+            self.fits(sub, m)
                 && sub.live.is_some_and(|l| l < m.sent)
                 && m.accepted.is_some_and(|a| a < horizon && sub.end_asked.is_none_or(|e| a < e))
                 && (m.conn != sub.conn || self.conns[sub.conn].echo)
@@ -440,6 +458,30 @@ impl Oracle {
             return Err(format!("I11: {got} messages of {owed} owed: subscription {s} {}", sub.brief()));
         }
         Ok(())
+    }
+
+    /// Judges the spread over the members of each queue group, where nobody came or went: all members are equally
+    /// likely, wherever they and the publishers are.
+    pub fn judge_spread(&self) -> Result<(), String> {
+        let mut groups: BTreeMap<(usize, &str), Vec<usize>> = BTreeMap::new();
+        for s in &self.subs {
+            if let Some(q) = &s.queue {
+                groups.entry((self.conns[s.conn].account, q)).or_default().push(s.got.len());
+            }
+        }
+        for (name, got) in groups {
+            let all: usize = got.iter().sum();
+            let fair = all / got.len();
+            if all >= 60 * got.len() && got.iter().any(|n| *n < fair / 2 || *n > fair * 2) {
+                return Err(format!("I5: group {name:?} is served unevenly: {got:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Subscriptions ever.
+    pub fn subscriptions(&self) -> usize {
+        self.subs.len()
     }
 
     /// Copies of messages that clients received, in all.
@@ -462,6 +504,11 @@ impl Oracle {
             |s: &&Sub| s.conn == conn && s.end_asked.is_none() && s.max.is_none_or(|max| (s.got.len() as u64) < max);
         self.subs.iter().filter(holds).count() as u64
     }
+}
+
+/// Was a message accepted before a subscription was asked for, and is that all that stands between them?
+fn only_too_early(m: &Msg, s: &Sub) -> bool {
+    m.accepted.is_some_and(|a| a < s.asked) && s.dead.is_none_or(|d| m.sent < d)
 }
 
 impl Sub {
@@ -490,7 +537,7 @@ fn patterns_match_by_definition() {
 #[test]
 fn a_confirmed_subscription_must_hear_and_an_ended_one_must_not() {
     let mut o = Oracle::default();
-    let (a, b) = (o.open(0, true, true), o.open(1, true, true));
+    let (a, b) = (o.open(0, 0, true, true), o.open(1, 0, true, true));
     let s = o.sub(a, 1, "x", None, None);
     o.ping(a);
     o.pong(a).unwrap();

@@ -47,49 +47,88 @@ pub fn run(case: &Case, seed: u64, traced: bool) -> Outcome {
 /// The scenario of a name.
 pub fn named(name: &str) -> Scenario {
     let found = ALL.iter().find(|(n, _, _)| *n == name);
-    found.unwrap_or_else(|| panic!("no scenario {name:?}; there are {:?}", ALL.map_names())).1
+    let names: Vec<&str> = ALL.iter().map(|(n, _, _)| *n).collect();
+    found.unwrap_or_else(|| panic!("no scenario {name:?}; there are {names:?}")).1
 }
 
-/// Names of a list of scenarios.
-trait Names {
-    fn map_names(&self) -> Vec<&str>;
-}
-
-impl Names for [(&'static str, Scenario, u64)] {
-    fn map_names(&self) -> Vec<&str> {
-        self.iter().map(|(n, _, _)| *n).collect()
-    }
-}
-
-/// Runs a seed; panics with a full report if something is wrong.
-pub fn check(name: &str, seed: u64) -> Outcome {
+/// Runs a seed; a full report if something is wrong.
+pub fn check(name: &str, seed: u64) -> Result<Outcome, String> {
     let case = case(named(name), seed);
     let outcome = run(&case, seed, false);
     if outcome.wrong.is_some() {
-        panic!("{}", report(name, seed, &case, &outcome));
+        return Err(report(name, seed, &case, &outcome));
     }
     if seed.is_multiple_of(TWICE) {
         let again = run(&case, seed, false);
-        assert_eq!(
-            (outcome.hash, outcome.events),
-            (again.hash, again.events),
-            "I21: scenario {name}, seed {seed}: two runs differ (scripts/sim --scenario {name} --seed {seed})"
-        );
-    }
-    outcome
-}
-
-/// Runs `seeds` seeds from `first` on and adds up the labels. Reports all failing seeds of the stretch at once.
-pub fn sweep(name: &str, first: u64, seeds: u64, labels: &mut BTreeMap<&'static str, u64>) -> u64 {
-    let mut events = 0;
-    for seed in first..first + seeds {
-        let outcome = check(name, seed);
-        events += outcome.events;
-        for (label, n) in outcome.labels {
-            *labels.entry(label).or_default() += n;
+        if (outcome.hash, outcome.events) != (again.hash, again.events) {
+            return Err(format!("I21: two runs differ: scripts/sim --scenario {name} --seed {seed}"));
         }
     }
-    events
+    Ok(outcome)
+}
+
+/// What many runs came to.
+#[derive(Debug, Default)]
+pub struct Sum {
+    /// Runs.
+    pub seeds: u64,
+    /// Events in them.
+    pub events: u64,
+    /// Rare things met.
+    pub labels: BTreeMap<&'static str, u64>,
+    /// Reports of what was wrong; a scenario ends with its first.
+    pub wrong: Vec<String>,
+}
+
+impl Sum {
+    fn add(&mut self, name: &str, seed: u64) -> bool {
+        self.seeds += 1;
+        match check(name, seed) {
+            Ok(outcome) => {
+                self.events += outcome.events;
+                for (label, n) in outcome.labels {
+                    *self.labels.entry(label).or_default() += n;
+                }
+                true
+            }
+            Err(report) => {
+                self.wrong.push(report);
+                false
+            }
+        }
+    }
+
+    fn merge(&mut self, other: Sum) {
+        self.seeds += other.seeds;
+        self.events += other.events;
+        for (label, n) in other.labels {
+            *self.labels.entry(label).or_default() += n;
+        }
+        self.wrong.extend(other.wrong);
+    }
+}
+
+/// Runs a number of seeds of each scenario, from `first` on, on all cores.
+pub fn sweep(work: &[(&'static str, u64)], first: u64) -> Sum {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let mut sum = Sum::default();
+    std::thread::scope(|scope| {
+        let parts = (0..threads).map(|t| {
+            scope.spawn(move || {
+                let mut part = Sum::default();
+                for (name, seeds) in work {
+                    let mut mine = (first..first + seeds).filter(|s| s % threads == t);
+                    let _all = mine.all(|seed| part.add(name, seed));
+                }
+                part
+            })
+        });
+        let parts: Vec<_> = parts.collect();
+        for part in parts {
+            sum.merge(part.join().expect("a thread of the sweep ends"));
+        }
+    });
+    sum
 }
 
 /// Seeds of a scenario, up to `seeds`, that a driver broken in this way needs until it is caught.

@@ -21,6 +21,9 @@ pub const ALL: &[(&str, Scenario, u64)] = &[
     ("lone_slow", lone_slow, 30),
     ("stuck", stuck, 30),
     ("hostile", hostile, 30),
+    ("accounts", accounts, 40),
+    ("spread", spread, 20),
+    ("bulk", bulk, 20),
     ("swarm", swarm, 80),
 ];
 
@@ -35,6 +38,15 @@ fn pick<'a>(rng: &mut Rng, from: &[&'a str]) -> &'a str {
 
 fn within(rng: &mut Rng, from: u64, to: u64) -> u64 {
     from + rng.below(to - from + 1)
+}
+
+/// Gives everybody in a case an account.
+fn divided(rng: &mut Rng, mut case: Case) -> Case {
+    case.plan.accounts = within(rng, 1, 4) as usize;
+    for a in &mut case.actors {
+        a.account = rng.below(case.plan.accounts as u64) as usize;
+    }
+    case
 }
 
 /// A node with some of its parts made small or slow.
@@ -253,7 +265,8 @@ pub fn maxima(rng: &mut Rng) -> Case {
 pub fn fanout(rng: &mut Rng) -> Case {
     let mut plan = plan(rng, 2);
     plan.exact = true;
-    let (crowd, each) = (within(rng, 2, 8) as usize, within(rng, 20, 60));
+    let large = rng.one_in(10);
+    let (crowd, each) = if large { (20, 500) } else { (within(rng, 2, 8) as usize, within(rng, 20, 60)) };
     let mut actors = Vec::new();
     for _ in 0..crowd {
         let mut a = client(rng, 0);
@@ -420,6 +433,60 @@ pub fn hostile(rng: &mut Rng) -> Case {
     case
 }
 
+/// Accounts share nothing, whatever the shards; some users' passwords are checked elsewhere while their next
+/// words wait.
+pub fn accounts(rng: &mut Rng) -> Case {
+    let case = match rng.below(4) {
+        0 => crossing(rng),
+        1 => group_races(rng),
+        2 => nobody(rng),
+        _ => swarm(rng),
+    };
+    divided(rng, case)
+}
+
+/// Many messages to queue groups whose members stay: all members are equally likely.
+pub fn spread(rng: &mut Rng) -> Case {
+    let mut plan = plan(rng, 1);
+    plan.even = true;
+    plan.exact = true;
+    let members = within(rng, 2, 5) as usize;
+    let mut actors = Vec::new();
+    for _ in 0..members {
+        let a = Actor::on(rng.below(8) as usize);
+        actors.push(a.does(Step::queue("a.b", "q")).does(Step::Sync));
+    }
+    for i in 0..within(rng, 1, 4) as usize {
+        let a = Actor::on(i).does_all((0..members).map(|actor| Step::Await { actor, syncs: 1 }));
+        actors.push(a.does_all((0..120).map(|_| Step::publish("a.b", 0))).does(Step::Sync));
+    }
+    Case { plan, actors }
+}
+
+/// Large payloads, many at once, through rings of every size.
+pub fn bulk(rng: &mut Rng) -> Case {
+    let mut plan = plan(rng, 1);
+    plan.max_payload = 40 << 10;
+    plan.read_max = if rng.one_in(2) { 1 << 20 } else { 10_000 };
+    plan.ring = within(rng, 1, 3) as usize;
+    plan.max_pending = 4 << 20;
+    let readers = within(rng, 1, 3) as usize;
+    let mut actors = Vec::new();
+    for i in 0..readers {
+        actors.push(client(rng, i).does(Step::sub("a.b")).does(Step::Sync));
+    }
+    for i in 0..within(rng, 1, 4) as usize {
+        let mut a = Actor { talk: 1 << 20, window: 1 << 20, ..Actor::on(i) };
+        a = a.does_all((0..readers).map(|actor| Step::Await { actor, syncs: 1 }));
+        for _ in 0..within(rng, 1, 12) {
+            let most = if rng.one_in(3) { 40_000 } else { 3000 };
+            a = a.does(Step::publish("a.b", rng.below(most) as usize));
+        }
+        actors.push(a.does(Step::Sync));
+    }
+    Case { plan, actors }
+}
+
 /// Everything at once.
 pub fn swarm(rng: &mut Rng) -> Case {
     let mut plan = plan(rng, 1);
@@ -451,7 +518,13 @@ pub fn swarm(rng: &mut Rng) -> Case {
                     end: [End::Cut, End::Rst][rng.below(2) as usize],
                     shard: rng.below(shards) as usize,
                 },
+                13 if rng.one_in(2) => Step::Again,
                 14 if rng.one_in(4) => Step::Sleep(rng.below(3000)),
+                15 if rng.one_in(3) => {
+                    // Silence for less than the write deadline.
+                    a = a.does(Step::Stall).does(Step::Sleep(rng.below(1500)));
+                    Step::Heal
+                }
                 _ => Step::publish(pick(rng, SUBJECTS), rng.below(500) as usize),
             };
             subs = match step {

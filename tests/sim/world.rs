@@ -127,6 +127,10 @@ impl World {
         if self.wrong.is_some() {
             return false;
         }
+        if self.events > self.case.plan.events_max {
+            self.fail(format!("no end within {} events: {}", self.events, self.who_waits()));
+            return false;
+        }
         let mut moves = std::mem::take(&mut self.moves);
         moves.clear();
         self.list(&mut moves);
@@ -188,10 +192,9 @@ impl World {
                 self.drain();
             }
             if self.event() {
-                if self.events > self.case.plan.events_max {
-                    self.fail(format!("no end within {} events: {what}: {}", self.events, self.who_waits()));
-                }
-            } else if done(self) {
+                continue;
+            }
+            if done(self) {
                 return;
             } else if let Some(at) = self.next_at().filter(|at| *at < give_up) {
                 self.now = at;
@@ -232,11 +235,11 @@ impl World {
     /// Asks every shard something and returns the answers in order of shards.
     pub fn ask(&mut self, ask: &Ask) -> Vec<Answer> {
         for node in self.nodes.iter_mut().flatten() {
-            node.answers.clear();
+            node.said.answers.clear();
             node.order(Order::Report { ticket: 1, ask: ask.clone() });
         }
-        self.run_until("answers of monitoring", |w| w.nodes.iter().flatten().all(|n| n.answers.len() == 1));
-        self.nodes.iter_mut().flatten().filter_map(|n| n.answers.pop()).collect()
+        self.run_until("answers of monitoring", |w| w.nodes.iter().flatten().all(|n| n.said.answers.len() == 1));
+        self.nodes.iter_mut().flatten().filter_map(|n| n.said.answers.pop()).collect()
     }
 
     /// Adds a client in the middle of the run.
