@@ -2,15 +2,25 @@
 
 use std::process::ExitCode;
 use turnpike::cli::flags::{self, Command};
+use turnpike::{cli, shell};
 
 fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|a| a == "bench") {
+        return cli::bench::main(std::env::args_os().skip(1));
+    }
     let args: Vec<String> = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
     match flags::parse(&args, &mut flags::Machine) {
-        Command::Serve(serve) => ExitCode::from(turnpike::shell::boot::run(*serve) as u8),
+        Command::Serve(serve) => ExitCode::from(shell::boot::run(*serve) as u8),
         Command::Print { text, code, to_stderr } => {
-            turnpike::shell::print(&text, to_stderr);
+            shell::print(&text, to_stderr);
             ExitCode::from(code)
         }
-        Command::Signal { signal, target } => turnpike::shell::signal::send_to(signal, target),
+        Command::Signal { program, argument } => match shell::signal::send(&argument) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(refusal) => {
+                shell::print(&format!("{program}: {refusal}\n"), true);
+                ExitCode::FAILURE
+            }
+        },
     }
 }

@@ -23,10 +23,10 @@ pub enum Command {
     },
     /// Signal a running server and exit.
     Signal {
-        /// Which.
-        signal: Signal,
-        /// Whom.
-        target: Target,
+        /// The base name of the program as called.
+        program: String,
+        /// `cmd`, `cmd=pid`, `cmd=prefix*` or `cmd=file` (operations.md §14), as written.
+        argument: String,
     },
 }
 
@@ -54,36 +54,6 @@ pub struct SecretArg {
     pub index: usize,
     /// The byte of that argument where the secret begins; it goes to the end.
     pub from: usize,
-}
-
-/// What `--signal` can send (operations.md §14).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
-    /// `ldm`: SIGUSR2
-    LameDuck,
-    /// `stop`: SIGKILL
-    Stop,
-    /// `quit`: SIGINT
-    Quit,
-    /// `term`: SIGTERM
-    Term,
-    /// `reopen`: SIGUSR1
-    Reopen,
-    /// `reload`: SIGHUP
-    Reload,
-}
-
-/// Whom `--signal` is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// The only running process of the program's name.
-    ByName,
-    /// `=123`
-    Pid(u32),
-    /// `=12*`: all whose process id begins so.
-    Prefix(String),
-    /// `=/run/x.pid`: the process named there.
-    PidFile(PathBuf),
 }
 
 /// Files and environment of this machine.
@@ -208,11 +178,8 @@ pub fn parse(args: &[String], source: &mut dyn Source) -> Command {
         Some("check") => return check(&program, &args[rest + 1..], &Overrides::default(), source),
         Some(_) => return complain(format!("{program}: unrecognized command: {:?}\n", args[rest])),
     }
-    if let Some(text) = &said.signal {
-        return match signal(text) {
-            Ok((signal, target)) => Command::Signal { signal, target },
-            Err(why) => complain(format!("{program}: {why}\n")),
-        };
+    if let Some(argument) = said.signal {
+        return Command::Signal { program, argument };
     }
     if !said.refused.is_empty() {
         return complain(format!("{program}: {}\n", said.refused.join("\n")));
@@ -413,29 +380,6 @@ impl Said {
     fn warn(&mut self, name: &str, why: &str) {
         self.over.warnings.push(format!("--{name}: {why}"));
     }
-}
-
-/// `cmd`, `cmd=pid`, `cmd=prefix*` or `cmd=file` (operations.md §14).
-fn signal(text: &str) -> Result<(Signal, Target), String> {
-    let (command, target) = text.split_once('=').map_or((text, None), |(c, t)| (c, Some(t)));
-    let signal = match command {
-        "ldm" => Signal::LameDuck,
-        "stop" => Signal::Stop,
-        "quit" => Signal::Quit,
-        "term" => Signal::Term,
-        "reopen" => Signal::Reopen,
-        "reload" => Signal::Reload,
-        _ => return Err(format!("unknown signal {command:?}")),
-    };
-    let target = match target {
-        None | Some("") => Target::ByName,
-        Some(t) => match (t.parse::<u32>(), t.strip_suffix('*')) {
-            (Ok(pid), _) if pid > 0 => Target::Pid(pid),
-            (_, Some(prefix)) if prefix.bytes().all(|b| b.is_ascii_digit()) => Target::Prefix(prefix.into()),
-            _ => Target::PidFile(t.into()),
-        },
-    };
-    Ok((signal, target))
 }
 
 #[cfg(test)]

@@ -1,3 +1,4 @@
 //! The other commands of the binary, beside the server.
 
+pub mod bench;
 pub mod flags;

@@ -3,7 +3,7 @@
 use super::clock::Clock;
 use super::cores::{self, Machine, Plan, RING_DEPTH};
 use super::drive::{Driver, Outlets};
-use super::files;
+use super::files::{self, Ports, PortsFile};
 use super::identity;
 use super::listen::{self, Listening, Load};
 use super::log::Log;
@@ -11,7 +11,7 @@ use super::probe;
 use super::refusal::Refusal;
 use super::rings::{self, Door, Mail, Post};
 use super::signal::{self, Signal};
-use super::verify::Verifier;
+use super::verify::{Check, Verifier};
 use crate::base::{Level, Rng, ShardId};
 use crate::cli::flags::Serve;
 use crate::policy::{Idle, Listen, Settings};
@@ -19,7 +19,7 @@ use crate::shard::{Answer, Identity, Order, Setup, Shard};
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
 use crossbeam_channel::{unbounded, Receiver, Sender};
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -59,7 +59,7 @@ struct Server {
     executors: Executors,
     load: Arc<Load>,
     _signals: signal::Signals,
-    files: files::Files,
+    ports_file: Option<PortsFile>,
 }
 
 type Failed = (Option<Log>, Refusal);
@@ -101,11 +101,11 @@ impl Server {
         log.line(Level::Info, format!("Listening for client connections on {}", display(&settings.listen.host, bound.port())));
         let listening = listen::start(socket, settings.limits.max_connections, doors.clone(), load.clone(), log.clone());
         let listening = listening.map_err(|e| Refusal::new(format!("cannot accept clients: {e}"), ""))?;
-        let files = files::Files::write(&settings, &serve.program, bound.port(), None, &log)?;
+        let ports_file = write_files(&settings, &serve.program, bound, None, &log)?;
         log.line(Level::Info, "Server is ready".into());
         // Not under systemd is not an error.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-        Ok(Server { settings, log, events, listening, doors, executors, load, _signals: signals, files })
+        Ok(Server { settings, log, events, listening, doors, executors, load, _signals: signals, ports_file })
     }
 
     fn serve(self) -> i32 {
@@ -115,12 +115,12 @@ impl Server {
                     self.log.line(Level::Info, format!("Trapped \"{}\" signal", s.name()));
                     match s {
                         Signal::Interrupt | Signal::Terminate => return self.shut_down(),
-                        Signal::Reopen => self.log.reopen(),
-                        Signal::Reload => {
+                        Signal::User1 => self.log.reopen(),
+                        Signal::Hangup => {
                             let text = "Failed to reload server configuration: reload is not supported yet, restart the server";
                             self.log.line(Level::Error, text.into());
                         }
-                        Signal::LameDuck => {
+                        Signal::User2 => {
                             let text = "Lame duck mode is not supported yet; SIGTERM flushes and ends the server";
                             self.log.line(Level::Error, text.into());
                         }
@@ -158,10 +158,35 @@ impl Server {
                 self.log.line(Level::Error, format!("a shard ended with: {e}"));
             }
         }
-        self.files.remove();
+        if let Some(Err(e)) = self.ports_file.map(PortsFile::remove) {
+            self.log.line(Level::Error, format!("cannot remove the ports file: {e}"));
+        }
         self.log.line(Level::Info, "Server Exiting..".into());
         self.log.flush();
         0
+    }
+}
+
+/// The pid file and the ports file (operations.md §13).
+fn write_files(
+    settings: &Settings,
+    program: &str,
+    clients: SocketAddr,
+    monitor: Option<SocketAddr>,
+    log: &Log,
+) -> Result<Option<PortsFile>, Refusal> {
+    if let Some(path) = &settings.pid_file {
+        files::write_pid_file(path)?;
+    }
+    let Some(dir) = &settings.ports_file_dir else { return Ok(None) };
+    let monitoring = monitor.map(|m| files::urls("http", m)).unwrap_or_default();
+    let ports = Ports { nats: files::urls("nats", clients), monitoring, cluster: Vec::new() };
+    match PortsFile::write(dir, program, &ports) {
+        Ok(file) => Ok(Some(file)),
+        Err(e) => {
+            log.line(Level::Error, format!("Error writing ports file to {}: {e}", dir.display()));
+            Ok(None)
+        }
     }
 }
 
@@ -226,7 +251,7 @@ fn start_shards(
     let n = plan.cpus.len();
     let system = |e: std::io::Error| Refusal::new(format!("cannot connect the shards: {e}"), "raise LimitNOFILE (ulimit -n)");
     let (posts, doors) = rings::connect(n).map_err(system)?;
-    let verifier = Verifier::start().map_err(system)?;
+    let (verifier, _) = Verifier::start().map_err(system)?;
     let (answer, answers) = unbounded();
     let clock = Clock::new();
     let mut seeds = Rng::new(key.iter().fold(0, |n, b| n << 8 ^ u64::from(*b) ^ n >> 57));
@@ -262,8 +287,12 @@ fn outlets(
         closed: Box::new(move || load.gone(shard)),
         verify: Box::new(move |conn, hash, password| {
             let door = door.clone();
-            let done = move |ok| door.send(Mail::Order(Order::Verified { conn, ok }));
-            verifier.submit(hash, password, Box::new(done));
+            let reply: Box<dyn FnOnce(bool) + Send> = Box::new(move |ok| door.send(Mail::Order(Order::Verified { conn, ok })));
+            // Too many wait already: refused, as a wrong password is.
+            let password = password.into_bytes();
+            if let Err(check) = verifier.submit(Check { ticket: conn.to_bits(), hash, password, reply }) {
+                (check.reply)(false);
+            }
         }),
         answer: Box::new(move |shard, ticket, a| {
             let _ = answer.send((shard, ticket, a));

@@ -7,7 +7,7 @@ mod line;
 mod target;
 
 use std::io;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
@@ -35,8 +35,6 @@ pub struct Log {
     lines: Sender<Entry>,
     orders: Sender<Order>,
     shared: Arc<Shared>,
-    debug: bool,
-    trace: bool,
 }
 
 /// What all ends of one log look at.
@@ -46,6 +44,10 @@ struct Shared {
     dropped: AtomicU64,
     /// Bytes of text in the queue.
     waiting_bytes: AtomicUsize,
+    /// Are debug lines wanted?
+    debug: AtomicBool,
+    /// Are trace lines wanted?
+    trace: AtomicBool,
 }
 
 /// One line on its way.
@@ -81,7 +83,9 @@ impl Log {
         let writer = Writer { target, style, shared: Arc::clone(&shared), reported: 0 };
         let thread = std::thread::Builder::new().name("turnpike-log".into());
         let thread = thread.spawn(move || writer.run(&queue, &asked))?;
-        Ok((Log { lines, orders, shared, debug: settings.debug, trace: settings.trace }, thread))
+        let log = Log { lines, orders, shared };
+        log.set_levels(settings.debug, settings.trace);
+        Ok((log, thread))
     }
 
     /// One line. Never waits: where there is no room it is dropped and counted. Debug and trace lines that are not
@@ -101,12 +105,18 @@ impl Log {
 
     /// Are debug lines wanted?
     pub fn debug(&self) -> bool {
-        self.debug
+        self.shared.debug.load(Ordering::Relaxed)
     }
 
     /// Are trace lines wanted?
     pub fn trace(&self) -> bool {
-        self.trace
+        self.shared.trace.load(Ordering::Relaxed)
+    }
+
+    /// From now on, are debug and trace lines wanted? Heard by all clones.
+    pub fn set_levels(&self, debug: bool, trace: bool) {
+        self.shared.debug.store(debug, Ordering::Relaxed);
+        self.shared.trace.store(trace, Ordering::Relaxed);
     }
 
     /// Lines dropped so far, for monitoring.
@@ -130,8 +140,8 @@ impl Log {
 
     fn wants(&self, level: Level) -> bool {
         match level {
-            Level::Debug => self.debug,
-            Level::Trace => self.trace,
+            Level::Debug => self.debug(),
+            Level::Trace => self.trace(),
             _ => true,
         }
     }

@@ -21,3 +21,12 @@ mod identity;
 pub mod boot;
 
 pub use refusal::Refusal;
+
+/// Prints a command's whole answer.
+#[allow(clippy::print_stdout, clippy::print_stderr, reason = "this is what a command line answers with")]
+pub fn print(text: &str, to_stderr: bool) {
+    match to_stderr {
+        true => eprint!("{text}"),
+        false => print!("{text}"),
+    }
+}

@@ -170,13 +170,12 @@ fn secrets_are_found_wherever_they_stand_and_never_shown() {
 #[test]
 fn signals() {
     let sent = |line: &str| match run(line) {
-        Command::Signal { signal, target } => (signal, target),
+        Command::Signal { argument, .. } => argument,
         other => panic!("{other:?}"),
     };
-    assert_eq!(sent("--signal ldm=123"), (Signal::LameDuck, Target::Pid(123)));
-    assert_eq!(sent("-sl reload"), (Signal::Reload, Target::ByName));
-    assert_eq!(sent("--signal=quit=12*"), (Signal::Quit, Target::Prefix("12".into())));
-    assert_eq!(sent("--signal stop=/run/x.pid"), (Signal::Stop, Target::PidFile("/run/x.pid".into())));
+    assert_eq!(sent("--signal ldm=123"), "ldm=123");
+    assert_eq!(sent("-sl reload"), "reload");
+    assert_eq!(sent("--signal=quit=12*"), "quit=12*");
 }
 
 #[test]

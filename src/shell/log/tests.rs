@@ -47,11 +47,14 @@ fn lines_are_appended_and_debug_only_where_wanted() {
         assert_eq!((log.debug(), log.trace()), (debug, false));
         log.line(Level::Info, "one".into());
         log.line(Level::Debug, "two".into());
+        log.clone().set_levels(false, true);
+        log.line(Level::Debug, "three".into());
+        log.line(Level::Trace, "four".into());
         assert!(log.flush());
         drop(log);
         thread.join().unwrap();
     }
-    assert_eq!(plain(&dir.read("log")), ["[INF] one", "[INF] one", "[DBG] two"]);
+    assert_eq!(plain(&dir.read("log")), ["[INF] one", "[TRC] four", "[INF] one", "[DBG] two", "[TRC] four"]);
     let mode = fs::metadata(dir.0.join("log")).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode & !0o640, 0, "{mode:o}");
 }
@@ -211,4 +214,15 @@ fn a_full_disk_costs_lines_and_nothing_else() {
     assert!(text.contains(&said), "{text}");
     assert!(text.ends_with("[INF] room again\n"), "{text}");
     assert!(text.lines().skip(1).all(|l| l.starts_with('[')), "no line continues a torn one: {text}");
+}
+
+#[test]
+fn a_device_that_is_always_full_is_counted() {
+    let settings = settings::Log { file: Some("/dev/full".into()), ..Settings::default().log };
+    let (log, thread) = Log::start(&settings).unwrap();
+    log.line(Level::Error, "nowhere to go".into());
+    assert!(log.flush());
+    assert_eq!(log.dropped(), 1);
+    drop(log);
+    thread.join().unwrap();
 }

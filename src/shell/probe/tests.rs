@@ -21,6 +21,11 @@ fn child() {
     let mut words = role.split(' ');
     match words.next() {
         Some("memlock") => limit_memlock(words.next().unwrap().parse().unwrap()),
+        Some("beyond") => {
+            limit_memlock(words.next().unwrap().parse().unwrap());
+            let said = start_all(words.next().unwrap().parse().unwrap(), 512 << 10).unwrap_err();
+            return println!("{MARK}{said}");
+        }
         Some("seccomp") => deny_io_uring(words.next().unwrap().parse().unwrap()),
         _ => panic!("unknown role {role}"),
     }
@@ -28,9 +33,28 @@ fn child() {
     cores.shards = words.next().map(|n| n.parse().unwrap());
     let start = Instant::now();
     let machine = cores::Machine::read().unwrap();
-    let said = cores::plan(&cores, &machine).and_then(|_| probe(cores.io_memory)).err();
-    assert!(start.elapsed() < Duration::from_secs(1), "a refusal took {:?}", start.elapsed());
+    let planned = cores::plan(&cores, &machine).and_then(|plan| probe(cores.io_memory).map(|()| plan));
+    assert!(start.elapsed() < Duration::from_secs(1), "the answer took {:?}", start.elapsed());
+    let said = planned.and_then(|plan| start_all(plan.cpus.len(), cores.io_memory)).err();
     println!("{MARK}{}", said.map_or(String::new(), |r| r.to_string()));
+}
+
+/// What a plan promises: so many executors, all there at a time.
+fn start_all(n: usize, io_memory: usize) -> Result<(), Refusal> {
+    let all_there = std::sync::Arc::new(std::sync::Barrier::new(n));
+    let threads: Vec<_> = (0..n)
+        .map(|_| {
+            let all_there = std::sync::Arc::clone(&all_there);
+            std::thread::spawn(move || {
+                let builder =
+                    LocalExecutorBuilder::new(Placement::Unbound).io_memory(io_memory).ring_depth(cores::RING_DEPTH);
+                let executor = builder.make();
+                all_there.wait();
+                executor.map(|executor| executor.run(async {})).map_err(|e| explain(&e))
+            })
+        })
+        .collect();
+    threads.into_iter().try_for_each(|t| t.join().unwrap())
 }
 
 /// Becomes a user of its own, without privileges, whose locked memory is limited to `bytes`.
@@ -117,10 +141,11 @@ fn eight_mebibytes_carry_five_shards_and_not_six() {
 }
 
 #[test]
-fn enough_for_the_plan_by_the_sum_is_enough_for_the_kernel() {
-    // The sum says that `MEMLOCK_FLOOR` is too little for one shard of 512 KiB; the kernel still starts the probe.
-    let said = said_as(&format!("memlock {} 1", 4 << 20));
-    assert_eq!(said, "");
+fn where_nothing_is_left_the_executor_says_so() {
+    // Past any plan: the rings of 24 alone, 48 KiB each, are more than there is.
+    let said = said_as(&format!("beyond {} 24", 1 << 20));
+    assert!(said.starts_with("cannot start io_uring: ENOMEM from an executor — locked memory is used up"), "{said}");
+    assert!(said.contains("RLIMIT_MEMLOCK 1024 KiB") && said.contains("LimitMEMLOCK="), "{said}");
 }
 
 #[test]

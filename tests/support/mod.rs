@@ -1,0 +1,12 @@
+//! What the tests that talk to a real process share: starting servers, raw connections, frames, differences.
+//!
+//! Lives in `tests/`, compiled into each integration test that names it; nothing here knows the broker's insides.
+//! The server under test is this crate's binary, or the one named by `TURNPIKE_TEST_SERVER`.
+// Each test crate uses a part of it. Waiting with a deadline needs the clock.
+#![allow(dead_code, clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod differences;
+pub mod frames;
+pub mod kernel;
+pub mod raw;
+pub mod server;

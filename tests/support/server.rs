@@ -1,0 +1,225 @@
+//! Server processes for tests: started on ports the system chooses, found through the ports file, killed on drop.
+//!
+//! Both binaries are started alike, which is itself a test of operations.md §§1, 13 and 23.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a server may take from `exec` to its ports file.
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long a server may take to end after SIGTERM.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// Which server stands on the other side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// A turnpike binary.
+    Turnpike(PathBuf),
+    /// A nats-server binary.
+    Peer(PathBuf),
+}
+
+impl Which {
+    /// The server under test: `TURNPIKE_TEST_SERVER` when set, else the binary of this crate.
+    pub fn under_test() -> Which {
+        match std::env::var_os("TURNPIKE_TEST_SERVER") {
+            Some(path) => Which::at(PathBuf::from(path)),
+            None => Which::Turnpike(PathBuf::from(env!("CARGO_BIN_EXE_turnpike"))),
+        }
+    }
+
+    /// Tells the kind of a binary by its name: nats-server is called so, anything else is taken for turnpike.
+    pub fn at(path: PathBuf) -> Which {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with("nats-server") {
+            Which::Peer(path)
+        } else {
+            Which::Turnpike(path)
+        }
+    }
+
+    /// The path of the binary.
+    pub fn path(&self) -> &Path {
+        match self {
+            Which::Turnpike(path) | Which::Peer(path) => path,
+        }
+    }
+
+    /// Whether the bytes expected are those of turnpike.
+    pub fn is_turnpike(&self) -> bool {
+        matches!(self, Which::Turnpike(_))
+    }
+}
+
+/// How many shards a test gives the server: `TURNPIKE_TEST_SHARDS` when set, else `wanted`. None for nats-server.
+pub fn shard_args(which: &Which, wanted: usize) -> Vec<String> {
+    if !which.is_turnpike() {
+        return Vec::new();
+    }
+    let shards = match std::env::var("TURNPIKE_TEST_SHARDS") {
+        Ok(text) => text.parse().expect("TURNPIKE_TEST_SHARDS is not a number"),
+        Err(_) => wanted,
+    };
+    vec!["--shards".into(), shards.to_string()]
+}
+
+/// One running server. Dropping it kills the process and removes its folder.
+pub struct Server {
+    which: Which,
+    args: Vec<String>,
+    folder: PathBuf,
+    child: Child,
+    clients: SocketAddr,
+    monitor: SocketAddr,
+}
+
+impl Server {
+    /// Starts `which` with the configuration `conf` (nats-server's grammar) and further arguments.
+    ///
+    /// Panics with the server's own output when it ends or says nothing within 20 s.
+    pub fn start(which: &Which, conf: &str, args: &[String]) -> Server {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let n = COUNT.fetch_add(1, Ordering::Relaxed);
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("server-{}-{n}", std::process::id()));
+        fs::create_dir_all(&folder).expect("cannot make the server's folder");
+        fs::write(folder.join("server.conf"), conf).expect("cannot write the configuration");
+        let child = spawn(which, &folder, args, None);
+        let mut server = Server {
+            which: which.clone(),
+            args: args.to_vec(),
+            folder,
+            child,
+            clients: SocketAddr::from(([127, 0, 0, 1], 0)),
+            monitor: SocketAddr::from(([127, 0, 0, 1], 0)),
+        };
+        server.find_ports();
+        server
+    }
+
+    /// Where clients connect.
+    pub fn clients(&self) -> SocketAddr {
+        self.clients
+    }
+
+    /// Where monitoring answers.
+    pub fn monitor(&self) -> SocketAddr {
+        self.monitor
+    }
+
+    /// The address as clients write it.
+    pub fn url(&self) -> String {
+        format!("nats://{}", self.clients)
+    }
+
+    /// Which server this is.
+    pub fn which(&self) -> &Which {
+        &self.which
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills the process without a word (SIGKILL) and waits for its end.
+    pub fn kill(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().expect("cannot wait for the server");
+    }
+
+    /// Starts a killed server again on the port it had.
+    pub fn start_again(&mut self) {
+        fs::remove_file(self.ports_file()).ok();
+        self.child = spawn(&self.which, &self.folder, &self.args, Some(self.clients.port()));
+        self.find_ports();
+    }
+
+    /// Ends the server with SIGTERM and returns its exit code.
+    pub fn terminate(&mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status().expect("cannot run kill");
+        let end = Instant::now() + STOP_LIMIT;
+        loop {
+            match self.child.try_wait().expect("cannot wait for the server") {
+                Some(status) => return status.code(),
+                None if Instant::now() > end => panic!("the server ignores SIGTERM\n{}", self.output()),
+                None => thread::sleep(Duration::from_millis(2)),
+            }
+        }
+    }
+
+    /// What the process has written to its standard output and error.
+    pub fn output(&self) -> String {
+        let bytes = fs::read(self.folder.join("output")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn ports_file(&self) -> PathBuf {
+        let exe = self.which.path().file_name().expect("a binary has a name").to_string_lossy();
+        self.folder.join(format!("{exe}_{}.ports", self.child.id()))
+    }
+
+    /// Reads the ports file as soon as it is whole (operations.md §13).
+    fn find_ports(&mut self) {
+        let file = self.ports_file();
+        let end = Instant::now() + START_LIMIT;
+        loop {
+            if let Some((clients, monitor)) = read_ports(&file) {
+                self.clients = clients;
+                self.monitor = monitor;
+                return;
+            }
+            if let Some(status) = self.child.try_wait().expect("cannot wait for the server") {
+                panic!("{} ended at its start: {status}\n{}", self.which.path().display(), self.output());
+            }
+            if Instant::now() > end {
+                panic!("no ports file {} within {START_LIMIT:?}\n{}", file.display(), self.output());
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+        if thread::panicking() {
+            eprintln!("--- output of {} ---\n{}", self.which.path().display(), self.output());
+        }
+        fs::remove_dir_all(&self.folder).ok();
+    }
+}
+
+fn spawn(which: &Which, folder: &Path, args: &[String], port: Option<u16>) -> Child {
+    let output = fs::File::create(folder.join("output")).expect("cannot make the output file");
+    let both = output.try_clone().expect("cannot share the output file");
+    let port = port.map_or("-1".to_string(), |p| p.to_string());
+    let mut command = Command::new(which.path());
+    command.args(["-a", "127.0.0.1", "-p", &port, "-m", "-1", "--ports_file_dir"]).arg(folder);
+    command.arg("-c").arg(folder.join("server.conf")).args(args);
+    command.stdin(Stdio::null()).stdout(output).stderr(both);
+    match command.spawn() {
+        Ok(child) => child,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => panic!("no such binary: {}", which.path().display()),
+        Err(e) => panic!("cannot start {}: {e}", which.path().display()),
+    }
+}
+
+/// The client and monitoring addresses in a ports file; `None` while it is missing or half written.
+fn read_ports(file: &Path) -> Option<(SocketAddr, SocketAddr)> {
+    let text = fs::read_to_string(file).ok()?;
+    let json: serde_json::Value = serde_json::from_str(&text).ok()?;
+    let address = |key: &str| {
+        let url = json[key][0].as_str()?;
+        url.split("://").nth(1)?.parse().ok()
+    };
+    Some((address("nats")?, address("monitoring")?))
+}
