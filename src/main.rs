@@ -10,7 +10,10 @@ fn main() -> ExitCode {
     }
     let args: Vec<String> = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
     match flags::parse(&args, &mut flags::Machine) {
-        Command::Serve(serve) => ExitCode::from(shell::boot::run(*serve) as u8),
+        Command::Serve(serve) => {
+            let cli::flags::Serve { settings, config, notices, program, .. } = *serve;
+            ExitCode::from(shell::boot::run(shell::boot::Start { settings, config, notices, program }) as u8)
+        }
         Command::Print { text, code, to_stderr } => {
             shell::print(&text, to_stderr);
             ExitCode::from(code)

@@ -216,10 +216,10 @@ fn check(program: &str, files: &[String], over: &Overrides, source: &mut dyn Sou
     for file in files {
         match policy::load_with(Some(Path::new(file)), over, source) {
             Ok(loaded) if loaded.deprecations.is_empty() => {
+                text += &format!("{program}: configuration file {file} is valid ({})\n", loaded.settings.digest);
                 for w in &loaded.settings.warnings {
                     text += &format!("{file}: warning: {w}\n");
                 }
-                text += &format!("{program}: configuration file {file} is valid ({})\n", loaded.settings.digest);
             }
             Ok(loaded) => {
                 text += &problems(program, &loaded.deprecations);

@@ -164,7 +164,9 @@ impl Access {
         if single.is_some() && self.token.is_some() {
             notes.wrong(block, "authorization", "Cannot have a user/pass and token");
         }
-        if let (None, Some((_, at))) = (&self.user, &self.password) {
+        let nobody = self.users.is_none() && self.accounts.iter().all(|a| a.users.is_empty());
+        // Beside users it is harmless, and common: `PASS` as a variable for theirs.
+        if let (true, None, Some((_, at))) = (nobody, &self.user, &self.password) {
             notes.wrong(*at, "password", "a password without a user would guard nothing: name the user too");
         }
         if self.users.is_some() {
@@ -193,7 +195,7 @@ impl Access {
                 None
             }
             Some((name, at)) if !name.is_empty() => {
-                if name != SYSTEM && !self.accounts.iter().any(|a| a.account.name == *name) {
+                if name != SYSTEM && !notes.refused && !self.accounts.iter().any(|a| a.account.name == *name) {
                     notes.wrong(
                         *at,
                         "system_account",
@@ -210,6 +212,9 @@ impl Access {
     fn check_no_auth_user(&self, notes: &mut Notes<'_>, auth: &Auth, many: bool) -> Option<usize> {
         let (name, at) = self.no_auth_user.as_ref().filter(|(name, _)| !name.is_empty())?;
         let found = auth.users.iter().position(|u| u.name == *name);
+        if notes.refused {
+            return found;
+        }
         if !many {
             let text = format!("no_auth_user: \"{name}\" present, but users/nkeys are not defined");
             notes.wrong(*at, "no_auth_user", text);
@@ -280,7 +285,7 @@ fn entrant(notes: &mut Notes<'_>, node: &Node) -> Option<Entrant> {
         notes.wrong(node.at, "users", format!("Expected user entry to be a map/struct, got {}", node.value.kind()));
         return None;
     };
-    let before = notes.errors.len();
+    let before = notes.mistakes();
     let (mut name, mut password) = (String::new(), String::new());
     notes.walk(Scope::User, table, |notes, key, n| {
         let Some(text) = notes.text(key, n) else { return };
@@ -291,7 +296,7 @@ fn entrant(notes: &mut Notes<'_>, node: &Node) -> Option<Entrant> {
     });
     if name.is_empty() {
         // Who is known by a key only was refused for that already.
-        if notes.errors.len() == before {
+        if notes.mistakes() == before {
             notes.wrong(node.at, "users", "User entry requires a user");
         }
         return None;

@@ -3,6 +3,7 @@
 
 use super::invalid::Invalid;
 use super::load::utf8;
+use super::reading::MISTAKES_MAX;
 use super::tree::{invalid, Entry, Lines, Node, Table, Tree, Value};
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
@@ -10,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 /// Most maps and arrays inside one another, dotted keys included; bounds the stack.
 const NESTING_MAX: usize = super::conf::NESTING_MAX;
 
-/// Reads `text`, the contents of `path`. All syntax errors at once.
+/// Reads `text`, the contents of `path`. All syntax errors at once, up to [`MISTAKES_MAX`].
 pub(super) fn read(path: &Path, text: Vec<u8>) -> Result<Tree, Vec<Invalid>> {
     let files = vec![path.display().to_string()];
     let text = utf8(&files, 0, text).map_err(|e| vec![e])?;
@@ -19,6 +20,7 @@ pub(super) fn read(path: &Path, text: Vec<u8>) -> Result<Tree, Vec<Invalid>> {
     let (table, mut errors) = DeTable::parse_recoverable(&text);
     if !errors.is_empty() {
         errors.sort_by_key(|e| e.span().map(|s| s.start));
+        errors.truncate(MISTAKES_MAX);
         let wrong = |e: &toml::de::Error| {
             let at = reader.lines.at(e.span().map_or(0, |s| s.start.min(text.len())));
             invalid(&files, at, "", format!("Parse error on line {}: {}", at.line, e.message()))

@@ -24,6 +24,22 @@ pub enum Scope {
     Leafnodes,
     /// `websocket { … }`
     Websocket,
+    /// `permissions { … }` of users and accounts.
+    Permissions,
+    /// `auth_callout { … }`
+    AuthCallout,
+    /// An entry of an account's `exports [ … ]`.
+    Export,
+    /// An entry of an account's `imports [ … ]`.
+    Import,
+    /// A destination in `mappings { … }`.
+    Mapping,
+    /// `resolver { … }`
+    Resolver,
+    /// An entry of a gateway's `gateways [ … ]`.
+    RemoteGateway,
+    /// An entry of `remotes [ … ]` in `leafnodes`.
+    RemoteLeaf,
 }
 
 /// What happens when a key is met.
@@ -52,11 +68,15 @@ pub struct Key {
     pub treatment: Treatment,
 }
 
-use Scope::{Account, Authorization, Cluster, Gateway, Leafnodes, Limits, Tls, Top, User, Websocket};
+use Scope::{
+    Account, AuthCallout, Authorization, Cluster, Export, Gateway, Import, Leafnodes, Limits, Mapping, Permissions,
+    RemoteGateway, RemoteLeaf, Resolver, Tls, Top, User, Websocket,
+};
 use Treatment::{Ours, Refused, Supported, Warned, Within};
 
 const NO_TLS: &str = "TLS is not supported yet";
 const NO_PERMISSIONS: &str = "permissions are not supported yet";
+const NO_CALLOUT: &str = "auth callout is not supported yet";
 const NO_NKEYS: &str = "nkeys are not supported yet";
 const NO_SHARING: &str = "sharing between accounts is not supported yet";
 const NO_MAPPINGS: &str = "subject mappings are not supported yet";
@@ -78,8 +98,13 @@ pub const fn section(scope: Scope) -> Treatment {
     match scope {
         Tls => Refused(NO_TLS),
         Cluster => Refused(NO_CLUSTERS),
-        Gateway => Refused(NO_GATEWAYS),
-        Leafnodes => Warned(NO_LEAFNODES),
+        Gateway | RemoteGateway => Refused(NO_GATEWAYS),
+        Permissions => Refused(NO_PERMISSIONS),
+        AuthCallout => Refused(NO_CALLOUT),
+        Export | Import => Refused(NO_SHARING),
+        Mapping => Refused(NO_MAPPINGS),
+        Resolver => Refused(NO_OPERATORS),
+        Leafnodes | RemoteLeaf => Warned(NO_LEAFNODES),
         Websocket => Warned(NO_WEBSOCKET),
         Top | Authorization | User | Account | Limits => Supported,
     }
@@ -183,7 +208,7 @@ pub const KEYS: &[Key] = &[
     key(Authorization, Supported, &["timeout"]),
     key(Authorization, Supported, &["users"]),
     key(Authorization, Refused(NO_PERMISSIONS), &["default_permissions", "default_permission", "permissions"]),
-    key(Authorization, Refused("auth callout is not supported yet"), &["auth_callout", "auth_hook"]),
+    key(Authorization, Refused(NO_CALLOUT), &["auth_callout", "auth_hook"]),
     key(Authorization, Refused(NO_PROXIES), &["proxy_required"]),
 
     key(User, Supported, &["user", "username"]),
@@ -252,6 +277,50 @@ pub const KEYS: &[Key] = &[
     key(Websocket, Within, &["jwt_cookie"]), key(Websocket, Within, &["user_cookie"]),
     key(Websocket, Within, &["pass_cookie"]), key(Websocket, Within, &["token_cookie"]),
     key(Websocket, Within, &["headers"]), key(Websocket, Within, &["ping_interval"]),
+
+    key(Permissions, Within, &["publish", "pub", "import"]),
+    key(Permissions, Within, &["subscribe", "sub", "export"]), key(Permissions, Within, &["allow"]),
+    key(Permissions, Within, &["deny"]), key(Permissions, Within, &["allow_responses", "publish_allow_responses"]),
+    key(Permissions, Within, &["max", "max_msgs", "max_messages", "max_responses"]),
+    key(Permissions, Within, &["expires", "expiration", "ttl"]),
+
+    key(AuthCallout, Within, &["issuer"]), key(AuthCallout, Within, &["auth_users", "users"]),
+    key(AuthCallout, Within, &["account", "acc"]), key(AuthCallout, Within, &["xkey", "key"]),
+    key(AuthCallout, Within, &["allowed_accounts"]),
+
+    key(Export, Within, &["stream"]), key(Export, Within, &["service"]), key(Export, Within, &["accounts"]),
+    key(Export, Within, &["account_token_position"]), key(Export, Within, &["allow_trace"]),
+    key(Export, Within, &["response", "response_type"]),
+    key(Export, Within, &["threshold", "response_threshold", "response_max_time", "response_time"]),
+    key(Export, Within, &["latency"]), key(Export, Within, &["subject"]), key(Export, Within, &["sampling"]),
+
+    key(Import, Within, &["stream"]), key(Import, Within, &["service"]), key(Import, Within, &["account"]),
+    key(Import, Within, &["subject"]), key(Import, Within, &["prefix"]), key(Import, Within, &["to"]),
+    key(Import, Within, &["share"]), key(Import, Within, &["allow_trace"]),
+
+    key(Mapping, Within, &["destination", "dest"]), key(Mapping, Within, &["weight"]),
+    key(Mapping, Within, &["cluster"]),
+
+    key(Resolver, Within, &["type"]), key(Resolver, Within, &["dir"]), key(Resolver, Within, &["limit"]),
+    key(Resolver, Within, &["ttl"]), key(Resolver, Within, &["interval"]), key(Resolver, Within, &["allow_delete"]),
+    key(Resolver, Within, &["hard_delete"]), key(Resolver, Within, &["timeout"]),
+
+    key(RemoteGateway, Within, &["name"]), key(RemoteGateway, Within, &["url"]),
+    key(RemoteGateway, Within, &["urls"]), key(RemoteGateway, Within, &["tls"]),
+
+    key(RemoteLeaf, Within, &["urls", "url"]), key(RemoteLeaf, Within, &["account", "local"]),
+    key(RemoteLeaf, Within, &["credentials", "creds"]), key(RemoteLeaf, Within, &["nkey", "seed"]),
+    key(RemoteLeaf, Within, &["tls"]), key(RemoteLeaf, Within, &["hub"]),
+    key(RemoteLeaf, Within, &["no_randomize", "dont_randomize"]),
+    key(RemoteLeaf, Within, &["deny_imports", "deny_import"]),
+    key(RemoteLeaf, Within, &["deny_exports", "deny_export"]), key(RemoteLeaf, Within, &["compression"]),
+    key(RemoteLeaf, Within, &["first_info_timeout"]), key(RemoteLeaf, Within, &["dial_timeout"]),
+    key(RemoteLeaf, Within, &["disabled"]), key(RemoteLeaf, Within, &["isolate_leafnode_interest", "isolate"]),
+    key(RemoteLeaf, Within, &["request_isolation"]),
+    key(RemoteLeaf, Within, &["ws_compression", "ws_compress", "websocket_compress", "websocket_compression"]),
+    key(RemoteLeaf, Within, &["ws_no_masking", "websocket_no_masking"]),
+    key(RemoteLeaf, Within, &["ignore_discovered_servers"]), key(RemoteLeaf, Within, &["proxy"]),
+    key(RemoteLeaf, Within, &["jetstream_cluster_migrate", "js_cluster_migrate"]),
 ];
 
 /// The key of this name, whatever its case and alias.
@@ -268,6 +337,7 @@ pub fn nearest(scope: Scope, name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     let near = (name.len() / 3).clamp(1, 3);
     let names = KEYS.iter().filter(|k| k.scope == scope).flat_map(|k| k.names);
+    let names = names.filter(|n| n.len().abs_diff(name.len()) <= near);
     names.map(|n| (distance(&name, n), *n)).filter(|(d, _)| *d <= near).min().map(|(_, n)| n)
 }
 

@@ -48,11 +48,9 @@ pub(super) fn settings(tree: &Tree, over: &Overrides) -> Result<Loaded, Vec<Inva
     notes.walk(Scope::Top, &tree.root, |notes, key, node| draft.read(notes, key, node));
     draft.overlay(&mut notes, over);
     let mut settings = draft.finish(&mut notes);
-    if !notes.errors.is_empty() {
-        // In the order of the files, so that a person can go through them.
-        let place = |i: &Invalid| tree.files.iter().position(|f| *f == i.file);
-        notes.errors.sort_by_key(|i| (place(i), i.line, i.column));
-        return Err(notes.errors);
+    let errors = notes.take_errors();
+    if !errors.is_empty() {
+        return Err(errors);
     }
     settings.warnings = notes.warnings;
     settings.warnings.extend(over.warnings.iter().cloned());

@@ -7,23 +7,50 @@ use super::quantity;
 use super::tree::{invalid, At, Node, Table, Value};
 use std::time::Duration;
 
+/// Most mistakes shown of one configuration; a file that is none at all would make as many as it has lines.
+pub(super) const MISTAKES_MAX: usize = 100;
+
 /// What a walk over a configuration has to say.
 pub(super) struct Notes<'t> {
     files: &'t [String],
-    pub(super) errors: Vec<Invalid>,
+    errors: Vec<Invalid>,
+    /// Mistakes beyond [`MISTAKES_MAX`].
+    untold: usize,
+    /// Was a key refused that we do not support yet? Then names that lead nowhere may only follow from that.
+    pub(super) refused: bool,
     pub(super) deprecations: Vec<Invalid>,
     pub(super) warnings: Vec<String>,
 }
 
 impl<'t> Notes<'t> {
     pub(super) fn new(files: &'t [String]) -> Notes<'t> {
-        Notes { files, errors: Vec::new(), deprecations: Vec::new(), warnings: Vec::new() }
+        Notes { files, errors: Vec::new(), untold: 0, refused: false, deprecations: Vec::new(), warnings: Vec::new() }
     }
 
     /// A mistake at a place; a line of 0 stands for the command line.
     pub(super) fn wrong(&mut self, at: At, key: &str, text: impl Into<String>) {
+        if self.errors.len() >= MISTAKES_MAX {
+            self.untold += 1;
+            return;
+        }
         let found = if at.line == 0 { Invalid::nowhere(key, text) } else { invalid(self.files, at, key, text) };
         self.errors.push(found);
+    }
+
+    /// How many mistakes there were so far.
+    pub(super) fn mistakes(&self) -> usize {
+        self.errors.len() + self.untold
+    }
+
+    /// All mistakes in the order of the files, so that a person can go through them.
+    pub(super) fn take_errors(&mut self) -> Vec<Invalid> {
+        let place = |i: &Invalid| (self.files.iter().position(|f| *f == i.file), i.line, i.column);
+        let mut errors = std::mem::take(&mut self.errors);
+        errors.sort_by_key(place);
+        if self.untold > 0 {
+            errors.push(Invalid::nowhere("", format!("... and {} more", self.untold)));
+        }
+        errors
     }
 
     pub(super) fn deprecated(&mut self, at: At, key: &str, why: &str) {
@@ -49,8 +76,12 @@ impl<'t> Notes<'t> {
             match key.treatment {
                 Treatment::Supported | Treatment::Ours => supported(self, key.names[0], &entry.node),
                 Treatment::Within => {}
-                Treatment::Refused(_) | Treatment::Warned(_) if is_off(&entry.node.value) => {}
-                Treatment::Refused(why) => self.wrong(at, &entry.key, format!("{}: {why}", entry.key)),
+                Treatment::Warned(_) if is_off(&entry.node.value) => {}
+                Treatment::Refused(_) if is_open(key.names[0], &entry.node.value) => {}
+                Treatment::Refused(why) => {
+                    self.refused = true;
+                    self.wrong(at, &entry.key, format!("{}: {why}", entry.key));
+                }
                 Treatment::Warned(why) => {
                     self.warn(format!("{}: {why}", entry.key));
                     self.look_into(&entry.key, &entry.node);
@@ -67,6 +98,10 @@ impl<'t> Notes<'t> {
     }
 
     fn unknown(&mut self, scope: Scope, name: &str, at: At) {
+        if self.errors.len() >= MISTAKES_MAX {
+            self.untold += 1;
+            return;
+        }
         let guess = keys::nearest(scope, name).map_or(String::new(), |n| format!(", did you mean \"{n}\"?"));
         self.wrong(at, name, format!("unknown field \"{}\"{guess}", name.escape_debug()));
     }
@@ -205,7 +240,17 @@ impl<'t> Notes<'t> {
     }
 }
 
-/// Does this value switch off what the key stands for? Then there is nothing to refuse or to warn about.
+/// Does this value say that there is nothing to guard? Narrower than [`is_off`]: a guard that is mistyped is refused.
+fn is_open(key: &str, value: &Value) -> bool {
+    match value {
+        Value::Bool(false) => matches!(key, "proxy_protocol" | "proxy_required"),
+        Value::Integer(0) => key == "https_port",
+        Value::Array(a) => a.is_empty(),
+        _ => false,
+    }
+}
+
+/// Does this value switch off what the key stands for? Then there is nothing to warn about.
 fn is_off(value: &Value) -> bool {
     match value {
         Value::Bool(b) => !b,

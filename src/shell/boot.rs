@@ -7,33 +7,48 @@ use super::files::{self, Ports, PortsFile};
 use super::identity;
 use super::listen::{self, Listening, Load};
 use super::log::Log;
+use super::monitor::{self, Facts, Inbox, Monitor, Replies, ShardDoor};
 use super::probe;
 use super::refusal::Refusal;
 use super::rings::{self, Door, Mail, Post};
 use super::signal::{self, Signal};
 use super::verify::{Check, Verifier};
 use crate::base::{Level, Rng, ShardId};
-use crate::cli::flags::Serve;
 use crate::policy::{Idle, Listen, Settings};
-use crate::shard::{Answer, Identity, Order, Setup, Shard};
+use crate::shard::{Identity, Order, Setup, Shard};
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
 use crossbeam_channel::{unbounded, Receiver, Sender};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// A server to be started, as the command line and the configuration say.
+#[derive(Debug)]
+pub struct Start {
+    /// What it runs with.
+    pub settings: Settings,
+    /// The configuration file.
+    pub config: Option<PathBuf>,
+    /// What the operator should know about how the configuration is written.
+    pub notices: Vec<String>,
+    /// The base name of the program as called.
+    pub program: String,
+}
+
 /// What the boot thread waits for while the server runs.
 enum Event {
     Signal(Signal),
-    Drained(ShardId),
+    Drained,
 }
 
 type Executors = Vec<ExecutorJoinHandle<std::io::Result<()>>>;
 
 /// Runs the server until it is told to end. The exit code.
-pub fn run(serve: Serve) -> i32 {
-    match Server::start(serve) {
+pub fn run(start: Start) -> i32 {
+    match Server::start(start) {
         Ok(server) => server.serve(),
         Err((log, refusal)) => {
             match log {
@@ -57,7 +72,7 @@ struct Server {
     listening: Listening,
     doors: Vec<Door>,
     executors: Executors,
-    load: Arc<Load>,
+    monitor: Option<Monitor>,
     _signals: signal::Signals,
     ports_file: Option<PortsFile>,
 }
@@ -65,17 +80,17 @@ struct Server {
 type Failed = (Option<Log>, Refusal);
 
 impl Server {
-    fn start(serve: Serve) -> Result<Server, Failed> {
-        let settings = Arc::new(serve.settings.clone());
+    fn start(start: Start) -> Result<Server, Failed> {
+        let settings = Arc::new(start.settings.clone());
         let (log, _) = Log::start(&settings.log).map_err(|e| (None, Refusal::new(e.to_string(), "")))?;
-        Server::start_with(serve, settings, &log).map_err(|refusal| (Some(log), refusal))
+        Server::start_with(&start, settings, &log).map_err(|refusal| (Some(log), refusal))
     }
 
-    fn start_with(serve: Serve, settings: Arc<Settings>, log: &Log) -> Result<Server, Refusal> {
+    fn start_with(start: &Start, settings: Arc<Settings>, log: &Log) -> Result<Server, Refusal> {
         let key = identity::random().map_err(|e| Refusal::new(format!("no randomness: {e}"), ""))?;
         let server_id = identity::server_id(&key);
         let name = settings.server_name.clone().unwrap_or_else(|| server_id.clone());
-        announce(log, &serve, &server_id, &name);
+        announce(log, start, &server_id, &name);
         let plan = cores::plan(&settings.cores, &Machine::read()?)?;
         probe::probe(settings.cores.io_memory)?;
         let socket = bind(&settings.listen, "client connections")?;
@@ -96,16 +111,18 @@ impl Server {
             log.line(Level::Warn, w.clone());
         }
         let load = Arc::new(Load::new(plan.cpus.len()));
-        let (doors, executors, _answers) = start_shards(&plan, &settings, &identity, &key, log, &load, &tell)?;
+        let (doors, executors, inbox) = start_shards(&plan, &settings, &identity, &key, log, &load, &tell)?;
         let log = log.clone();
+        let facts = Arc::new(facts(&settings, &identity, &plan));
+        let monitor = start_monitor(&facts, &doors, inbox, &log)?;
         log.line(Level::Info, format!("Listening for client connections on {}", display(&settings.listen.host, bound.port())));
-        let listening = listen::start(socket, settings.limits.max_connections, doors.clone(), load.clone(), log.clone());
+        let listening = listen::start(socket, doors.clone(), load, facts, log.clone());
         let listening = listening.map_err(|e| Refusal::new(format!("cannot accept clients: {e}"), ""))?;
-        let ports_file = write_files(&settings, &serve.program, bound, None, &log)?;
+        let ports_file = write_files(&settings, &start.program, bound, monitor.as_ref().map(Monitor::addr), &log)?;
         log.line(Level::Info, "Server is ready".into());
         // Not under systemd is not an error.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-        Ok(Server { settings, log, events, listening, doors, executors, load, _signals: signals, ports_file })
+        Ok(Server { settings, log, events, listening, doors, executors, monitor, _signals: signals, ports_file })
     }
 
     fn serve(self) -> i32 {
@@ -126,7 +143,7 @@ impl Server {
                         }
                     }
                 }
-                Ok(Event::Drained(_)) => {}
+                Ok(Event::Drained) => {}
                 Err(_) => return self.shut_down(),
             }
         }
@@ -142,7 +159,7 @@ impl Server {
         let mut waiting = self.doors.len();
         while waiting > 0 {
             match self.events.recv_deadline(end) {
-                Ok(Event::Drained(_)) => waiting -= 1,
+                Ok(Event::Drained) => waiting -= 1,
                 // Asked again: no more patience.
                 Ok(Event::Signal(Signal::Interrupt)) => break,
                 Ok(Event::Signal(_)) => {}
@@ -151,6 +168,9 @@ impl Server {
                     break;
                 }
             }
+        }
+        if let Some(monitor) = self.monitor {
+            monitor.stop();
         }
         self.doors.iter().for_each(|d| d.send(Mail::Stop));
         for e in self.executors {
@@ -190,16 +210,16 @@ fn write_files(
     }
 }
 
-fn announce(log: &Log, serve: &Serve, server_id: &str, name: &str) {
+fn announce(log: &Log, start: &Start, server_id: &str, name: &str) {
     let say = |text: String| log.line(Level::Info, text);
     say("Starting turnpike".into());
     say(format!("  Version:  {NATS_VERSION} (turnpike {TURNPIKE_VERSION})"));
     say(format!("  Name:     {name}"));
     say(format!("  ID:       {server_id}"));
-    if let Some(file) = &serve.config {
-        say(format!("Using configuration file: {} ({})", file.display(), serve.settings.digest));
+    if let Some(file) = &start.config {
+        say(format!("Using configuration file: {} ({})", file.display(), start.settings.digest));
     }
-    serve.notices.iter().chain(&serve.settings.warnings).for_each(|w| log.line(Level::Warn, w.clone()));
+    start.notices.iter().chain(&start.settings.warnings).for_each(|w| log.line(Level::Warn, w.clone()));
 }
 
 /// `host:port`, IPv6 in brackets.
@@ -237,7 +257,40 @@ fn advertised(settings: &Settings, port: u16) -> (String, u16) {
     }
 }
 
-type Started = (Vec<Door>, Executors, Receiver<(ShardId, u64, Answer)>);
+fn facts(settings: &Arc<Settings>, identity: &Identity, plan: &Plan) -> Facts {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let machine = Machine::read().map(|m| m.affinity).unwrap_or_default();
+    Facts {
+        settings: settings.clone(),
+        server_id: identity.server_id.clone(),
+        server_name: identity.server_name.clone(),
+        host: identity.host.clone(),
+        port: identity.port,
+        start_ns: Clock::new().now().wall_ns,
+        cores,
+        free_cpus: machine.into_iter().filter(|c| !plan.cpus.contains(&Some(*c))).collect(),
+        pins: plan.cpus.clone(),
+        accepted: AtomicU64::new(0),
+        listening: AtomicBool::new(false),
+    }
+}
+
+/// Monitoring over HTTP, if wanted.
+fn start_monitor(facts: &Arc<Facts>, doors: &[Door], inbox: Inbox, log: &Log) -> Result<Option<Monitor>, Refusal> {
+    let Some(listen) = &facts.settings.monitor else { return Ok(None) };
+    let doors = doors.iter().cloned().map(|door| ShardDoor {
+        send: Box::new(move |ticket, ask| door.send(Mail::Order(Order::Report { ticket, ask }))),
+    });
+    let at = display(&listen.host, listen.port.unwrap_or(0));
+    let started = monitor::start(listen, facts.clone(), doors.collect(), inbox);
+    let monitor = started.map_err(|e| {
+        Refusal::new(format!("Can't start monitoring on port: {at}, {e}"), "choose another address with http or -m")
+    })?;
+    log.line(Level::Info, format!("Starting http monitor on {}", monitor.addr()));
+    Ok(Some(monitor))
+}
+
+type Started = (Vec<Door>, Executors, Inbox);
 
 fn start_shards(
     plan: &Plan,
@@ -252,7 +305,7 @@ fn start_shards(
     let system = |e: std::io::Error| Refusal::new(format!("cannot connect the shards: {e}"), "raise LimitNOFILE (ulimit -n)");
     let (posts, doors) = rings::connect(n).map_err(system)?;
     let (verifier, _) = Verifier::start().map_err(system)?;
-    let (answer, answers) = unbounded();
+    let (replies, inbox) = monitor::replies(n);
     let clock = Clock::new();
     let mut seeds = Rng::new(key.iter().fold(0, |n, b| n << 8 ^ u64::from(*b) ^ n >> 57));
     let mut executors = Vec::new();
@@ -264,11 +317,11 @@ fn start_shards(
             settings: settings.clone(),
             identity: identity.clone(),
         };
-        let outlets = outlets(log, load, i, &verifier, &doors[i], &answer, tell);
+        let outlets = outlets(log, load, i, &verifier, &doors[i], &replies, tell);
         let idle = *settings.cores.idle.get(i).or(settings.cores.idle.first()).unwrap_or(&Idle::Park);
         executors.push(start_shard(setup, post, plan.cpus[i], settings.cores.io_memory, idle, clock, outlets)?);
     }
-    Ok((doors, executors, answers))
+    Ok((doors, executors, inbox))
 }
 
 fn outlets(
@@ -277,11 +330,11 @@ fn outlets(
     shard: usize,
     verifier: &Verifier,
     door: &Door,
-    answer: &Sender<(ShardId, u64, Answer)>,
+    replies: &Replies,
     tell: &Sender<Event>,
 ) -> Outlets {
     let (log, load, verifier, door) = (log.clone(), load.clone(), verifier.clone(), door.clone());
-    let (answer, tell) = (answer.clone(), tell.clone());
+    let (replies, tell) = (replies.clone(), tell.clone());
     Outlets {
         log: Box::new(move |level, text| log.line(level, text)),
         closed: Box::new(move || load.gone(shard)),
@@ -294,11 +347,9 @@ fn outlets(
                 (check.reply)(false);
             }
         }),
-        answer: Box::new(move |shard, ticket, a| {
-            let _ = answer.send((shard, ticket, a));
-        }),
-        drained: Box::new(move |shard| {
-            let _ = tell.send(Event::Drained(shard));
+        answer: Box::new(move |shard, ticket, answer| replies.give(shard, ticket, answer)),
+        drained: Box::new(move || {
+            let _ = tell.send(Event::Drained);
         }),
     }
 }

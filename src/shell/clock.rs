@@ -7,7 +7,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
-    /// Wall-clock time at `start`. Wall time is only read again by [`Clock::resync`], so that a turn costs one clock.
+    /// Wall-clock time at `start`. Wall time goes on from there with the monotonic clock, so that
+    /// a turn reads one clock and no step of the other disturbs it.
     wall_ns: u64,
 }
 
@@ -23,13 +24,6 @@ impl Clock {
     pub fn now(&self) -> Now {
         let ns = self.start.elapsed().as_nanos() as u64 + 1;
         Now { mono: Time(ns), wall_ns: self.wall_ns + ns }
-    }
-
-    /// Follows a wall clock that was set meanwhile.
-    pub fn resync(&mut self) {
-        let fresh = Clock::new();
-        let ns = self.start.elapsed().as_nanos() as u64;
-        self.wall_ns = fresh.wall_ns.saturating_sub(ns);
     }
 }
 

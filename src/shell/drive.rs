@@ -25,7 +25,7 @@ pub struct Outlets {
     /// An answer for monitoring.
     pub answer: Box<dyn Fn(ShardId, u64, Answer) + Send>,
     /// Every connection has ended.
-    pub drained: Box<dyn Fn(ShardId) + Send>,
+    pub drained: Box<dyn Fn() + Send>,
 }
 
 /// One shard and its surroundings.
@@ -228,7 +228,7 @@ impl Outlets {
             Act::Verify { conn, hash, password } => (self.verify)(conn, hash, password),
             Act::Answer { ticket, answer } => (self.answer)(shard, ticket, answer),
             Act::Log { level, text } => (self.log)(level, text),
-            Act::Drained => (self.drained)(shard),
+            Act::Drained => (self.drained)(),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! has the fewest.
 
 use super::log::Log;
+use super::monitor::Facts;
 use super::rings::{Door, Mail};
 use crate::base::{Cid, Level};
 use crate::shard::Opening;
@@ -13,7 +14,7 @@ use rustix::process::{getrlimit, Resource};
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -23,22 +24,16 @@ const RESERVED_FILES: u64 = 16;
 /// Descriptors a shard holds besides its connections: rings, epoll, timers, events.
 const FILES_PER_SHARD: u64 = 12;
 
-/// How many clients there are, and how many the listener accepted. Shared by the listener, the shards' shells and
-/// monitoring.
+/// How many clients there are. Shared by the listener and the shards' shells.
 #[derive(Debug)]
 pub struct Load {
     shards: Vec<AtomicU64>,
-    /// Accepted since the start.
-    pub accepted: AtomicU64,
-    /// Is the listener open?
-    pub open: AtomicBool,
 }
 
 impl Load {
     /// No clients on any of `n` shards.
     pub fn new(n: usize) -> Load {
-        let shards = (0..n).map(|_| AtomicU64::new(0)).collect();
-        Load { shards, accepted: AtomicU64::new(0), open: AtomicBool::new(false) }
+        Load { shards: (0..n).map(|_| AtomicU64::new(0)).collect() }
     }
 
     /// A client of this shard has gone.
@@ -75,6 +70,7 @@ struct Listener {
     stop: Arc<OwnedFd>,
     doors: Vec<Door>,
     load: Arc<Load>,
+    facts: Arc<Facts>,
     log: Log,
     max: u64,
     files: u64,
@@ -83,23 +79,30 @@ struct Listener {
     unsaid: u64,
 }
 
-/// Begins to accept on `socket`; at most `max` clients are served at a time.
+/// Begins to accept on `socket`.
 ///
 /// # Errors
 /// When the system has no more threads or descriptors.
-pub fn start(socket: TcpListener, max: usize, doors: Vec<Door>, load: Arc<Load>, log: Log) -> std::io::Result<Listening> {
+pub fn start(
+    socket: TcpListener,
+    doors: Vec<Door>,
+    load: Arc<Load>,
+    facts: Arc<Facts>,
+    log: Log,
+) -> std::io::Result<Listening> {
     socket.set_nonblocking(true)?;
     let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let files = limit.saturating_sub(RESERVED_FILES + FILES_PER_SHARD * doors.len() as u64 + 16);
-    load.open.store(true, Ordering::SeqCst);
+    facts.listening.store(true, Ordering::SeqCst);
     let listener = Listener {
         socket,
         stop: stop.clone(),
         doors,
         load,
+        max: facts.settings.limits.max_connections as u64,
+        facts,
         log,
-        max: max as u64,
         files,
         next_cid: 1,
         said: None,
@@ -119,7 +122,7 @@ impl Listener {
                 Err(e) => return self.complain(&format!("cannot poll the client listener: {e}")),
             }
             if fds[1].revents().contains(PollFlags::IN) {
-                self.load.open.store(false, Ordering::SeqCst);
+                self.facts.listening.store(false, Ordering::SeqCst);
                 return;
             }
             loop {
@@ -148,7 +151,7 @@ impl Listener {
         }
         let cid = Cid(self.next_cid);
         self.next_cid += 1;
-        self.load.accepted.fetch_add(1, Ordering::Relaxed);
+        self.facts.accepted.fetch_add(1, Ordering::Relaxed);
         let shard = self.load.lightest();
         self.load.shards[shard].fetch_add(1, Ordering::Relaxed);
         let over_limit = total >= self.max;

@@ -5,6 +5,7 @@ pub mod refusal;
 pub mod cores;
 pub mod files;
 pub mod log;
+pub mod monitor;
 pub mod probe;
 pub mod signal;
 pub mod verify;

@@ -229,7 +229,8 @@ impl Stream {
             if last.elapsed() > patience {
                 return self.stuck(last - start, before, patience);
             }
-            busy |= self.links.all.iter().any(|l| l.readable());
+            // what came may have made room for a publisher
+            busy |= came || self.links.all.iter().any(|l| l.readable());
             self.links.wait(if busy { Duration::ZERO } else { NAP })?;
         }
     }

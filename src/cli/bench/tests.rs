@@ -20,6 +20,8 @@ fn relay(drop: u64) -> String {
     thread::spawn(move || {
         for stream in listener.incoming() {
             let (stream, interest) = (Arc::new(stream.unwrap()), interest.clone());
+            // small writes must not wait for the client's acknowledgement
+            stream.set_nodelay(true).unwrap();
             thread::spawn(move || serve(&stream, &interest, drop));
         }
     });

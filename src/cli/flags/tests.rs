@@ -134,7 +134,7 @@ fn check_says_valid_or_everything_wrong() {
         ["turnpike: f.conf:1:1: port: expected an integer, found a string", "f.conf:3:1: unknown field \"bogus\"",]
     );
     let (text, code, _) = printed(run_on("jetstream: true", "check f.conf"));
-    assert_eq!((text.lines().next(), code), (Some("f.conf: warning: jetstream: JetStream is not offered"), 0));
+    assert_eq!((text.lines().nth(1), code), (Some("f.conf: warning: jetstream: JetStream is not offered"), 0));
     let (text, code, _) = printed(run("check f.conf nosuch"));
     assert_eq!((text.lines().count(), code), (2, 1));
 }
@@ -183,4 +183,15 @@ fn cores() {
     let c = served(run("--shards 4 --cpus 0-3 --idle park,poll,spin:20us,park")).settings.cores;
     assert_eq!((c.shards, c.cpus, c.idle.len()), (Some(4), Some(vec![0, 1, 2, 3]), 4));
     assert_eq!(printed(run("--shards 3 --idle park,poll")).1, 1);
+}
+
+#[test]
+fn the_machine_reads_no_more_than_it_must() {
+    assert_eq!(Machine.read(Path::new("/dev/zero")).unwrap().len(), policy::FILE_BYTES_MAX + 1);
+    let wrong = |path: &str| match parse(&["turnpike", "-c", path].map(String::from), &mut Machine) {
+        Command::Print { text, .. } => text,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(wrong("/dev/zero"), "turnpike: /dev/zero is larger than 8388608 bytes\n");
+    assert_eq!(wrong("/"), "turnpike: open /: is a directory\n");
 }

@@ -19,6 +19,11 @@ pub const NESTING_MAX: usize = 64;
 /// Most bytes that references to variables may copy: a few lines of `$a, $a` would otherwise double without end.
 pub const COPIED_BYTES_MAX: usize = 32 << 20;
 
+/// Most files of one configuration, and most bytes of them together.
+pub const FILES_MAX: usize = 1000;
+/// See [`FILES_MAX`].
+pub const ALL_BYTES_MAX: usize = 32 << 20;
+
 /// What all files of one configuration share.
 struct Shared<'s> {
     source: &'s mut dyn Source,
@@ -28,18 +33,21 @@ struct Shared<'s> {
     /// Environment variables being read as values, outermost first.
     environment: Vec<String>,
     copied_bytes: usize,
+    read_bytes: usize,
 }
 
 /// Reads `text`, the contents of `path`, and all it includes.
 pub(super) fn read(path: &Path, text: Vec<u8>, source: &mut dyn Source) -> Result<Tree, Invalid> {
-    let mut shared = Shared { source, files: Vec::new(), open: Vec::new(), environment: Vec::new(), copied_bytes: 0 };
+    let mut shared =
+        Shared { source, files: Vec::new(), open: Vec::new(), environment: Vec::new(), copied_bytes: 0, read_bytes: 0 };
     let root = shared.file(path, text)?;
     Ok(Tree { root, files: shared.files })
 }
 
 impl Shared<'_> {
     fn file(&mut self, path: &Path, text: Vec<u8>) -> Result<Table, Invalid> {
-        let number = u16::try_from(self.files.len()).map_err(|_| Invalid::nowhere("include", "too many files"))?;
+        let number = self.files.len() as u16; // `include` keeps it below FILES_MAX
+        self.read_bytes += text.len();
         self.files.push(path.display().to_string());
         let text = super::load::utf8(&self.files, number, text)?;
         self.open.push(path.to_path_buf());
@@ -66,6 +74,10 @@ impl Shared<'_> {
         })?;
         if bytes.len() > FILE_BYTES_MAX {
             let text = format!("error parsing include file '{name}': it is larger than {FILE_BYTES_MAX} bytes");
+            return Err(invalid(&self.files, at, "include", text));
+        }
+        if self.files.len() == FILES_MAX || self.read_bytes + bytes.len() > ALL_BYTES_MAX {
+            let text = format!("a configuration has at most {FILES_MAX} files and {ALL_BYTES_MAX} bytes in all");
             return Err(invalid(&self.files, at, "include", text));
         }
         self.file(&path, bytes)

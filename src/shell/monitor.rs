@@ -1,0 +1,99 @@
+//! HTTP monitoring: nats-server's endpoints with its names and types (operations.md §16), from a thread of its own that
+//! is pinned to no shard's core. The boot starts it; it asks the shards by orders and merges what they answer.
+//!
+//! [`serve`] knows HTTP, [`site`] which path means what, [`desk`] how to ask shards; all the others are pure.
+
+mod absent;
+mod accounts;
+mod connz;
+mod desk;
+mod facts;
+mod health;
+mod index;
+mod json;
+mod process;
+mod query;
+mod serve;
+mod site;
+mod subsz;
+mod time;
+mod varz;
+
+pub use desk::{replies, Inbox, Replies, ShardDoor};
+pub use facts::Facts;
+pub use serve::CONNECTIONS_MAX;
+
+use crate::policy::settings::Listen;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use tokio::sync::oneshot;
+
+/// Running monitoring. Dropping it leaves it running.
+#[derive(Debug)]
+pub struct Monitor {
+    addr: SocketAddr,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Monitor {
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Closes the listener and every connection, and ends the thread.
+    pub fn stop(self) {
+        let _ = self.stop.send(());
+        // A panic of that thread has already been reported by the panic hook.
+        let _ = self.thread.join();
+    }
+}
+
+/// Binds, then answers on a thread named "admin". `doors` are in order of shards, `inbox` is the other end of the
+/// [`Replies`] that the shards hold.
+///
+/// # Errors
+/// The address cannot be resolved or bound, or the system gives no thread or event queue.
+pub fn start(listen: &Listen, facts: Arc<Facts>, doors: Vec<ShardDoor>, inbox: Inbox) -> io::Result<Monitor> {
+    let listener = TcpListener::bind((listen.host.as_str(), listen.port.unwrap_or(0)))?;
+    listener.set_nonblocking(true)?;
+    let addr = listener.local_addr()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let listener = {
+        let _inside = runtime.enter();
+        tokio::net::TcpListener::from_std(listener)?
+    };
+    let free_cpus = facts.free_cpus.clone();
+    let site = Arc::new(site::Site {
+        facts,
+        desk: desk::Desk::new(doors),
+        process: process::Process::new(),
+        http_port: addr.port(),
+        requests: Mutex::default(),
+    });
+    let (stop, stopped) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("admin".into()).spawn(move || {
+        keep_to(&free_cpus);
+        let sorting = site.clone();
+        runtime.spawn(async move { sorting.desk.sort_in(inbox).await });
+        runtime.spawn(serve::serve(listener, site));
+        // An error means that the handle was dropped: then it runs as long as the process.
+        if runtime.block_on(stopped).is_err() {
+            runtime.block_on(std::future::pending::<()>());
+        }
+    })?;
+    Ok(Monitor { addr, stop, thread })
+}
+
+/// Keeps this thread to these cores, so that a scrape takes nothing from a shard. Where the system forbids it the
+/// thread runs anywhere: slower shards for a moment, not wrong ones.
+fn keep_to(cpus: &[u16]) {
+    let mut set = nix::sched::CpuSet::new();
+    let known = cpus.iter().filter(|cpu| set.set(usize::from(**cpu)).is_ok()).count();
+    if known > 0 {
+        let _ = nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &set);
+    }
+}

@@ -1,0 +1,163 @@
+//! Where questions to the shards leave and answers come back. One per monitor, on the admin thread; the shards' threads
+//! touch only [`ShardDoor`] and [`Replies`].
+//!
+//! A shard never waits for monitoring and monitoring never holds a shard: a long listing is asked for in slices, each
+//! of which is one order in one turn. How much can be under way is bounded: a shard that owes [`OWED_MAX`] answers is
+//! asked nothing more.
+
+use crate::base::ShardId;
+use crate::shard::{Answer, Ask};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// A shard that has not answered after this long is reported as silent.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Most answers one shard may owe. Requests are fewer at a time; the rest are those that were given up.
+pub const OWED_MAX: usize = 128;
+
+/// How a question reaches one shard. The boot makes them.
+pub struct ShardDoor {
+    /// Puts the question, with its ticket, on the shard's desk and rings its bell; must not block.
+    pub send: Box<dyn Fn(u64, Ask) + Send + Sync>,
+}
+
+/// Where shards give their answers. Cheap to clone, usable from any thread, never blocks.
+#[derive(Clone, Debug)]
+pub struct Replies {
+    sender: mpsc::Sender<Reply>,
+}
+
+type Reply = (ShardId, u64, Answer);
+
+/// The other end of [`Replies`]; goes to [`start`](super::start).
+#[derive(Debug)]
+pub struct Inbox {
+    receiver: mpsc::Receiver<Reply>,
+}
+
+/// The way back for the answers of that many shards.
+pub fn replies(shards: usize) -> (Replies, Inbox) {
+    let (sender, receiver) = mpsc::channel(OWED_MAX * shards.max(1));
+    (Replies { sender }, Inbox { receiver })
+}
+
+impl Replies {
+    /// Gives the answer to the question with this ticket. It is dropped when nobody waits any more; there is always
+    /// room, because no shard is asked more than [`OWED_MAX`] questions ahead.
+    pub fn give(&self, from: ShardId, ticket: u64, answer: Answer) {
+        let _ = self.sender.try_send((from, ticket, answer));
+    }
+}
+
+/// A shard did not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Silent(pub ShardId);
+
+impl std::fmt::Display for Silent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "shard {} did not answer within {} s", self.0 .0, PATIENCE.as_secs())
+    }
+}
+
+/// See the file's head.
+pub struct Desk {
+    doors: Vec<ShardDoor>,
+    owed: Vec<AtomicUsize>,
+    next_ticket: AtomicU64,
+    waiting: Mutex<BTreeMap<u64, oneshot::Sender<Answer>>>,
+}
+
+/// A question under way.
+struct Asked {
+    shard: usize,
+    ticket: u64,
+    answer: oneshot::Receiver<Answer>,
+}
+
+impl Desk {
+    /// A desk in front of these doors, in order of shards.
+    pub fn new(doors: Vec<ShardDoor>) -> Desk {
+        let owed = doors.iter().map(|_| AtomicUsize::new(0)).collect();
+        Desk { doors, owed, next_ticket: AtomicU64::new(1), waiting: Mutex::default() }
+    }
+
+    /// Hands answers to who waits for them, until the last shard is gone.
+    pub async fn sort_in(&self, mut inbox: Inbox) {
+        while let Some((from, ticket, answer)) = inbox.receiver.recv().await {
+            if let Some(owed) = self.owed.get(from.index()) {
+                // An answer nobody asked for must not make room for more questions than there is space for answers.
+                let _ = owed.fetch_update(Relaxed, Relaxed, |n| n.checked_sub(1));
+            }
+            let waits = self.waiting().remove(&ticket);
+            if let Some(waits) = waits {
+                // The request may have been given up in the meantime.
+                let _ = waits.send(answer);
+            }
+        }
+    }
+
+    /// Asks every shard one question.
+    ///
+    /// # Errors
+    /// A shard that did not answer in time.
+    pub async fn ask_all(&self, ask: &Ask) -> Result<Vec<Answer>, Silent> {
+        let asked: Result<Vec<_>, _> = (0..self.doors.len()).map(|shard| self.put(shard, ask.clone())).collect();
+        let mut answers = Vec::with_capacity(self.doors.len());
+        for asked in asked? {
+            answers.push(self.wait(asked).await?);
+        }
+        Ok(answers)
+    }
+
+    /// Asks all shards in slices: `ask(cursor)` is the question, `take` uses an answer and says where that shard's next
+    /// slice begins. In each round every shard with more to tell is asked once.
+    ///
+    /// # Errors
+    /// A shard that did not answer in time.
+    pub async fn ask_slices(
+        &self,
+        ask: impl Fn(u32) -> Ask,
+        mut take: impl FnMut(Answer) -> Option<u32>,
+    ) -> Result<(), Silent> {
+        let mut round: Vec<(usize, u32)> = (0..self.doors.len()).map(|shard| (shard, 0)).collect();
+        while !round.is_empty() {
+            let asked: Result<Vec<_>, _> = round.iter().map(|(shard, from)| self.put(*shard, ask(*from))).collect();
+            let mut more = Vec::new();
+            for (asked, (shard, from)) in asked?.into_iter().zip(&round) {
+                let next = take(self.wait(asked).await?);
+                // A cursor that does not move would go round for ever.
+                more.extend(next.filter(|next| next > from).map(|next| (*shard, next)));
+            }
+            round = more;
+        }
+        Ok(())
+    }
+
+    fn put(&self, shard: usize, ask: Ask) -> Result<Asked, Silent> {
+        let room = |n: usize| (n < OWED_MAX).then_some(n + 1);
+        if self.owed[shard].fetch_update(Relaxed, Relaxed, room).is_err() {
+            return Err(Silent(ShardId(shard as u8)));
+        }
+        let ticket = self.next_ticket.fetch_add(1, Relaxed);
+        let (sender, answer) = oneshot::channel();
+        self.waiting().insert(ticket, sender);
+        (self.doors[shard].send)(ticket, ask);
+        Ok(Asked { shard, ticket, answer })
+    }
+
+    async fn wait(&self, asked: Asked) -> Result<Answer, Silent> {
+        let answered = tokio::time::timeout(PATIENCE, asked.answer).await;
+        answered.ok().and_then(Result::ok).ok_or_else(|| {
+            self.waiting().remove(&asked.ticket);
+            Silent(ShardId(asked.shard as u8))
+        })
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, oneshot::Sender<Answer>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

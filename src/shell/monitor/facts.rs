@@ -1,0 +1,64 @@
+//! What monitoring knows without asking a shard. One per process, shared; made by the boot, kept current by whoever
+//! accepts connections.
+
+use super::json::Nothing;
+use crate::policy::Settings;
+use serde::Serialize;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::Arc;
+
+/// See the file's head.
+#[derive(Debug)]
+pub struct Facts {
+    /// What the operator decided.
+    pub settings: Arc<Settings>,
+    /// Unique in the world.
+    pub server_id: String,
+    /// As configured, else the id.
+    pub server_name: String,
+    /// The host that INFO tells clients.
+    pub host: String,
+    /// The port that INFO tells clients.
+    pub port: u16,
+    /// Started at, nanoseconds since 1970.
+    pub start_ns: u64,
+    /// Cores this process may run on.
+    pub cores: usize,
+    /// One entry per shard: the core it is pinned to.
+    pub pins: Vec<Option<u16>>,
+    /// Cores that no shard is pinned to, for the thread that answers; empty: it runs wherever the kernel likes.
+    pub free_cpus: Vec<u16>,
+    /// Client connections accepted since the start.
+    pub accepted: AtomicU64,
+    /// Are clients let in? False before the listener is up, in a lame duck and at the end.
+    pub listening: AtomicBool,
+}
+
+impl Facts {
+    /// The name of the system account, if there is one.
+    pub fn system_account(&self) -> Option<&str> {
+        let auth = &self.settings.auth;
+        auth.accounts.get(auth.system?).map(|a| a.name.as_str())
+    }
+
+    /// Is there an account of this name?
+    pub fn has_account(&self, name: &str) -> bool {
+        self.settings.auth.accounts.iter().any(|a| a.name == name)
+    }
+}
+
+/// A count per kind of connection.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct ByKind {
+    /// Of clients.
+    pub clients: u64,
+    /// Of routes.
+    pub routes: u64,
+    /// Of gateways.
+    pub gateways: u64,
+    /// Of leaf nodes.
+    pub leafs: u64,
+}
+
+/// A section of a service that is not in use.
+pub const UNUSED: Nothing = Nothing {};

@@ -1,0 +1,276 @@
+//! The endpoints: which path means what, what it asks the shards, what it answers. One per monitor; `serve` brings the
+//! requests.
+
+use super::desk::{Desk, Silent};
+use super::facts::Facts;
+use super::json::pretty;
+use super::process::Process;
+use super::query::{unescape, Query};
+use super::{absent, accounts, connz, health, index, subsz, varz};
+use crate::shard::report::Tally;
+use crate::shard::{Answer, Ask};
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Connections or subscriptions in one slice: some microseconds of a shard's turn.
+const SLICE: u32 = 256;
+
+/// Connections in one slice when each brings its subscriptions along.
+const SLICE_WITH_SUBS: u32 = 16;
+
+/// See the file's head.
+pub struct Site {
+    /// Who the server is.
+    pub facts: Arc<Facts>,
+    /// The way to the shards.
+    pub desk: Desk,
+    /// The way to the kernel.
+    pub process: Process,
+    /// The port that answers.
+    pub http_port: u16,
+    /// Requests by endpoint.
+    pub requests: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+/// What a request is answered with.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// What the body is.
+    pub kind: Kind,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// What a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Numbers; the only kind that pages of other origins may read.
+    Json,
+    /// The index.
+    Html,
+    /// An error's text.
+    Text,
+    /// A redirection to this path.
+    Elsewhere(&'static str),
+}
+
+impl Reply {
+    fn json(body: Vec<u8>) -> Reply {
+        Reply { status: 200, kind: Kind::Json, body }
+    }
+
+    fn text(status: u16, text: String) -> Reply {
+        Reply { status, kind: Kind::Text, body: text.into_bytes() }
+    }
+
+    fn not_found() -> Reply {
+        Reply::text(404, "404 page not found\n".into())
+    }
+}
+
+/// Why a request has no answer.
+enum Refused {
+    /// The asker's fault, in the words of the 400.
+    Request(String),
+    /// A shard's.
+    Shard(Silent),
+}
+
+impl From<String> for Refused {
+    fn from(text: String) -> Refused {
+        Refused::Request(text)
+    }
+}
+
+impl From<Silent> for Refused {
+    fn from(silent: Silent) -> Refused {
+        Refused::Shard(silent)
+    }
+}
+
+/// Every endpoint, as it is named in the statistics of requests.
+pub const ENDPOINTS: [&str; 13] = [
+    "/",
+    "/varz",
+    "/connz",
+    "/subsz",
+    "/subscriptionsz",
+    "/accountz",
+    "/accstatz",
+    "/routez",
+    "/gatewayz",
+    "/leafz",
+    "/jsz",
+    "/raftz",
+    "/healthz",
+];
+
+impl Site {
+    /// Answers `path?query`, the path as it came.
+    pub async fn answer(&self, path: &str, query: Option<&str>) -> Reply {
+        let Some(path) = unescape(path, false) else { return Reply::text(400, "400 Bad Request".into()) };
+        let Some(endpoint) = self.endpoint(&path) else {
+            // A path written differently (`//varz`) is sent to how it should be, as Go's server does.
+            return match self.endpoint(&clean(&path)) {
+                Some(endpoint) => Reply { status: 307, kind: Kind::Elsewhere(endpoint), body: Vec::new() },
+                None => Reply::not_found(),
+            };
+        };
+        *self.requests().entry(if endpoint == "/subscriptionsz" { "/subsz" } else { endpoint }).or_default() += 1;
+        match self.page(endpoint, &Query::parse(query)).await {
+            Ok(reply) => reply,
+            Err(Refused::Request(text)) => Reply::text(400, text),
+            Err(Refused::Shard(silent)) => Reply::text(503, silent.to_string()),
+        }
+    }
+
+    /// The prefix of all paths, without a slash at its end.
+    pub fn base(&self) -> &str {
+        self.facts.settings.http_base_path.trim_end_matches('/')
+    }
+
+    /// Which endpoint a path names. With a base the index is the base itself.
+    fn endpoint(&self, path: &str) -> Option<&'static str> {
+        let base = self.base();
+        let rest = path.strip_prefix(base)?;
+        let rest = match rest {
+            "" if !base.is_empty() => "/",
+            "/" if !base.is_empty() => return None,
+            rest => rest,
+        };
+        ENDPOINTS.into_iter().find(|e| *e == rest)
+    }
+
+    fn requests(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, u64>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn page(&self, endpoint: &str, q: &Query) -> Result<Reply, Refused> {
+        let (facts, now_ns) = (&*self.facts, now_ns());
+        Ok(Reply::json(match endpoint {
+            "/" => return Ok(Reply { status: 200, kind: Kind::Html, body: index::index(self.base()).into_bytes() }),
+            "/varz" => self.varz(now_ns).await?,
+            "/connz" => self.connz(now_ns, q).await?,
+            "/subsz" | "/subscriptionsz" => self.subsz(now_ns, q).await?,
+            "/accountz" => pretty(&accounts::accountz(facts, now_ns, q.text("acc"), &self.tallies().await?)?),
+            "/accstatz" => {
+                let unused = q.boolean("unused")?;
+                pretty(&accounts::accstatz(facts, now_ns, unused, &self.tallies().await?))
+            }
+            "/routez" => absent::routez(facts, now_ns, q)?,
+            "/gatewayz" => absent::gatewayz(facts, now_ns, q)?,
+            "/leafz" => absent::leafz(facts, now_ns, q)?,
+            "/jsz" => absent::jsz(facts, now_ns, q)?,
+            "/healthz" => {
+                let (status, body) = health::health(facts.listening.load(Relaxed), q)?;
+                return Ok(Reply { status, kind: Kind::Json, body });
+            }
+            "/raftz" => return Ok(Reply::text(404, "No Raft nodes registered".into())),
+            _ => return Ok(Reply::not_found()),
+        }))
+    }
+
+    async fn tallies(&self) -> Result<Vec<Tally>, Silent> {
+        let answers = self.desk.ask_all(&Ask::Tally).await?.into_iter();
+        Ok(answers.map(|a| if let Answer::Tally(tally) = a { *tally } else { Tally::default() }).collect())
+    }
+
+    async fn varz(&self, now_ns: u64) -> Result<Vec<u8>, Refused> {
+        let tallies = self.tallies().await?;
+        let look = varz::Look {
+            now_ns,
+            mem_bytes: self.process.resident_bytes(),
+            cpu_percent: self.process.cpu_percent(),
+            http_port: self.http_port,
+            requests: self.requests().clone(),
+        };
+        Ok(pretty(&varz::varz(&self.facts, &look, &tallies)))
+    }
+
+    async fn connz(&self, now_ns: u64, q: &Query) -> Result<Vec<u8>, Refused> {
+        let request = connz::Request::read(q)?;
+        let (open, closed, subs) = (request.wants_open(), request.wants_closed(), request.wants_subs());
+        let lost = request.lost(&self.facts);
+        let mut gather = connz::Gather::new(request, now_ns);
+        if lost {
+            return Ok(pretty(&gather.nowhere()));
+        }
+        // First the open ones: who ends in between is then told twice rather than not at all.
+        if open {
+            let max = if subs { SLICE_WITH_SUBS } else { SLICE };
+            let ask = |from| Ask::Connections { from, max, subs };
+            self.desk.ask_slices(ask, |answer| connections(answer, &mut gather)).await?;
+        }
+        if closed {
+            let ask = |from| Ask::Closed { from, max: SLICE };
+            self.desk.ask_slices(ask, |answer| connections(answer, &mut gather)).await?;
+        }
+        Ok(pretty(&gather.page(&self.facts)))
+    }
+
+    async fn subsz(&self, now_ns: u64, q: &Query) -> Result<Vec<u8>, Refused> {
+        let request = subsz::Request::read(q)?;
+        let mut gather = subsz::Gather::new(request.clone());
+        if request.subs {
+            let subsz::Request { account, test, .. } = request;
+            let ask = |from| Ask::Subscriptions { from, max: SLICE, account: account.clone(), test: test.clone() };
+            let take = |answer| match answer {
+                Answer::Subscriptions { rows, next } => {
+                    rows.into_iter().for_each(|row| gather.take(row));
+                    next
+                }
+                _ => None,
+            };
+            self.desk.ask_slices(ask, take).await?;
+        }
+        let tallies = self.tallies().await?;
+        Ok(pretty(&gather.page(&self.facts, now_ns, &tallies)))
+    }
+}
+
+fn connections(answer: Answer, gather: &mut connz::Gather) -> Option<u32> {
+    match answer {
+        Answer::Connections { rows, next } | Answer::Closed { rows, next } => {
+            rows.into_iter().for_each(|row| gather.take(row));
+            next
+        }
+        _ => None,
+    }
+}
+
+/// A path without empty, `.` and `..` steps; a slash at the end stays.
+fn clean(path: &str) -> String {
+    let mut steps = Vec::new();
+    for step in path.split('/') {
+        match step {
+            "" | "." => {}
+            ".." => drop(steps.pop()),
+            step => steps.push(step),
+        }
+    }
+    let end = if path.ends_with('/') && !steps.is_empty() { "/" } else { "" };
+    format!("/{}{end}", steps.join("/"))
+}
+
+/// Wall-clock time in nanoseconds since 1970.
+fn now_ns() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::clean;
+
+    #[test]
+    fn paths_are_cleaned() {
+        for (path, cleaned) in
+            [("//varz", "/varz"), ("/a/../varz", "/varz"), ("/./varz", "/varz"), ("/varz/", "/varz/"), ("/../", "/")]
+        {
+            assert_eq!(clean(path), cleaned);
+        }
+    }
+}

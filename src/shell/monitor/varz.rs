@@ -1,0 +1,238 @@
+//! `/varz`: everything about the server in one object (operations.md §16.1). Pure: facts and tallies in, struct out. The
+//! order of the fields is nats-server's; exporters make a metric of every number at the top, so what is ours alone
+//! stands in the object `turnpike`.
+
+use super::facts::{ByKind, Facts, UNUSED};
+use super::json::{Float, Nothing};
+use super::time::{stamp, uptime};
+use crate::shard::report::Tally;
+use crate::{NATS_VERSION, TURNPIKE_VERSION};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// What one look at the process gives.
+#[derive(Clone, Debug, Default)]
+pub struct Look {
+    /// Now, nanoseconds since 1970.
+    pub now_ns: u64,
+    /// Resident memory.
+    pub mem_bytes: u64,
+    /// CPU in percent of one core.
+    pub cpu_percent: f64,
+    /// The port that answers.
+    pub http_port: u16,
+    /// Requests by endpoint.
+    pub requests: BTreeMap<&'static str, u64>,
+}
+
+/// The answer.
+#[derive(Debug, Serialize)]
+pub struct Varz<'a> {
+    server_id: &'a str,
+    server_name: &'a str,
+    version: &'a str,
+    proto: u64,
+    /// The toolchain; of nats-server Go's version.
+    go: &'a str,
+    host: &'a str,
+    port: u16,
+    #[serde(skip_serializing_if = "super::json::is_false")]
+    auth_required: bool,
+    max_connections: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_subscriptions: Option<usize>,
+    ping_interval: u64,
+    ping_max: u32,
+    http_host: &'a str,
+    http_port: u16,
+    http_base_path: &'a str,
+    https_port: u16,
+    auth_timeout: Float,
+    max_control_line: usize,
+    max_payload: usize,
+    max_pending: usize,
+    cluster: Nothing,
+    gateway: Nothing,
+    leaf: Nothing,
+    mqtt: Nothing,
+    websocket: Nothing,
+    jetstream: Nothing,
+    tls_timeout: Float,
+    write_deadline: u64,
+    start: String,
+    now: String,
+    uptime: String,
+    mem: u64,
+    cores: usize,
+    gomaxprocs: usize,
+    cpu: Float,
+    connections: u64,
+    total_connections: u64,
+    routes: u64,
+    remotes: u64,
+    leafnodes: u64,
+    in_msgs: u64,
+    in_bytes: u64,
+    in_client_msgs: u64,
+    in_client_bytes: u64,
+    out_msgs: u64,
+    out_bytes: u64,
+    out_client_msgs: u64,
+    out_client_bytes: u64,
+    slow_consumers: u64,
+    stale_connections: u64,
+    stalled_clients: u64,
+    subscriptions: u64,
+    http_req_stats: &'a BTreeMap<&'static str, u64>,
+    config_load_time: String,
+    config_digest: &'a str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    tags: &'a [String],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: BTreeMap<&'a str, &'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system_account: Option<&'a str>,
+    slow_consumer_stats: ByKind,
+    stale_connection_stats: ByKind,
+    disk_io_wait_stats: DiskWaits,
+    turnpike: Own<'a>,
+}
+
+/// Waits for a disk: nothing here touches one.
+#[derive(Debug, Default, Serialize)]
+struct DiskWaits {
+    waiters: u64,
+    waits: u64,
+    wait_time: u64,
+    max_wait_time: u64,
+}
+
+/// What nats-server has no field for.
+#[derive(Debug, Serialize)]
+struct Own<'a> {
+    version: &'a str,
+    shards: Vec<ShardRow>,
+    /// Messages not delivered, by reason.
+    drops: BTreeMap<&'static str, u64>,
+    warnings: &'a [String],
+}
+
+/// One shard.
+#[derive(Debug, Serialize)]
+struct ShardRow {
+    /// The core it is pinned to.
+    cpu: Option<u16>,
+    connections: u64,
+    subscriptions: u64,
+    in_msgs: u64,
+    in_bytes: u64,
+    out_msgs: u64,
+    out_bytes: u64,
+    slow_consumers: u64,
+    stalled_clients: u64,
+}
+
+/// Builds the answer; `tallies` are in order of shards.
+pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a> {
+    let (settings, timers, limits) = (&facts.settings, &facts.settings.timers, &facts.settings.limits);
+    let sum = |field: fn(&Tally) -> u64| tallies.iter().map(field).sum::<u64>();
+    let slow = sum(slow_consumers);
+    let stale = sum(|t| t.stale_connections);
+    let (in_msgs, in_bytes) = (sum(|t| t.in_msgs), sum(|t| t.in_bytes));
+    let (out_msgs, out_bytes) = (sum(|t| t.out_msgs), sum(|t| t.out_bytes));
+    Varz {
+        server_id: &facts.server_id,
+        server_name: &facts.server_name,
+        version: NATS_VERSION,
+        proto: 1,
+        go: "rust",
+        host: &facts.host,
+        port: facts.port,
+        auth_required: settings.auth.announced,
+        max_connections: limits.max_connections,
+        max_subscriptions: Some(limits.max_subscriptions).filter(|n| *n > 0),
+        ping_interval: nanoseconds(timers.ping_interval),
+        ping_max: timers.ping_max,
+        http_host: settings.monitor.as_ref().map_or("", |m| &m.host),
+        http_port: look.http_port,
+        http_base_path: if settings.http_base_path == "/" { "" } else { &settings.http_base_path },
+        https_port: 0,
+        auth_timeout: Float(timers.auth_timeout.as_secs_f64()),
+        max_control_line: limits.max_control_line,
+        max_payload: limits.max_payload,
+        max_pending: limits.max_pending,
+        cluster: UNUSED,
+        gateway: UNUSED,
+        leaf: UNUSED,
+        mqtt: UNUSED,
+        websocket: UNUSED,
+        jetstream: UNUSED,
+        // TLS is not offered yet; nats-server shows its default here too.
+        tls_timeout: Float(2.0),
+        write_deadline: nanoseconds(timers.write_deadline),
+        start: stamp(facts.start_ns),
+        now: stamp(look.now_ns),
+        uptime: uptime(look.now_ns.saturating_sub(facts.start_ns)),
+        mem: look.mem_bytes,
+        cores: facts.cores,
+        gomaxprocs: facts.pins.len(),
+        cpu: Float(look.cpu_percent),
+        connections: sum(|t| t.connections),
+        total_connections: facts.accepted.load(Relaxed),
+        routes: 0,
+        remotes: 0,
+        leafnodes: 0,
+        in_msgs,
+        in_bytes,
+        in_client_msgs: in_msgs,
+        in_client_bytes: in_bytes,
+        out_msgs,
+        out_bytes,
+        out_client_msgs: out_msgs,
+        out_client_bytes: out_bytes,
+        slow_consumers: slow,
+        stale_connections: stale,
+        stalled_clients: sum(|t| t.stalled_clients),
+        subscriptions: sum(|t| t.subscriptions),
+        http_req_stats: &look.requests,
+        config_load_time: stamp(facts.start_ns),
+        config_digest: &settings.digest,
+        tags: &settings.server_tags,
+        metadata: settings.server_metadata.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(),
+        system_account: facts.system_account(),
+        slow_consumer_stats: ByKind { clients: slow, ..ByKind::default() },
+        stale_connection_stats: ByKind { clients: stale, ..ByKind::default() },
+        disk_io_wait_stats: DiskWaits::default(),
+        turnpike: own(facts, tallies),
+    }
+}
+
+fn own<'a>(facts: &'a Facts, tallies: &[Tally]) -> Own<'a> {
+    let mut drops = BTreeMap::new();
+    for (reason, count) in tallies.iter().flat_map(|t| &t.drops) {
+        *drops.entry(*reason).or_default() += count;
+    }
+    let pins = facts.pins.iter().copied().chain(std::iter::repeat(None));
+    let shards = tallies.iter().zip(pins).map(|(t, cpu)| ShardRow {
+        cpu,
+        connections: t.connections,
+        subscriptions: t.subscriptions,
+        in_msgs: t.in_msgs,
+        in_bytes: t.in_bytes,
+        out_msgs: t.out_msgs,
+        out_bytes: t.out_bytes,
+        slow_consumers: slow_consumers(t),
+        stalled_clients: t.stalled_clients,
+    });
+    Own { version: TURNPIKE_VERSION, shards: shards.collect(), drops, warnings: &facts.settings.warnings }
+}
+
+fn slow_consumers(t: &Tally) -> u64 {
+    t.slow_consumers_pending + t.slow_consumers_deadline
+}
+
+fn nanoseconds(d: Duration) -> u64 {
+    u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
+}
