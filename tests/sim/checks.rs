@@ -18,6 +18,9 @@ const FORGET_NS: u64 = 100 * SECOND;
 /// Virtual time in which a node that was told to drain is done (shutdown_grace of the settings).
 const GRACE_NS: u64 = 5 * SECOND;
 
+/// Lines of the trace that are shown of the time after the clients' steps.
+const LATER_LINES: usize = 40;
+
 /// How a run came out.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -43,12 +46,15 @@ pub fn run(case: &Case, seed: u64, traced: bool) -> Outcome {
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string())).unwrap_or_default();
         world.wrong = Some(format!("I18: panic: {text}"));
     }
-    let trace = world.trace.take().map(Vec::from).unwrap_or_default();
+    let (mut trace, later) = (std::mem::take(&mut world.story), world.trace.take().unwrap_or_default());
+    trace.push("here the clients have done their steps".into());
+    trace.extend(later.into_iter().take(LATER_LINES));
     Outcome { wrong: world.wrong, hash: world.hash, events: world.events, labels: world.oracle.labels, trace }
 }
 
 fn story(w: &mut World) {
     w.run_until("the clients' steps", |w| w.clients.iter().flatten().all(Client::finished));
+    w.end_of_story();
     if w.draining.is_some() {
         w.run_until("the end of the drain", |w| w.nodes.iter().flatten().all(|n| n.said.drained));
         check_drained(w);
@@ -260,10 +266,10 @@ fn slow_consumers(w: &mut World) {
 }
 
 /// I25: what a turn tells another shard is bounded, whatever its clients throw at it: the shard stops parsing once a
-/// batch is large (a 64th of `max_pending`, within bounds), so only the last operation may come on top.
+/// batch is large (a 64th of `max_pending` over all shards, within bounds), so only the last operation may come on top.
 fn batches(w: &mut World) {
     let plan = &w.case.plan;
-    let most = (plan.max_pending / 64).clamp(16 << 10, 256 << 10) + plan.max_payload + (16 << 10);
+    let most = (plan.max_pending / 64 / plan.shards).clamp(2 << 10, 256 << 10) + plan.max_payload + (16 << 10);
     if w.batch_bytes_max > 12 << 10 {
         w.oracle.label("large batch");
     }

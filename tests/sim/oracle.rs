@@ -87,6 +87,8 @@ enum Stand {
 #[derive(Debug, Default)]
 pub struct Oracle {
     tick: Tick,
+    /// Everybody leaves by order of the server, members of queue groups too.
+    draining: bool,
     /// All connections ever.
     pub conns: Vec<Conn>,
     subs: Vec<Sub>,
@@ -256,8 +258,9 @@ impl Oracle {
         self.conns[conn].horizon = self.conns[conn].horizon.max(at);
     }
 
-    /// The present, for [`Oracle::drained`].
-    pub fn mark(&mut self) -> Tick {
+    /// The server is told to drain; the present, for [`Oracle::drained`].
+    pub fn drain(&mut self) -> Tick {
+        self.draining = true;
         self.now()
     }
 
@@ -316,12 +319,15 @@ impl Oracle {
     /// Could queue message `m` have been meant for a member that was leaving?
     fn re_aimed(&self, s: usize, m: usize) -> bool {
         let mine = &self.subs[s];
-        mine.queue.is_some()
-            && self.subs.iter().any(|o| {
-                o.queue == mine.queue
-                    && self.fits(o, &self.msgs[m])
-                    && (o.end_asked.is_some() || o.max.is_some() || self.conns[o.conn].horizon == 0)
-            })
+        mine.queue.is_some() && (self.draining || self.others_leave(mine, m))
+    }
+
+    fn others_leave(&self, mine: &Sub, m: usize) -> bool {
+        self.subs.iter().any(|o| {
+            o.queue == mine.queue
+                && self.fits(o, &self.msgs[m])
+                && (o.end_asked.is_some() || o.max.is_some() || self.conns[o.conn].horizon == 0)
+        })
     }
 
     fn refused(&mut self, s: usize, reply: &str, head: &[u8], body: &[u8]) -> Result<(), String> {
@@ -361,6 +367,13 @@ impl Oracle {
         }
     }
 
+    /// Was a message published before a subscription was asked for, and is that all that stands between them?
+    fn only_too_early(&self, m: &Msg, s: &Sub) -> bool {
+        let early = m.accepted.is_some_and(|a| a < s.asked) || (m.conn == s.conn && m.sent < s.asked);
+        let wanted = m.conn != s.conn || self.conns[s.conn].echo;
+        early && wanted && s.dead.is_none_or(|d| m.sent < d)
+    }
+
     /// Judges everything once the world is quiet.
     pub fn judge(&mut self) -> Result<(), String> {
         for m in 0..self.msgs.len() {
@@ -385,7 +398,7 @@ impl Oracle {
             owed |= stand == Stand::Must;
             possible |= stand != Stand::MustNot;
             // A message that followed a member who had left may find one who came after it was accepted.
-            let late = s.queue.is_some() && only_too_early(msg, s) && self.re_aimed(i, m);
+            let late = s.queue.is_some() && self.only_too_early(msg, s) && self.re_aimed(i, m);
             if got && stand == Stand::MustNot && !late {
                 return Err(format!("I4: message {m} {msg:?} must not reach subscription {i} {}", s.brief()));
             }
@@ -504,11 +517,6 @@ impl Oracle {
             |s: &&Sub| s.conn == conn && s.end_asked.is_none() && s.max.is_none_or(|max| (s.got.len() as u64) < max);
         self.subs.iter().filter(holds).count() as u64
     }
-}
-
-/// Was a message accepted before a subscription was asked for, and is that all that stands between them?
-fn only_too_early(m: &Msg, s: &Sub) -> bool {
-    m.accepted.is_some_and(|a| a < s.asked) && s.dead.is_none_or(|d| m.sent < d)
 }
 
 impl Sub {

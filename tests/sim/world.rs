@@ -14,7 +14,7 @@ use turnpike::shard::{Answer, Ask, Order};
 /// Virtual time after which nothing that was to happen is still to come.
 const PATIENCE_NS: u64 = 600 * SECOND;
 /// Lines of the trace that a failure shows.
-const TRACE_LINES: usize = 200;
+const TRACE_LINES: usize = 300;
 
 /// See the file's head.
 pub struct World {
@@ -46,6 +46,8 @@ pub struct World {
     pub wrong: Option<String>,
     /// The last lines of what happened, if wanted.
     pub trace: Option<VecDeque<String>>,
+    /// The same of the part in which the clients did their steps.
+    pub story: Vec<String>,
     depth: usize,
     moves: Vec<Move>,
 }
@@ -80,6 +82,7 @@ impl World {
             hash: 0xcbf2_9ce4_8422_2325,
             wrong: None,
             trace: traced.then(VecDeque::new),
+            story: Vec::new(),
             depth: 0,
             moves: Vec::new(),
         }
@@ -97,6 +100,14 @@ impl World {
                 trace.pop_front();
             }
             trace.push_back(format!("{:>7} {}", self.events, line()));
+        }
+    }
+
+    /// The clients have done their steps: what is judged later mostly went wrong before this point.
+    pub fn end_of_story(&mut self) {
+        self.case.plan.drain_after = None;
+        if let Some(trace) = &mut self.trace {
+            self.story = std::mem::take(trace).into();
         }
     }
 
@@ -220,7 +231,7 @@ impl World {
     }
 
     fn drain(&mut self) {
-        let tick = self.oracle.mark();
+        let tick = self.oracle.drain();
         self.draining = Some((self.now, tick));
         self.note(|| "the order to drain".into());
         for node in self.nodes.iter_mut().flatten() {
