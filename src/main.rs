@@ -6,7 +6,7 @@ use turnpike::{cli, shell};
 
 fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|a| a == "bench") {
-        return cli::bench::main(std::env::args_os().skip(1));
+        return cli::bench::main(std::env::args_os().skip(2));
     }
     let args: Vec<String> = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
     match flags::parse(&args, &mut flags::Machine) {

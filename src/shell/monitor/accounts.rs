@@ -116,7 +116,8 @@ pub fn accstatz<'a>(facts: &'a Facts, now_ns: u64, unused: bool, tallies: &[Tall
         name,
         conns: t.connections,
         leafnodes: 0,
-        total_conns: t.total_connections,
+        // "Total" is over the cluster, not over time: a lone server's own.
+        total_conns: t.connections,
         num_subscriptions: t.subscriptions,
         sent: Traffic::of_clients(t.out_msgs, t.out_bytes),
         received: Traffic::of_clients(t.in_msgs, t.in_bytes),

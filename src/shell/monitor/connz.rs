@@ -5,9 +5,10 @@ use super::facts::Facts;
 use super::query::{Query, Subs};
 use super::subsz::SubDetail;
 use super::time::{rtt, stamp, uptime};
-use crate::shard::report::ConnRow;
+use crate::shard::report::{ConnRow, SubRow};
 use serde::Serialize;
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 /// Entries of a page that names no limit.
 pub const LIMIT: usize = 1024;
@@ -93,9 +94,9 @@ impl Request {
         self.closed
     }
 
-    /// Are subscriptions wanted?
-    pub fn wants_subs(&self) -> bool {
-        self.subs != Subs::No
+    /// The only account that is wanted.
+    pub fn account(&self) -> Option<&str> {
+        Some(self.account.as_str()).filter(|a| !a.is_empty())
     }
 
     /// Does it name an account that does not exist?
@@ -124,19 +125,23 @@ fn sort(name: &str) -> Result<Sort, String> {
     })
 }
 
-/// Collects the rows of all shards.
+/// Collects the rows of all shards: first [`take`](Gather::take) them all, then [`settle`](Gather::settle) what is on the
+/// page, then [`take_sub`](Gather::take_sub) its subscriptions.
 #[derive(Debug)]
 pub struct Gather {
     request: Request,
     now_ns: u64,
     total: u64,
     kept: Vec<ConnRow>,
+    /// Where in `kept` an open connection stands that has subscriptions to be told.
+    places: BTreeMap<u64, usize>,
+    subs_missing: u64,
 }
 
 impl Gather {
     /// Nothing yet.
     pub fn new(request: Request, now_ns: u64) -> Gather {
-        Gather { request, now_ns, total: 0, kept: Vec::new() }
+        Gather { request, now_ns, total: 0, kept: Vec::new(), places: BTreeMap::new(), subs_missing: 0 }
     }
 
     /// A shard's row. `total` counts before the filters by user and cid; the tools page by it (operations.md §24).
@@ -165,8 +170,8 @@ impl Gather {
         self.kept.sort_by(|a, b| order(sort, now, a, b).then(a.cid.cmp(&b.cid)).then(b.stop_ns.cmp(&a.stop_ns)));
     }
 
-    /// The page.
-    pub fn page(mut self, facts: &Facts) -> Connz {
+    /// All rows have been told: keeps those of the page.
+    pub fn settle(&mut self) {
         // A connection that ended between two questions was told twice, as open and as ended; the end is the news.
         if self.request.open && self.request.closed {
             self.kept.sort_by(|a, b| a.cid.cmp(&b.cid).then(b.stop_ns.cmp(&a.stop_ns)));
@@ -175,9 +180,32 @@ impl Gather {
             self.total -= (before - self.kept.len()) as u64;
         }
         self.sort();
-        let Gather { request, now_ns, total, kept } = self;
-        let page = kept.into_iter().skip(request.offset).take(request.limit);
-        let connections: Vec<Connection> = page.map(|row| connection(row, &request, now_ns)).collect();
+        self.kept.drain(..self.request.offset.min(self.kept.len()));
+        self.kept.truncate(self.request.limit);
+        if self.request.subs != Subs::No {
+            let told = self.kept.iter().enumerate().filter(|(_, row)| row.stop_ns.is_none() && row.subscriptions > 0);
+            self.places = told.map(|(place, row)| (row.cid, place)).collect();
+            self.subs_missing = self.places.values().map(|place| self.kept[*place].subscriptions).sum();
+        }
+    }
+
+    /// Are there subscriptions to be told?
+    pub fn wants_subs(&self) -> bool {
+        self.subs_missing > 0
+    }
+
+    /// A subscription of whatever connection.
+    pub fn take_sub(&mut self, sub: SubRow) {
+        if let Some(place) = self.places.get(&sub.cid) {
+            self.kept[*place].subs.push(sub);
+            self.subs_missing = self.subs_missing.saturating_sub(1);
+        }
+    }
+
+    /// The page.
+    pub fn page(self, facts: &Facts) -> Connz {
+        let Gather { request, now_ns, total, kept, .. } = self;
+        let connections: Vec<Connection> = kept.into_iter().map(|row| connection(row, &request, now_ns)).collect();
         Connz {
             server_id: facts.server_id.clone(),
             now: stamp(now_ns),

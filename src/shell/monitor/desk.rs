@@ -21,7 +21,8 @@ pub const OWED_MAX: usize = 128;
 
 /// How a question reaches one shard. The boot makes them.
 pub struct ShardDoor {
-    /// Puts the question, with its ticket, on the shard's desk and rings its bell; must not block.
+    /// Puts the question, with its ticket, on the shard's desk and rings its bell. It must not be lost, and should not
+    /// block: meanwhile nothing else is answered.
     pub send: Box<dyn Fn(u64, Ask) + Send + Sync>,
 }
 
@@ -59,7 +60,7 @@ pub struct Silent(pub ShardId);
 
 impl std::fmt::Display for Silent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "shard {} did not answer within {} s", self.0 .0, PATIENCE.as_secs())
+        write!(f, "shard {} does not answer", self.0 .0)
     }
 }
 

@@ -17,9 +17,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Connections or subscriptions in one slice: some microseconds of a shard's turn.
 const SLICE: u32 = 256;
 
-/// Connections in one slice when each brings its subscriptions along.
-const SLICE_WITH_SUBS: u32 = 16;
-
 /// See the file's head.
 pub struct Site {
     /// Who the server is.
@@ -193,7 +190,8 @@ impl Site {
 
     async fn connz(&self, now_ns: u64, q: &Query) -> Result<Vec<u8>, Refused> {
         let request = connz::Request::read(q)?;
-        let (open, closed, subs) = (request.wants_open(), request.wants_closed(), request.wants_subs());
+        let (open, closed) = (request.wants_open(), request.wants_closed());
+        let account = request.account().map(str::to_owned);
         let lost = request.lost(&self.facts);
         let mut gather = connz::Gather::new(request, now_ns);
         if lost {
@@ -201,13 +199,25 @@ impl Site {
         }
         // First the open ones: who ends in between is then told twice rather than not at all.
         if open {
-            let max = if subs { SLICE_WITH_SUBS } else { SLICE };
-            let ask = |from| Ask::Connections { from, max, subs };
+            let ask = |from| Ask::Connections { from, max: SLICE, subs: false };
             self.desk.ask_slices(ask, |answer| connections(answer, &mut gather)).await?;
         }
         if closed {
             let ask = |from| Ask::Closed { from, max: SLICE };
             self.desk.ask_slices(ask, |answer| connections(answer, &mut gather)).await?;
+        }
+        gather.settle();
+        if gather.wants_subs() {
+            // Not along with the connections: one of them may have a million, and that would be one turn.
+            let ask = |from| Ask::Subscriptions { from, max: SLICE, account: account.clone(), test: None };
+            let take = |answer| match answer {
+                Answer::Subscriptions { rows, next } => {
+                    rows.into_iter().for_each(|row| gather.take_sub(row));
+                    next.filter(|_| gather.wants_subs())
+                }
+                _ => None,
+            };
+            self.desk.ask_slices(ask, take).await?;
         }
         Ok(pretty(&gather.page(&self.facts)))
     }

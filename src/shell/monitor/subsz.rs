@@ -5,10 +5,14 @@ use super::json::{ratio, Float};
 use super::query::Query;
 use super::time::stamp;
 use crate::shard::report::{SubRow, Tally};
+use crate::wire::subject::valid_publish;
 use serde::Serialize;
 
 /// Entries of a page that names no limit.
 const LIMIT: usize = 1024;
+
+/// What ends a subject on a protocol line, so that no message can have it in its subject.
+const WHITE: [char; 5] = [' ', '\t', '\r', '\n', '\u{c}'];
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -33,18 +37,12 @@ impl Request {
         let (offset, limit) = q.page(LIMIT)?;
         let named = |name| Some(q.text(name)).filter(|t| !t.is_empty());
         let test = named("test");
-        if let Some(subject) = test.filter(|t| !is_publishable(t)) {
+        if let Some(subject) = test.filter(|t| !valid_publish(t.as_bytes()) || t.contains(WHITE)) {
             return Err(format!("invalid test subject, must be valid publish subject: {subject}"));
         }
         let test = test.map(|t| t.as_bytes().to_vec());
         Ok(Request { subs, account: named("acc").map(str::to_owned), test, offset, limit })
     }
-}
-
-/// Can a message be published to `subject`? Tokens are neither empty nor wildcards and hold no white space.
-fn is_publishable(subject: &str) -> bool {
-    let token_ok = |t: &str| !t.is_empty() && t != "*" && t != ">" && !t.contains([' ', '\t', '\r', '\n', '\u{c}']);
-    subject.split('.').all(token_ok)
 }
 
 /// Collects the rows of all shards.

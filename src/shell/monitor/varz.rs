@@ -150,7 +150,8 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
         go: "rust",
         host: &facts.host,
         port: facts.port,
-        auth_required: settings.auth.announced,
+        // INFO may keep silent about it (`no_auth_user`); monitoring does not.
+        auth_required: !settings.auth.users.is_empty() || settings.auth.token.is_some(),
         max_connections: limits.max_connections,
         max_subscriptions: Some(limits.max_subscriptions).filter(|n| *n > 0),
         ping_interval: nanoseconds(timers.ping_interval),

@@ -39,6 +39,7 @@ fn read(raw: &str) -> Result<Request, String> {
 fn ask(raw: &str, rows: Vec<ConnRow>) -> Connz {
     let mut gather = Gather::new(read(raw).unwrap(), NOW);
     rows.into_iter().for_each(|row| gather.take(row));
+    gather.settle();
     gather.page(&facts())
 }
 
@@ -108,6 +109,7 @@ fn pages_of_many_hold_only_what_can_be_shown() {
         gather.take(ConnRow { out_msgs: cid % 4999, ..row(cid) });
         assert!(gather.kept.len() <= LIMIT);
     }
+    gather.settle();
     let page = gather.page(&facts());
     assert_eq!((cids(&page), page.total, page.num_connections, page.offset), (vec![4996, 4995], 5000, 2, 2));
     let beyond = ask("offset=99", vec![row(1)]);
@@ -142,4 +144,23 @@ fn an_unknown_account_has_no_list() {
     assert!(request.lost(&facts()));
     let answer = Gather::new(request, NOW).nowhere();
     assert_eq!((answer.server_id.as_str(), answer.connections.is_none(), answer.offset), ("", true, 1));
+}
+
+#[test]
+fn subscriptions_are_told_for_the_page_only_and_no_longer_than_needed() {
+    let mut gather = Gather::new(read("subs=1&offset=1&limit=2&state=all").unwrap(), NOW);
+    let with_subs = |row: ConnRow| ConnRow { subscriptions: 2, ..row };
+    for row in [with_subs(row(1)), with_subs(row(2)), with_subs(ended(3, 90, "Client Closed")), with_subs(row(4))] {
+        gather.take(row);
+    }
+    gather.settle();
+    let sub = |cid, subject: &str| SubRow { cid, subject: subject.into(), ..SubRow::default() };
+    for (cid, subject) in [(1, "a"), (2, "b"), (3, "c"), (4, "d"), (2, "e")] {
+        assert!(gather.wants_subs());
+        gather.take_sub(sub(cid, subject));
+    }
+    assert!(!gather.wants_subs());
+    let answer = gather.page(&facts());
+    let told: Vec<_> = answer.connections.iter().flatten().map(|c| (c.cid, c.subscriptions_list.join(" "))).collect();
+    assert_eq!(told, [(2, "b e".to_owned()), (3, String::new())]);
 }

@@ -1,0 +1,126 @@
+//! The path of a message through one shard, without sockets: what a turn costs in instructions and allocations.
+//!
+//! `cargo bench --bench shard` prints nanoseconds and allocations per message; `scripts/instructions` runs the same
+//! under callgrind and prints instructions per message, which do not depend on the machine's mood.
+
+#![allow(unsafe_code, reason = "counting allocations takes a global allocator")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::time::Instant;
+use turnpike::base::{Cid, ConnId, Now, ShardId, Time};
+use turnpike::policy::Settings;
+use turnpike::shard::{Act, Identity, Opening, Setup, Shard};
+
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: hands everything to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, l: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        System.alloc(l)
+    }
+    unsafe fn dealloc(&self, p: *mut u8, l: Layout) {
+        System.dealloc(p, l)
+    }
+    unsafe fn realloc(&self, p: *mut u8, l: Layout, n: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        System.realloc(p, l, n)
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// One shard and a clock that stands still but for a nanosecond a turn.
+struct Bench {
+    shard: Shard,
+    ns: u64,
+    cid: u64,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let (settings, identity) = (Arc::new(Settings::default()), Arc::new(Identity::default()));
+        let shard = Shard::new(Setup { id: ShardId(0), shards: 1, seed: 1, settings, identity });
+        Bench { shard, ns: 1, cid: 0 }
+    }
+
+    /// One turn in which `data` arrives on `from`; everything that waits is written away. Says how many bytes.
+    fn turn(&mut self, from: ConnId, data: &[u8]) -> usize {
+        self.ns += 1;
+        let mut turn = self.shard.begin(Now { mono: Time(self.ns), wall_ns: self.ns }).sockets();
+        turn.time();
+        turn.bytes(from, data);
+        let Ok(mut flush) = turn.end().sockets() else { return 0 };
+        let mut written = 0;
+        while let Some(conn) = flush.dirty() {
+            loop {
+                let n = flush.pending(conn).len();
+                if n == 0 {
+                    break;
+                }
+                written += n;
+                flush.wrote(conn, n);
+            }
+        }
+        while let Some(act) = flush.act() {
+            drop::<Act>(act);
+        }
+        written
+    }
+
+    fn client(&mut self, says: &str) -> ConnId {
+        self.cid += 1;
+        let opening = Opening { cid: Cid(self.cid), ip: "127.0.0.1".into(), port: 1, over_limit: false };
+        let mut turn = self.shard.begin(Now { mono: Time(self.ns), wall_ns: self.ns }).sockets();
+        let conn = turn.open(opening);
+        drop(turn.end().sockets());
+        self.turn(conn, b"CONNECT {\"verbose\":false,\"pedantic\":false}\r\nPING\r\n");
+        self.turn(conn, says.as_bytes());
+        conn
+    }
+}
+
+/// Name, receivers, payload size, subjects.
+const ROWS: [(&str, usize, usize, usize); 6] = [
+    ("pub-16", 0, 16, 1),
+    ("sub-16", 1, 16, 1),
+    ("sub-128", 1, 128, 1),
+    ("fan-10-128", 10, 128, 1),
+    ("sub-1k", 1, 1024, 1),
+    ("subjects-1k-128", 1, 128, 1000),
+];
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    let rounds: usize = args.get(1).and_then(|a| a.parse().ok()).unwrap_or(400);
+    for (name, receivers, size, subjects) in ROWS {
+        if args.first().is_some_and(|a| a != name && a != "all") {
+            continue;
+        }
+        let mut bench = Bench::new();
+        for i in 0..receivers {
+            bench.client(&format!("SUB bench.> {i}\r\n"));
+        }
+        let publisher = bench.client("");
+        let payload = "x".repeat(size);
+        let per_turn = (65536 / (size + 24)).max(1);
+        let data: String = (0..per_turn)
+            .map(|i| format!("PUB bench.{} {size}\r\n{payload}\r\n", 1000 + i * 7 % subjects))
+            .collect();
+        for _ in 0..20 {
+            bench.turn(publisher, data.as_bytes());
+        }
+        let (before, start) = (ALLOCATIONS.load(Ordering::Relaxed), Instant::now());
+        for _ in 0..rounds {
+            bench.turn(publisher, data.as_bytes());
+        }
+        let (ns, allocations) = (start.elapsed().as_nanos() as f64, ALLOCATIONS.load(Ordering::Relaxed) - before);
+        let messages = (rounds * per_turn) as f64;
+        println!("{name:16} {:8.1} ns/msg  {:.6} allocations/msg  {messages} messages", ns / messages, allocations as f64 / messages);
+    }
+}
