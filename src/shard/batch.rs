@@ -3,7 +3,7 @@
 //!
 //! Nothing here is a question. Each kind says what its loss would mean; rings lose nothing.
 
-use crate::base::ConnId;
+use crate::base::{ConnId, ShardId};
 use crate::wire::Message;
 use bytes::Bytes;
 
@@ -39,6 +39,7 @@ struct Parcel {
     tail: Span,
     /// Index + 1 of the shared tail; 0: it lies in the arena.
     shared: u32,
+    home: ShardId,
     publisher: ConnId,
 }
 
@@ -86,7 +87,9 @@ pub struct Delivery<'a> {
     pub plain: bool,
     /// Has it been sent on once because a queue member had left?
     pub reaimed: bool,
-    /// The connection on the sending shard that published it; NONE if nobody is to be slowed for it.
+    /// The shard that it was published on: the sender's, unless it was sent on.
+    pub home: ShardId,
+    /// The connection there that published it.
     pub publisher: ConnId,
     /// The message.
     pub message: Message<'a>,
@@ -141,7 +144,9 @@ pub struct Address {
     pub plain: bool,
     /// Sent on once already?
     pub reaimed: bool,
-    /// Who published it.
+    /// The shard that it was published on.
+    pub home: ShardId,
+    /// Who published it there.
     pub publisher: ConnId,
 }
 
@@ -205,6 +210,7 @@ impl Batch {
             account: to.account,
             plain: to.plain,
             reaimed: to.reaimed,
+            home: to.home,
             publisher: to.publisher,
             queues,
             subject,
@@ -228,6 +234,7 @@ impl Batch {
                 account: p.account,
                 plain: p.plain,
                 reaimed: p.reaimed,
+                home: p.home,
                 publisher: p.publisher,
                 queues: self.span(p.queues),
                 message: Message {

@@ -129,7 +129,8 @@ pub struct Shard {
     pub(super) past: Past,
     pub(super) body: Body,
     pub(super) groups: Groups,
-    /// Bytes for other shards after which a turn parses nothing more.
+    /// Bytes for one other shard after which a turn parses nothing more. What lies in the rings reaches a slow receiver
+    /// after its publishers were told to wait: all shards together must fit above three quarters of its limit.
     pub(super) batch_bytes_max: usize,
     /// Connections whose bytes were only written in part, to be gone on with in the next turn.
     pub(super) unfinished: Vec<ConnId>,
@@ -174,7 +175,7 @@ impl Shard {
             past: Past::new(limits.max_closed_clients / shards.max(1)),
             body: Body::default(),
             groups: Groups::default(),
-            batch_bytes_max: (limits.max_pending / 64).clamp(16 << 10, 256 << 10),
+            batch_bytes_max: (limits.max_pending / 64 / shards.max(1)).clamp(2 << 10, 256 << 10),
             budget: TURN_DELIVERIES_MAX,
             stuck: false,
             draining: false,

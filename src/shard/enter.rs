@@ -167,7 +167,7 @@ impl Shard {
         self.state_connections(entry.account);
     }
 
-    /// The connection no longer counts to its account.
+    /// The connection no longer counts to its account; what passed over it stays there.
     pub(super) fn leave_account(&mut self, id: ConnId) {
         let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.joined) else { return };
         client.joined = false;

@@ -4,7 +4,7 @@ use super::batch::{Address, Batch, Delivery, Said};
 use super::core::Shard;
 use super::ledger::Drop;
 use super::outbox::Fate;
-use crate::base::{ConnId, ShardId};
+use crate::base::ShardId;
 
 impl Shard {
     /// Takes in a batch.
@@ -20,14 +20,14 @@ impl Shard {
                 Said::Connections { account, n } => {
                     self.worlds[usize::from(account)].elsewhere[from.index()] = n;
                 }
-                Said::Message(d) => self.receive(from, &d),
+                Said::Message(d) => self.receive(&d),
                 Said::Pressure { conn, on } => self.pressed(conn, from, on),
             }
         }
     }
 
     /// A message that crossed from another shard: for this shard's clients only.
-    fn receive(&mut self, from: ShardId, d: &Delivery<'_>) {
+    fn receive(&mut self, d: &Delivery<'_>) {
         let key = self.verdict(d.account, d.message.subject);
         self.outbox.next_message();
         let Some(v) = self.verdicts.get(key) else { return };
@@ -44,8 +44,9 @@ impl Shard {
             queued += u64::from(self.receive_for_group(d, name));
         }
         self.budget = self.budget.saturating_sub(queued);
-        if self.outbox.crowd.jammed() && d.publisher != ConnId::NONE {
-            self.jam(from, d.publisher);
+        // Nobody waits for a message that was sent on: its publisher does not count this shard among those it reached.
+        if self.outbox.crowd.jammed() && !d.reaimed {
+            self.jam(d.home, d.publisher);
         }
         self.settle();
     }
@@ -61,15 +62,17 @@ impl Shard {
         };
         let n = g.local.len();
         let first = self.rng.below(n as u64) as usize;
+        // Sent on, it may come back to where it was published, and its publisher may not want its own.
+        let own = (d.home == self.id).then_some(d.publisher);
         let taken = (0..n).any(|k| {
             let t = &g.local[(first + k) % n];
-            self.outbox.deliver(t, v.head(t), &d.message, None) == Fate::Queued
+            self.outbox.deliver(t, v.head(t), &d.message, own) == Fate::Queued
         });
         if !taken {
-            let (account, reaimed) = (d.account, d.reaimed);
             let remote = g.remote.clone();
             let group = super::verdict::Group { name: g.name.clone(), local: Vec::new(), remote, total: 0 };
-            let to = Address { account, plain: false, reaimed, publisher: ConnId::NONE };
+            let Delivery { account, reaimed, home, publisher, .. } = *d;
+            let to = Address { account, plain: false, reaimed, home, publisher };
             self.aim_again(&group, to, &d.message);
         }
         taken

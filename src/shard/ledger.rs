@@ -71,14 +71,14 @@ impl Ledger {
     }
 }
 
-/// Counters of one account on one shard.
+/// Counters of one account on one shard. Messages are booked when a connection leaves the account; those of live
+/// connections are added when somebody asks, so that the path of a message counts once.
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs, reason = "each field's meaning stands at the field of the same name in AccountTally")]
 pub struct AccountLedger {
     pub connections: u64,
     pub total_connections: u64,
     pub subscriptions: u64,
-    /// Of connections that have left; those still here keep their own counts, so that a message counts once.
     pub passed: Counts,
     pub slow_consumers: u64,
 }

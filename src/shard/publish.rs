@@ -106,7 +106,7 @@ impl Shard {
             reached.0 |= picked.0;
         } else if !reached.is_empty() {
             self.groups.clear();
-            let to = Address { account, plain: true, reaimed: false, publisher: id };
+            let to = Address { account, plain: true, reaimed: false, home: self.id, publisher: id };
             self.send(reached, to, m);
         }
         self.budget = self.budget.saturating_sub(1 + queued);
@@ -157,7 +157,8 @@ impl Shard {
             }
             let mut one = ShardSet::EMPTY;
             one.insert(shard);
-            let to = Address { account: account_of, plain: plain.contains(shard), reaimed: false, publisher: id };
+            let plain = plain.contains(shard);
+            let to = Address { account: account_of, plain, reaimed: false, home: self.id, publisher: id };
             self.send(one, to, m);
         }
         (queued, picked)
@@ -187,8 +188,7 @@ impl Shard {
         self.groups.push(&group.name);
         let mut one = ShardSet::EMPTY;
         one.insert(shard);
-        let publisher = ConnId::NONE; // it is not a connection of this shard
-        self.send(one, Address { plain: false, reaimed: true, publisher, ..to }, m);
+        self.send(one, Address { plain: false, reaimed: true, ..to }, m);
     }
 
     /// Tells a requester that nobody is there (client-protocol.md §10).

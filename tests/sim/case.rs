@@ -1,0 +1,248 @@
+//! A case: everything that a scenario decides before the world begins to move. A case and a seed give the same run
+//! every time; shrinking takes parts out of a case and runs it again.
+
+/// How the node, the network and the driver are in one run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Shards of the node.
+    pub shards: usize,
+    /// Batches that a ring between two shards holds.
+    pub ring: usize,
+    /// Bytes that one read of the server takes at most.
+    pub read_max: usize,
+    /// `max_payload`, bytes.
+    pub max_payload: usize,
+    /// `max_pending`, bytes.
+    pub max_pending: usize,
+    /// Shard `s` steps only once in `lazy[s]` of its chances.
+    pub lazy: Vec<u64>,
+    /// In the middle of a turn the rest of the world runs on once in so many chances.
+    pub rush: u64,
+    /// Rules that the driver breaks on purpose.
+    pub broken: Broken,
+    /// May receivers be cut as slow? If not, every cut is a failure.
+    pub cuts: bool,
+    /// Nothing goes wrong in this run: counters must be exact.
+    pub exact: bool,
+    /// Accounts, each with one user; 0: everybody enters `$G` unasked.
+    pub accounts: usize,
+    /// Queue groups are picked from evenly: nobody comes or goes, so the spread can be judged.
+    pub even: bool,
+    /// Order the node to drain after so many events.
+    pub drain_after: Option<u64>,
+    /// Give up after so many events.
+    pub events_max: u64,
+}
+
+/// What the driver does wrongly, to see that the simulator would notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// Nothing.
+    Nothing,
+    /// Sockets are written before batches are pushed into the rings.
+    WritesFirst,
+    /// Bytes that came after the rings were drained are parsed.
+    ParsesFirst,
+    /// A ring hands out its newest batch first.
+    RingUnordered,
+    /// A full ring loses the batch.
+    RingLoses,
+    /// A shard is never told that a socket takes bytes again.
+    NeverWritable,
+    /// A shard is never told the time, nor let go on with what it had left over.
+    NoTime,
+}
+
+/// How somebody reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// As soon as something is there.
+    Eager,
+    /// At most `most` bytes, once in `one_in` chances.
+    Slow {
+        /// Bytes.
+        most: usize,
+        /// Chances.
+        one_in: u64,
+    },
+    /// Never.
+    Never,
+}
+
+/// A client and what it is going to do.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    /// The shard that its connection is given to.
+    pub shard: usize,
+    /// The account of its user, where there are accounts.
+    pub account: usize,
+    /// Bytes not yet sent above which it begins no further step.
+    pub talk: usize,
+    /// How it reads.
+    pub reads: Reads,
+    /// Bytes of each of its pipes.
+    pub window: usize,
+    /// `echo` of its CONNECT.
+    pub echo: bool,
+    /// `headers` of its CONNECT.
+    pub headers: bool,
+    /// `verbose` of its CONNECT.
+    pub verbose: bool,
+    /// Publishes an answer to each message that asks for one.
+    pub responds: bool,
+    /// Breaks the protocol: what happens to its connection is its own fault.
+    pub hostile: bool,
+    /// Reads in time and gets little: must not be cut even where cuts happen.
+    pub spared: bool,
+    /// Taken out by shrinking; its place stays, for others count on it.
+    pub absent: bool,
+    /// One after the other.
+    pub steps: Vec<Step>,
+}
+
+/// How a connection ends from the client's side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The sending side is shut; answers are still read.
+    Fin,
+    /// Reset.
+    Rst,
+    /// Silence: the server is not told.
+    Cut,
+}
+
+/// One thing a client does.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// `SUB`, and `UNSUB <sid> <max>` at once where a maximum is given.
+    Sub {
+        /// The pattern.
+        pattern: String,
+        /// The queue group.
+        queue: Option<String>,
+        /// Deliveries after which it ends.
+        max: Option<u64>,
+    },
+    /// `UNSUB` of its n-th subscription of this connection.
+    Unsub(usize),
+    /// `PUB` (or `HPUB`) of so many bytes.
+    Pub {
+        /// Where to.
+        subject: String,
+        /// Payload bytes.
+        size: usize,
+    },
+    /// A publish that asks for an answer.
+    Request(String),
+    /// `PING`, without waiting.
+    Ping,
+    /// `PING`, and nothing more before its `PONG`. Counted: see [`Step::Await`].
+    Sync,
+    /// Waits until another client has passed so many [`Step::Sync`] (or is gone).
+    Await {
+        /// Which.
+        actor: usize,
+        /// How many.
+        syncs: u64,
+    },
+    /// A further CONNECT: all subscriptions end.
+    Again,
+    /// Lets so many milliseconds of virtual time pass.
+    Sleep(u64),
+    /// The server's bytes to this client stop moving.
+    Stall,
+    /// They move again.
+    Heal,
+    /// Ends the connection and opens another one on a shard.
+    Reconnect {
+        /// How the old one ends.
+        end: End,
+        /// The shard of the new one.
+        shard: usize,
+    },
+    /// Ends the connection.
+    Quit(End),
+    /// Raw bytes.
+    Say(Vec<u8>),
+}
+
+/// See the file's head.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The frame.
+    pub plan: Plan,
+    /// Who acts.
+    pub actors: Vec<Actor>,
+}
+
+impl Plan {
+    /// A node of `shards` shards without tight limits.
+    pub fn new(shards: usize) -> Plan {
+        Plan {
+            shards,
+            ring: 8,
+            read_max: 1 << 16,
+            max_payload: 1 << 16,
+            max_pending: 1 << 20,
+            lazy: vec![1; shards],
+            rush: 4,
+            broken: Broken::Nothing,
+            cuts: false,
+            exact: false,
+            accounts: 0,
+            even: false,
+            drain_after: None,
+            events_max: 400_000,
+        }
+    }
+}
+
+impl Actor {
+    /// A well-behaved client on a shard.
+    pub fn on(shard: usize) -> Actor {
+        Actor {
+            shard,
+            account: 0,
+            talk: 256,
+            reads: Reads::Eager,
+            window: 1 << 16,
+            echo: true,
+            headers: true,
+            verbose: false,
+            responds: false,
+            hostile: false,
+            spared: false,
+            absent: false,
+            steps: Vec::new(),
+        }
+    }
+
+    /// Adds a step.
+    pub fn does(mut self, step: Step) -> Actor {
+        self.steps.push(step);
+        self
+    }
+
+    /// Adds steps.
+    pub fn does_all(mut self, steps: impl IntoIterator<Item = Step>) -> Actor {
+        self.steps.extend(steps);
+        self
+    }
+}
+
+impl Step {
+    /// A plain subscription.
+    pub fn sub(pattern: &str) -> Step {
+        Step::Sub { pattern: pattern.into(), queue: None, max: None }
+    }
+
+    /// A queue subscription.
+    pub fn queue(pattern: &str, queue: &str) -> Step {
+        Step::Sub { pattern: pattern.into(), queue: Some(queue.into()), max: None }
+    }
+
+    /// A publish.
+    pub fn publish(subject: &str, size: usize) -> Step {
+        Step::Pub { subject: subject.into(), size }
+    }
+}

@@ -1,0 +1,460 @@
+//! A client of the simulated world: carries out its steps in real bytes over its pipes, tells the oracle what it
+//! asks for and what it hears, and notices what no innocent client may see.
+
+use super::case::{Actor, End, Reads, Step};
+use super::pipes::{Link, Read, Way};
+use super::speech::{Ear, Heard};
+use super::world::World;
+use turnpike::base::MILLISECOND;
+
+/// Where a client stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Not connected yet.
+    Fresh,
+    /// Connected.
+    On,
+    /// Has shut its sending side and reads on.
+    Leaving,
+    /// Over.
+    Gone,
+}
+
+/// See the file's head.
+pub struct Client {
+    id: usize,
+    actor: Actor,
+    stage: Stage,
+    /// Index of its connection in the world's links.
+    link: usize,
+    /// Index of its connection in the oracle.
+    pub conn: usize,
+    shard: usize,
+    ear: Ear,
+    out: Vec<u8>,
+    at: usize,
+    /// The oracle's numbers of the subscriptions of this connection, and their sids.
+    subs: Vec<(usize, u64)>,
+    inbox: Option<usize>,
+    next_sid: u64,
+    requests: u64,
+    syncs: u64,
+    syncing: bool,
+    wake_at: Option<u64>,
+    oks: u64,
+    oks_owed: u64,
+    /// Messages received over this connection.
+    pub received: u64,
+    /// The server ended the connection without being asked to.
+    pub cut: bool,
+}
+
+impl Client {
+    /// Somebody who has not connected yet.
+    pub fn new(id: usize, actor: Actor) -> Client {
+        Client {
+            id,
+            shard: actor.shard,
+            stage: if actor.absent { Stage::Gone } else { Stage::Fresh },
+            actor,
+            link: usize::MAX,
+            conn: usize::MAX,
+            ear: Ear::default(),
+            out: Vec::new(),
+            at: 0,
+            subs: Vec::new(),
+            inbox: None,
+            next_sid: 1,
+            requests: 0,
+            syncs: 0,
+            syncing: false,
+            wake_at: None,
+            oks: 0,
+            oks_owed: 0,
+            received: 0,
+            cut: false,
+        }
+    }
+
+    /// Has it done all it wanted, and said it?
+    pub fn finished(&self) -> bool {
+        match self.stage {
+            Stage::Gone => true,
+            Stage::Fresh => false,
+            Stage::On => self.at == self.actor.steps.len() && !self.syncing && self.said(),
+            Stage::Leaving => self.actor.reads == Reads::Never,
+        }
+    }
+
+    /// Is nothing left to send? Somebody whose server does not read (any more) may be left with bytes.
+    fn said(&self) -> bool {
+        self.out.is_empty() || self.actor.hostile
+    }
+
+    /// Is its connection open for both sides?
+    pub fn on(&self) -> bool {
+        self.stage == Stage::On
+    }
+
+    /// Is it innocent and well?
+    pub fn decent(&self) -> bool {
+        self.on() && !self.actor.hostile && self.actor.reads != Reads::Never
+    }
+
+    /// The connection in the world's links, as long as there is one; its cid is one more.
+    pub fn link(&self) -> usize {
+        self.link
+    }
+
+    /// Gives it more to do.
+    pub fn also(&mut self, step: Step) {
+        self.actor.steps.push(step);
+    }
+
+    /// When a sleep ends.
+    pub fn wakes_at(&self) -> Option<u64> {
+        self.wake_at
+    }
+
+    /// For people.
+    pub fn brief(&self) -> String {
+        let next = self.actor.steps.get(self.at);
+        format!(
+            "client {} on shard {} {:?} at step {} {next:?}, {} bytes to say, waits for PONG: {}",
+            self.id,
+            self.shard,
+            self.stage,
+            self.at,
+            self.out.len(),
+            self.syncing
+        )
+    }
+
+    /// Can it do something now?
+    pub fn runnable(&self, w: &World) -> bool {
+        match self.stage {
+            Stage::Gone => false,
+            Stage::Fresh => self.can_step(w),
+            Stage::On | Stage::Leaving => {
+                let link = &w.links[self.link];
+                let reads = self.actor.reads != Reads::Never && link.readable(Way::Down);
+                let sends = !self.out.is_empty() && link.room(Way::Up) > 0 && !link.cut;
+                reads || sends || (self.stage == Stage::On && self.can_step(w))
+            }
+        }
+    }
+
+    fn can_step(&self, w: &World) -> bool {
+        if self.out.len() > self.actor.talk || self.syncing || self.wake_at.is_some_and(|t| t > w.now) {
+            return false;
+        }
+        match self.actor.steps.get(self.at) {
+            None => self.stage == Stage::Fresh,
+            Some(Step::Await { actor, syncs }) => match w.clients.get(*actor) {
+                // Somebody in the middle of acting has not passed it yet.
+                Some(other) => other.as_ref().is_some_and(|c| c.syncs >= *syncs || c.stage == Stage::Gone),
+                None => true,
+            },
+            // Ends come after everything was said.
+            Some(Step::Quit(_) | Step::Reconnect { .. }) => self.out.is_empty() || self.stage == Stage::Fresh,
+            Some(_) => true,
+        }
+    }
+
+    /// Does something: reads, writes, goes a step further, in this order and each by chance.
+    pub fn act(&mut self, w: &mut World) {
+        if self.stage == Stage::Fresh {
+            self.connect(w);
+            return;
+        }
+        if self.actor.reads != Reads::Never && !w.rng.one_in(8) {
+            self.read(w);
+        }
+        if self.stage == Stage::On && self.can_step(w) {
+            self.wake_at = None;
+            let step = self.actor.steps[self.at].clone();
+            self.at += 1;
+            self.step(w, step);
+        }
+        if matches!(self.stage, Stage::On | Stage::Leaving) && !w.rng.one_in(8) {
+            let most = if w.rng.one_in(4) { 1 + w.rng.below(40) as usize } else { usize::MAX };
+            let n = w.links[self.link].write(Way::Up, &self.out, most);
+            self.out.drain(..n);
+        }
+    }
+
+    fn connect(&mut self, w: &mut World) {
+        if w.draining.is_some() {
+            self.stage = Stage::Gone;
+            return;
+        }
+        self.link = w.links.len();
+        w.links.push(Link::new(self.actor.window));
+        self.shard %= w.case.plan.shards;
+        let Some(node) = w.nodes[self.shard].as_mut() else {
+            // The shard is in its turn; the connection is made a moment later.
+            w.links.pop();
+            return;
+        };
+        node.accept(self.link);
+        self.conn = w.oracle.open(self.shard, self.actor.account, self.actor.echo, self.actor.headers);
+        self.stage = Stage::On;
+        self.ear = Ear::default();
+        self.subs.clear();
+        (self.oks, self.oks_owed, self.received, self.syncing) = (0, 0, 0, false);
+        self.greet(w);
+        self.inbox = None;
+        if self.actor.headers && self.actor.steps.iter().any(|s| matches!(s, Step::Request(_))) {
+            self.subscribe(w, &format!("_INBOX.{}.*", self.conn), None, None);
+            self.inbox = self.subs.last().map(|s| s.0);
+        }
+        self.ping(w);
+    }
+
+    fn greet(&mut self, w: &mut World) {
+        let Actor { verbose, echo, headers, account, .. } = self.actor;
+        let who = match w.case.plan.accounts {
+            0 => String::new(),
+            n => format!(",\"user\":\"user{0}\",\"pass\":\"secret{0}\"", account % n),
+        };
+        let connect = format!(
+            "CONNECT {{\"verbose\":{verbose},\"pedantic\":false,\"echo\":{echo},\"headers\":{headers},\
+             \"no_responders\":{headers},\"protocol\":{}{who}}}\r\n",
+            u8::from(w.rng.one_in(2))
+        );
+        self.say(w, connect.as_bytes());
+        self.owe_ok();
+    }
+
+    fn say(&mut self, w: &mut World, bytes: &[u8]) {
+        w.note(|| format!("client {} says {:?}", self.id, String::from_utf8_lossy(bytes)));
+        self.out.extend_from_slice(bytes);
+    }
+
+    fn owe_ok(&mut self) {
+        self.oks_owed += u64::from(self.actor.verbose);
+    }
+
+    fn ping(&mut self, w: &mut World) {
+        w.oracle.ping(self.conn);
+        self.say(w, b"PING\r\n");
+    }
+
+    fn subscribe(&mut self, w: &mut World, pattern: &str, queue: Option<&str>, max: Option<u64>) {
+        // A sid whose end is confirmed may be used again.
+        let free = self.subs.iter().find(|(number, sid)| w.oracle.may_reuse(self.conn, *number, *sid));
+        let sid = match free.filter(|_| w.rng.one_in(2)) {
+            Some((_, sid)) => *sid,
+            None => {
+                self.next_sid += 1;
+                self.next_sid
+            }
+        };
+        let number = w.oracle.sub(self.conn, sid, pattern, queue, max);
+        self.subs.push((number, sid));
+        let words = queue.map(|q| format!("{q} ")).unwrap_or_default();
+        self.say(w, format!("SUB {pattern} {words}{sid}\r\n").as_bytes());
+        self.owe_ok();
+        if let Some(max) = max {
+            self.say(w, format!("UNSUB {sid} {max}\r\n").as_bytes());
+            self.owe_ok();
+        }
+    }
+
+    fn publish(&mut self, w: &mut World, subject: &str, reply: &str, size: usize) {
+        let inbox = if reply.is_empty() { None } else { self.inbox };
+        let m = w.oracle.publish(self.conn, subject, reply, size, inbox);
+        let bytes = w.oracle.spell(m);
+        self.say(w, &bytes);
+        self.owe_ok();
+    }
+
+    fn step(&mut self, w: &mut World, step: Step) {
+        match step {
+            Step::Sub { pattern, queue, max } => self.subscribe(w, &pattern, queue.as_deref(), max),
+            Step::Unsub(n) => {
+                // The inbox stays.
+                let first = usize::from(self.inbox.is_some());
+                if let Some((number, sid)) = self.subs.get(first + n).copied() {
+                    if !w.oracle.names(self.conn, sid, number) {
+                        return;
+                    }
+                    w.oracle.unsub(number);
+                    self.say(w, format!("UNSUB {sid}\r\n").as_bytes());
+                    self.owe_ok();
+                }
+            }
+            Step::Pub { subject, size } => self.publish(w, &subject, "", size),
+            Step::Request(subject) => {
+                self.requests += 1;
+                let reply = format!("_INBOX.{}.{}", self.conn, self.requests);
+                self.publish(w, &subject, &reply, 8);
+            }
+            Step::Ping => self.ping(w),
+            Step::Sync => {
+                self.ping(w);
+                self.syncing = true;
+            }
+            Step::Await { .. } => {}
+            Step::Again => {
+                for (number, _) in &self.subs {
+                    w.oracle.unsub(*number);
+                }
+                self.greet(w);
+                if self.inbox.is_some() {
+                    self.subs.clear();
+                    self.subscribe(w, &format!("_INBOX.{}.*", self.conn), None, None);
+                    self.inbox = self.subs.last().map(|s| s.0);
+                }
+            }
+            Step::Sleep(ms) => self.wake_at = Some(w.now + ms * MILLISECOND),
+            Step::Stall => w.links[self.link].down.stalled = true,
+            Step::Heal => w.links[self.link].down.stalled = false,
+            Step::Quit(end) => self.end(w, end),
+            Step::Reconnect { end, shard } => {
+                let end = if end == End::Fin { End::Rst } else { end };
+                self.end(w, end);
+                self.shard = shard;
+                self.stage = Stage::Fresh;
+            }
+            Step::Say(bytes) => self.say(w, &bytes),
+        }
+    }
+
+    /// Ends the connection at once, whatever it still had to say.
+    pub fn leave(&mut self, w: &mut World) {
+        if matches!(self.stage, Stage::On | Stage::Leaving) {
+            self.out.clear();
+            self.end(w, End::Rst);
+        }
+    }
+
+    fn end(&mut self, w: &mut World, end: End) {
+        w.note(|| format!("client {} ends: {end:?}", self.id));
+        let link = &mut w.links[self.link];
+        self.stage = Stage::Gone;
+        match end {
+            End::Fin => {
+                link.shut(Way::Up);
+                self.stage = Stage::Leaving;
+            }
+            End::Rst => link.reset(),
+            End::Cut => link.cut = true,
+        }
+    }
+
+    fn read(&mut self, w: &mut World) {
+        let most = match self.actor.reads {
+            Reads::Eager => usize::MAX,
+            Reads::Slow { most, one_in } if w.rng.one_in(one_in) => most,
+            Reads::Slow { .. } | Reads::Never => return,
+        };
+        let mut bytes = Vec::new();
+        match w.links[self.link].read(Way::Down, most, &mut bytes) {
+            Read::Empty => return,
+            Read::Some(_) => self.ear.hear(&bytes),
+            end @ (Read::End | Read::Reset) => return self.ended(w, end == Read::Reset),
+        }
+        loop {
+            match self.ear.next() {
+                Ok(None) => return,
+                Ok(Some(heard)) => {
+                    w.note(|| match &heard {
+                        Heard::Info(_) => format!("client {} hears INFO", self.id),
+                        _ => format!("client {} hears {heard:?}", self.id),
+                    });
+                    if let Err(why) = self.hear(w, heard) {
+                        return w.fail(format!("client {}: {why}", self.id));
+                    }
+                }
+                Err(why) => return w.fail(format!("I18: client {} hears {why}", self.id)),
+            }
+        }
+    }
+
+    fn hear(&mut self, w: &mut World, heard: Heard) -> Result<(), String> {
+        match heard {
+            Heard::Info(json) => {
+                let read: Result<serde_json::Value, _> = serde_json::from_slice(&json);
+                read.map(|_| ()).map_err(|e| format!("INFO with {e}"))
+            }
+            Heard::Ping => {
+                if self.stage == Stage::On {
+                    self.out.extend_from_slice(b"PONG\r\n");
+                }
+                w.oracle.label("server's PING answered");
+                Ok(())
+            }
+            Heard::Pong => {
+                if self.actor.hostile {
+                    return Ok(());
+                }
+                w.oracle.pong(self.conn)?;
+                let all = w.oracle.unanswered(self.conn) == 0;
+                if all && self.actor.verbose && !self.actor.responds && self.oks != self.oks_owed && self.syncing {
+                    return Err(format!("{} of {} +OK before a PONG", self.oks, self.oks_owed));
+                }
+                if self.syncing && all {
+                    self.syncing = false;
+                    self.syncs += 1;
+                }
+                Ok(())
+            }
+            Heard::Ok => {
+                self.oks += 1;
+                Ok(())
+            }
+            Heard::Err(_) if self.actor.hostile => {
+                w.oracle.label("-ERR for a hostile client");
+                Ok(())
+            }
+            Heard::Err(text) => Err(format!("I13: an innocent client hears -ERR '{text}'")),
+            Heard::Msg { subject, sid, reply, header, payload } => {
+                if self.actor.hostile {
+                    return Ok(());
+                }
+                let Some(_) = w.oracle.heard(self.conn, sid, &subject, &reply, &header, &payload)? else {
+                    return Ok(());
+                };
+                self.received += 1;
+                if self.actor.responds && !reply.is_empty() && self.stage == Stage::On {
+                    self.publish(w, &reply, "", 12);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The server has ended the connection.
+    fn ended(&mut self, w: &mut World, reset: bool) {
+        let was = std::mem::replace(&mut self.stage, Stage::Gone);
+        self.syncing = false;
+        w.note(|| format!("client {} finds its connection ended (reset: {reset})", self.id));
+        if self.actor.hostile {
+            w.oracle.label("hostile client cut");
+            return;
+        }
+        if let Some((_, tick)) = w.draining {
+            // Somebody slow may run out of time; who reads at once is owed everything.
+            if !reset && self.actor.reads == Reads::Eager {
+                if self.ear.in_the_middle() {
+                    w.fail(format!("scenario 19: client {} is left with half a line", self.id));
+                }
+                w.oracle.drained(self.conn, tick);
+            }
+            return;
+        }
+        if was == Stage::Leaving {
+            if !reset && w.oracle.unanswered(self.conn) > 0 {
+                w.fail(format!("client {} shut its sending side and got no PONG before the end", self.id));
+            }
+            return;
+        }
+        self.cut = true;
+        w.oracle.label("slow consumer cut");
+        let may_be_slow = self.actor.reads != Reads::Eager || self.actor.steps.iter().any(|s| matches!(s, Step::Stall));
+        if !w.case.plan.cuts || (self.actor.spared && !may_be_slow) {
+            w.fail(format!("I13: the connection of innocent client {} was ended", self.id));
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The deterministic simulator: whole nodes of shards, pipes, clients and time in one thread, driven by one seed.
+//!
+//! `cargo test --test sim` sweeps a few hundred seeds; `scripts/sim` as many as one likes. A failure prints the line
+//! that repeats it. What is checked stands in `oracle` and `checks`, what happens in `scenarios`.
+
+mod case;
+mod checks;
+mod client;
+mod node;
+mod oracle;
+mod pipes;
+mod run;
+mod scenarios;
+mod speech;
+mod world;
+
+use case::Broken;
+use std::collections::BTreeMap;
+
+/// Rare things that the sweep must have met, or it does not test what it claims to.
+const MUST_BE_MET: &[&str] = &[
+    "503",
+    "a ring was full",
+    "bcrypt password checked",
+    "drained",
+    "hostile client cut",
+    "large batch",
+    "-ERR for a hostile client",
+    "publisher paused",
+    "publisher resumed",
+    "server's PING answered",
+    "slow consumer cut",
+    "slow consumer in monitoring",
+];
+
+#[test]
+fn sweep() {
+    let work: Vec<(&str, u64)> = scenarios::ALL.iter().map(|(name, _, n)| (*name, *n)).collect();
+    let sum = run::sweep(&work, 1);
+    assert!(sum.wrong.is_empty(), "{}", sum.wrong.join("\n"));
+    assert!(sum.seeds >= 500, "{} seeds", sum.seeds);
+    println!("{} seeds, {} events, {:?}", sum.seeds, sum.events, sum.labels);
+    for label in MUST_BE_MET {
+        assert!(sum.labels.contains_key(label), "never met: {label}; met: {:?}", sum.labels);
+    }
+}
+
+/// Seeds that once found something: `scenario seed`, and behind `#` what it was.
+#[test]
+fn old_culprits() {
+    for line in include_str!("seeds.txt").lines() {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if let Some((name, seed)) = line.split_once(' ') {
+            let seed = seed.trim().parse().expect("a seed is a number");
+            if let Err(report) = run::check(name, seed) {
+                panic!("{report}");
+            }
+        }
+    }
+}
+
+/// Each rule of the contract between shell and shard, broken on purpose: the simulator must notice.
+#[test]
+fn broken_rules_are_caught() {
+    for (broken, name) in [
+        (Broken::WritesFirst, "promise"),
+        (Broken::ParsesFirst, "promise"),
+        (Broken::RingUnordered, "crossing"),
+        (Broken::RingLoses, "tight_rings"),
+        (Broken::NeverWritable, "bulk"),
+        (Broken::NoTime, "lone_slow"),
+    ] {
+        let caught = run::caught_after(name, broken, 60);
+        let (seeds, why) = caught.unwrap_or_else(|| panic!("{broken:?} was not noticed in scenario {name}"));
+        println!("{broken:?}: caught after {seeds} seeds of {name}: {why}");
+    }
+}
+
+/// Shrinking keeps the failure and leaves less.
+#[test]
+fn shrinking_leaves_a_smaller_failure() {
+    let (seeds, why) = run::caught_after("promise", Broken::ParsesFirst, 60).expect("caught");
+    let mut case = run::case(run::named("promise"), seeds - 1);
+    case.plan.broken = Broken::ParsesFirst;
+    let (small, seed) = run::shrink(&case, seeds - 1, &why);
+    let steps = |c: &case::Case| c.actors.iter().map(|a| a.steps.len()).sum::<usize>();
+    assert!(steps(&small) < steps(&case));
+    assert!(run::run(&small, seed, false).wrong.is_some());
+}
+
+/// What `scripts/sim` runs; it sets the variables.
+#[test]
+#[ignore = "run by scripts/sim"]
+fn many() {
+    let var = |name: &str| std::env::var(name).ok();
+    let number = |name: &str| var(name).map(|v| v.parse::<u64>().expect("a number"));
+    let only = var("SIM_SCENARIO");
+    let first = number("SIM_SEED").unwrap_or_else(|| number("SIM_FIRST").unwrap_or(1));
+    let seeds = if var("SIM_SEED").is_some() { 1 } else { number("SIM_SEEDS").unwrap_or(10_000) };
+    let chosen: Vec<_> = scenarios::ALL.iter().filter(|(n, _, _)| only.as_deref().is_none_or(|o| o == *n)).collect();
+    assert!(!chosen.is_empty(), "no such scenario");
+    let weight: u64 = chosen.iter().map(|(_, _, n)| n).sum();
+    let (begun, mut labels, mut done, mut wrong) = (std::time::Instant::now(), BTreeMap::new(), 0, Vec::new());
+    for (name, _, n) in chosen {
+        let since = std::time::Instant::now();
+        let sum = run::sweep(&[(name, (seeds * n).div_ceil(weight))], first);
+        let took = since.elapsed().as_secs_f64();
+        println!("{name}: {} seeds, {} events, {took:.1} s, {} wrong", sum.seeds, sum.events, sum.wrong.len());
+        done += sum.seeds;
+        wrong.extend(sum.wrong);
+        for (label, n) in sum.labels {
+            *labels.entry(label).or_insert(0) += n;
+        }
+    }
+    let took = begun.elapsed().as_secs_f64();
+    println!("{done} seeds in {took:.1} s, {:.0} seeds per second; {labels:?}", done as f64 / took);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -1,0 +1,414 @@
+//! Drives the shards of one node through their typed contract: the part that a shell plays in production, and the
+//! only file of the simulator that touches [`Shard`].
+//!
+//! A turn is not one event: between its phases the rest of the world may run on (other shards' turns, pipes, clients),
+//! which is what several cores at once amount to. A shard in the middle of its turn is on the stack, not in the world,
+//! so nobody else can step it.
+
+use super::case::Broken;
+use super::pipes::{Read, Way};
+use super::world::World;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use turnpike::base::{Cid, ConnId, Now, ShardId, Time};
+use turnpike::policy::settings::{Account, Secret, User};
+use turnpike::policy::Settings;
+use turnpike::shard::{Act, Answer, Batch, Flush, Identity, Lost, Opening, Order, Rings, Setup, Shard, Sockets, Turn};
+
+/// The rings between the shards of a node: one per ordered pair, first in, first out, and the way back for spent
+/// batches.
+pub struct RingSet {
+    shards: usize,
+    capacity: usize,
+    unordered: bool,
+    forth: Vec<VecDeque<Batch>>,
+    back: Vec<VecDeque<Batch>>,
+}
+
+impl RingSet {
+    /// Empty rings.
+    pub fn new(shards: usize, capacity: usize, broken: Broken) -> RingSet {
+        let rings = || (0..shards * shards).map(|_| VecDeque::new()).collect();
+        RingSet { shards, capacity, unordered: broken == Broken::RingUnordered, forth: rings(), back: rings() }
+    }
+
+    fn has_room(&self, from: usize, to: usize) -> bool {
+        self.forth[from * self.shards + to].len() < self.capacity
+    }
+
+    fn pop(&mut self, from: usize, to: usize) -> Option<Batch> {
+        let ring = &mut self.forth[from * self.shards + to];
+        if self.unordered {
+            ring.pop_back()
+        } else {
+            ring.pop_front()
+        }
+    }
+
+    /// Does anything wait for a shard?
+    fn waits(&self, to: usize) -> bool {
+        (0..self.shards).any(|from| !self.forth[from * self.shards + to].is_empty())
+    }
+}
+
+/// What has happened at a socket and is to be told to the shard.
+enum Arrived {
+    Bytes(ConnId, Vec<u8>),
+    Writable(ConnId),
+    Lost(ConnId, Lost),
+}
+
+/// One socket of a shard.
+#[derive(Debug)]
+struct Socket {
+    link: usize,
+    paused: bool,
+    blocked: bool,
+    /// The peer's end was told.
+    ended: bool,
+    /// Writing failed; to be told.
+    failed: bool,
+}
+
+/// One shard and its sockets.
+pub struct Node {
+    id: usize,
+    shard: Shard,
+    sockets: BTreeMap<ConnId, Socket>,
+    /// Links accepted and not opened yet.
+    accepted: VecDeque<usize>,
+    orders: VecDeque<Order>,
+    /// Shards whose ring was full in the last turn; until a turn gets through no socket is read.
+    full: Vec<usize>,
+    /// Answers to password checks that are still to be given.
+    verifying: VecDeque<Order>,
+    /// What it said to the world outside.
+    pub said: SaidOutside,
+}
+
+/// Acts of a shard that do not concern a socket.
+#[derive(Default)]
+pub struct SaidOutside {
+    /// [`Act::Drained`] came.
+    pub drained: bool,
+    /// Answers to orders.
+    pub answers: Vec<Answer>,
+    /// Password checks asked for, with their results.
+    verify: Vec<Order>,
+}
+
+impl Node {
+    /// Shard `id` of a node.
+    pub fn new(id: usize, shards: usize, seed: u64, settings: &Arc<Settings>) -> Node {
+        let identity = Identity { server_id: "NSIM".into(), server_name: "sim".into(), ..Identity::default() };
+        let setup =
+            Setup { id: ShardId(id as u8), shards, seed, settings: settings.clone(), identity: Arc::new(identity) };
+        Node {
+            id,
+            shard: Shard::new(setup),
+            sockets: BTreeMap::new(),
+            accepted: VecDeque::new(),
+            orders: VecDeque::new(),
+            full: Vec::new(),
+            verifying: VecDeque::new(),
+            said: SaidOutside::default(),
+        }
+    }
+
+    /// A client has connected.
+    pub fn accept(&mut self, link: usize) {
+        self.accepted.push_back(link);
+    }
+
+    /// Gives back the links that were accepted and not opened yet.
+    pub fn turn_away(&mut self) -> VecDeque<usize> {
+        std::mem::take(&mut self.accepted)
+    }
+
+    /// Puts an order.
+    pub fn order(&mut self, order: Order) {
+        self.orders.push_back(order);
+    }
+
+    /// When the shard wants a turn at the latest.
+    pub fn next_at(&self) -> Option<Time> {
+        self.shard.next_at()
+    }
+
+    /// Sockets that are open.
+    pub fn sockets(&self) -> usize {
+        self.sockets.len()
+    }
+
+    /// Is there a reason for a turn?
+    pub fn runnable(&self, w: &World) -> bool {
+        if w.rings.waits(self.id) {
+            return true;
+        }
+        if !self.full.is_empty() {
+            return self.full.iter().any(|to| w.rings.has_room(self.id, *to));
+        }
+        !self.accepted.is_empty()
+            || !self.orders.is_empty()
+            || !self.verifying.is_empty()
+            || self.next_at().is_some_and(|t| t.0 <= w.now)
+            || self.sockets.values().any(|s| s.wants(w))
+    }
+}
+
+impl Socket {
+    fn wants(&self, w: &World) -> bool {
+        let link = &w.links[self.link];
+        (self.failed && !self.ended)
+            || (!self.paused && !self.ended && link.readable(Way::Up))
+            || (self.blocked && (link.room(Way::Down) > 0 || link.reset))
+    }
+}
+
+/// One turn of shard `s`.
+pub fn turn(w: &mut World, s: usize) {
+    let Some(mut node) = w.nodes[s].take() else { return };
+    let late = w.case.plan.broken == Broken::ParsesFirst;
+    let mut arrived = Vec::new();
+    if !late {
+        receive(w, node.full.is_empty(), &mut node.sockets, &mut arrived);
+        w.meanwhile();
+    }
+    let now = Now { mono: Time(w.now), wall_ns: 1_700_000_000_000_000_000 + w.now };
+    let mut turn = node.shard.begin(now);
+    hear(w, s, &mut turn);
+    let mut turn = turn.sockets();
+    w.meanwhile();
+    if late {
+        // Broken on purpose: these bytes may have come because of something that lies in a ring unheard.
+        receive(w, node.full.is_empty(), &mut node.sockets, &mut arrived);
+    }
+    if w.case.plan.broken != Broken::NoTime {
+        turn.time();
+    }
+    if node.full.is_empty() {
+        for link in node.accepted.drain(..) {
+            let opening = Opening { cid: Cid(link as u64 + 1), ip: "127.0.0.1".into(), port: 5000, over_limit: false };
+            let conn = turn.open(opening);
+            w.note(|| format!("shard {s} opens link {link}"));
+            node.sockets.insert(conn, Socket { link, paused: false, blocked: false, ended: false, failed: false });
+        }
+        tell(w, s, &mut turn, arrived);
+        if w.rng.one_in(3) {
+            // More bytes have come: the rings again, then they.
+            let mut more = Vec::new();
+            receive(w, true, &mut node.sockets, &mut more);
+            w.meanwhile();
+            let mut again = turn.rings();
+            hear(w, s, &mut again);
+            turn = again.sockets();
+            tell(w, s, &mut turn, more);
+        }
+    }
+    if node.verifying.len() > 1 || w.rng.one_in(3) {
+        // Somebody compares passwords, in his own time.
+        node.orders.extend(node.verifying.pop_front());
+    }
+    for order in node.orders.drain(..) {
+        turn.order(order);
+    }
+    let mut flush = turn.end();
+    let late_batches = push(w, s, &mut flush, &mut node.full);
+    match flush.sockets() {
+        Err(_) => w.oracle.label("a ring was full"),
+        Ok(mut flush) => {
+            write(w, s, &mut flush, &mut node.sockets);
+            while let Some(act) = flush.act() {
+                do_act(w, s, act, &mut node.sockets, &mut node.said);
+            }
+        }
+    }
+    for (to, batch) in late_batches {
+        w.meanwhile();
+        w.rings.forth[s * w.rings.shards + to].push_back(batch);
+    }
+    node.verifying.extend(node.said.verify.drain(..));
+    w.nodes[s] = Some(node);
+}
+
+/// Hears all rings.
+fn hear(w: &mut World, s: usize, turn: &mut Turn<'_, Rings>) {
+    for from in 0..w.rings.shards {
+        while let Some(batch) = w.rings.pop(from, s) {
+            turn.batch(ShardId(from as u8), &batch);
+            w.rings.back[from * w.rings.shards + s].push_back(batch);
+        }
+        while let Some(batch) = w.rings.back[s * w.rings.shards + from].pop_front() {
+            turn.spent(batch);
+        }
+    }
+}
+
+/// Takes what arrived from the sockets, as `recv` does: after this, and before parsing, come the rings.
+/// Nothing is taken while a ring is full.
+fn receive(w: &mut World, through: bool, sockets: &mut BTreeMap<ConnId, Socket>, arrived: &mut Vec<Arrived>) {
+    if !through {
+        return;
+    }
+    let most = w.case.plan.read_max as u64;
+    for (conn, socket) in sockets.iter_mut() {
+        let link = &mut w.links[socket.link];
+        if socket.blocked && (link.room(Way::Down) > 0 || link.reset) {
+            socket.blocked = false;
+            if w.case.plan.broken != Broken::NeverWritable {
+                arrived.push(Arrived::Writable(*conn));
+            }
+        }
+        if socket.failed && !socket.ended {
+            socket.ended = true;
+            arrived.push(Arrived::Lost(*conn, Lost::Failed("write: broken pipe".into())));
+        }
+        if socket.paused || socket.ended || w.rng.one_in(8) {
+            continue;
+        }
+        let mut bytes = Vec::new();
+        let max = 1 + w.rng.below(most) as usize;
+        match link.read(Way::Up, max, &mut bytes) {
+            Read::Some(_) => arrived.push(Arrived::Bytes(*conn, bytes)),
+            Read::Empty => {}
+            Read::End => {
+                socket.ended = true;
+                arrived.push(Arrived::Lost(*conn, Lost::Eof));
+            }
+            Read::Reset => {
+                socket.ended = true;
+                arrived.push(Arrived::Lost(*conn, Lost::Failed("read: connection reset by peer".into())));
+            }
+        }
+    }
+}
+
+fn tell(w: &mut World, s: usize, turn: &mut Turn<'_, Sockets>, arrived: Vec<Arrived>) {
+    for a in arrived {
+        match a {
+            Arrived::Bytes(conn, bytes) => {
+                w.note(|| format!("shard {s} {conn:?} reads {:?}", String::from_utf8_lossy(&bytes)));
+                turn.bytes(conn, &bytes);
+            }
+            Arrived::Writable(conn) => turn.writable(conn),
+            Arrived::Lost(conn, why) => {
+                w.note(|| format!("shard {s} {conn:?} lost: {why:?}"));
+                turn.lost(conn, why);
+            }
+        }
+    }
+}
+
+/// Pushes every batch into its ring. A driver that is broken on purpose returns them instead, to push them too late.
+fn push(w: &mut World, s: usize, flush: &mut Flush<'_, Rings>, full: &mut Vec<usize>) -> Vec<(usize, Batch)> {
+    let mut late = Vec::new();
+    full.clear();
+    let n = w.rings.shards;
+    let first = w.rng.below(n as u64) as usize;
+    for k in 0..n {
+        let to = (first + k) % n;
+        let Some(batch) = flush.batch(ShardId(to as u8)) else { continue };
+        w.batch_bytes_max = w.batch_bytes_max.max(batch.bytes());
+        w.note(|| format!("shard {s} tells {to}: {batch:?}"));
+        match (w.rings.has_room(s, to), w.case.plan.broken) {
+            (false, Broken::RingLoses) => {}
+            (false, _) => {
+                full.push(to);
+                flush.full(ShardId(to as u8), batch);
+            }
+            (true, Broken::WritesFirst) => late.push((to, batch)),
+            (true, _) => w.rings.forth[s * n + to].push_back(batch),
+        }
+        w.meanwhile();
+    }
+    late
+}
+
+fn write(w: &mut World, s: usize, flush: &mut Flush<'_, Sockets>, sockets: &mut BTreeMap<ConnId, Socket>) {
+    while let Some(conn) = flush.dirty() {
+        let Some(socket) = sockets.get_mut(&conn) else {
+            w.fail(format!("shard {s}: {conn:?} is dirty and has no socket"));
+            return;
+        };
+        loop {
+            let bytes = flush.pending(conn);
+            if bytes.is_empty() {
+                break;
+            }
+            let short = if w.rng.one_in(4) { 1 + w.rng.below(64) as usize } else { usize::MAX };
+            if w.links[socket.link].reset {
+                socket.failed = true;
+            }
+            let n = if socket.failed { 0 } else { w.links[socket.link].write(Way::Down, bytes, short) };
+            w.mix(conn.to_bits(), &bytes[..n]);
+            w.note(|| format!("shard {s} {conn:?} writes {n}: {:?}", String::from_utf8_lossy(&bytes[..n])));
+            if n == 0 {
+                socket.blocked = !socket.failed;
+                flush.blocked(conn);
+                break;
+            }
+            flush.wrote(conn, n);
+        }
+        w.meanwhile();
+    }
+}
+
+fn do_act(w: &mut World, s: usize, act: Act, sockets: &mut BTreeMap<ConnId, Socket>, said: &mut SaidOutside) {
+    w.note(|| format!("shard {s} {act:?}"));
+    match act {
+        Act::Pause(c) | Act::Resume(c) => {
+            let paused = matches!(act, Act::Pause(_));
+            w.oracle.label(if paused { "publisher paused" } else { "publisher resumed" });
+            if let Some(socket) = sockets.get_mut(&c) {
+                socket.paused = paused;
+            }
+        }
+        Act::Finish(c) => {
+            if let Some(socket) = sockets.get(&c) {
+                w.links[socket.link].shut(Way::Down);
+            }
+        }
+        Act::Close(c) => match sockets.remove(&c) {
+            Some(socket) => w.links[socket.link].closed_by_server(),
+            None => w.fail(format!("shard {s} closes {c:?}, which has no socket")),
+        },
+        Act::Answer { answer, .. } => said.answers.push(answer),
+        Act::Log { text, .. } if text.contains("secret") => {
+            w.fail(format!("I19: a secret in the log: {text}"));
+        }
+        Act::Log { .. } => {}
+        Act::Verify { conn, hash, password } => {
+            w.oracle.label("bcrypt password checked");
+            said.verify.push(Order::Verified { conn, ok: hash == hash_of(&password) });
+        }
+        Act::Drained => said.drained = true,
+    }
+}
+
+/// What stands for the bcrypt hash of a password.
+fn hash_of(password: &str) -> String {
+    format!("$2a$04$of-{}", password.len() * 1000 + usize::from(*password.as_bytes().last().unwrap_or(&0)))
+}
+
+/// Settings for a run.
+pub fn settings(plan: &super::case::Plan) -> Settings {
+    let mut s = Settings::default();
+    s.limits.max_payload = plan.max_payload;
+    s.limits.max_pending = plan.max_pending;
+    if plan.accounts > 0 {
+        s.auth.required = true;
+        s.auth.announced = true;
+    }
+    for i in 0..plan.accounts {
+        let password = format!("secret{i}");
+        s.auth.accounts.push(Account::named(&format!("ACC{i}")));
+        // Some passwords are hashed. Nobody here compares hashes for real: see `Act::Verify` above.
+        let password = if i % 2 == 1 { Secret::Bcrypt(hash_of(&password)) } else { Secret::Plain(password) };
+        s.auth.users.push(User { name: format!("user{i}"), password, account: s.auth.accounts.len() - 1 });
+    }
+    s.timers.ping_interval = Duration::from_secs(20);
+    s.timers.ping_max = 2;
+    s.timers.write_deadline = Duration::from_secs(2);
+    s
+}

@@ -1,0 +1,567 @@
+//! What must, may and must not arrive (scenarios.md §2.4, for one node). The clients tell it what they ask for and
+//! what they hear; it knows nothing of the server. Each thing told gets a tick, and ticks are the order in which
+//! things really happened, so a promise is judged by comparing ticks:
+//!
+//! - a subscription is *live* from the tick at which its client heard a PONG for a PING sent after the SUB, on every
+//!   shard (client-protocol.md §23.3); *dead* likewise after an UNSUB;
+//! - a message is *accepted* at the latest at the tick at which its publisher heard such a PONG;
+//! - a subscriber has heard everything up to its *horizon*, the tick at which it sent the last PING that was answered.
+
+use std::collections::{BTreeMap, VecDeque};
+
+/// Order of events.
+pub type Tick = u64;
+
+/// A connection as its client knows it.
+#[derive(Debug)]
+pub struct Conn {
+    /// The shard it lives on.
+    pub shard: usize,
+    account: usize,
+    echo: bool,
+    headers: bool,
+    /// See the file's head.
+    pub horizon: Tick,
+    /// Told, and waiting for a PONG.
+    unsure: VecDeque<(Tick, Told)>,
+    /// PINGs sent and not answered.
+    pings: VecDeque<Tick>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Told {
+    Sub(usize),
+    Max(usize),
+    Unsub(usize),
+    Publish(usize),
+}
+
+/// A subscription.
+#[derive(Debug)]
+pub struct Sub {
+    conn: usize,
+    sid: u64,
+    pattern: String,
+    queue: Option<String>,
+    max: Option<u64>,
+    asked: Tick,
+    live: Option<Tick>,
+    /// Since when its maximum is known to the server.
+    max_live: Option<Tick>,
+    end_asked: Option<Tick>,
+    dead: Option<Tick>,
+    /// Messages received, in order.
+    got: Vec<usize>,
+    has: BTreeMap<usize, ()>,
+    /// The last message of each publisher.
+    last: BTreeMap<usize, usize>,
+}
+
+/// A message.
+#[derive(Debug)]
+pub struct Msg {
+    conn: usize,
+    subject: String,
+    reply: String,
+    headed: bool,
+    size: usize,
+    sent: Tick,
+    accepted: Option<Tick>,
+    /// The publisher's inbox subscription, if the server owes a 503 when nobody listens.
+    inbox: Option<usize>,
+    refused: u32,
+    copies: u64,
+}
+
+/// How a subscription stands towards a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stand {
+    Must,
+    May,
+    /// May, and the connection's fate is not known.
+    Doubtful,
+    MustNot,
+}
+
+/// See the file's head.
+#[derive(Debug, Default)]
+pub struct Oracle {
+    tick: Tick,
+    /// Everybody leaves by order of the server, members of queue groups too.
+    draining: bool,
+    /// All connections ever.
+    pub conns: Vec<Conn>,
+    subs: Vec<Sub>,
+    by_sid: BTreeMap<(usize, u64), usize>,
+    /// All messages ever.
+    pub msgs: Vec<Msg>,
+    /// Rare things met.
+    pub labels: BTreeMap<&'static str, u64>,
+}
+
+/// Does a pattern match a subject? The plain definition of client-protocol.md §7.
+pub fn matches(pattern: &str, subject: &str) -> bool {
+    let (mut p, mut s) = (pattern.split('.'), subject.split('.'));
+    loop {
+        match (p.next(), s.next()) {
+            (None, None) => return true,
+            (Some(">"), Some(_)) => return true,
+            (Some("*"), Some(_)) => {}
+            (Some(a), Some(b)) if a == b => {}
+            _ => return false,
+        }
+    }
+}
+
+/// The payload of message `m`: its number, then bytes of every value.
+pub fn payload(m: usize, size: usize) -> Vec<u8> {
+    let mut p = format!("{m};").into_bytes();
+    let from = p.len();
+    p.extend((from..size).map(|i| ((m * 31 + i * 7) % 256) as u8));
+    p
+}
+
+/// The header block of message `m`.
+pub fn header(m: usize) -> Vec<u8> {
+    format!("NATS/1.0\r\nN: {m}\r\n\r\n").into_bytes()
+}
+
+impl Oracle {
+    fn now(&mut self) -> Tick {
+        self.tick += 1;
+        self.tick
+    }
+
+    /// Counts something rare.
+    pub fn label(&mut self, name: &'static str) {
+        *self.labels.entry(name).or_default() += 1;
+    }
+
+    /// A client opens a connection.
+    pub fn open(&mut self, shard: usize, account: usize, echo: bool, headers: bool) -> usize {
+        let (unsure, pings) = (VecDeque::new(), VecDeque::new());
+        self.conns.push(Conn { shard, account, echo, headers, horizon: 0, unsure, pings });
+        self.conns.len() - 1
+    }
+
+    /// A client sends SUB, and UNSUB with `max` right after it where there is one.
+    pub fn sub(&mut self, conn: usize, sid: u64, pattern: &str, queue: Option<&str>, max: Option<u64>) -> usize {
+        let asked = self.now();
+        let s = self.subs.len();
+        self.subs.push(Sub {
+            conn,
+            sid,
+            pattern: pattern.into(),
+            queue: queue.map(Into::into),
+            max,
+            asked,
+            live: None,
+            max_live: None,
+            end_asked: None,
+            dead: None,
+            got: Vec::new(),
+            has: BTreeMap::new(),
+            last: BTreeMap::new(),
+        });
+        self.by_sid.insert((conn, sid), s);
+        self.conns[conn].unsure.push_back((asked, Told::Sub(s)));
+        if max.is_some() {
+            self.conns[conn].unsure.push_back((asked, Told::Max(s)));
+        }
+        s
+    }
+
+    /// May a client give the sid of a subscription to another one? Its end must be confirmed, and it must still be
+    /// this subscription's.
+    pub fn may_reuse(&self, conn: usize, number: usize, sid: u64) -> bool {
+        self.names(conn, sid, number) && self.subs[number].dead.is_some()
+    }
+
+    /// Does this sid name this subscription?
+    pub fn names(&self, conn: usize, sid: u64, number: usize) -> bool {
+        self.by_sid.get(&(conn, sid)) == Some(&number)
+    }
+
+    /// Do a subscription's pattern and account fit a message?
+    fn fits(&self, s: &Sub, m: &Msg) -> bool {
+        self.conns[s.conn].account == self.conns[m.conn].account && matches(&s.pattern, &m.subject)
+    }
+
+    /// A client sends UNSUB.
+    pub fn unsub(&mut self, s: usize) {
+        let now = self.now();
+        self.subs[s].end_asked.get_or_insert(now);
+        let conn = self.subs[s].conn;
+        self.conns[conn].unsure.push_back((now, Told::Unsub(s)));
+    }
+
+    /// A client publishes; says the message's number. `inbox`: where a 503 would arrive.
+    pub fn publish(&mut self, conn: usize, subject: &str, reply: &str, size: usize, inbox: Option<usize>) -> usize {
+        let sent = self.now();
+        let m = self.msgs.len();
+        let headed = self.conns[conn].headers && m.is_multiple_of(3);
+        let size = payload(m, size).len();
+        let (subject, reply) = (subject.to_string(), reply.to_string());
+        let m_new = Msg { conn, subject, reply, headed, size, sent, accepted: None, inbox, refused: 0, copies: 0 };
+        self.msgs.push(m_new);
+        self.conns[conn].unsure.push_back((sent, Told::Publish(m)));
+        m
+    }
+
+    /// The bytes that publish message `m`.
+    pub fn spell(&self, m: usize) -> Vec<u8> {
+        let msg = &self.msgs[m];
+        let reply = if msg.reply.is_empty() { String::new() } else { format!("{} ", msg.reply) };
+        let body = payload(m, msg.size);
+        let head = if msg.headed { header(m) } else { Vec::new() };
+        let mut line = match msg.headed {
+            true => format!("HPUB {} {reply}{} {}\r\n", msg.subject, head.len(), head.len() + body.len()),
+            false => format!("PUB {} {reply}{}\r\n", msg.subject, body.len()),
+        }
+        .into_bytes();
+        line.extend(head);
+        line.extend(body);
+        line.extend(b"\r\n");
+        line
+    }
+
+    /// A client sends PING.
+    pub fn ping(&mut self, conn: usize) {
+        let now = self.now();
+        self.conns[conn].pings.push_back(now);
+    }
+
+    /// A client hears PONG.
+    pub fn pong(&mut self, conn: usize) -> Result<(), String> {
+        let now = self.now();
+        let asked = self.conns[conn].pings.pop_front().ok_or("a PONG that nobody asked for")?;
+        self.conns[conn].horizon = asked;
+        while self.conns[conn].unsure.front().is_some_and(|(t, _)| *t < asked) {
+            match self.conns[conn].unsure.pop_front().map(|u| u.1) {
+                Some(Told::Sub(s)) => self.subs[s].live = Some(now),
+                Some(Told::Max(s)) => self.subs[s].max_live = Some(now),
+                Some(Told::Unsub(s)) => self.subs[s].dead = self.subs[s].dead.or(Some(now)),
+                Some(Told::Publish(m)) => self.msgs[m].accepted = Some(now),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// PINGs of a connection that were not answered.
+    pub fn unanswered(&self, conn: usize) -> usize {
+        self.conns[conn].pings.len()
+    }
+
+    /// The server ended the connection in order after it was told to drain at `drained`: it owes all it had taken.
+    pub fn drained(&mut self, conn: usize, at: Tick) {
+        self.conns[conn].horizon = self.conns[conn].horizon.max(at);
+    }
+
+    /// The server is told to drain; the present, for [`Oracle::drained`].
+    pub fn drain(&mut self) -> Tick {
+        self.draining = true;
+        self.now()
+    }
+
+    /// A client hears a message. Says its number, or None for a 503.
+    pub fn heard(
+        &mut self,
+        conn: usize,
+        sid: u64,
+        subject: &str,
+        reply: &str,
+        head: &[u8],
+        body: &[u8],
+    ) -> Result<Option<usize>, String> {
+        let s = *self.by_sid.get(&(conn, sid)).ok_or(format!("a message for an unknown sid {sid}"))?;
+        if head.starts_with(b"NATS/1.0 503") {
+            return self.refused(s, subject, head, body).map(|()| None);
+        }
+        let id: String = body.iter().take_while(|b| b.is_ascii_digit()).map(|b| *b as char).collect();
+        let m: usize = id.parse().map_err(|_| format!("I12: a payload nobody sent, for sid {sid}"))?;
+        let msg = self.msgs.get(m).ok_or(format!("I12: a payload nobody sent, for sid {sid}"))?;
+        let sub = &self.subs[s];
+        let what = || format!("message {m} {msg:?} at subscription {s} {}", sub.brief());
+        if body != payload(m, msg.size) || subject != msg.subject || reply != msg.reply {
+            return Err(format!("I12: altered: {}", what()));
+        }
+        let kept = if msg.headed && self.conns[conn].headers { header(m) } else { Vec::new() };
+        if head != kept {
+            return Err(format!("I12: header altered: {}", what()));
+        }
+        if !self.fits(sub, msg) {
+            return Err(format!("I4, I24: wrong subject or account: {}", what()));
+        }
+        if sub.dead.is_some() {
+            return Err(format!("I4: after UNSUB and PONG: {}", what()));
+        }
+        if sub.has.contains_key(&m) {
+            return Err(format!("I1: twice: {}", what()));
+        }
+        if sub.last.get(&msg.conn).is_some_and(|l| *l > m) {
+            // A queue message that is re-aimed by way of a third shard may be overtaken by its successors.
+            if !self.re_aimed(s, m) {
+                return Err(format!("I2: overtaken by {:?}: {}", sub.last.get(&msg.conn), what()));
+            }
+            self.label("queue message overtaken after re-aim");
+        }
+        let publisher = self.msgs[m].conn;
+        self.msgs[m].copies += 1;
+        let sub = &mut self.subs[s];
+        sub.got.push(m);
+        sub.has.insert(m, ());
+        let last = sub.last.entry(publisher).or_insert(m);
+        *last = m.max(*last);
+        Ok(Some(m))
+    }
+
+    /// Could queue message `m` have been meant for a member that was leaving?
+    fn re_aimed(&self, s: usize, m: usize) -> bool {
+        let mine = &self.subs[s];
+        mine.queue.is_some() && (self.draining || self.others_leave(mine, m))
+    }
+
+    fn others_leave(&self, mine: &Sub, m: usize) -> bool {
+        self.subs.iter().any(|o| {
+            o.queue == mine.queue
+                && self.fits(o, &self.msgs[m])
+                && (o.end_asked.is_some() || o.max.is_some() || self.conns[o.conn].horizon == 0)
+        })
+    }
+
+    fn refused(&mut self, s: usize, reply: &str, head: &[u8], body: &[u8]) -> Result<(), String> {
+        let found = self.msgs.iter_mut().find(|m| m.reply == reply && m.inbox.is_some());
+        let m = found.ok_or(format!("I10: a 503 for {reply:?}, where nobody asked"))?;
+        m.refused += 1;
+        let want = format!("NATS/1.0 503\r\nNats-Subject: {}\r\n\r\n", m.subject);
+        if head != want.as_bytes() || !body.is_empty() || m.inbox != Some(s) {
+            return Err(format!("I10: a 503 of the wrong form for {m:?}"));
+        }
+        if m.refused > 1 || m.copies > 0 {
+            return Err(format!("I10: a second 503, or one beside a delivery, for {m:?}"));
+        }
+        self.label("503");
+        Ok(())
+    }
+
+    fn stand(&self, s: &Sub, m: &Msg) -> Stand {
+        let silenced = s.conn == m.conn && !self.conns[s.conn].echo;
+        let before = m.accepted.is_some_and(|a| a < s.asked);
+        // On one connection everything happens in the order in which it was said.
+        let own = s.conn == m.conn;
+        let over = s.dead.is_some_and(|d| d < m.sent) || (own && s.end_asked.is_some_and(|e| e < m.sent));
+        if silenced || before || over || (own && m.sent < s.asked) {
+            return Stand::MustNot;
+        }
+        let Some(accepted) = m.accepted else { return Stand::May };
+        if accepted > self.conns[s.conn].horizon {
+            return Stand::Doubtful;
+        }
+        let live = own || s.live.is_some_and(|l| l < m.sent);
+        let stays = s.end_asked.is_none_or(|e| accepted < e);
+        if live && stays && s.max.is_none() {
+            Stand::Must
+        } else {
+            Stand::May
+        }
+    }
+
+    /// Was a message published before a subscription was asked for, and is that all that stands between them?
+    fn only_too_early(&self, m: &Msg, s: &Sub) -> bool {
+        let early = m.accepted.is_some_and(|a| a < s.asked) || (m.conn == s.conn && m.sent < s.asked);
+        let wanted = m.conn != s.conn || self.conns[s.conn].echo;
+        early && wanted && s.dead.is_none_or(|d| m.sent < d)
+    }
+
+    /// Judges everything once the world is quiet.
+    pub fn judge(&mut self) -> Result<(), String> {
+        for m in 0..self.msgs.len() {
+            self.judge_message(m)?;
+        }
+        for s in 0..self.subs.len() {
+            self.judge_maximum(s)?;
+        }
+        Ok(())
+    }
+
+    fn judge_message(&mut self, m: usize) -> Result<(), String> {
+        let msg = &self.msgs[m];
+        let mut groups: BTreeMap<&str, Vec<(usize, Stand)>> = BTreeMap::new();
+        let (mut owed, mut possible) = (false, false);
+        for (i, s) in self.subs.iter().enumerate() {
+            if !self.fits(s, msg) {
+                continue;
+            }
+            let stand = self.stand(s, msg);
+            let got = s.has.contains_key(&m);
+            owed |= stand == Stand::Must;
+            possible |= stand != Stand::MustNot;
+            // A message that followed a member who had left may find one who came after it was accepted.
+            let late = s.queue.is_some() && self.only_too_early(msg, s) && self.re_aimed(i, m);
+            if got && stand == Stand::MustNot && !late {
+                return Err(format!("I4: message {m} {msg:?} must not reach subscription {i} {}", s.brief()));
+            }
+            match &s.queue {
+                Some(q) => groups.entry(q).or_default().push((i, stand)),
+                None if stand == Stand::Must && !got => {
+                    return Err(format!("I3: message {m} {msg:?} never reached subscription {i} {}", s.brief()));
+                }
+                None => {}
+            }
+        }
+        for (name, members) in &groups {
+            self.judge_group(m, name, members)?;
+        }
+        if msg.refused > 0 && (owed || msg.copies > 0) {
+            return Err(format!("I10: a 503 although there was a receiver: message {m} {msg:?}"));
+        }
+        if msg.inbox.is_some() && msg.accepted.is_some() && !possible && msg.refused == 0 {
+            return Err(format!("I10: no 503 although nobody listened: message {m} {msg:?}"));
+        }
+        Ok(())
+    }
+
+    fn judge_group(&self, m: usize, name: &str, members: &[(usize, Stand)]) -> Result<(), String> {
+        let msg = &self.msgs[m];
+        let copies = members.iter().filter(|(i, _)| self.subs[*i].has.contains_key(&m)).count();
+        let brief = || {
+            let each: Vec<String> = members.iter().map(|(i, s)| format!("{s:?} {}", self.subs[*i].brief())).collect();
+            format!("group {name}: {}", each.join(", "))
+        };
+        if copies > 1 {
+            return Err(format!("I5: message {m} {msg:?} reached {copies} members of {}", brief()));
+        }
+        let shard = |i: &usize| self.conns[self.subs[*i].conn].shard;
+        let of = |stand| members.iter().filter(move |(_, s)| *s == stand).map(|(i, _)| i);
+        // A member that leaves costs one re-aim, and there is only one: members leaving on two other shards at a
+        // time may cost the message.
+        let sure: Vec<usize> = of(Stand::Must).map(shard).collect();
+        let mut leaving: Vec<usize> = of(Stand::May).map(shard).filter(|s| !sure.contains(s)).collect();
+        leaving.sort_unstable();
+        leaving.dedup();
+        let promised = !sure.is_empty() && of(Stand::Doubtful).next().is_none() && leaving.len() <= 1;
+        if promised && copies == 0 {
+            return Err(format!("I5: message {m} {msg:?} reached nobody of {}", brief()));
+        }
+        Ok(())
+    }
+
+    fn judge_maximum(&self, s: usize) -> Result<(), String> {
+        let sub = &self.subs[s];
+        let Some(max) = sub.max else { return Ok(()) };
+        let got = sub.got.len() as u64;
+        // What came before the maximum was known may exceed it.
+        let early = sub.got.iter().filter(|m| sub.max_live.is_none_or(|l| self.msgs[**m].sent < l)).count() as u64;
+        if got > max.max(early) {
+            return Err(format!("I11: {got} messages, at most {max}: subscription {s} {}", sub.brief()));
+        }
+        if sub.queue.is_some() {
+            return Ok(());
+        }
+        let horizon = self.conns[sub.conn].horizon;
+        let owed = self.msgs.iter().filter(|m| {
+            self.fits(sub, m)
+                && sub.live.is_some_and(|l| l < m.sent)
+                && m.accepted.is_some_and(|a| a < horizon && sub.end_asked.is_none_or(|e| a < e))
+                && (m.conn != sub.conn || self.conns[sub.conn].echo)
+        });
+        let owed = (owed.count() as u64).min(max);
+        if got < owed {
+            return Err(format!("I11: {got} messages of {owed} owed: subscription {s} {}", sub.brief()));
+        }
+        Ok(())
+    }
+
+    /// Judges the spread over the members of each queue group, where nobody came or went: all members are equally
+    /// likely, wherever they and the publishers are.
+    pub fn judge_spread(&self) -> Result<(), String> {
+        let mut groups: BTreeMap<(usize, &str), Vec<usize>> = BTreeMap::new();
+        for s in &self.subs {
+            if let Some(q) = &s.queue {
+                groups.entry((self.conns[s.conn].account, q)).or_default().push(s.got.len());
+            }
+        }
+        for (name, got) in groups {
+            let all: usize = got.iter().sum();
+            let fair = all / got.len();
+            if all >= 60 * got.len() && got.iter().any(|n| *n < fair / 2 || *n > fair * 2) {
+                return Err(format!("I5: group {name:?} is served unevenly: {got:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Subscriptions ever.
+    pub fn subscriptions(&self) -> usize {
+        self.subs.len()
+    }
+
+    /// Copies of messages that clients received, in all.
+    pub fn copies(&self) -> u64 {
+        self.msgs.iter().map(|m| m.copies).sum()
+    }
+
+    /// Bytes (header and payload) that clients sent.
+    pub fn bytes_sent(&self) -> u64 {
+        self.msgs.iter().enumerate().map(|(i, m)| self.weight(i, m.headed)).sum()
+    }
+
+    fn weight(&self, m: usize, headed: bool) -> u64 {
+        (self.msgs[m].size + if headed { header(m).len() } else { 0 }) as u64
+    }
+
+    /// Subscriptions of a connection that the server should still hold.
+    pub fn held(&self, conn: usize) -> u64 {
+        let holds =
+            |s: &&Sub| s.conn == conn && s.end_asked.is_none() && s.max.is_none_or(|max| (s.got.len() as u64) < max);
+        self.subs.iter().filter(holds).count() as u64
+    }
+}
+
+impl Sub {
+    fn brief(&self) -> String {
+        format!(
+            "(conn {} sid {} {:?} queue {:?} asked {} live {:?} end {:?} dead {:?} max {:?})",
+            self.conn, self.sid, self.pattern, self.queue, self.asked, self.live, self.end_asked, self.dead, self.max
+        )
+    }
+}
+
+#[test]
+fn patterns_match_by_definition() {
+    for (p, s, want) in [
+        ("a.b", "a.b", true),
+        ("a.*", "a.b", true),
+        ("a.>", "a.b.c", true),
+        ("a.>", "a", false),
+        ("*", "a.b", false),
+        ("a.*.c", "a.b.d", false),
+    ] {
+        assert_eq!(matches(p, s), want, "{p} {s}");
+    }
+}
+
+#[test]
+fn a_confirmed_subscription_must_hear_and_an_ended_one_must_not() {
+    let mut o = Oracle::default();
+    let (a, b) = (o.open(0, 0, true, true), o.open(1, 0, true, true));
+    let s = o.sub(a, 1, "x", None, None);
+    o.ping(a);
+    o.pong(a).unwrap();
+    let m = o.publish(b, "x", "", 10, None);
+    o.ping(b);
+    o.pong(b).unwrap();
+    o.ping(a);
+    o.pong(a).unwrap();
+    assert!(o.judge().unwrap_err().starts_with("I3"));
+    let (head, body) = (header(m), payload(m, 10));
+    assert_eq!(o.heard(a, 1, "x", "", &head, &body), Ok(Some(m)));
+    assert_eq!(o.judge(), Ok(()));
+    assert!(o.heard(a, 1, "x", "", &head, &body).unwrap_err().starts_with("I1"));
+    o.unsub(s);
+    o.ping(a);
+    o.pong(a).unwrap();
+    let late = o.publish(b, "x", "", 10, None);
+    assert!(o.heard(a, 1, "x", "", &[], &payload(late, 10)).unwrap_err().starts_with("I4"));
+}

@@ -1,0 +1,163 @@
+//! TCP as the simulator sees it: a link is two byte pipes, one per direction, each with a bounded window. Bytes
+//! wait "in flight" until an event of the world moves some of them on, so that they tear anywhere and are delayed
+//! freely. One per connection; the world owns them, clients and nodes read and write their ends.
+
+use std::collections::VecDeque;
+use turnpike::base::Rng;
+
+/// One direction.
+#[derive(Debug)]
+pub struct Pipe {
+    flight: VecDeque<u8>,
+    ready: VecDeque<u8>,
+    /// Most bytes in flight and ready together; a writer blocks beyond.
+    window: usize,
+    /// Nothing moves while this holds.
+    pub stalled: bool,
+    /// The writer has shut its side.
+    shut: bool,
+}
+
+/// What a reader finds.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Read {
+    /// So many bytes (at least 1) were appended.
+    Some(usize),
+    /// Nothing yet.
+    Empty,
+    /// The writer has shut its side, and all it wrote was read.
+    End,
+    /// The link was reset.
+    Reset,
+}
+
+impl Pipe {
+    fn new(window: usize) -> Pipe {
+        Pipe { flight: VecDeque::new(), ready: VecDeque::new(), window, stalled: false, shut: false }
+    }
+
+    fn room(&self) -> usize {
+        self.window.saturating_sub(self.flight.len() + self.ready.len())
+    }
+}
+
+/// A connection's two directions and what has become of it.
+#[derive(Debug)]
+pub struct Link {
+    /// Client to server.
+    pub up: Pipe,
+    /// Server to client.
+    pub down: Pipe,
+    /// Reset by one of the sides.
+    pub reset: bool,
+    /// Cut silently: nothing moves any more and nobody is told.
+    pub cut: bool,
+}
+
+/// Which pipe of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Client to server.
+    Up,
+    /// Server to client.
+    Down,
+}
+
+impl Link {
+    /// A link whose pipes hold `window` bytes each.
+    pub fn new(window: usize) -> Link {
+        Link { up: Pipe::new(window), down: Pipe::new(window), reset: false, cut: false }
+    }
+
+    /// The pipe of a direction.
+    pub fn pipe(&mut self, way: Way) -> &mut Pipe {
+        match way {
+            Way::Up => &mut self.up,
+            Way::Down => &mut self.down,
+        }
+    }
+
+    /// Can bytes of this direction move on?
+    pub fn can_move(&self, way: Way) -> bool {
+        let p = if way == Way::Up { &self.up } else { &self.down };
+        !self.cut && !self.reset && !p.stalled && !p.flight.is_empty()
+    }
+
+    /// Moves 1 to all bytes that are in flight on.
+    pub fn advance(&mut self, way: Way, rng: &mut Rng) {
+        let p = self.pipe(way);
+        let n = p.flight.len() as u64;
+        // Mostly whole, often torn anywhere, sometimes a few bytes.
+        let take = match rng.below(4) {
+            0 => 1 + rng.below(n.min(7)),
+            1 => 1 + rng.below(n),
+            _ => n,
+        };
+        let moved = p.flight.drain(..take as usize);
+        p.ready.extend(moved);
+    }
+
+    /// Has the writer of this direction room?
+    pub fn room(&self, way: Way) -> usize {
+        if way == Way::Up { &self.up } else { &self.down }.room()
+    }
+
+    /// Writes up to `max` bytes of `data` and says how many; 0: blocked.
+    pub fn write(&mut self, way: Way, data: &[u8], max: usize) -> usize {
+        let p = self.pipe(way);
+        let n = data.len().min(p.room()).min(max);
+        p.flight.extend(&data[..n]);
+        n
+    }
+
+    /// Is there something for the reader of this direction: bytes, the end, a reset?
+    pub fn readable(&self, way: Way) -> bool {
+        let p = if way == Way::Up { &self.up } else { &self.down };
+        if self.cut {
+            return false;
+        }
+        self.reset || !p.ready.is_empty() || (p.shut && p.flight.is_empty() && !p.stalled)
+    }
+
+    /// Appends up to `max` ready bytes to `into`.
+    pub fn read(&mut self, way: Way, max: usize, into: &mut Vec<u8>) -> Read {
+        if !self.readable(way) {
+            return Read::Empty;
+        }
+        let reset = self.reset;
+        let p = self.pipe(way);
+        if !p.ready.is_empty() {
+            let n = max.clamp(1, p.ready.len());
+            into.extend(p.ready.drain(..n));
+            return Read::Some(n);
+        }
+        if reset {
+            Read::Reset
+        } else {
+            Read::End
+        }
+    }
+
+    /// The writer of this direction says no more.
+    pub fn shut(&mut self, way: Way) {
+        self.pipe(way).shut = true;
+    }
+
+    /// One side resets: what is in flight is gone, what was received may still be read.
+    pub fn reset(&mut self) {
+        self.reset = true;
+        self.up.flight.clear();
+        self.down.flight.clear();
+    }
+
+    /// The server closes its socket: unread input turns the end into a reset, as TCP does.
+    pub fn closed_by_server(&mut self) {
+        if !self.up.ready.is_empty() {
+            self.reset();
+        } else {
+            self.down.shut = true;
+            self.up.stalled = true;
+            self.up.flight.clear();
+        }
+    }
+}

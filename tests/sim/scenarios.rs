@@ -1,0 +1,553 @@
+//! The scenarios: each makes a case from a random generator. Numbers are those of scenarios.md §5.2.
+
+use super::case::{Actor, Case, End, Plan, Reads, Step};
+use turnpike::base::Rng;
+
+/// Makes a case.
+pub type Scenario = fn(&mut Rng) -> Case;
+
+/// All of them by name, and how many seeds of each a short sweep runs.
+pub const ALL: &[(&str, Scenario, u64)] = &[
+    ("crossing", crossing, 50),
+    ("promise", promise, 60),
+    ("interest_races", interest_races, 50),
+    ("group_races", group_races, 50),
+    ("reconnects", reconnects, 40),
+    ("maxima", maxima, 50),
+    ("fanout", fanout, 10),
+    ("tight_rings", tight_rings, 40),
+    ("drains", drains, 40),
+    ("nobody", nobody, 40),
+    ("lone_slow", lone_slow, 30),
+    ("stuck", stuck, 30),
+    ("hostile", hostile, 30),
+    ("accounts", accounts, 40),
+    ("spread", spread, 20),
+    ("bulk", bulk, 20),
+    ("swarm", swarm, 80),
+];
+
+/// Subjects that scenarios publish to.
+const SUBJECTS: &[&str] = &["a.b", "a.c", "b.c", "a.b.c", "d"];
+/// Patterns that they subscribe to.
+const PATTERNS: &[&str] = &["a.b", "a.*", "a.>", "*.c", "b.c", "d", ">", "a.*.c"];
+
+fn pick<'a>(rng: &mut Rng, from: &[&'a str]) -> &'a str {
+    from[rng.below(from.len() as u64) as usize]
+}
+
+fn within(rng: &mut Rng, from: u64, to: u64) -> u64 {
+    from + rng.below(to - from + 1)
+}
+
+/// Gives everybody in a case an account.
+fn divided(rng: &mut Rng, mut case: Case) -> Case {
+    case.plan.accounts = within(rng, 1, 4) as usize;
+    for a in &mut case.actors {
+        a.account = rng.below(case.plan.accounts as u64) as usize;
+    }
+    case
+}
+
+/// A node with some of its parts made small or slow.
+fn plan(rng: &mut Rng, shards_min: u64) -> Plan {
+    let mut p = Plan::new(within(rng, shards_min, 8) as usize);
+    p.ring = if rng.one_in(3) { 1 } else { within(rng, 1, 16) as usize };
+    p.read_max = if rng.one_in(4) { 7 } else { 1 << 16 };
+    p.rush = within(rng, 2, 12);
+    for lazy in &mut p.lazy {
+        *lazy = if rng.one_in(4) { within(rng, 2, 30) } else { 1 };
+    }
+    p
+}
+
+fn client(rng: &mut Rng, shard: usize) -> Actor {
+    let mut a = Actor::on(shard);
+    a.verbose = rng.one_in(4);
+    a.headers = !rng.one_in(3);
+    a.echo = !rng.one_in(4);
+    a.window = if rng.one_in(4) { 200 } else { 1 << 16 };
+    a
+}
+
+fn publishes(rng: &mut Rng, n: u64, subjects: &[&str]) -> Vec<Step> {
+    let most = if rng.one_in(5) { 600 } else { 40 };
+    (0..n)
+        .flat_map(|_| {
+            let publish = Step::publish(pick(rng, subjects), rng.below(most) as usize);
+            let after = match rng.below(8) {
+                0 => Some(Step::Ping),
+                1 => Some(Step::Sync),
+                _ => None,
+            };
+            [Some(publish), after]
+        })
+        .flatten()
+        .collect()
+}
+
+/// 10, 20: publishers and subscribers on every shard, nothing goes wrong; counters are exact.
+pub fn crossing(rng: &mut Rng) -> Case {
+    let mut plan = plan(rng, 2);
+    plan.exact = true;
+    let subscribers = within(rng, 1, 8) as usize;
+    let mut actors = Vec::new();
+    for i in 0..subscribers {
+        let mut a = client(rng, i);
+        for _ in 0..within(rng, 1, 4) {
+            a = a.does(match rng.below(3) {
+                0 => Step::queue(pick(rng, PATTERNS), pick(rng, &["q", "r"])),
+                _ => Step::sub(pick(rng, PATTERNS)),
+            });
+        }
+        actors.push(a.does(Step::Sync));
+    }
+    for i in 0..plan.shards {
+        let mut a = client(rng, i);
+        let waits = (0..subscribers).filter(|_| !rng.one_in(4));
+        let waits: Vec<Step> = waits.map(|s| Step::Await { actor: s, syncs: 1 }).collect();
+        let n = within(rng, 1, 25);
+        a = a.does_all(waits).does_all(publishes(rng, n, SUBJECTS)).does(Step::Sync);
+        actors.push(a);
+    }
+    Case { plan, actors }
+}
+
+/// 13 and its counterpart: publishers on all shards speak the moment a PONG has confirmed a SUB or an UNSUB on one.
+pub fn promise(rng: &mut Rng) -> Case {
+    let plan = plan(rng, 2);
+    let publishers = within(rng, 1, plan.shards as u64);
+    let rounds = within(rng, 1, 6);
+    let mut subscriber = client(rng, 0);
+    for round in 0..rounds {
+        let pattern = pick(rng, &["a.b", "a.*", ">"]);
+        subscriber = subscriber.does(match rng.below(4) {
+            0 => Step::queue(pattern, "q"),
+            _ => Step::sub(pattern),
+        });
+        subscriber = subscriber.does(Step::Sync);
+        for p in 0..publishers {
+            subscriber = subscriber.does(Step::Await { actor: 1 + p as usize, syncs: 2 * round + 1 });
+        }
+        subscriber = subscriber.does(Step::Unsub(round as usize)).does(Step::Sync);
+    }
+    let mut actors = vec![subscriber];
+    for p in 0..publishers {
+        let mut a = client(rng, 1 + p as usize);
+        for turn in 1..=2 * rounds {
+            a = a.does(Step::Await { actor: 0, syncs: turn }).does(Step::publish("a.b", 5)).does(Step::Sync);
+        }
+        actors.push(a);
+    }
+    Case { plan, actors }
+}
+
+/// Subscribes and withdraws `rounds` times, one after the other or overlapping.
+fn comes_and_goes(rng: &mut Rng, mut a: Actor, rounds: u64, what: impl Fn(&mut Rng) -> Step) -> Actor {
+    let mut open = Vec::new();
+    for round in 0..rounds {
+        a = a.does(what(rng));
+        open.push(round as usize);
+        if rng.one_in(2) {
+            a = a.does(Step::Sync);
+        }
+        while !open.is_empty() && !rng.one_in(3) {
+            let n = open.swap_remove(rng.below(open.len() as u64) as usize);
+            a = a.does(Step::Unsub(n));
+            if rng.one_in(3) {
+                a = a.does(Step::Sync);
+            }
+        }
+    }
+    a
+}
+
+/// 11: SUB on one shard races UNSUB or an end of the connection on another, for the same subject.
+pub fn interest_races(rng: &mut Rng) -> Case {
+    let plan = plan(rng, 2);
+    let mut actors = Vec::new();
+    for i in 0..within(rng, 2, 8) as usize {
+        let (c, rounds) = (client(rng, i), within(rng, 1, 8));
+        let mut a = comes_and_goes(rng, c, rounds, |rng| Step::sub(pick(rng, &["a.b", "a.*"])));
+        match rng.below(5) {
+            0 => a = a.does(Step::Quit(End::Fin)),
+            1 => a = a.does(Step::Quit(End::Rst)),
+            2 => a = a.does(Step::Quit(End::Cut)),
+            _ => {}
+        }
+        actors.push(a);
+    }
+    for i in 0..within(rng, 1, 4) as usize {
+        let (a, n) = (client(rng, i), within(rng, 1, 20));
+        actors.push(a.does_all(publishes(rng, n, &["a.b", "a.c"])).does(Step::Sync));
+    }
+    Case { plan, actors }
+}
+
+/// 12: members of queue groups come and go, so that a group's size on a shard goes 0, 1, 2 and back.
+pub fn group_races(rng: &mut Rng) -> Case {
+    let plan = plan(rng, 2);
+    let mut actors = Vec::new();
+    // Members that stay: with one of them a message must always arrive.
+    let staying = rng.below(3) as usize;
+    for i in 0..staying {
+        let shard = rng.below(8) as usize;
+        let mut a = client(rng, shard);
+        a.echo = true;
+        actors.push(a.does(Step::queue("a.b", if i == 2 { "r" } else { "q" })).does(Step::Sync));
+    }
+    for i in 0..within(rng, 1, 6) as usize {
+        let (c, rounds) = (client(rng, i), within(rng, 1, 8));
+        actors.push(comes_and_goes(rng, c, rounds, |rng| {
+            Step::queue(pick(rng, &["a.b", "a.*"]), pick(rng, &["q", "r"]))
+        }));
+    }
+    for i in 0..within(rng, 1, 5) as usize {
+        let mut a = client(rng, i);
+        for s in 0..staying {
+            a = a.does(Step::Await { actor: s, syncs: 1 });
+        }
+        let n = within(rng, 1, 25);
+        actors.push(a.does_all(publishes(rng, n, &["a.b"])).does(Step::Sync));
+    }
+    Case { plan, actors }
+}
+
+/// 14: a client comes back on another shard while its old socket is half-open, reset or finished.
+pub fn reconnects(rng: &mut Rng) -> Case {
+    let plan = plan(rng, 2);
+    let mut actors = Vec::new();
+    for i in 0..within(rng, 1, 4) as usize {
+        let mut a = client(rng, i);
+        for _ in 0..within(rng, 1, 3) {
+            a = a.does(Step::sub("a.*")).does(Step::queue("a.b", "q")).does(Step::Sync);
+            let end = [End::Cut, End::Rst, End::Fin][rng.below(3) as usize];
+            a = a.does(Step::Reconnect { end, shard: rng.below(plan.shards as u64) as usize });
+        }
+        actors.push(a.does(Step::sub("a.*")).does(Step::Sync));
+    }
+    for i in 0..within(rng, 1, 4) as usize {
+        let (a, n) = (client(rng, i), within(rng, 5, 30));
+        actors.push(a.does_all(publishes(rng, n, &["a.b", "a.c"])).does(Step::Sync));
+    }
+    Case { plan, actors }
+}
+
+/// 15: `UNSUB sid max` while publishers on all shards send.
+pub fn maxima(rng: &mut Rng) -> Case {
+    let plan = plan(rng, 2);
+    let mut actors = Vec::new();
+    let subscribers = within(rng, 1, 4) as usize;
+    for i in 0..subscribers {
+        let mut a = client(rng, i);
+        for _ in 0..within(rng, 1, 3) {
+            let queue = rng.one_in(4).then(|| "q".to_string());
+            let pattern = pick(rng, &["a.b", "a.*", "a.>"]).into();
+            a = a.does(Step::Sub { pattern, queue, max: Some(within(rng, 1, 6)) });
+        }
+        if rng.one_in(3) {
+            a = a.does(Step::sub("a.b"));
+        }
+        actors.push(a.does(Step::Sync));
+    }
+    for i in 0..plan.shards {
+        let mut a = client(rng, i);
+        if !rng.one_in(4) {
+            a = a.does_all((0..subscribers).map(|actor| Step::Await { actor, syncs: 1 }));
+        }
+        let n = within(rng, 1, 8);
+        actors.push(a.does_all(publishes(rng, n, &["a.b"])).does(Step::Sync));
+    }
+    Case { plan, actors }
+}
+
+/// 17: a message with many receivers on one shard while others publish.
+pub fn fanout(rng: &mut Rng) -> Case {
+    let mut plan = plan(rng, 2);
+    plan.exact = true;
+    let large = rng.one_in(10);
+    let (crowd, each) = if large { (20, 500) } else { (within(rng, 2, 8) as usize, within(rng, 20, 60)) };
+    let mut actors = Vec::new();
+    for _ in 0..crowd {
+        let mut a = client(rng, 0);
+        a.verbose = false;
+        a = a.does_all((0..each).map(|_| Step::sub("a.b"))).does(Step::Sync);
+        actors.push(a);
+    }
+    actors.push(Actor::on(0).does(Step::sub("d")).does(Step::Sync));
+    for i in 0..3 {
+        let mut a = client(rng, i);
+        a = a.does_all((0..=crowd).map(|actor| Step::Await { actor, syncs: 1 }));
+        let (n, subjects) = (within(rng, 3, 8), ["a.b", "d", "d"]);
+        actors.push(a.does_all(publishes(rng, n, &subjects)).does(Step::Sync));
+    }
+    Case { plan, actors }
+}
+
+/// 18: every ring holds one batch, shards are slow, everybody talks to everybody.
+pub fn tight_rings(rng: &mut Rng) -> Case {
+    let mut plan = plan(rng, 3);
+    plan.ring = 1;
+    for lazy in &mut plan.lazy {
+        *lazy = within(rng, 1, 20);
+    }
+    let mut actors = Vec::new();
+    for i in 0..plan.shards {
+        let mut a = client(rng, i);
+        let (before, after) = (within(rng, 1, 10), within(rng, 1, 10));
+        a = a.does(Step::sub(pick(rng, PATTERNS))).does_all(publishes(rng, before, SUBJECTS));
+        a = a.does(Step::Sync).does_all(publishes(rng, after, SUBJECTS)).does(Step::Unsub(0)).does(Step::Sync);
+        actors.push(a);
+    }
+    Case { plan, actors }
+}
+
+/// 19: the order to drain comes into the middle of traffic, with rings full and writes under way.
+pub fn drains(rng: &mut Rng) -> Case {
+    let mut case = if rng.one_in(2) { tight_rings(rng) } else { crossing(rng) };
+    case.plan.exact = false;
+    case.plan.drain_after = Some(within(rng, 10, 900));
+    if rng.one_in(3) {
+        let stuck = Actor::on(rng.below(8) as usize).does(Step::sub(">")).does(Step::Sync).does(Step::Stall);
+        case.actors.push(Actor { window: 100, ..stuck });
+    }
+    case
+}
+
+/// The 503: requests while responders come and go.
+pub fn nobody(rng: &mut Rng) -> Case {
+    let plan = plan(rng, 1);
+    let mut actors = Vec::new();
+    for i in 0..within(rng, 0, 3) as usize {
+        let (mut c, rounds) = (client(rng, i), within(rng, 1, 5));
+        c.responds = true;
+        actors.push(comes_and_goes(rng, c, rounds, |rng| match rng.below(2) {
+            0 => Step::queue("a.b", "q"),
+            _ => Step::sub(pick(rng, &["a.b", "a.*"])),
+        }));
+    }
+    for i in 0..within(rng, 1, 5) as usize {
+        let mut a = client(rng, i);
+        a.headers = !rng.one_in(6);
+        for _ in 0..within(rng, 1, 12) {
+            a = a.does(Step::Request(pick(rng, &["a.b", "a.c"]).into()));
+            if rng.one_in(3) {
+                a = a.does(Step::Sync);
+            }
+        }
+        actors.push(a.does(Step::Sync));
+    }
+    Case { plan, actors }
+}
+
+/// A lone slow subscriber sets the pace of its publisher and loses nothing.
+pub fn lone_slow(rng: &mut Rng) -> Case {
+    let mut plan = plan(rng, 1);
+    plan.read_max = 512;
+    plan.max_payload = 1100;
+    // Once a publisher is told to wait, what lies in the rings still comes: that must fit above three quarters.
+    plan.shards = plan.shards.min(4);
+    plan.lazy = vec![1; plan.shards];
+    plan.ring = plan.ring.min(8);
+    plan.max_pending = plan.shards * (128 << 10);
+    let mut slow = Actor::on(rng.below(8) as usize);
+    slow.window = within(rng, 1000, 8000) as usize;
+    slow.reads = Reads::Slow { most: within(rng, 300, 1500) as usize, one_in: within(rng, 2, 5) };
+    let slow = slow.does(Step::sub("a.b")).does(Step::Sync);
+    let mut actors = vec![slow];
+    let publishers = within(rng, 1, 3);
+    for _ in 0..publishers {
+        let n = within(rng, 400, 1000) / publishers;
+        let publisher = Actor::on(rng.below(8) as usize).does(Step::Await { actor: 0, syncs: 1 });
+        actors.push(publisher.does_all((0..n).map(|_| Step::publish("a.b", 1000))).does(Step::Sync));
+    }
+    Case { plan, actors }
+}
+
+/// A stuck subscriber is cut, with exact counts of what it lost, and its neighbours are served meanwhile.
+pub fn stuck(rng: &mut Rng) -> Case {
+    let mut plan = plan(rng, 1);
+    plan.cuts = true;
+    plan.max_payload = 512;
+    plan.max_pending = within(rng, 8, 24) as usize * 1024;
+    let mut actors = Vec::new();
+    let shard = rng.below(8) as usize;
+    let neighbours = within(rng, 1, 3) as usize;
+    for _ in 0..neighbours {
+        let at = if rng.one_in(2) { shard } else { rng.below(8) as usize };
+        let a = Actor { spared: true, ..Actor::on(at) };
+        actors.push(a.does(Step::sub("a.*")).does(Step::Sync));
+    }
+    let mut a = Actor::on(shard);
+    a.window = within(rng, 64, 4096) as usize;
+    a = a.does(Step::sub("a.*")).does(Step::sub("d")).does(Step::Sync).does(Step::Stall).does(Step::Sleep(6000));
+    actors.push(a);
+    for _ in 0..within(rng, 1, 3) {
+        let at = if rng.one_in(2) { shard } else { rng.below(8) as usize };
+        let mut a = Actor { spared: true, ..Actor::on(at) };
+        a = a.does_all((0..=neighbours).map(|actor| Step::Await { actor, syncs: 1 }));
+        for _ in 0..within(rng, 1, 40) {
+            // Only the stuck one hears "d"; neighbours get too little ever to be cut.
+            let subject = if rng.one_in(12) { "a.b" } else { "d" };
+            a = a.does(Step::publish(subject, 400));
+        }
+        actors.push(a.does(Step::Sync));
+    }
+    Case { plan, actors }
+}
+
+/// What nobody may say, or nobody sane.
+fn garbage(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(14) {
+        0 => (0..within(rng, 1, 300)).map(|_| rng.next_u64() as u8).collect(),
+        1 => b"PUB a.b 99999999\r\n".to_vec(),
+        2 => b"PUB a.b -1\r\n\r\n".to_vec(),
+        3 => b"PUB a.b 3\r\nabcd\r\n".to_vec(),
+        4 => b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(),
+        5 => b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
+        6 => format!("SUB {} 1\r\n", "a.".repeat(4000)).into_bytes(),
+        7 => b"SUB a..b 900\r\nSUB > > > >\r\n".to_vec(),
+        8 => b"CONNECT {\"verbose\":\r\n".to_vec(),
+        9 => b"HPUB a.b 900 4\r\nabcd\r\n".to_vec(),
+        10 => b"MSG a.b 1 1\r\nx\r\n".to_vec(),
+        11 => b"-ERR 'enough'\r\n".to_vec(),
+        12 => "SUB z.* 800\r\nUNSUB 800\r\n".repeat(40).into_bytes(),
+        _ => b"UNSUB 77777 99999999999999999999\r\nUNSUB\r\n".to_vec(),
+    }
+}
+
+/// 1 (in company): hostile clients beside decent ones; only they suffer.
+pub fn hostile(rng: &mut Rng) -> Case {
+    let mut case = crossing(rng);
+    case.plan.exact = false;
+    case.plan.max_payload = 2048;
+    for _ in 0..within(rng, 1, 6) {
+        let mut a = client(rng, rng.clone().below(8) as usize);
+        a.hostile = true;
+        if rng.one_in(4) {
+            a.reads = Reads::Never;
+            a.window = 300;
+        }
+        for _ in 0..within(rng, 1, 4) {
+            a = a.does(Step::Say(garbage(rng)));
+        }
+        case.actors.push(a);
+    }
+    case
+}
+
+/// Accounts share nothing, whatever the shards; some users' passwords are checked elsewhere while their next
+/// words wait.
+pub fn accounts(rng: &mut Rng) -> Case {
+    let case = match rng.below(4) {
+        0 => crossing(rng),
+        1 => group_races(rng),
+        2 => nobody(rng),
+        _ => swarm(rng),
+    };
+    divided(rng, case)
+}
+
+/// Many messages to queue groups whose members stay: all members are equally likely.
+pub fn spread(rng: &mut Rng) -> Case {
+    let mut plan = plan(rng, 1);
+    plan.even = true;
+    plan.exact = true;
+    let members = within(rng, 2, 5) as usize;
+    let mut actors = Vec::new();
+    for _ in 0..members {
+        let a = Actor::on(rng.below(8) as usize);
+        actors.push(a.does(Step::queue("a.b", "q")).does(Step::Sync));
+    }
+    for i in 0..within(rng, 1, 4) as usize {
+        let a = Actor::on(i).does_all((0..members).map(|actor| Step::Await { actor, syncs: 1 }));
+        actors.push(a.does_all((0..120).map(|_| Step::publish("a.b", 0))).does(Step::Sync));
+    }
+    Case { plan, actors }
+}
+
+/// Large payloads, many at once, through rings of every size.
+pub fn bulk(rng: &mut Rng) -> Case {
+    let mut plan = plan(rng, 1);
+    plan.max_payload = 40 << 10;
+    plan.read_max = if rng.one_in(2) { 1 << 20 } else { 10_000 };
+    plan.ring = within(rng, 1, 3) as usize;
+    plan.max_pending = 4 << 20;
+    let readers = within(rng, 1, 3) as usize;
+    let mut actors = Vec::new();
+    for i in 0..readers {
+        actors.push(client(rng, i).does(Step::sub("a.b")).does(Step::Sync));
+    }
+    for i in 0..within(rng, 1, 4) as usize {
+        let mut a = Actor { talk: 1 << 20, window: 1 << 20, ..Actor::on(i) };
+        a = a.does_all((0..readers).map(|actor| Step::Await { actor, syncs: 1 }));
+        for _ in 0..within(rng, 1, 12) {
+            let most = if rng.one_in(3) { 40_000 } else { 3000 };
+            a = a.does(Step::publish("a.b", rng.below(most) as usize));
+        }
+        actors.push(a.does(Step::Sync));
+    }
+    Case { plan, actors }
+}
+
+/// Everything at once.
+pub fn swarm(rng: &mut Rng) -> Case {
+    let mut plan = plan(rng, 1);
+    plan.cuts = rng.one_in(3);
+    if plan.cuts {
+        plan.max_payload = 700;
+        plan.max_pending = within(rng, 3, 40) as usize * 1024;
+    }
+    let shards = plan.shards as u64;
+    let mut actors = Vec::new();
+    for _ in 0..within(rng, 2, 14) {
+        let shard = rng.below(shards) as usize;
+        let mut a = client(rng, shard);
+        a.responds = rng.one_in(5);
+        if plan.cuts && rng.one_in(4) {
+            a.reads = Reads::Slow { most: within(rng, 1, 200) as usize, one_in: within(rng, 1, 20) };
+        }
+        let mut subs = 0;
+        for _ in 0..within(rng, 1, 30) {
+            let step = match rng.below(20) {
+                0..=2 => Step::sub(pick(rng, PATTERNS)),
+                3..=4 => Step::queue(pick(rng, PATTERNS), pick(rng, &["q", "r"])),
+                5 => Step::Sub { pattern: pick(rng, PATTERNS).into(), queue: None, max: Some(within(rng, 1, 9)) },
+                6..=8 if subs > 0 => Step::Unsub(rng.below(subs) as usize),
+                9..=10 => Step::Sync,
+                11 => Step::Ping,
+                12 => Step::Request(pick(rng, SUBJECTS).into()),
+                13 if rng.one_in(3) => Step::Reconnect {
+                    end: [End::Cut, End::Rst][rng.below(2) as usize],
+                    shard: rng.below(shards) as usize,
+                },
+                13 if rng.one_in(2) => Step::Again,
+                14 if rng.one_in(4) => Step::Sleep(rng.below(3000)),
+                15 if rng.one_in(3) => {
+                    // Silence for less than the write deadline.
+                    a = a.does(Step::Stall).does(Step::Sleep(rng.below(1500)));
+                    Step::Heal
+                }
+                _ => Step::publish(pick(rng, SUBJECTS), rng.below(500) as usize),
+            };
+            subs = match step {
+                Step::Sub { .. } => subs + 1,
+                Step::Reconnect { .. } => 0,
+                _ => subs,
+            };
+            a = a.does(step);
+        }
+        match rng.below(8) {
+            0 => a = a.does(Step::Quit(End::Fin)),
+            1 => a = a.does(Step::Quit(End::Rst)),
+            2 => a = a.does(Step::Quit(End::Cut)),
+            _ => {}
+        }
+        actors.push(a);
+    }
+    if rng.one_in(3) {
+        let a = Actor { hostile: true, ..client(rng, 1) };
+        actors.push(a.does(Step::Say(garbage(rng))));
+    }
+    Case { plan, actors }
+}
