@@ -81,6 +81,8 @@ impl Client {
         match self.stage {
             Stage::Gone => true,
             Stage::Fresh => false,
+            // Who does not read does not learn that nobody listens to him any more.
+            Stage::On if self.actor.hostile && self.out.len() > self.actor.talk => true,
             Stage::On => self.at == self.actor.steps.len() && !self.syncing && self.said(),
             Stage::Leaving => self.actor.reads == Reads::Never,
         }
@@ -330,6 +332,7 @@ impl Client {
     }
 
     fn end(&mut self, w: &mut World, end: End) {
+        w.oracle.ended(self.conn);
         w.note(|| format!("client {} ends: {end:?}", self.id));
         let link = &mut w.links[self.link];
         self.stage = Stage::Gone;
@@ -428,6 +431,7 @@ impl Client {
     /// The server has ended the connection.
     fn ended(&mut self, w: &mut World, reset: bool) {
         let was = std::mem::replace(&mut self.stage, Stage::Gone);
+        w.oracle.ended(self.conn);
         self.syncing = false;
         w.note(|| format!("client {} finds its connection ended (reset: {reset})", self.id));
         if self.actor.hostile {

@@ -18,6 +18,8 @@ pub struct Conn {
     /// The shard it lives on.
     pub shard: usize,
     account: usize,
+    /// Ended by its client without UNSUB.
+    gone: bool,
     echo: bool,
     headers: bool,
     /// See the file's head.
@@ -140,7 +142,7 @@ impl Oracle {
     /// A client opens a connection.
     pub fn open(&mut self, shard: usize, account: usize, echo: bool, headers: bool) -> usize {
         let (unsure, pings) = (VecDeque::new(), VecDeque::new());
-        self.conns.push(Conn { shard, account, echo, headers, horizon: 0, unsure, pings });
+        self.conns.push(Conn { shard, account, gone: false, echo, headers, horizon: 0, unsure, pings });
         self.conns.len() - 1
     }
 
@@ -248,6 +250,11 @@ impl Oracle {
         Ok(())
     }
 
+    /// A connection has ended.
+    pub fn ended(&mut self, conn: usize) {
+        self.conns[conn].gone = true;
+    }
+
     /// PINGs of a connection that were not answered.
     pub fn unanswered(&self, conn: usize) -> usize {
         self.conns[conn].pings.len()
@@ -326,7 +333,10 @@ impl Oracle {
         self.subs.iter().any(|o| {
             o.queue == mine.queue
                 && self.fits(o, &self.msgs[m])
-                && (o.end_asked.is_some() || o.max.is_some() || self.conns[o.conn].horizon == 0)
+                && (o.end_asked.is_some()
+                    || o.max.is_some()
+                    || self.conns[o.conn].gone
+                    || self.conns[o.conn].horizon == 0)
         })
     }
 
@@ -335,7 +345,10 @@ impl Oracle {
         let m = found.ok_or(format!("I10: a 503 for {reply:?}, where nobody asked"))?;
         m.refused += 1;
         let want = format!("NATS/1.0 503\r\nNats-Subject: {}\r\n\r\n", m.subject);
-        if head != want.as_bytes() || !body.is_empty() || m.inbox != Some(s) {
+        // Any plain subscription of the publisher that matches the reply may be named (client-protocol.md §10).
+        let sub = &self.subs[s];
+        let its_own = sub.conn == m.conn && sub.queue.is_none() && matches(&sub.pattern, reply);
+        if head != want.as_bytes() || !body.is_empty() || !its_own {
             return Err(format!("I10: a 503 of the wrong form for {m:?}"));
         }
         if m.refused > 1 || m.copies > 0 {

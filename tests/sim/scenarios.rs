@@ -524,8 +524,8 @@ pub fn swarm(rng: &mut Rng) -> Case {
                 13 if rng.one_in(2) => Step::Again,
                 14 if rng.one_in(4) => Step::Sleep(rng.below(3000)),
                 15 if rng.one_in(3) => {
-                    // Silence for less than the write deadline.
-                    a = a.does(Step::Stall).does(Step::Sleep(rng.below(1500)));
+                    // Silence far below the write deadline, even several times in a row.
+                    a = a.does(Step::Stall).does(Step::Sleep(rng.below(200)));
                     Step::Heal
                 }
                 _ => Step::publish(pick(rng, SUBJECTS), rng.below(500) as usize),
