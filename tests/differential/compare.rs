@@ -35,6 +35,10 @@ fn outcome(step: &[Seen], turnpike: bool) -> Outcome {
         if turnpike && seen.closed && frames.last() == Some(&differences::malformed()) {
             frames.pop();
         }
+        // On both sides: only what came before tells a complete message from an unfinished one.
+        if seen.closed {
+            differences::pedantic_unfinished(&mut frames);
+        }
         for frame in frames {
             match queue_delivery(&frame) {
                 Some(key) => *groups.entry(key).or_default() += 1,

@@ -45,10 +45,32 @@ pub fn pedantic_once(frames: &mut Vec<Vec<u8>>) {
     frames.dedup_by(|a, b| a == b && *a == twice);
 }
 
+/// Takes the pedantic error for a PUB that never became whole out of the frames of a connection that ended by it
+/// (`pedantic-unfinished`): the last frame, or the last before the error that ended the connection.
+pub fn pedantic_unfinished(frames: &mut Vec<Vec<u8>>) {
+    let said = format!("{}\r\n", named("pedantic-unfinished").peer).into_bytes();
+    let last = frames.len().saturating_sub(1);
+    if frames.last() == Some(&said) {
+        frames.pop();
+    } else if last > 0 && frames[last].starts_with(b"-ERR ") && frames[last - 1] == said {
+        frames.remove(last - 1);
+    }
+}
+
 /// Whether `bytes` hold a carriage return that is not right before a newline (`stray-cr`).
 pub fn stray_cr(bytes: &[u8]) -> bool {
     named("stray-cr");
     bytes.iter().enumerate().any(|(i, &b)| b == b'\r' && bytes.get(i + 1) != Some(&b'\n'))
+}
+
+/// Whether `bytes` hold a verb followed by blanks and a bare newline (`newline-argument`).
+pub fn newline_argument(bytes: &[u8]) -> bool {
+    named("newline-argument");
+    let verbs = ["PUB", "HPUB", "SUB", "UNSUB"];
+    bytes.split(|&b| b == b'\n').any(|line| {
+        let word = line.trim_ascii().to_ascii_uppercase();
+        (line.ends_with(b" ") || line.ends_with(b"\t")) && verbs.iter().any(|verb| word == verb.as_bytes())
+    })
 }
 
 /// INFO as both sides must agree on it: keys of `info-keys` gone, values of `info-identity` masked.
