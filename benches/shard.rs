@@ -109,9 +109,8 @@ fn main() {
         let publisher = bench.client("");
         let payload = "x".repeat(size);
         let per_turn = (65536 / (size + 24)).max(1);
-        let data: String = (0..per_turn)
-            .map(|i| format!("PUB bench.{} {size}\r\n{payload}\r\n", 1000 + i * 7 % subjects))
-            .collect();
+        let data: String =
+            (0..per_turn).map(|i| format!("PUB bench.{} {size}\r\n{payload}\r\n", 1000 + i * 7 % subjects)).collect();
         for _ in 0..20 {
             bench.turn(publisher, data.as_bytes());
         }
@@ -121,6 +120,10 @@ fn main() {
         }
         let (ns, allocations) = (start.elapsed().as_nanos() as f64, ALLOCATIONS.load(Ordering::Relaxed) - before);
         let messages = (rounds * per_turn) as f64;
-        println!("{name:16} {:8.1} ns/msg  {:.6} allocations/msg  {messages} messages", ns / messages, allocations as f64 / messages);
+        println!(
+            "{name:16} {:8.1} ns/msg  {:.6} allocations/msg  {messages} messages",
+            ns / messages,
+            allocations as f64 / messages
+        );
     }
 }
