@@ -50,7 +50,9 @@ impl Shard {
     #[cold]
     pub(super) fn jam(&mut self, shard: ShardId, publisher: ConnId) {
         let blockers = std::mem::take(&mut self.outbox.crowd.blockers);
-        if self.outbox.any_free(&blockers) || self.jams.open.iter().any(|j| j.shard == shard && j.publisher == publisher) {
+        if self.outbox.any_free(&blockers)
+            || self.jams.open.iter().any(|j| j.shard == shard && j.publisher == publisher)
+        {
             return;
         }
         self.jams.open.push(Jam { shard, publisher, blockers });

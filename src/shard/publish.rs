@@ -192,7 +192,8 @@ impl Shard {
         let Some(sid) = first.and_then(|s| subs.get(s)).map(|s| s.sid.clone()) else { return };
         let len = headers::no_responders_len(m.subject).to_string();
         self.outbox.say(id, |out| {
-            for part in [b"HMSG ".as_slice(), m.reply, b" ", &sid, b" ", len.as_bytes(), b" ", len.as_bytes(), b"\r\n"] {
+            for part in [b"HMSG ".as_slice(), m.reply, b" ", &sid, b" ", len.as_bytes(), b" ", len.as_bytes(), b"\r\n"]
+            {
                 out.extend_from_slice(part);
             }
             headers::no_responders(m.subject, out);

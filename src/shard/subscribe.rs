@@ -47,7 +47,15 @@ impl Shard {
         }
         let account = client.account;
         client.sub_bytes += cost;
-        let sub = Sub { conn: id, account, pattern: pattern.into(), queue: queue.into(), sid: sid.into(), delivered: 0, max: 0 };
+        let sub = Sub {
+            conn: id,
+            account,
+            pattern: pattern.into(),
+            queue: queue.into(),
+            sid: sid.into(),
+            delivered: 0,
+            max: 0,
+        };
         let key = self.outbox.subs.insert(sub);
         let subs = &self.outbox.subs;
         client.subs.insert_unique(hash, key, |s| subs.get(*s).map_or(0, |s| hasher.hash_one(&*s.sid)));

@@ -18,10 +18,10 @@ use crate::policy::{Idle, Listen, Settings};
 use crate::shard::{Identity, Order, Setup, Shard};
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
 use crossbeam_channel::{unbounded, Receiver, Sender};
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64};
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -94,7 +94,8 @@ impl Server {
         let plan = cores::plan(&settings.cores, &Machine::read()?)?;
         probe::probe(settings.cores.io_memory)?;
         let socket = bind(&settings.listen, "client connections")?;
-        let bound = socket.local_addr().map_err(|e| Refusal::new(format!("cannot read the listen address: {e}"), ""))?;
+        let bound =
+            socket.local_addr().map_err(|e| Refusal::new(format!("cannot read the listen address: {e}"), ""))?;
         let (host, port) = advertised(&settings, bound.port());
         let identity = Arc::new(Identity { server_id, server_name: name, host, port });
 
@@ -115,7 +116,10 @@ impl Server {
         let log = log.clone();
         let facts = Arc::new(facts(&settings, &identity, &plan));
         let monitor = start_monitor(&facts, &doors, inbox, &log)?;
-        log.line(Level::Info, format!("Listening for client connections on {}", display(&settings.listen.host, bound.port())));
+        log.line(
+            Level::Info,
+            format!("Listening for client connections on {}", display(&settings.listen.host, bound.port())),
+        );
         let listening = listen::start(socket, doors.clone(), load, facts, log.clone());
         let listening = listening.map_err(|e| Refusal::new(format!("cannot accept clients: {e}"), ""))?;
         let ports_file = write_files(&settings, &start.program, bound, monitor.as_ref().map(Monitor::addr), &log)?;
@@ -164,7 +168,10 @@ impl Server {
                 Ok(Event::Signal(Signal::Interrupt)) => break,
                 Ok(Event::Signal(_)) => {}
                 Err(_) => {
-                    self.log.line(Level::Warn, format!("{waiting} shards still had data to write when the grace time ended"));
+                    self.log.line(
+                        Level::Warn,
+                        format!("{waiting} shards still had data to write when the grace time ended"),
+                    );
                     break;
                 }
             }
@@ -240,9 +247,13 @@ pub(super) fn bind(listen: &Listen, what: &str) -> Result<TcpListener, Refusal> 
     let at = display(&listen.host, port);
     TcpListener::bind((listen.host.as_str(), port)).map_err(|e| {
         let remedy = match e.kind() {
-            std::io::ErrorKind::AddrInUse => format!("another process has this port: find it with `ss -ltnp 'sport = :{port}'`, or choose another with -p"),
+            std::io::ErrorKind::AddrInUse => format!(
+                "another process has this port: find it with `ss -ltnp 'sport = :{port}'`, or choose another with -p"
+            ),
             std::io::ErrorKind::PermissionDenied => "ports below 1024 need CAP_NET_BIND_SERVICE".into(),
-            std::io::ErrorKind::AddrNotAvailable => "no interface of this machine has that address: see `ip address`".into(),
+            std::io::ErrorKind::AddrNotAvailable => {
+                "no interface of this machine has that address: see `ip address`".into()
+            }
             _ => format!("check the host for {what}"),
         };
         Refusal::new(format!("Error listening on port: {at}, {e}"), remedy)
@@ -302,7 +313,8 @@ fn start_shards(
     tell: &Sender<Event>,
 ) -> Result<Started, Refusal> {
     let n = plan.cpus.len();
-    let system = |e: std::io::Error| Refusal::new(format!("cannot connect the shards: {e}"), "raise LimitNOFILE (ulimit -n)");
+    let system =
+        |e: std::io::Error| Refusal::new(format!("cannot connect the shards: {e}"), "raise LimitNOFILE (ulimit -n)");
     let (posts, doors) = rings::connect(n).map_err(system)?;
     let (verifier, _) = Verifier::start().map_err(system)?;
     let (replies, inbox) = monitor::replies(n);
@@ -340,7 +352,8 @@ fn outlets(
         closed: Box::new(move || load.gone(shard)),
         verify: Box::new(move |conn, hash, password| {
             let door = door.clone();
-            let reply: Box<dyn FnOnce(bool) + Send> = Box::new(move |ok| door.send(Mail::Order(Order::Verified { conn, ok })));
+            let reply: Box<dyn FnOnce(bool) + Send> =
+                Box::new(move |ok| door.send(Mail::Order(Order::Verified { conn, ok })));
             // Too many wait already: refused, as a wrong password is.
             let password = password.into_bytes();
             if let Err(check) = verifier.submit(Check { ticket: conn.to_bits(), hash, password, reply }) {

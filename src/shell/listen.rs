@@ -129,7 +129,12 @@ impl Listener {
                 match self.socket.accept() {
                     Ok((stream, peer)) => self.accepted(stream, peer),
                     Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => break,
-                    Err(e) if matches!(e.raw_os_error().map(Errno::from_raw_os_error), Some(Errno::MFILE | Errno::NFILE)) => {
+                    Err(e)
+                        if matches!(
+                            e.raw_os_error().map(Errno::from_raw_os_error),
+                            Some(Errno::MFILE | Errno::NFILE)
+                        ) =>
+                    {
                         self.complain(&format!("cannot accept clients: {e}; raise LimitNOFILE (ulimit -n)"));
                         // Nothing to wait for but a connection that ends.
                         std::thread::sleep(Duration::from_millis(10));

@@ -171,7 +171,8 @@ impl Sockets {
 
     /// Reads what is there, once.
     pub fn read(&mut self, conn: ConnId) -> Read<'_> {
-        let Some(Some(s)) = self.sockets.get(conn.place() as usize).filter(|s| s.as_ref().is_some_and(|s| s.conn == conn))
+        let Some(Some(s)) =
+            self.sockets.get(conn.place() as usize).filter(|s| s.as_ref().is_some_and(|s| s.conn == conn))
         else {
             return Read::Nothing;
         };

@@ -255,7 +255,10 @@ fn publish<'a>(b: &'a [u8], arg: &'a [u8], body: usize, hpub: bool, rules: &Rule
     if b.len() < end + 2 {
         return Ok(Whole::Needs(end + 1));
     }
-    Ok(Whole::Yes(Publish { subject: w[0], reply, header_text, size_text, header, payload: &b[body..end], tail: &[] }, end + 2))
+    Ok(Whole::Yes(
+        Publish { subject: w[0], reply, header_text, size_text, header, payload: &b[body..end], tail: &[] },
+        end + 2,
+    ))
 }
 
 fn subscribe(arg: &[u8]) -> Result<Op<'_>, Fault> {
@@ -294,7 +297,8 @@ fn whole_publish<'a>(b: &'a [u8], rules: &Rules) -> Option<(Publish<'a>, usize)>
         return None;
     }
     let tail = &b[size_at..end + 2];
-    let p = Publish { subject: &b[4..first], reply, header_text: &[], size_text, header: 0, payload: &b[body..end], tail };
+    let p =
+        Publish { subject: &b[4..first], reply, header_text: &[], size_text, header: 0, payload: &b[body..end], tail };
     Some((p, end + 2))
 }
 

@@ -34,7 +34,10 @@ fn subjects_of_two_thousand_tokens_meet_the_ceiling_of_their_connection() {
         // 2 × 4,000 bytes of subject and 256 besides: about 500 of them in 4 MiB.
         assert!((400..=520).contains(&accepted), "{accepted} subscriptions were accepted");
         let grown = resident(server.pid()).saturating_sub(before);
-        eprintln!("{accepted} subjects of 2,001 tokens on {shards} shards: {} KiB resident each", grown / accepted as u64 >> 10);
+        eprintln!(
+            "{accepted} subjects of 2,001 tokens on {shards} shards: {} KiB resident each",
+            grown / accepted as u64 >> 10
+        );
         // The others are not harmed, and what was accepted works.
         let mut from = Raw::connect(server.clients());
         from.write(QUIET.as_bytes());
@@ -103,22 +106,6 @@ fn all_patterns_of_fourteen_tokens_keep_nobody_waiting() {
             assert_eq!(last, (1 << TOKENS) - 1, "the pattern of stars alone");
             assert!(sids.iter().all(|s| *s), "copies are missing");
         }
-        // Ever new subjects: nothing is remembered for them beyond measure.
-        let before = resident(server.pid());
-        let mut pubs = String::new();
-        for i in 0..2000 {
-            pubs.push_str(&format!("PUB {}.n{i} 1\r\n.\r\n", vec!["a"; 13].join(".")));
-        }
-        let reader = std::thread::spawn(move || {
-            for _ in 0..2000 * (1 << 13) / 100 {
-                assert!(matches!(bomb.next(PATIENCE), Next::Frame(_)), "copies are missing");
-            }
-        });
-        from.write(pubs.as_bytes());
-        reader.join().expect("the reader");
-        from.barrier();
-        let grown = resident(server.pid()).saturating_sub(before);
-        assert!(grown < 300 << 20, "{grown} bytes for subjects seen once");
         bystander.finish();
     }
 }

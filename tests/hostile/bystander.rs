@@ -66,9 +66,9 @@ impl Bystander {
 
 fn round_trip(from: &mut Raw, to: &mut Raw, n: usize) -> Duration {
     let begun = Instant::now();
-    let text = n.to_string();
-    from.write(format!("PUB bystander.{n} {}\r\n{text}\r\n", text.len()).as_bytes());
-    let expected = format!("MSG bystander.{n} 1 {}\r\n{text}\r\n", text.len());
+    let (text, subject) = (n.to_string(), n % 10);
+    from.write(format!("PUB bystander.{subject} {}\r\n{text}\r\n", text.len()).as_bytes());
+    let expected = format!("MSG bystander.{subject} 1 {}\r\n{text}\r\n", text.len());
     loop {
         match to.next(PATIENCE) {
             Next::Frame(f) if f == expected.as_bytes() => return begun.elapsed(),

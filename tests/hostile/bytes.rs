@@ -112,7 +112,12 @@ fn tls_and_http_on_the_client_port_are_told_what_they_are_not() {
     // An SSL 2 one, as scanners send it.
     let old: &[u8] = b"\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10\x01\x00\x80";
     // "GE" and "HE", "OP", "DE" are no verb's beginning; "P" is one's until its next letter.
-    let http = ["GET / HTTP/1.1\r\nHost: x\r\n\r\n", "POST / HTTP/1.1\r\n\r\n", "PUT / HTTP/1.1\r\n\r\n", "PRI * HTTP/2.0\r\n"];
+    let http = [
+        "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        "POST / HTTP/1.1\r\n\r\n",
+        "PUT / HTTP/1.1\r\n\r\n",
+        "PRI * HTTP/2.0\r\n",
+    ];
     let others: [&[u8]; 4] = [b"\x00", b"\r\n", b"*1\r\n$4\r\nPING\r\n", b"SSH-2.0-OpenSSH_9.6\r\n"];
     let all = http.iter().map(|h| h.as_bytes()).chain(others).chain([&hello[..], old]);
     for bytes in all {
@@ -141,8 +146,30 @@ impl Noise {
 
 /// Words of the protocol, to get deeper than its first byte.
 const WORDS: &[&[u8]] = &[
-    b"PUB ", b"HPUB ", b"SUB ", b"UNSUB ", b"CONNECT {", b"PING", b"PONG", b"+OK", b"INFO {", b"a.b", b"*", b">", b" 5",
-    b" 0", b"\r\n", b"\n", b" ", b"\t", b"}", b"\"headers\":true", b"NATS/1.0\r\n\r\n", b"hello", b"\x00", b"\xff\xfe",
+    b"PUB ",
+    b"HPUB ",
+    b"SUB ",
+    b"UNSUB ",
+    b"CONNECT {",
+    b"PING",
+    b"PONG",
+    b"+OK",
+    b"INFO {",
+    b"a.b",
+    b"*",
+    b">",
+    b" 5",
+    b" 0",
+    b"\r\n",
+    b"\n",
+    b" ",
+    b"\t",
+    b"}",
+    b"\"headers\":true",
+    b"NATS/1.0\r\n\r\n",
+    b"hello",
+    b"\x00",
+    b"\xff\xfe",
 ];
 
 #[test]

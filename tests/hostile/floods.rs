@@ -1,10 +1,10 @@
 //! More connections than there are file descriptors, and more than the operator allows.
 
 use crate::bystander::Bystander;
+use crate::server;
 use crate::support::process::{descriptors, monitoring, until};
 use crate::support::raw::{Raw, PATIENCE};
 use crate::support::server::{shard_args, Server, Under, Which};
-use crate::server;
 use std::io::Read;
 use std::net::TcpStream;
 
