@@ -8,5 +8,6 @@
 pub mod differences;
 pub mod frames;
 pub mod kernel;
+pub mod process;
 pub mod raw;
 pub mod server;

@@ -5,6 +5,7 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -76,6 +77,7 @@ pub fn shard_args(which: &Which, wanted: usize) -> Vec<String> {
 /// One running server. Dropping it kills the process and removes its folder.
 pub struct Server {
     which: Which,
+    under: Under,
     args: Vec<String>,
     folder: PathBuf,
     child: Child,
@@ -88,14 +90,23 @@ impl Server {
     ///
     /// Panics with the server's own output when it ends or says nothing within 20 s.
     pub fn start(which: &Which, conf: &str, args: &[String]) -> Server {
+        Server::start_under(which, &Under::default(), conf, args)
+    }
+
+    /// As [`Server::start`], with less than a process has by default.
+    pub fn start_under(which: &Which, under: &Under, conf: &str, args: &[String]) -> Server {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("server-{}-{n}", std::process::id()));
         fs::create_dir_all(&folder).expect("cannot make the server's folder");
         fs::write(folder.join("server.conf"), conf).expect("cannot write the configuration");
-        let child = spawn(which, &folder, args, None);
+        if let Some(id) = under.user {
+            std::os::unix::fs::chown(&folder, Some(id), Some(id)).expect("cannot give the folder away");
+        }
+        let child = spawn(which, under, &folder, args, None);
         let mut server = Server {
             which: which.clone(),
+            under: under.clone(),
             args: args.to_vec(),
             folder,
             child,
@@ -140,7 +151,7 @@ impl Server {
     /// Starts a killed server again on the port it had.
     pub fn start_again(&mut self) {
         fs::remove_file(self.ports_file()).ok();
-        self.child = spawn(&self.which, &self.folder, &self.args, Some(self.clients.port()));
+        self.child = spawn(&self.which, &self.under, &self.folder, &self.args, Some(self.clients.port()));
         self.find_ports();
     }
 
@@ -156,6 +167,11 @@ impl Server {
                 None => thread::sleep(Duration::from_millis(2)),
             }
         }
+    }
+
+    /// The folder that holds its configuration and the files it writes.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// What the process has written to its standard output and error.
@@ -204,11 +220,43 @@ impl Drop for Server {
     }
 }
 
-fn spawn(which: &Which, folder: &Path, args: &[String], port: Option<u16>) -> Child {
+/// What a server is started with less of. Nothing less by default.
+#[derive(Clone, Debug, Default)]
+pub struct Under {
+    /// Limits as `prlimit(1)` writes them: `--nofile=128:128`.
+    pub limits: Vec<String>,
+    /// The id of the user, and of the group, it runs as.
+    pub user: Option<u32>,
+}
+
+impl Under {
+    /// These limits.
+    pub fn limits(limits: &[&str]) -> Under {
+        Under { limits: limits.iter().map(|l| l.to_string()).collect(), user: None }
+    }
+
+    /// The command that runs `binary` so. It becomes the process: the id of the child is that of the server.
+    pub fn command(&self, binary: &Path) -> Command {
+        let mut command = match self.limits.is_empty() {
+            true => Command::new(binary),
+            false => {
+                let mut command = Command::new("prlimit");
+                command.args(&self.limits).arg(binary);
+                command
+            }
+        };
+        if let Some(id) = self.user {
+            command.uid(id).gid(id);
+        }
+        command
+    }
+}
+
+fn spawn(which: &Which, under: &Under, folder: &Path, args: &[String], port: Option<u16>) -> Child {
     let output = fs::File::create(folder.join("output")).expect("cannot make the output file");
     let both = output.try_clone().expect("cannot share the output file");
     let port = port.map_or("-1".to_string(), |p| p.to_string());
-    let mut command = Command::new(which.path());
+    let mut command = under.command(which.path());
     command.args(["-a", "127.0.0.1", "-p", &port, "-m", "-1", "--ports_file_dir"]).arg(folder);
     command.arg("-c").arg(folder.join("server.conf")).args(args);
     command.stdin(Stdio::null()).stdout(output).stderr(both);

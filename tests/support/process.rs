@@ -1,0 +1,55 @@
+//! A server seen from outside: its monitoring, its memory, its descriptors; and waiting for something to come true.
+
+use serde_json::Value;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long monitoring may take for an answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// Looks again and again until `look` finds something. Panics after `limit`.
+pub fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < end, "not within {limit:?}: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The JSON at `path` of a monitoring port.
+pub fn monitoring(at: SocketAddr, path: &str) -> Value {
+    try_monitoring(at, path).unwrap_or_else(|e| panic!("{at}{path}: {e}"))
+}
+
+/// As [`monitoring`], for servers that may not answer.
+pub fn try_monitoring(at: SocketAddr, path: &str) -> io::Result<Value> {
+    let mut stream = TcpStream::connect(at)?;
+    stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    if !head.starts_with("HTTP/1.1 200") {
+        return Err(io::Error::other(head.to_string()));
+    }
+    serde_json::from_str(body).map_err(io::Error::other)
+}
+
+/// Resident memory of a process, bytes.
+pub fn resident(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process has gone");
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).expect("no VmRSS");
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("VmRSS is a number of kB");
+    kib << 10
+}
+
+/// Open descriptors of a process.
+pub fn descriptors(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).expect("the process has gone").count()
+}
