@@ -93,7 +93,8 @@ mod tests {
     fn same_is_equality() {
         let text = b"foo.bar.baz.and.some.more";
         for n in 0..text.len() {
-            assert!(same(&text[..n], &text[..n].to_vec()));
+            let copy = text[..n].to_vec();
+            assert!(same(&text[..n], &copy));
             for i in 0..n {
                 let mut other = text[..n].to_vec();
                 other[i] ^= 1;

@@ -36,7 +36,7 @@ fn subjects_of_two_thousand_tokens_meet_the_ceiling_of_their_connection() {
         let grown = resident(server.pid()).saturating_sub(before);
         eprintln!(
             "{accepted} subjects of 2,001 tokens on {shards} shards: {} KiB resident each",
-            grown / accepted as u64 >> 10
+            (grown / accepted as u64) >> 10
         );
         // The others are not harmed, and what was accepted works.
         let mut from = Raw::connect(server.clients());
