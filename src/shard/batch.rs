@@ -222,9 +222,9 @@ impl Batch {
         }));
     }
 
-    /// Everything said, in order.
-    pub fn iter(&self) -> impl Iterator<Item = Said<'_>> {
-        self.items.iter().map(|i| match *i {
+    /// Everything said, in order, from the `at`-th on.
+    pub fn iter(&self, at: usize) -> impl Iterator<Item = Said<'_>> {
+        self.items[at..].iter().map(|i| match *i {
             Item::Interest { account, n, pattern, queue } => {
                 Said::Interest { account, n, pattern: self.span(pattern), queue: self.span(queue) }
             }

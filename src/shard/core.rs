@@ -105,6 +105,15 @@ pub struct World {
     pub elsewhere: Vec<u32>,
 }
 
+/// Something that did not fit into a turn. Batches may overtake connections; no connection overtakes a batch, or a
+/// subscription could get what was published, and confirmed, before it.
+pub(super) enum Work {
+    /// A connection with bytes left over.
+    Bytes(ConnId),
+    /// What a shard said: messages from this place of the batch on are still to be delivered.
+    Batch(ShardId, Batch, usize),
+}
+
 /// See the file's head.
 pub struct Shard {
     pub(super) id: ShardId,
@@ -124,7 +133,11 @@ pub struct Shard {
     pub(super) batches: Vec<Batch>,
     pub(super) empty_batches: Vec<Batch>,
     /// Connections with bytes left over that can be gone on with.
-    pub(super) waiting: VecDeque<ConnId>,
+    pub(super) waiting: VecDeque<Work>,
+    /// Batches among them.
+    pub(super) held: usize,
+    /// Batches that are done with, to be given back to whoever filled them.
+    pub(super) heard: VecDeque<(ShardId, Batch)>,
     pub(super) jams: Jams,
     pub(super) past: Past,
     pub(super) body: Body,
@@ -134,7 +147,9 @@ pub struct Shard {
     pub(super) batch_bytes_max: usize,
     /// Connections whose bytes were only written in part, to be gone on with in the next turn.
     pub(super) unfinished: Vec<ConnId>,
-    /// Deliveries left in this turn; 0 also when enough waits for the rings.
+    /// So much waits for the rings that no more is parsed.
+    pub(super) crammed: bool,
+    /// Deliveries left in this turn.
     pub(super) budget: u64,
     pub(super) stuck: bool,
     pub(super) draining: bool,
@@ -171,11 +186,14 @@ impl Shard {
             batches: (0..shards).map(|_| Batch::default()).collect(),
             empty_batches: Vec::new(),
             waiting: VecDeque::new(),
+            held: 0,
+            heard: VecDeque::new(),
             jams: Jams::default(),
             past: Past::new(limits.max_closed_clients / shards.max(1)),
             body: Body::default(),
             groups: Groups::default(),
             batch_bytes_max: (limits.max_pending / 64 / shards.max(1)).clamp(2 << 10, 256 << 10),
+            crammed: false,
             budget: TURN_DELIVERIES_MAX,
             stuck: false,
             draining: false,
@@ -203,12 +221,10 @@ impl Shard {
         }
     }
 
-    /// Deliveries that a new turn may make: none while batches of the last one still wait for a full ring.
-    pub(super) fn budget_of_turn(&self) -> u64 {
-        match self.batches.iter().any(|b| b.bytes() >= self.batch_bytes_max) {
-            true => 0,
-            false => TURN_DELIVERIES_MAX,
-        }
+    /// A new turn begins: what it may do.
+    pub(super) fn take_breath(&mut self) {
+        self.budget = TURN_DELIVERIES_MAX;
+        self.crammed = self.batches.iter().any(|b| b.bytes() >= self.batch_bytes_max);
     }
 
     /// The peers' batches, to state something to all of them.

@@ -1,6 +1,6 @@
 //! Bytes of one connection → operations → whoever handles them.
 
-use super::core::Shard;
+use super::core::{Shard, Work};
 use crate::base::ConnId;
 use crate::conn::Close;
 use crate::wire::{Fault, Op, Step};
@@ -15,7 +15,8 @@ impl Shard {
         if !client.lives() {
             return; // thrown away: see Stage::Lingering
         }
-        if client.tail.is_empty() && !client.held() {
+        let must_wait = self.held > 0 || client.waiting;
+        if client.tail.is_empty() && !client.held() && !must_wait {
             let used = self.parse(id, data);
             self.keep(id, &data[used..]);
             return;
@@ -26,8 +27,12 @@ impl Shard {
             self.outbox.spares.put(std::mem::replace(&mut client.tail, larger));
         }
         client.tail.extend_from_slice(data);
-        if !client.held() && client.tail.len() >= client.parser.need() {
-            self.parse_tail(id);
+        if client.held() || client.tail.len() < client.parser.need() {
+            return;
+        }
+        match must_wait {
+            true => self.wait(id),
+            false => self.parse_tail(id),
         }
     }
 
@@ -64,7 +69,7 @@ impl Shard {
             if client.held() {
                 return at;
             }
-            if self.budget == 0 {
+            if self.budget == 0 || self.crammed {
                 self.wait(id);
                 return at;
             }
@@ -93,28 +98,40 @@ impl Shard {
         if let Some(client) = self.outbox.conns.get_mut(id) {
             if !client.waiting {
                 client.waiting = true;
-                self.waiting.push_back(id);
+                self.waiting.push_back(Work::Bytes(id));
             }
         }
     }
 
-    /// Goes on with the connections that wait.
+    /// Goes on with what did not fit into the last turn.
     pub(super) fn go_on(&mut self) {
         for _ in 0..self.waiting.len() {
             if self.budget == 0 {
                 return;
             }
-            let Some(id) = self.waiting.pop_front() else { return };
-            let Some(client) = self.outbox.conns.get_mut(id) else { continue };
-            client.waiting = false;
-            if client.held() || !client.lives() {
-                continue;
+            match self.waiting.pop_front() {
+                Some(Work::Batch(from, batch, at)) => {
+                    self.held -= 1;
+                    self.listen(from, batch, at, false);
+                }
+                // Only what is heard goes on while the rings are crammed: that is what empties them.
+                Some(work) if self.crammed => self.waiting.push_back(work),
+                Some(Work::Bytes(id)) => self.go_on_with(id),
+                None => return,
             }
-            if !client.tail.is_empty() {
-                self.parse_tail(id);
-            }
-            self.end_of_input(id);
         }
+    }
+
+    fn go_on_with(&mut self, id: ConnId) {
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        client.waiting = false;
+        if client.held() || !client.lives() {
+            return;
+        }
+        if !client.tail.is_empty() {
+            self.parse_tail(id);
+        }
+        self.end_of_input(id);
     }
 
     fn carry_out(&mut self, id: ConnId, op: Op<'_>) {

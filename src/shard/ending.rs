@@ -37,6 +37,12 @@ impl Shard {
         client.memo.subject = Vec::new();
         let tail = std::mem::take(&mut client.tail);
         let was_held = std::mem::take(&mut client.paused);
+        let last_words_ns = match client.stage {
+            Stage::Closing(Close::Shutdown) => {
+                u64::try_from(self.settings.timers.shutdown_grace.as_nanos()).unwrap_or(u64::MAX)
+            }
+            _ => LAST_WORDS_NS,
+        };
         let empty = client.out.pending() == 0;
         self.outbox.spares.put(tail);
         if was_held {
@@ -47,7 +53,7 @@ impl Shard {
         } else if empty {
             self.all_said(id);
         } else {
-            self.wheel.add(self.now.mono.plus_ns(LAST_WORDS_NS), Due::LastWords(id));
+            self.wheel.add(self.now.mono.plus_ns(last_words_ns), Due::LastWords(id));
         }
     }
 
@@ -90,7 +96,7 @@ impl Shard {
     fn all_said(&mut self, id: ConnId) {
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
         let Stage::Closing(why) = &client.stage else { return };
-        if client.eof || matches!(why, Close::Shutdown) {
+        if client.eof {
             return self.remove(id, Drop::ConnectionEnded);
         }
         client.stage = Stage::Lingering(why.clone());
@@ -124,6 +130,9 @@ impl Shard {
         match (why, client.lives()) {
             (Lost::Eof, true) => {
                 client.eof = true;
+                if self.held > 0 {
+                    self.wait(id);
+                }
                 self.end_of_input(id);
             }
             // It has read our last words, or never will.

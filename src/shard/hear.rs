@@ -1,28 +1,70 @@
 //! What other shards say, and what follows from it on this one.
 
 use super::batch::{Address, Batch, Delivery, Said};
-use super::core::Shard;
+use super::core::{Shard, Work};
 use super::ledger::Drop;
 use super::outbox::Fate;
 use crate::base::ShardId;
 
 impl Shard {
-    /// Takes in a batch.
-    pub(super) fn hear(&mut self, from: ShardId, batch: &Batch) {
-        for said in batch.iter() {
-            match said {
-                Said::Interest { account, pattern, queue, n } => {
-                    let world = &mut self.worlds[usize::from(account)];
-                    if world.replica.stated(from, pattern, queue, n) {
-                        self.verdicts.changed(account, pattern);
+    /// Takes in a batch: what it states at once, its messages as far as this turn's budget goes.
+    pub(super) fn hear(&mut self, from: ShardId, batch: Batch) {
+        match self.held {
+            0 => self.listen(from, batch, 0, true),
+            _ => {
+                batch.iter(0).for_each(|said| self.learn(from, &said));
+                self.hold(from, batch, 0);
+            }
+        }
+    }
+
+    /// Goes through a batch from `at` on; `states` says whether its statements are news or were taken in before.
+    pub(super) fn listen(&mut self, from: ShardId, batch: Batch, at: usize, states: bool) {
+        let mut stopped = None;
+        for (i, said) in batch.iter(at).enumerate() {
+            match &said {
+                Said::Message(d) if stopped.is_none() => {
+                    if self.budget == 0 {
+                        stopped = Some(at + i);
+                    } else {
+                        self.receive(d);
                     }
                 }
-                Said::Connections { account, n } => {
-                    self.worlds[usize::from(account)].elsewhere[from.index()] = n;
-                }
-                Said::Message(d) => self.receive(&d),
-                Said::Pressure { conn, on } => self.pressed(conn, from, on),
+                said if states => self.learn(from, said),
+                _ => {}
             }
+        }
+        match stopped {
+            Some(at) => self.hold(from, batch, at),
+            None => self.heard.push_back((from, batch)),
+        }
+    }
+
+    /// Keeps a batch whose messages from `at` on do not fit into this turn; before all others of its kind if it was
+    /// the first of them.
+    fn hold(&mut self, from: ShardId, batch: Batch, at: usize) {
+        self.held += 1;
+        let work = Work::Batch(from, batch, at);
+        match at {
+            0 => self.waiting.push_back(work),
+            _ => self.waiting.push_front(work),
+        }
+    }
+
+    /// Takes in a statement.
+    fn learn(&mut self, from: ShardId, said: &Said<'_>) {
+        match *said {
+            Said::Interest { account, pattern, queue, n } => {
+                let world = &mut self.worlds[usize::from(account)];
+                if world.replica.stated(from, pattern, queue, n) {
+                    self.verdicts.changed(account, pattern);
+                }
+            }
+            Said::Connections { account, n } => {
+                self.worlds[usize::from(account)].elsewhere[from.index()] = n;
+            }
+            Said::Pressure { conn, on } => self.pressed(conn, from, on),
+            Said::Message(_) => {}
         }
     }
 

@@ -171,7 +171,7 @@ impl Shard {
             let batch = &mut self.batches[s.index()];
             batch.message(to, &self.groups, m, shared.as_ref());
             if batch.bytes() >= self.batch_bytes_max {
-                self.budget = 0;
+                self.crammed = true;
             }
         }
     }

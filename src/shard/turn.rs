@@ -46,7 +46,7 @@ impl Shard {
     pub fn begin(&mut self, now: Now) -> Turn<'_, Rings> {
         self.now = now;
         self.outbox.now = now;
-        self.budget = self.budget_of_turn();
+        self.take_breath();
         for id in std::mem::take(&mut self.unfinished) {
             self.writable(id);
         }
@@ -55,8 +55,8 @@ impl Shard {
 }
 
 impl<'a> Turn<'a, Rings> {
-    /// Hears what another shard says.
-    pub fn batch(&mut self, from: ShardId, batch: &Batch) {
+    /// Hears what another shard says. [`Flush::heard`] gives the batch back when it is done with.
+    pub fn batch(&mut self, from: ShardId, batch: Batch) {
         self.shard.hear(from, batch);
     }
 
@@ -131,6 +131,14 @@ impl<'a> Flush<'a, Rings> {
         let empty = std::mem::replace(&mut self.shard.batches[to.index()], batch);
         self.shard.empty_batches.push(empty);
         self.shard.stuck = true;
+    }
+
+    /// A batch of another shard that is done with, emptied: it goes back there. A shard that holds batches back bounds
+    /// what others can send it.
+    pub fn heard(&mut self) -> Option<(ShardId, Batch)> {
+        let (from, mut batch) = self.shard.heard.pop_front()?;
+        batch.clear();
+        Some((from, batch))
     }
 
     /// All rings are told.

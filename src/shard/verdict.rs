@@ -14,6 +14,10 @@ const VERDICTS_MAX: usize = 32_768;
 /// Receivers held at most over all entries (a fan-out of 10,000 is one entry with as many).
 const TARGETS_MAX: usize = 1 << 20;
 
+/// Bytes of ready-made beginnings held at most over all entries: a few thousand long subjects with many receivers each
+/// would otherwise be gigabytes.
+const HEADS_BYTES_MAX: usize = 64 << 20;
+
 /// One receiver.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
@@ -144,13 +148,14 @@ pub struct Verdicts {
     index: hashbrown::HashTable<Slot>,
     hasher: Seeded,
     targets: usize,
+    heads_bytes: usize,
 }
 
 impl Verdicts {
     /// Empty.
     pub fn new(seed: u64) -> Verdicts {
         let hasher = Seeded(seed);
-        Verdicts { entries: Slots::default(), index: Default::default(), hasher, targets: 0 }
+        Verdicts { entries: Slots::default(), index: Default::default(), hasher, targets: 0, heads_bytes: 0 }
     }
 
     /// The verdict of a key, if it is still right.
@@ -213,9 +218,14 @@ impl Verdicts {
                 g.total = g.local.len() as u64 + g.remote.iter().map(|(_, n)| u64::from(*n)).sum::<u64>();
             }
         });
-        if self.entries.len() >= VERDICTS_MAX || self.targets + v.targets() > TARGETS_MAX {
+        let heads_bytes = self.heads_bytes + v.heads.len();
+        if self.entries.len() >= VERDICTS_MAX
+            || self.targets + v.targets() > TARGETS_MAX
+            || heads_bytes > HEADS_BYTES_MAX
+        {
             self.forget_all();
         }
+        self.heads_bytes += v.heads.len();
         let hash = self.hash(account, subject);
         self.targets += v.targets();
         let key = self.entries.insert(v);
@@ -237,6 +247,7 @@ impl Verdicts {
             let (key, _) = found.remove();
             if let Some(v) = self.entries.remove(key) {
                 self.targets -= v.targets();
+                self.heads_bytes -= v.heads.len();
             }
         }
     }
@@ -247,6 +258,7 @@ impl Verdicts {
             self.entries.remove(k);
         }
         self.targets = 0;
+        self.heads_bytes = 0;
     }
 }
 

@@ -177,6 +177,9 @@ impl Outlets {
                 }
             }
         }
+        while let Some((from, batch)) = flush.heard() {
+            post.give_back(from, batch);
+        }
         let Ok(mut flush) = flush.sockets() else { return false };
         let mut failed = Vec::new();
         while let Some(conn) = flush.dirty() {

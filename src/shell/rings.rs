@@ -8,6 +8,7 @@ use crate::base::{ShardId, ShardSet};
 use crate::shard::{Batch, Opening, Order};
 use crossbeam_channel::{bounded, Receiver, Sender, TryRecvError, TrySendError};
 use rustix::event::{eventfd, EventfdFlags};
+use std::cell::Cell;
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -92,6 +93,8 @@ impl Door {
 struct Ring {
     to: Sender<Batch>,
     spent: Receiver<Batch>,
+    /// Batches sent that have not come back: a receiver that cannot keep up holds them, and so bounds its sender.
+    out: Cell<usize>,
 }
 
 /// The receiving side of one pair.
@@ -129,7 +132,7 @@ pub fn connect(n: usize) -> std::io::Result<(Vec<Post>, Vec<Door>)> {
             let (send, receive) = bounded(RING_BATCHES);
             // Room for all that can be under way, so that giving back never waits.
             let (give_back, spent) = bounded(RING_BATCHES + 2);
-            posts[from].rings[to] = Some(Ring { to: send, spent });
+            posts[from].rings[to] = Some(Ring { to: send, spent, out: Cell::new(0) });
             posts[to].inboxes[from] = Some(Inbox { from: receive, spent: give_back });
         }
     }
@@ -151,22 +154,31 @@ impl Post {
         self.bell().wake.as_fd()
     }
 
-    /// Everything in all rings, in order, to `hear`; emptied batches go back.
-    pub fn hear(&self, mut hear: impl FnMut(ShardId, &Batch)) {
+    /// Everything in all rings, in order, to `hear`.
+    pub fn hear(&self, mut hear: impl FnMut(ShardId, Batch)) {
         for from in self.bell().take().iter() {
             let Some(inbox) = &self.inboxes[from.index()] else { continue };
-            while let Ok(mut batch) = inbox.from.try_recv() {
-                hear(from, &batch);
-                batch.clear();
-                // Full or gone: then its memory is freed instead of used again.
-                let _ = inbox.spent.try_send(batch);
+            while let Ok(batch) = inbox.from.try_recv() {
+                hear(from, batch);
             }
+        }
+    }
+
+    /// Gives a batch that was heard back to its sender, who may send another for it. No bell: a sender that waits for
+    /// room does not sleep.
+    pub fn give_back(&self, from: ShardId, batch: Batch) {
+        if let Some(inbox) = &self.inboxes[from.index()] {
+            // There is room for all that can be under way; a shard that has ended needs none back.
+            let _ = inbox.spent.try_send(batch);
         }
     }
 
     /// A batch of ours that came back from `to`.
     pub fn spent(&self, to: ShardId) -> Option<Batch> {
-        self.rings[to.index()].as_ref()?.spent.try_recv().ok()
+        let ring = self.rings[to.index()].as_ref()?;
+        let batch = ring.spent.try_recv().ok()?;
+        ring.out.set(ring.out.get() - 1);
+        Some(batch)
     }
 
     /// Sends a batch.
@@ -175,8 +187,12 @@ impl Post {
     /// The batch, if the ring is full.
     pub fn send(&self, to: ShardId, batch: Batch) -> Result<(), Batch> {
         let Some(ring) = &self.rings[to.index()] else { return Ok(()) };
+        if ring.out.get() >= RING_BATCHES {
+            return Err(batch);
+        }
         match ring.to.try_send(batch) {
             Ok(()) => {
+                ring.out.set(ring.out.get() + 1);
                 self.bells[to.index()].ring(self.id);
                 Ok(())
             }

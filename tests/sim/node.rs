@@ -23,6 +23,8 @@ pub struct RingSet {
     capacity: usize,
     unordered: bool,
     forth: Vec<VecDeque<Batch>>,
+    /// Batches sent that have not been given back.
+    out: Vec<usize>,
     back: Vec<VecDeque<Batch>>,
 }
 
@@ -30,11 +32,22 @@ impl RingSet {
     /// Empty rings.
     pub fn new(shards: usize, capacity: usize, broken: Broken) -> RingSet {
         let rings = || (0..shards * shards).map(|_| VecDeque::new()).collect();
-        RingSet { shards, capacity, unordered: broken == Broken::RingUnordered, forth: rings(), back: rings() }
+        let unordered = broken == Broken::RingUnordered;
+        RingSet { shards, capacity, unordered, forth: rings(), out: vec![0; shards * shards], back: rings() }
     }
 
     fn has_room(&self, from: usize, to: usize) -> bool {
-        self.forth[from * self.shards + to].len() < self.capacity
+        self.out[from * self.shards + to] < self.capacity
+    }
+
+    fn push(&mut self, from: usize, to: usize, batch: Batch) {
+        self.out[from * self.shards + to] += 1;
+        self.forth[from * self.shards + to].push_back(batch);
+    }
+
+    fn give_back(&mut self, from: usize, to: usize, batch: Batch) {
+        self.out[from * self.shards + to] -= 1;
+        self.back[from * self.shards + to].push_back(batch);
     }
 
     fn pop(&mut self, from: usize, to: usize) -> Option<Batch> {
@@ -215,6 +228,9 @@ pub fn turn(w: &mut World, s: usize) {
     }
     let mut flush = turn.end();
     let late_batches = push(w, s, &mut flush, &mut node.full);
+    while let Some((from, batch)) = flush.heard() {
+        w.rings.give_back(from.index(), s, batch);
+    }
     match flush.sockets() {
         Err(_) => w.oracle.label("a ring was full"),
         Ok(mut flush) => {
@@ -226,7 +242,7 @@ pub fn turn(w: &mut World, s: usize) {
     }
     for (to, batch) in late_batches {
         w.meanwhile();
-        w.rings.forth[s * w.rings.shards + to].push_back(batch);
+        w.rings.push(s, to, batch);
     }
     node.verifying.extend(node.said.verify.drain(..));
     w.nodes[s] = Some(node);
@@ -236,8 +252,7 @@ pub fn turn(w: &mut World, s: usize) {
 fn hear(w: &mut World, s: usize, turn: &mut Turn<'_, Rings>) {
     for from in 0..w.rings.shards {
         while let Some(batch) = w.rings.pop(from, s) {
-            turn.batch(ShardId(from as u8), &batch);
-            w.rings.back[from * w.rings.shards + s].push_back(batch);
+            turn.batch(ShardId(from as u8), batch);
         }
         while let Some(batch) = w.rings.back[s * w.rings.shards + from].pop_front() {
             turn.spent(batch);
@@ -318,7 +333,7 @@ fn push(w: &mut World, s: usize, flush: &mut Flush<'_, Rings>, full: &mut Vec<us
                 flush.full(ShardId(to as u8), batch);
             }
             (true, Broken::WritesFirst) => late.push((to, batch)),
-            (true, _) => w.rings.forth[s * n + to].push_back(batch),
+            (true, _) => w.rings.push(s, to, batch),
         }
         w.meanwhile();
     }
