@@ -56,6 +56,10 @@ pub fn strip(block: &[u8], key: &[u8], into: &mut Vec<u8>) -> usize {
     for line in Lines(block) {
         in_removed = names(line.text, key) || (in_removed && is_fold(line.text));
         if !in_removed {
+            // Where a line between them is gone, a lone CR before an empty line with a lone LF would become one end.
+            if removed > 0 && line.text.is_empty() && line.ending == b"\n" && into.ends_with(b"\r") {
+                into.push(b'\n');
+            }
             into.extend_from_slice(line.text);
             into.extend_from_slice(line.ending);
             last_ending = line.ending.len();
@@ -64,7 +68,9 @@ pub fn strip(block: &[u8], key: &[u8], into: &mut Vec<u8>) -> usize {
         removed += 1;
         // To a reader that knows only CRLF, a lone CR or LF is a part of the line before; it goes, and the line keeps
         // the end it has for that reader.
-        if last_ending == 1 && !line.ending.is_empty() {
+        // Unless that end, behind the CR of an empty line, would make one line of two.
+        let merges = line.ending == b"\n" && into.len() >= 2 && into[into.len() - 2] == b'\r';
+        if last_ending == 1 && !line.ending.is_empty() && !merges {
             into.pop();
             into.extend_from_slice(line.ending);
             last_ending = line.ending.len();

@@ -102,6 +102,13 @@ fn strip_leaves_the_rest_alone() {
     }
 }
 
+#[test]
+fn a_removed_line_never_makes_one_of_two_others() {
+    let mut out = Vec::new();
+    assert_eq!(strip(b"\r\rk:\n", b"k", &mut out), 1);
+    assert_eq!(out, b"\r\r");
+}
+
 /// The lines that may stay, by a reading of the rules that shares no code with `strip`.
 fn kept(block: &str) -> Vec<String> {
     let mut dropping = false;
