@@ -125,6 +125,7 @@ fn write(op: &Op<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(b"\r\n");
         }
         Op::Subscribe { subject, queue, sid } => line(out, &[b"SUB", subject, queue, sid]),
+        Op::Unsubscribe { sid, max: 0 } => line(out, &[b"UNSUB", sid]),
         Op::Unsubscribe { sid, max } => line(out, &[b"UNSUB", sid, max.to_string().as_bytes()]),
         Op::Connect(json) => out.extend_from_slice(&[b"CONNECT ", *json, b"\r\n"].concat()),
         Op::Info(json) => out.extend_from_slice(&[b"INFO ", *json, b"\r\n"].concat()),
