@@ -1,0 +1,22 @@
+//! One function of bytes per target; it panics when a promise of the broker is broken. Called by libFuzzer with what
+//! it makes up, and by `tests/fuzz_corpus.rs` with the corpus.
+
+pub mod client_parser;
+pub mod config;
+pub mod headers;
+pub mod hello;
+pub mod interest;
+
+/// Every target: the name of its corpus, and its check.
+pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+    ("client_parser", client_parser::check),
+    ("config", config::check),
+    ("headers", headers::check),
+    ("hello", hello::check),
+    ("interest", interest::check),
+];
+
+/// A seed that depends on every byte (FNV-1a).
+pub fn seed_of(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x100_0000_01b3))
+}
