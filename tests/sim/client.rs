@@ -449,7 +449,8 @@ impl Client {
             return;
         }
         if was == Stage::Leaving {
-            if !reset && w.oracle.unanswered(self.conn) > 0 {
+            // Where cuts happen it may be cut as slow while it reads what it was still owed.
+            if !reset && !w.case.plan.cuts && w.oracle.unanswered(self.conn) > 0 {
                 w.fail(format!("client {} shut its sending side and got no PONG before the end", self.id));
             }
             return;
