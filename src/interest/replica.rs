@@ -133,6 +133,16 @@ impl Replica {
         }
     }
 
+    /// How many patterns anybody wants.
+    pub fn len(&self) -> usize {
+        self.patterns.len()
+    }
+
+    /// Does nobody want anything?
+    pub fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
     /// Visits what every pattern that matches `subject` is wanted by.
     pub fn matches<'a>(&'a self, subject: &[u8], visit: impl FnMut(&'a Want)) {
         self.patterns.matches(subject, visit);

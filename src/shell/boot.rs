@@ -44,6 +44,9 @@ enum Event {
     Drained,
 }
 
+/// Beyond the grace time of a shutdown, for peers to read what they were told.
+const LAST_WORDS: Duration = Duration::from_millis(750);
+
 type Executors = Vec<ExecutorJoinHandle<std::io::Result<()>>>;
 
 /// Runs the server until it is told to end. The exit code.
@@ -159,7 +162,8 @@ impl Server {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         self.listening.stop();
         self.doors.iter().for_each(|d| d.send(Mail::Order(Order::Drain)));
-        let end = Instant::now() + self.settings.timers.shutdown_grace;
+        // The shards keep to the grace time; what is added is for last words to be read.
+        let end = Instant::now() + self.settings.timers.shutdown_grace + LAST_WORDS;
         let mut waiting = self.doors.len();
         while waiting > 0 {
             match self.events.recv_deadline(end) {

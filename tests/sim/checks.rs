@@ -15,8 +15,9 @@ const ROWS: u32 = 5;
 /// Virtual time after which a node without clients has forgotten everybody: three pings of 20 s, the write deadline,
 /// the time for last words, and some.
 const FORGET_NS: u64 = 100 * SECOND;
-/// Virtual time in which a node that was told to drain is done (shutdown_grace of the settings).
-const GRACE_NS: u64 = 5 * SECOND;
+/// From the order to drain until nothing is left: the grace time of the default settings, half a second for the last
+/// words to be read, and some slack for the world's own delays.
+const GRACE_NS: u64 = 6_000_000_000;
 
 /// Lines of the trace that are shown of the time after the clients' steps.
 const LATER_LINES: usize = 40;

@@ -7,8 +7,11 @@ pub mod headers;
 pub mod hello;
 pub mod interest;
 
+/// One check: panics if the bytes show a fault.
+pub type Check = fn(&[u8]);
+
 /// Every target: the name of its corpus, and its check.
-pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+pub const TARGETS: [(&str, Check); 5] = [
     ("client_parser", client_parser::check),
     ("config", config::check),
     ("headers", headers::check),
