@@ -14,8 +14,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
 
-/// Batches in flight from one shard to another. With a batch's size (a 64th of `max_pending`, shared by all shards) this bounds what a
-/// slow receiver can still get after its publisher was told to wait: an eighth of its limit, over all shards.
+/// Batches in flight from one shard to another. With a batch's size (a 64th of `max_pending`, shared by all shards) this
+/// bounds what a slow receiver can still get after its publisher was told to wait: an eighth of its limit.
 const RING_BATCHES: usize = 8;
 /// Orders and new connections waiting for one shard.
 const MAIL_MAX: usize = 4096;
