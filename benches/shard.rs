@@ -1,7 +1,7 @@
 //! The path of a message through one shard, without sockets: what a turn costs in instructions and allocations.
 //!
-//! `cargo bench --bench shard` prints nanoseconds and allocations per message; `scripts/instructions` runs the same
-//! under callgrind and prints instructions per message, which do not depend on the machine's mood.
+//! `cargo bench --bench shard` prints nanoseconds and allocations per message; run the same
+//! under callgrind with two numbers of rounds for instructions per message, which do not depend on the machine.
 
 #![allow(unsafe_code, reason = "counting allocations takes a global allocator")]
 
