@@ -7,8 +7,8 @@ use crate::base::ConnId;
 pub(super) enum Due {
     /// CONNECT must have been accepted by now.
     Auth(ConnId),
-    /// Is the peer there?
-    Ping(ConnId),
+    /// Is the peer there? Armed at the accept, and anew by CONNECT, which ends the former (false).
+    Ping(ConnId, bool),
     /// Has the peer taken any byte?
     Progress(ConnId),
     /// Time to write last words is over.

@@ -20,7 +20,11 @@ impl Shard {
                         self.close(id, Close::Fault(Fault::AuthTimeout));
                     }
                 }
-                Due::Ping(id) => self.beat(id),
+                Due::Ping(id, connected) => {
+                    if self.outbox.conns.get(id).is_some_and(|c| c.connected == connected) {
+                        self.beat(id);
+                    }
+                }
                 Due::Progress(id) => self.check_progress(id),
                 Due::LastWords(id) => {
                     if self.outbox.conns.get(id).is_some_and(|c| matches!(c.stage, Stage::Closing(_))) {
@@ -43,7 +47,7 @@ impl Shard {
         let interval = self.ping_interval_ns();
         let jitter = self.rng.next_u64();
         let after = if connected { Health::first_ping_ns(interval, jitter) } else { interval };
-        self.wheel.add(self.now.mono.plus_ns(after), Due::Ping(id));
+        self.wheel.add(self.now.mono.plus_ns(after), Due::Ping(id, connected));
     }
 
     fn ping_interval_ns(&self) -> u64 {
@@ -53,6 +57,7 @@ impl Shard {
     fn beat(&mut self, id: ConnId) {
         let (now, interval, max) = (self.now.mono, self.ping_interval_ns(), self.settings.timers.ping_max);
         let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.lives()) else { return };
+        let connected = client.connected;
         // Nothing may come between CONNECT and the first PONG; a client that never sent its PING is given time.
         let greeting = client.connected && !client.informed && now.since(client.since) < 2 * SECOND;
         let beat = if greeting { Beat::Skip } else { client.health.beat(now, interval, max) };
@@ -64,7 +69,7 @@ impl Shard {
             Beat::Ping => self.outbox.say(id, |out| out.extend_from_slice(b"PING\r\n")),
             Beat::Skip => {}
         }
-        self.wheel.add(now.plus_ns(interval), Due::Ping(id));
+        self.wheel.add(now.plus_ns(interval), Due::Ping(id, connected));
     }
 
     /// Bytes wait for a socket that takes none at the moment: from now on it is watched.
