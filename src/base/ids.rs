@@ -1,4 +1,4 @@
-//! Names of things: shards, connections. Newtypes, so that one cannot be mistaken for another.
+//! Names of things: shards, connections, peers. Newtypes, so that one cannot be mistaken for another.
 
 use super::Slot;
 
@@ -64,3 +64,53 @@ pub type ConnId = Slot;
 /// A connection's public number, as clients and monitoring see it: unique in the process, never reused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cid(pub u64);
+
+/// The most peers one server can have routes to at a time: a set of peers is one 128-bit word in every entry of the
+/// interest table.
+pub const PEERS_MAX: usize = 128;
+
+/// Another server of the cluster, while there is a route to it. Given anew with every route; a number is used again only
+/// after every shard has forgotten what it stood for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerId(pub u8);
+
+impl PeerId {
+    /// As an index into tables with one entry per peer.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// A set of peers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PeerSet(pub u128);
+
+impl PeerSet {
+    /// No peer.
+    pub const EMPTY: PeerSet = PeerSet(0);
+
+    /// Adds `p`.
+    pub fn insert(&mut self, p: PeerId) {
+        self.0 |= 1 << p.0;
+    }
+
+    /// Removes `p`.
+    pub fn remove(&mut self, p: PeerId) {
+        self.0 &= !(1 << p.0);
+    }
+
+    /// Is `p` in the set?
+    pub fn contains(self, p: PeerId) -> bool {
+        self.0 & (1 << p.0) != 0
+    }
+
+    /// Has the set no member?
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The members in order.
+    pub fn iter(self) -> impl Iterator<Item = PeerId> {
+        ShardSet(self.0).iter().map(|s| PeerId(s.0))
+    }
+}

@@ -10,7 +10,7 @@ mod time;
 mod wheel;
 
 pub use hash::{same, Map, Seeded, Set};
-pub use ids::{Cid, ConnId, ShardId, ShardSet, SHARDS_MAX};
+pub use ids::{Cid, ConnId, PeerId, PeerSet, ShardId, ShardSet, PEERS_MAX, SHARDS_MAX};
 pub use level::Level;
 pub use rng::Rng;
 pub use slots::{Slot, Slots};

@@ -4,8 +4,10 @@ mod client;
 mod close;
 mod health;
 mod outbuf;
+mod route;
 
 pub use client::{Client, Counts, Entry, Memo, Stage};
 pub use close::Close;
 pub use health::{Beat, Health};
 pub use outbuf::{OutBuf, Spares};
+pub use route::{Instruction, Introduction, Tidings};

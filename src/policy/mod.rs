@@ -26,5 +26,8 @@ pub use load::{load, load_with};
 pub use login::{designation, Directory, Refusal, Verdict};
 pub use model::Loaded;
 pub use overrides::{Overrides, Text};
-pub use settings::{Account, Auth, Idle, Limits, Listen, Log, Secret, Settings, Timers, User};
+pub use settings::{
+    Account, Auth, Cluster, Idle, Limits, Listen, Log, RouteLogin, RoutePermissions, RouteUrl, Secret, Settings,
+    SubjectRules, Timers, User,
+};
 pub use source::{Source, FILE_BYTES_MAX};

@@ -27,6 +27,8 @@ pub struct Settings {
     pub timers: Timers,
     /// Accounts and who may enter them.
     pub auth: Auth,
+    /// The cluster this server is a member of; `None`: it stands alone and takes no routes.
+    pub cluster: Option<Cluster>,
     /// Does the server offer headers? (`no_header_support` negated)
     pub headers: bool,
     /// Instead of pausing a publisher whose every destination is congested, drop for those destinations
@@ -56,6 +58,79 @@ pub struct Listen {
     pub host: String,
     /// The port; `None` lets the system choose (written −1).
     pub port: Option<u16>,
+}
+
+/// Membership in a cluster (operations.md §8).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// Its name, equal on all members; `None`: one is made up, and given up for another's (cluster-protocol.md §3.6).
+    pub name: Option<String>,
+    /// Where routes come in; `None`: on the client port (top-level `routes` without a `cluster` block).
+    pub listen: Option<Listen>,
+    /// `host[:port]` told to peers instead of the listen address.
+    pub advertise: Option<String>,
+    /// Keep this server's client addresses from other servers' clients, and theirs from ours.
+    pub no_advertise: bool,
+    /// What peers must present, and what we present to peers learned by gossip; `None`: anybody is let in.
+    pub login: Option<RouteLogin>,
+    /// From accept to a valid CONNECT.
+    pub auth_timeout: Duration,
+    /// Peers to dial at start, for ever.
+    pub routes: Vec<RouteUrl>,
+    /// Further attempts to reach a peer learned by gossip.
+    pub connect_retries: u32,
+    /// Between pings to a peer.
+    pub ping_interval: Duration,
+    /// A peer that is silent, or takes nothing in, for so long is given up (ours: `peer_timeout`).
+    pub peer_timeout: Duration,
+    /// What is told to peers and accepted from them; `None`: everything.
+    pub permissions: Option<RoutePermissions>,
+    /// Does a missing route that another live member has make the server "not ready" (ours: `mesh_readiness`)?
+    pub unready_without_mesh: bool,
+}
+
+/// User and password of routes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RouteLogin {
+    /// The user.
+    pub user: String,
+    /// The password, plain or a bcrypt hash.
+    pub password: String,
+}
+
+impl std::fmt::Debug for RouteLogin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RouteLogin {{ user: {:?}, password: […] }}", self.user)
+    }
+}
+
+/// One entry of `routes`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteUrl {
+    /// Host name or address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// What the URL says we are; `None`: [`Cluster::login`] is used.
+    pub login: Option<RouteLogin>,
+}
+
+/// Subjects that may cross a route (cluster-protocol.md §3.17).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RoutePermissions {
+    /// Local interest that peers are told of.
+    pub import: SubjectRules,
+    /// Remote interest that is accepted.
+    pub export: SubjectRules,
+}
+
+/// Allowed and denied subjects; deny wins, an empty `allow` allows everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SubjectRules {
+    /// Allowed patterns.
+    pub allow: Vec<String>,
+    /// Denied patterns.
+    pub deny: Vec<String>,
 }
 
 /// How the machine's cores are used.
@@ -218,6 +293,7 @@ impl Default for Settings {
             limits: Limits::default(),
             timers: Timers::default(),
             auth: Auth::open(),
+            cluster: None,
             headers: true,
             no_fast_producer_stall: false,
             log: Log {
