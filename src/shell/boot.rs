@@ -2,6 +2,7 @@
 
 use super::clock::Clock;
 use super::cores::{self, Machine, Plan, RING_DEPTH};
+use super::descriptors;
 use super::drive::{Driver, Outlets};
 use super::files::{self, Ports, PortsFile};
 use super::identity;
@@ -95,6 +96,7 @@ impl Server {
         let name = settings.server_name.clone().unwrap_or_else(|| server_id.clone());
         announce(log, start, &server_id, &name);
         let plan = cores::plan(&settings.cores, &Machine::read()?)?;
+        let shares = descriptors::shares(plan.cpus.len())?;
         probe::probe(settings.cores.io_memory)?;
         let socket = bind(&settings.listen, "client connections")?;
         let bound =
@@ -118,12 +120,12 @@ impl Server {
         let (doors, executors, inbox) = start_shards(&plan, &settings, &identity, &key, log, &load, &tell)?;
         let log = log.clone();
         let facts = Arc::new(facts(&settings, &identity, &plan));
-        let monitor = start_monitor(&facts, &doors, inbox, &log)?;
+        let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, &log)?;
         log.line(
             Level::Info,
             format!("Listening for client connections on {}", display(&settings.listen.host, bound.port())),
         );
-        let listening = listen::start(socket, doors.clone(), load, facts, log.clone());
+        let listening = listen::start(socket, shares.clients, doors.clone(), load, facts, log.clone());
         let listening = listening.map_err(|e| Refusal::new(format!("cannot accept clients: {e}"), ""))?;
         let ports_file = write_files(&settings, &start.program, bound, monitor.as_ref().map(Monitor::addr), &log)?;
         log.line(Level::Info, "Server is ready".into());
@@ -291,13 +293,25 @@ fn facts(settings: &Arc<Settings>, identity: &Identity, plan: &Plan) -> Facts {
 }
 
 /// Monitoring over HTTP, if wanted.
-fn start_monitor(facts: &Arc<Facts>, doors: &[Door], inbox: Inbox, log: &Log) -> Result<Option<Monitor>, Refusal> {
+fn start_monitor(
+    facts: &Arc<Facts>,
+    connections: usize,
+    doors: &[Door],
+    inbox: Inbox,
+    log: &Log,
+) -> Result<Option<Monitor>, Refusal> {
     let Some(listen) = &facts.settings.monitor else { return Ok(None) };
     let doors = doors.iter().cloned().map(|door| ShardDoor {
-        send: Box::new(move |ticket, ask| door.send(Mail::Order(Order::Report { ticket, ask }))),
+        send: Box::new(move |ticket, ask| {
+            let room = door.has_room();
+            if room {
+                door.send(Mail::Order(Order::Report { ticket, ask }));
+            }
+            room
+        }),
     });
     let at = display(&listen.host, listen.port.unwrap_or(0));
-    let started = monitor::start(listen, facts.clone(), doors.collect(), inbox);
+    let started = monitor::start(listen, connections, facts.clone(), doors.collect(), inbox);
     let monitor = started.map_err(|e| {
         Refusal::new(format!("Can't start monitoring on port: {at}, {e}"), "choose another address with http or -m")
     })?;

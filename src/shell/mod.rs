@@ -6,6 +6,7 @@ pub mod argv;
 pub mod boot;
 mod clock;
 pub mod cores;
+pub mod descriptors;
 mod drive;
 pub mod files;
 mod identity;
