@@ -52,16 +52,19 @@ type Executors = Vec<ExecutorJoinHandle<std::io::Result<()>>>;
 
 /// Runs the server until it is told to end. The exit code.
 pub fn run(start: Start) -> i32 {
+    let (program, in_file) = (start.program.clone(), start.settings.log.file.is_some());
     match Server::start(start) {
         Ok(server) => server.serve(),
         Err((log, refusal)) => {
-            match log {
-                Some(log) => {
-                    log.line(Level::Fatal, refusal.to_string());
-                    log.flush();
+            if let Some(log) = &log {
+                log.line(Level::Fatal, refusal.to_string());
+                log.flush();
+            }
+            if log.is_none() || in_file {
+                #[allow(clippy::print_stderr, reason = "whoever started us looks here, not into a file")]
+                {
+                    eprintln!("{program}: {refusal}");
                 }
-                #[allow(clippy::print_stderr, reason = "there is no log to write to")]
-                None => eprintln!("turnpike: {refusal}"),
             }
             Refusal::EXIT_CODE
         }
@@ -86,7 +89,8 @@ type Failed = (Option<Log>, Refusal);
 impl Server {
     fn start(start: Start) -> Result<Server, Failed> {
         let settings = Arc::new(start.settings.clone());
-        let (log, _) = Log::start(&settings.log).map_err(|e| (None, Refusal::new(e.to_string(), "")))?;
+        let remedy = "make its directory, writable for the user turnpike runs as, or change log_file (-l)";
+        let (log, _) = Log::start(&settings.log).map_err(|e| (None, Refusal::new(e.to_string(), remedy)))?;
         Server::start_with(&start, settings, &log).map_err(|refusal| (Some(log), refusal))
     }
 
@@ -98,7 +102,7 @@ impl Server {
         let plan = cores::plan(&settings.cores, &Machine::read()?)?;
         let shares = descriptors::shares(plan.cpus.len())?;
         probe::probe(settings.cores.io_memory)?;
-        let socket = bind(&settings.listen, "client connections")?;
+        let socket = bind(&settings.listen)?;
         let bound =
             socket.local_addr().map_err(|e| Refusal::new(format!("cannot read the listen address: {e}"), ""))?;
         let (host, port) = advertised(&settings, bound.port());
@@ -125,6 +129,9 @@ impl Server {
             Level::Info,
             format!("Listening for client connections on {}", display(&settings.listen.host, bound.port())),
         );
+        if let Some(w) = open_to_everybody(&settings, bound) {
+            log.line(Level::Warn, w);
+        }
         let listening = listen::start(socket, shares.clients, doors.clone(), load, facts, log.clone());
         let listening = listening.map_err(|e| Refusal::new(format!("cannot accept clients: {e}"), ""))?;
         let ports_file = write_files(&settings, &start.program, bound, monitor.as_ref().map(Monitor::addr), &log)?;
@@ -217,7 +224,8 @@ fn write_files(
     match PortsFile::write(dir, program, &ports) {
         Ok(file) => Ok(Some(file)),
         Err(e) => {
-            log.line(Level::Error, format!("Error writing ports file to {}: {e}", dir.display()));
+            let remedy = "make the directory, writable for the user turnpike runs as, or change ports_file_dir";
+            log.line(Level::Error, format!("{e} — {remedy}"));
             Ok(None)
         }
     }
@@ -248,7 +256,7 @@ pub(super) fn display(host: &str, port: u16) -> String {
 ///
 /// # Errors
 /// In nats-server's words (operations.md §1), with the remedy.
-pub(super) fn bind(listen: &Listen, what: &str) -> Result<TcpListener, Refusal> {
+pub(super) fn bind(listen: &Listen) -> Result<TcpListener, Refusal> {
     let port = listen.port.unwrap_or(0);
     let at = display(&listen.host, port);
     TcpListener::bind((listen.host.as_str(), port)).map_err(|e| {
@@ -260,9 +268,25 @@ pub(super) fn bind(listen: &Listen, what: &str) -> Result<TcpListener, Refusal> 
             std::io::ErrorKind::AddrNotAvailable => {
                 "no interface of this machine has that address: see `ip address`".into()
             }
-            _ => format!("check the host for {what}"),
+            // No error of the system: the name was not found.
+            _ if e.raw_os_error().is_none() => {
+                "give an address, or a name that resolves on this machine, with -a or host".into()
+            }
+            _ => "give another address with -a or host, another port with -p".into(),
         };
         Refusal::new(format!("Error listening on port: {at}, {e}"), remedy)
+    })
+}
+
+/// What to say about a listener that others can reach and that asks nobody who they are.
+fn open_to_everybody(settings: &Settings, at: SocketAddr) -> Option<String> {
+    let guarded = !settings.auth.users.is_empty() || settings.auth.token.is_some();
+    (!guarded && !at.ip().to_canonical().is_loopback()).then(|| {
+        format!(
+            "Whoever reaches {} may read and publish everything: no user and no token is configured — add \
+             authorization (or --user and --pass), or listen on this machine only with -a 127.0.0.1",
+            display(&settings.listen.host, at.port())
+        )
     })
 }
 
