@@ -42,13 +42,16 @@ pub struct Start {
 /// What the boot thread waits for while the server runs.
 enum Event {
     Signal(Signal),
+    /// A shard has no connections any more.
     Drained,
+    /// A shard never began.
+    Failed(std::io::Error),
 }
 
 /// Beyond the grace time of a shutdown, for peers to read what they were told.
 const LAST_WORDS: Duration = Duration::from_millis(750);
 
-type Executors = Vec<ExecutorJoinHandle<std::io::Result<()>>>;
+type Executors = Vec<ExecutorJoinHandle<()>>;
 
 /// Runs the server until it is told to end. The exit code.
 pub fn run(start: Start) -> i32 {
@@ -147,7 +150,7 @@ impl Server {
                 Ok(Event::Signal(s)) => {
                     self.log.line(Level::Info, format!("Trapped \"{}\" signal", s.name()));
                     match s {
-                        Signal::Interrupt | Signal::Terminate => return self.shut_down(),
+                        Signal::Interrupt | Signal::Terminate => return self.flush_and_end(),
                         Signal::User1 => self.log.reopen(),
                         Signal::Hangup => {
                             let text = "Failed to reload server configuration: reload is not supported yet, restart the server";
@@ -160,23 +163,38 @@ impl Server {
                     }
                 }
                 Ok(Event::Drained) => {}
-                Err(_) => return self.shut_down(),
+                Ok(Event::Failed(e)) => {
+                    let remedy = "epoll and timers need descriptors (LimitNOFILE=, fs.file-max) and a seccomp profile \
+                                  that allows them (SystemCallFilter=@io-event @timer)";
+                    self.log.line(Level::Fatal, Refusal::new(format!("a shard cannot begin: {e}"), remedy).to_string());
+                    self.shut_down(0);
+                    return Refusal::EXIT_CODE;
+                }
+                Err(_) => return self.flush_and_end(),
             }
         }
     }
 
-    /// Writes what waits, within the grace time, and ends.
-    fn shut_down(self) -> i32 {
+    /// Writes what waits, within the grace time, and ends. The exit code.
+    fn flush_and_end(self) -> i32 {
+        let shards = self.doors.len();
+        self.shut_down(shards);
+        0
+    }
+
+    /// Waits until so many shards have written what waits, at most the grace time, and ends.
+    fn shut_down(self, mut waiting: usize) {
         self.log.line(Level::Info, "Initiating Shutdown...".into());
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         self.listening.stop();
         self.doors.iter().for_each(|d| d.send(Mail::Order(Order::Drain)));
         // The shards keep to the grace time; what is added is for last words to be read.
         let end = Instant::now() + self.settings.timers.shutdown_grace + LAST_WORDS;
-        let mut waiting = self.doors.len();
         while waiting > 0 {
             match self.events.recv_deadline(end) {
                 Ok(Event::Drained) => waiting -= 1,
+                // Without this shard there is no server, and it would never answer.
+                Ok(Event::Failed(_)) => break,
                 // Asked again: no more patience.
                 Ok(Event::Signal(Signal::Interrupt)) => break,
                 Ok(Event::Signal(_)) => {}
@@ -193,17 +211,15 @@ impl Server {
             monitor.stop();
         }
         self.doors.iter().for_each(|d| d.send(Mail::Stop));
-        for e in self.executors {
-            if let Ok(Err(e)) = e.join() {
-                self.log.line(Level::Error, format!("a shard ended with: {e}"));
-            }
+        for executor in self.executors {
+            // glommio's word for a panic, which has been reported where it happened.
+            let _ = executor.join();
         }
         if let Some(Err(e)) = self.ports_file.map(PortsFile::remove) {
             self.log.line(Level::Error, format!("cannot remove the ports file: {e}"));
         }
         self.log.line(Level::Info, "Server Exiting..".into());
         self.log.flush();
-        0
     }
 }
 
@@ -388,7 +404,7 @@ fn outlets(
     tell: &Sender<Event>,
 ) -> Outlets {
     let (log, load, verifier, door) = (log.clone(), load.clone(), verifier.clone(), door.clone());
-    let (replies, tell) = (replies.clone(), tell.clone());
+    let (replies, tell, failed) = (replies.clone(), tell.clone(), tell.clone());
     Outlets {
         log: Box::new(move |level, text| log.line(level, text)),
         closed: Box::new(move || load.gone(shard)),
@@ -406,6 +422,9 @@ fn outlets(
         drained: Box::new(move || {
             let _ = tell.send(Event::Drained);
         }),
+        failed: Box::new(move |e| {
+            let _ = failed.send(Event::Failed(e));
+        }),
     }
 }
 
@@ -417,7 +436,7 @@ fn start_shard(
     idle: Idle,
     clock: Clock,
     outlets: Outlets,
-) -> Result<ExecutorJoinHandle<std::io::Result<()>>, Refusal> {
+) -> Result<ExecutorJoinHandle<()>, Refusal> {
     let placement = cpu.map_or(Placement::Unbound, |c| Placement::Fixed(usize::from(c)));
     LocalExecutorBuilder::new(placement)
         .name(&format!("shard-{}", setup.id.0))

@@ -53,20 +53,16 @@ fn the_usual_locked_memory_is_enough_for_one_and_for_four() {
     }
 }
 
-/// Makes io_uring_setup answer `errno` to this thread and to what it starts, as the seccomp profiles of containers do.
+/// Makes a system call answer `errno` to this thread and to what it starts, as the seccomp profiles of containers do.
 #[allow(unsafe_code, reason = "prctl has no safe wrapper for a filter")]
-fn deny_io_uring(errno: u32) {
+fn deny(call: libc::c_long, errno: libc::c_int) {
     let statement = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
-    let is_setup = libc::sock_filter {
-        code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
-        jt: 0,
-        jf: 1,
-        k: libc::SYS_io_uring_setup as u32,
-    };
+    let is_it =
+        libc::sock_filter { code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16, jt: 0, jf: 1, k: call as u32 };
     let mut program = [
         statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0), // the number of the system call
-        is_setup,
-        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | errno),
+        is_it,
+        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | errno as u32),
         statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW),
     ];
     let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
@@ -84,12 +80,25 @@ fn io_uring_forbidden_by_seccomp() {
     for (errno, cause) in cases {
         // A filter binds the thread that sets it, and its children.
         let ended = std::thread::spawn(move || {
-            deny_io_uring(errno as u32);
+            deny(libc::SYS_io_uring_setup, errno);
             run(&mut turnpike(&["-a", "127.0.0.1", "-p", "-1", "--shards", "1"]))
         });
         let remedy = "allow io_uring_setup, io_uring_enter and io_uring_register";
         ended.join().expect("the thread").refused_with(&["[FTL] cannot start io_uring: ", cause, remedy]);
     }
+}
+
+#[test]
+fn a_shard_that_cannot_begin_is_the_end() {
+    let ended = std::thread::spawn(|| {
+        deny(libc::SYS_epoll_create1, libc::ENFILE);
+        run(&mut turnpike(&["-a", "127.0.0.1", "-p", "-1", "--shards", "2"]))
+    });
+    let ended = ended.join().expect("the thread");
+    assert_eq!(ended.code, Some(1), "{}", ended.err);
+    let refusal = "[FTL] a shard cannot begin: Too many open files in system (os error 23) — epoll and timers need";
+    assert!(ended.err.contains(refusal), "{}", ended.err);
+    assert!(!ended.err.contains("still had data"), "{}", ended.err);
 }
 
 #[test]
