@@ -1,5 +1,6 @@
 //! The `turnpike` binary: arguments → settings → boot.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use turnpike::cli::flags::{self, Command};
 use turnpike::{cli, shell};
@@ -8,10 +9,15 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|a| a == "bench") {
         return cli::bench::main(std::env::args_os().skip(2));
     }
-    let args: Vec<String> = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
+    let given: Vec<OsString> = std::env::args_os().collect();
+    let args: Vec<String> = given.iter().map(|a| a.to_string_lossy().into_owned()).collect();
+    let hidden = shell::argv::overwrite(&given, &flags::secrets(&args));
     match flags::parse(&args, &mut flags::Machine) {
         Command::Serve(serve) => {
-            let cli::flags::Serve { settings, config, notices, program, .. } = *serve;
+            let cli::flags::Serve { settings, config, mut notices, program, .. } = *serve;
+            if let Err(e) = hidden {
+                notices.push(format!("`ps` shows the secrets of the command line ({e}): give them in a file instead"));
+            }
             ExitCode::from(shell::boot::run(shell::boot::Start { settings, config, notices, program }) as u8)
         }
         Command::Print { text, code, to_stderr } => {

@@ -3,6 +3,7 @@
 
 use crate::policy::{self, Invalid, Loaded, Overrides, Source, Text};
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 const USAGE: &str = include_str!("usage.txt");
@@ -41,19 +42,8 @@ pub struct Serve {
     pub overrides: Overrides,
     /// Lines for standard error before the start: deprecated spellings.
     pub notices: Vec<String>,
-    /// Where secrets stand in the arguments, to be overwritten.
-    pub secrets: Vec<SecretArg>,
     /// The base name of the program as called.
     pub program: String,
-}
-
-/// A secret in the arguments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SecretArg {
-    /// Index in the arguments, 0 being the program.
-    pub index: usize,
-    /// The byte of that argument where the secret begins; it goes to the end.
-    pub from: usize,
 }
 
 /// Files and environment of this machine.
@@ -149,7 +139,33 @@ struct Said {
     help_tls: bool,
     version: bool,
     refused: Vec<String>,
-    secrets: Vec<SecretArg>,
+    /// See [`secrets`].
+    secrets: Vec<(usize, Range<usize>)>,
+}
+
+/// Where secrets stand in a command line, to be overwritten: the index of the argument and a range of its bytes. None
+/// in a line that is no command line.
+pub fn secrets(args: &[String]) -> Vec<(usize, Range<usize>)> {
+    flags(args).map(|(said, _)| said.secrets).unwrap_or_default()
+}
+
+/// The secret parts of the value of `flag`, which begins at byte `from` of `arg`: all of a credential; of addresses,
+/// commas between them, what stands before the `@`.
+fn secret_parts(flag: &str, arg: &str, from: usize) -> Vec<Range<usize>> {
+    match flag {
+        "user" | "pass" | "auth" => std::iter::once(from..arg.len()).collect(),
+        "cluster" | "routes" => {
+            let (mut parts, mut at) = (Vec::new(), from);
+            for address in arg[from..].split(',') {
+                let begins = address.find("://").map_or(0, |scheme| scheme + 3);
+                let ends = address.rfind('@').filter(|ends| begins < *ends);
+                parts.extend(ends.map(|ends| at + begins..at + ends));
+                at += address.len() + 1;
+            }
+            parts
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// Reads a command line; `args[0]` is the program.
@@ -200,7 +216,6 @@ fn serve(program: String, config: Option<PathBuf>, said: Said, source: &mut dyn 
             config,
             overrides: said.over,
             notices: deprecations.iter().map(Invalid::to_string).collect(),
-            secrets: said.secrets,
             program,
         })),
         Err(errors) => complain(problems(&program, &errors)),
@@ -274,9 +289,7 @@ fn flags(args: &[String]) -> Result<(Said, usize), String> {
             value => value,
         };
         let given = interpret(*kind, name, value)?;
-        if matches!(names[0], "user" | "pass" | "auth") {
-            said.secrets.push(SecretArg { index: i, from });
-        }
+        said.secrets.extend(secret_parts(names[0], &args[i], from).into_iter().map(|bytes| (i, bytes)));
         said.take(names[0], name, given);
         i += 1;
     }

@@ -2,6 +2,7 @@
 
 use super::clock::Clock;
 use super::cores::{self, Machine, Plan, RING_DEPTH};
+use super::descriptors;
 use super::drive::{Driver, Outlets};
 use super::files::{self, Ports, PortsFile};
 use super::identity;
@@ -41,26 +42,32 @@ pub struct Start {
 /// What the boot thread waits for while the server runs.
 enum Event {
     Signal(Signal),
+    /// A shard has no connections any more.
     Drained,
+    /// A shard never began.
+    Failed(std::io::Error),
 }
 
 /// Beyond the grace time of a shutdown, for peers to read what they were told.
 const LAST_WORDS: Duration = Duration::from_millis(750);
 
-type Executors = Vec<ExecutorJoinHandle<std::io::Result<()>>>;
+type Executors = Vec<ExecutorJoinHandle<()>>;
 
 /// Runs the server until it is told to end. The exit code.
 pub fn run(start: Start) -> i32 {
+    let (program, in_file) = (start.program.clone(), start.settings.log.file.is_some());
     match Server::start(start) {
         Ok(server) => server.serve(),
         Err((log, refusal)) => {
-            match log {
-                Some(log) => {
-                    log.line(Level::Fatal, refusal.to_string());
-                    log.flush();
+            if let Some(log) = &log {
+                log.line(Level::Fatal, refusal.to_string());
+                log.flush();
+            }
+            if log.is_none() || in_file {
+                #[allow(clippy::print_stderr, reason = "whoever started us looks here, not into a file")]
+                {
+                    eprintln!("{program}: {refusal}");
                 }
-                #[allow(clippy::print_stderr, reason = "there is no log to write to")]
-                None => eprintln!("turnpike: {refusal}"),
             }
             Refusal::EXIT_CODE
         }
@@ -85,7 +92,8 @@ type Failed = (Option<Log>, Refusal);
 impl Server {
     fn start(start: Start) -> Result<Server, Failed> {
         let settings = Arc::new(start.settings.clone());
-        let (log, _) = Log::start(&settings.log).map_err(|e| (None, Refusal::new(e.to_string(), "")))?;
+        let remedy = "make its directory, writable for the user turnpike runs as, or change log_file (-l)";
+        let (log, _) = Log::start(&settings.log).map_err(|e| (None, Refusal::new(e.to_string(), remedy)))?;
         Server::start_with(&start, settings, &log).map_err(|refusal| (Some(log), refusal))
     }
 
@@ -95,8 +103,9 @@ impl Server {
         let name = settings.server_name.clone().unwrap_or_else(|| server_id.clone());
         announce(log, start, &server_id, &name);
         let plan = cores::plan(&settings.cores, &Machine::read()?)?;
+        let shares = descriptors::shares(plan.cpus.len())?;
         probe::probe(settings.cores.io_memory)?;
-        let socket = bind(&settings.listen, "client connections")?;
+        let socket = bind(&settings.listen)?;
         let bound =
             socket.local_addr().map_err(|e| Refusal::new(format!("cannot read the listen address: {e}"), ""))?;
         let (host, port) = advertised(&settings, bound.port());
@@ -118,12 +127,15 @@ impl Server {
         let (doors, executors, inbox) = start_shards(&plan, &settings, &identity, &key, log, &load, &tell)?;
         let log = log.clone();
         let facts = Arc::new(facts(&settings, &identity, &plan));
-        let monitor = start_monitor(&facts, &doors, inbox, &log)?;
+        let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, &log)?;
         log.line(
             Level::Info,
             format!("Listening for client connections on {}", display(&settings.listen.host, bound.port())),
         );
-        let listening = listen::start(socket, doors.clone(), load, facts, log.clone());
+        if let Some(w) = open_to_everybody(&settings, bound) {
+            log.line(Level::Warn, w);
+        }
+        let listening = listen::start(socket, shares.clients, doors.clone(), load, facts, log.clone());
         let listening = listening.map_err(|e| Refusal::new(format!("cannot accept clients: {e}"), ""))?;
         let ports_file = write_files(&settings, &start.program, bound, monitor.as_ref().map(Monitor::addr), &log)?;
         log.line(Level::Info, "Server is ready".into());
@@ -138,7 +150,7 @@ impl Server {
                 Ok(Event::Signal(s)) => {
                     self.log.line(Level::Info, format!("Trapped \"{}\" signal", s.name()));
                     match s {
-                        Signal::Interrupt | Signal::Terminate => return self.shut_down(),
+                        Signal::Interrupt | Signal::Terminate => return self.flush_and_end(),
                         Signal::User1 => self.log.reopen(),
                         Signal::Hangup => {
                             let text = "Failed to reload server configuration: reload is not supported yet, restart the server";
@@ -151,23 +163,38 @@ impl Server {
                     }
                 }
                 Ok(Event::Drained) => {}
-                Err(_) => return self.shut_down(),
+                Ok(Event::Failed(e)) => {
+                    let remedy = "epoll and timers need descriptors (LimitNOFILE=, fs.file-max) and a seccomp profile \
+                                  that allows them (SystemCallFilter=@io-event @timer)";
+                    self.log.line(Level::Fatal, Refusal::new(format!("a shard cannot begin: {e}"), remedy).to_string());
+                    self.shut_down(0);
+                    return Refusal::EXIT_CODE;
+                }
+                Err(_) => return self.flush_and_end(),
             }
         }
     }
 
-    /// Writes what waits, within the grace time, and ends.
-    fn shut_down(self) -> i32 {
+    /// Writes what waits, within the grace time, and ends. The exit code.
+    fn flush_and_end(self) -> i32 {
+        let shards = self.doors.len();
+        self.shut_down(shards);
+        0
+    }
+
+    /// Waits until so many shards have written what waits, at most the grace time, and ends.
+    fn shut_down(self, mut waiting: usize) {
         self.log.line(Level::Info, "Initiating Shutdown...".into());
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         self.listening.stop();
         self.doors.iter().for_each(|d| d.send(Mail::Order(Order::Drain)));
         // The shards keep to the grace time; what is added is for last words to be read.
         let end = Instant::now() + self.settings.timers.shutdown_grace + LAST_WORDS;
-        let mut waiting = self.doors.len();
         while waiting > 0 {
             match self.events.recv_deadline(end) {
                 Ok(Event::Drained) => waiting -= 1,
+                // Without this shard there is no server, and it would never answer.
+                Ok(Event::Failed(_)) => break,
                 // Asked again: no more patience.
                 Ok(Event::Signal(Signal::Interrupt)) => break,
                 Ok(Event::Signal(_)) => {}
@@ -184,17 +211,15 @@ impl Server {
             monitor.stop();
         }
         self.doors.iter().for_each(|d| d.send(Mail::Stop));
-        for e in self.executors {
-            if let Ok(Err(e)) = e.join() {
-                self.log.line(Level::Error, format!("a shard ended with: {e}"));
-            }
+        for executor in self.executors {
+            // glommio's word for a panic, which has been reported where it happened.
+            let _ = executor.join();
         }
         if let Some(Err(e)) = self.ports_file.map(PortsFile::remove) {
             self.log.line(Level::Error, format!("cannot remove the ports file: {e}"));
         }
         self.log.line(Level::Info, "Server Exiting..".into());
         self.log.flush();
-        0
     }
 }
 
@@ -215,7 +240,8 @@ fn write_files(
     match PortsFile::write(dir, program, &ports) {
         Ok(file) => Ok(Some(file)),
         Err(e) => {
-            log.line(Level::Error, format!("Error writing ports file to {}: {e}", dir.display()));
+            let remedy = "make the directory, writable for the user turnpike runs as, or change ports_file_dir";
+            log.line(Level::Error, format!("{e} — {remedy}"));
             Ok(None)
         }
     }
@@ -246,7 +272,7 @@ pub(super) fn display(host: &str, port: u16) -> String {
 ///
 /// # Errors
 /// In nats-server's words (operations.md §1), with the remedy.
-pub(super) fn bind(listen: &Listen, what: &str) -> Result<TcpListener, Refusal> {
+pub(super) fn bind(listen: &Listen) -> Result<TcpListener, Refusal> {
     let port = listen.port.unwrap_or(0);
     let at = display(&listen.host, port);
     TcpListener::bind((listen.host.as_str(), port)).map_err(|e| {
@@ -258,9 +284,25 @@ pub(super) fn bind(listen: &Listen, what: &str) -> Result<TcpListener, Refusal> 
             std::io::ErrorKind::AddrNotAvailable => {
                 "no interface of this machine has that address: see `ip address`".into()
             }
-            _ => format!("check the host for {what}"),
+            // No error of the system: the name was not found.
+            _ if e.raw_os_error().is_none() => {
+                "give an address, or a name that resolves on this machine, with -a or host".into()
+            }
+            _ => "give another address with -a or host, another port with -p".into(),
         };
         Refusal::new(format!("Error listening on port: {at}, {e}"), remedy)
+    })
+}
+
+/// What to say about a listener that others can reach and that asks nobody who they are.
+fn open_to_everybody(settings: &Settings, at: SocketAddr) -> Option<String> {
+    let guarded = !settings.auth.users.is_empty() || settings.auth.token.is_some();
+    (!guarded && !at.ip().to_canonical().is_loopback()).then(|| {
+        format!(
+            "Whoever reaches {} may read and publish everything: no user and no token is configured — add \
+             authorization (or --user and --pass), or listen on this machine only with -a 127.0.0.1",
+            display(&settings.listen.host, at.port())
+        )
     })
 }
 
@@ -291,13 +333,25 @@ fn facts(settings: &Arc<Settings>, identity: &Identity, plan: &Plan) -> Facts {
 }
 
 /// Monitoring over HTTP, if wanted.
-fn start_monitor(facts: &Arc<Facts>, doors: &[Door], inbox: Inbox, log: &Log) -> Result<Option<Monitor>, Refusal> {
+fn start_monitor(
+    facts: &Arc<Facts>,
+    connections: usize,
+    doors: &[Door],
+    inbox: Inbox,
+    log: &Log,
+) -> Result<Option<Monitor>, Refusal> {
     let Some(listen) = &facts.settings.monitor else { return Ok(None) };
     let doors = doors.iter().cloned().map(|door| ShardDoor {
-        send: Box::new(move |ticket, ask| door.send(Mail::Order(Order::Report { ticket, ask }))),
+        send: Box::new(move |ticket, ask| {
+            let room = door.has_room();
+            if room {
+                door.send(Mail::Order(Order::Report { ticket, ask }));
+            }
+            room
+        }),
     });
     let at = display(&listen.host, listen.port.unwrap_or(0));
-    let started = monitor::start(listen, facts.clone(), doors.collect(), inbox);
+    let started = monitor::start(listen, connections, facts.clone(), doors.collect(), inbox);
     let monitor = started.map_err(|e| {
         Refusal::new(format!("Can't start monitoring on port: {at}, {e}"), "choose another address with http or -m")
     })?;
@@ -350,7 +404,7 @@ fn outlets(
     tell: &Sender<Event>,
 ) -> Outlets {
     let (log, load, verifier, door) = (log.clone(), load.clone(), verifier.clone(), door.clone());
-    let (replies, tell) = (replies.clone(), tell.clone());
+    let (replies, tell, failed) = (replies.clone(), tell.clone(), tell.clone());
     Outlets {
         log: Box::new(move |level, text| log.line(level, text)),
         closed: Box::new(move || load.gone(shard)),
@@ -368,6 +422,9 @@ fn outlets(
         drained: Box::new(move || {
             let _ = tell.send(Event::Drained);
         }),
+        failed: Box::new(move |e| {
+            let _ = failed.send(Event::Failed(e));
+        }),
     }
 }
 
@@ -379,7 +436,7 @@ fn start_shard(
     idle: Idle,
     clock: Clock,
     outlets: Outlets,
-) -> Result<ExecutorJoinHandle<std::io::Result<()>>, Refusal> {
+) -> Result<ExecutorJoinHandle<()>, Refusal> {
     let placement = cpu.map_or(Placement::Unbound, |c| Placement::Fixed(usize::from(c)));
     LocalExecutorBuilder::new(placement)
         .name(&format!("shard-{}", setup.id.0))

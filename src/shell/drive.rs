@@ -26,6 +26,8 @@ pub struct Outlets {
     pub answer: Box<dyn Fn(ShardId, u64, Answer) + Send>,
     /// Every connection has ended.
     pub drained: Box<dyn Fn() + Send>,
+    /// The shard never began: the system gave no descriptors.
+    pub failed: Box<dyn Fn(std::io::Error) + Send>,
 }
 
 /// One shard and its surroundings.
@@ -47,12 +49,14 @@ impl Driver {
     }
 
     /// Runs until [`Mail::Stop`].
-    ///
-    /// # Errors
-    /// When the system gives no descriptors to begin with.
-    pub async fn run(mut self, idle: Idle) -> std::io::Result<()> {
-        let sockets = Sockets::new(self.post.wake_fd())?;
-        let mut sockets = PollableFd::new(sockets).map_err(|e| std::io::Error::other(e.to_string()))?;
+    pub async fn run(mut self, idle: Idle) {
+        // Made here and not by the boot: the buffer belongs on this core's memory.
+        let sockets = Sockets::new(self.post.wake_fd())
+            .and_then(|s| PollableFd::new(s).map_err(|e| std::io::Error::other(e.to_string())));
+        let mut sockets = match sockets {
+            Ok(sockets) => sockets,
+            Err(e) => return (self.outlets.failed)(e),
+        };
         let patience = match idle {
             Idle::Park => Duration::ZERO,
             Idle::Spin(d) => d,
@@ -79,7 +83,6 @@ impl Driver {
             }
             self.sleep(&mut sockets).await;
         }
-        Ok(())
     }
 
     async fn sleep(&mut self, sockets: &mut PollableFd<Sockets>) {

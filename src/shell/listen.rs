@@ -10,7 +10,6 @@ use crate::base::{Cid, Level};
 use crate::shard::Opening;
 use rustix::event::{eventfd, poll, EventfdFlags, PollFd, PollFlags};
 use rustix::io::Errno;
-use rustix::process::{getrlimit, Resource};
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -19,10 +18,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Descriptors kept free for monitoring, logs and peers, so that a flood of clients does not blind the server.
-const RESERVED_FILES: u64 = 16;
-/// Descriptors a shard holds besides its connections: rings, epoll, timers, events.
-const FILES_PER_SHARD: u64 = 12;
+/// Clients accepted between two looks at the bell.
+const ACCEPTS: usize = 64;
+/// How long until a look again, when there is nothing to wait for but that a shard reads its mail or a connection ends.
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// How many clients there are. Shared by the listener and the shards' shells.
 #[derive(Debug)]
@@ -79,12 +78,13 @@ struct Listener {
     unsaid: u64,
 }
 
-/// Begins to accept on `socket`.
+/// Begins to accept on `socket`, at most `files` clients.
 ///
 /// # Errors
 /// When the system has no more threads or descriptors.
 pub fn start(
     socket: TcpListener,
+    files: u64,
     doors: Vec<Door>,
     load: Arc<Load>,
     facts: Arc<Facts>,
@@ -92,8 +92,6 @@ pub fn start(
 ) -> std::io::Result<Listening> {
     socket.set_nonblocking(true)?;
     let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let files = limit.saturating_sub(RESERVED_FILES + FILES_PER_SHARD * doors.len() as u64 + 16);
     facts.listening.store(true, Ordering::SeqCst);
     let listener = Listener {
         socket,
@@ -125,9 +123,17 @@ impl Listener {
                 self.facts.listening.store(false, Ordering::SeqCst);
                 return;
             }
-            loop {
+            // Then a look at the bell again: a flood must not keep the server from stopping.
+            for _ in 0..ACCEPTS {
+                let shard = self.load.lightest();
+                if !self.doors[shard].has_room() {
+                    // Clients wait in the kernel's queue: to be late is better than to be refused.
+                    self.complain(&format!("clients wait: shard {shard} is behind with those it has been given"));
+                    std::thread::sleep(AGAIN);
+                    break;
+                }
                 match self.socket.accept() {
-                    Ok((stream, peer)) => self.accepted(stream, peer),
+                    Ok((stream, peer)) => self.accepted(shard, stream, peer),
                     Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => break,
                     Err(e)
                         if matches!(
@@ -136,8 +142,7 @@ impl Listener {
                         ) =>
                     {
                         self.complain(&format!("cannot accept clients: {e}; raise LimitNOFILE (ulimit -n)"));
-                        // Nothing to wait for but a connection that ends.
-                        std::thread::sleep(Duration::from_millis(10));
+                        std::thread::sleep(AGAIN);
                         break;
                     }
                     // The peer gave up in between, or the like.
@@ -147,7 +152,7 @@ impl Listener {
         }
     }
 
-    fn accepted(&mut self, stream: TcpStream, peer: SocketAddr) {
+    fn accepted(&mut self, shard: usize, stream: TcpStream, peer: SocketAddr) {
         let total = self.load.total();
         if total >= self.files {
             let text = "maximum connections exceeded: no file descriptors left; raise LimitNOFILE (ulimit -n)";
@@ -157,7 +162,6 @@ impl Listener {
         let cid = Cid(self.next_cid);
         self.next_cid += 1;
         self.facts.accepted.fetch_add(1, Ordering::Relaxed);
-        let shard = self.load.lightest();
         self.load.shards[shard].fetch_add(1, Ordering::Relaxed);
         let over_limit = total >= self.max;
         if over_limit {
@@ -184,4 +188,65 @@ impl Listener {
 fn refuse(mut stream: TcpStream) {
     let _ = stream.set_nonblocking(true);
     let _ = stream.write_all(b"-ERR 'maximum connections exceeded'\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Settings;
+    use crate::shard::Order;
+    use crate::shell::rings::{connect, Post};
+    use std::sync::atomic::AtomicBool;
+
+    fn facts() -> Arc<Facts> {
+        Arc::new(Facts {
+            settings: Arc::new(Settings::default()),
+            server_id: "ID".into(),
+            server_name: "NAME".into(),
+            host: "127.0.0.1".into(),
+            port: 0,
+            start_ns: 0,
+            cores: 1,
+            pins: vec![None],
+            free_cpus: Vec::new(),
+            accepted: AtomicU64::new(0),
+            listening: AtomicBool::new(false),
+        })
+    }
+
+    /// A listener in front of one shard whose mail is full, and one client who has connected.
+    fn before_a_full_shard() -> (Listening, Post, TcpStream) {
+        let (mut posts, doors) = connect(1).unwrap();
+        while doors[0].has_room() {
+            doors[0].send(Mail::Order(Order::Drain));
+        }
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(socket.local_addr().unwrap()).unwrap();
+        let (log, _) = Log::start(&Settings::default().log).unwrap();
+        let listening = start(socket, 10, doors, Arc::new(Load::new(1)), facts(), log).unwrap();
+        (listening, posts.remove(0), client)
+    }
+
+    #[test]
+    fn a_client_waits_for_a_shard_that_is_behind_and_is_not_lost() {
+        let (listening, post, _client) = before_a_full_shard();
+        let accepted = loop {
+            match post.mail() {
+                Some(Mail::Accepted(_, opening)) => break opening,
+                Some(_) => {}
+                None => std::thread::yield_now(),
+            }
+        };
+        assert_eq!(accepted.cid, Cid(1));
+        listening.stop();
+    }
+
+    #[test]
+    fn a_shard_that_reads_no_mail_keeps_nobody_from_stopping() {
+        let (listening, post, _client) = before_a_full_shard();
+        listening.stop();
+        while let Some(mail) = post.mail() {
+            assert!(!matches!(mail, Mail::Accepted(..)));
+        }
+    }
 }

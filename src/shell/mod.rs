@@ -2,9 +2,11 @@
 //! takes it down again; `drive` runs one shard on one core, with `socket` and `rings` at its hands; `listen` deals out
 //! connections; [`monitor`] answers over HTTP. The rest is what the boot asks or starts on the way.
 
+pub mod argv;
 pub mod boot;
 mod clock;
 pub mod cores;
+pub mod descriptors;
 mod drive;
 pub mod files;
 mod identity;

@@ -52,12 +52,18 @@ impl Monitor {
     }
 }
 
-/// Binds, then answers on a thread named "admin". `doors` are in order of shards, `inbox` is the other end of the
-/// [`Replies`] that the shards hold.
+/// Binds, then answers on a thread named "admin", at most `connections` at a time. `doors` are in order of shards,
+/// `inbox` is the other end of the [`Replies`] that the shards hold.
 ///
 /// # Errors
 /// The address cannot be resolved or bound, or the system gives no thread or event queue.
-pub fn start(listen: &Listen, facts: Arc<Facts>, doors: Vec<ShardDoor>, inbox: Inbox) -> io::Result<Monitor> {
+pub fn start(
+    listen: &Listen,
+    connections: usize,
+    facts: Arc<Facts>,
+    doors: Vec<ShardDoor>,
+    inbox: Inbox,
+) -> io::Result<Monitor> {
     let listener = TcpListener::bind((listen.host.as_str(), listen.port.unwrap_or(0)))?;
     listener.set_nonblocking(true)?;
     let addr = listener.local_addr()?;
@@ -79,7 +85,7 @@ pub fn start(listen: &Listen, facts: Arc<Facts>, doors: Vec<ShardDoor>, inbox: I
         keep_to(&free_cpus);
         let sorting = site.clone();
         runtime.spawn(async move { sorting.desk.sort_in(inbox).await });
-        runtime.spawn(serve::serve(listener, site));
+        runtime.spawn(serve::serve(listener, connections, site));
         // An error means that the handle was dropped: then it runs as long as the process.
         if runtime.block_on(stopped).is_err() {
             runtime.block_on(std::future::pending::<()>());

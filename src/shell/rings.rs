@@ -6,7 +6,7 @@
 
 use crate::base::{ShardId, ShardSet};
 use crate::shard::{Batch, Opening, Order};
-use crossbeam_channel::{bounded, Receiver, Sender, TryRecvError, TrySendError};
+use crossbeam_channel::{bounded, unbounded, Receiver, Sender, TryRecvError, TrySendError};
 use rustix::event::{eventfd, EventfdFlags};
 use std::cell::Cell;
 use std::net::TcpStream;
@@ -17,7 +17,8 @@ use std::sync::Arc;
 /// Batches in flight from one shard to another. With a batch's size (a 64th of `max_pending`, shared by all shards) this
 /// bounds what a slow receiver can still get after its publisher was told to wait: an eighth of its limit.
 const RING_BATCHES: usize = 8;
-/// Orders and new connections waiting for one shard.
+/// New connections and questions waiting for one shard; while so many wait, no more of them are put in. A shard empties
+/// its mail once a turn: one that is this far behind has other worries.
 const MAIL_MAX: usize = 4096;
 
 /// What comes to a shard from threads that are no shards.
@@ -80,12 +81,20 @@ pub struct Door {
 }
 
 impl Door {
-    /// Puts something into the shard's mail; waits while that is full.
+    /// Puts something into the shard's mail: always, and without waiting. For what must not be lost and is bounded by
+    /// itself: the end of the server, and one verdict for each connection that waits for its password to be checked.
     pub fn send(&self, mail: Mail) {
+        // A shard that has ended reads nothing any more.
         if self.mail.send(mail).is_ok() {
             self.bell.mail.store(true, Ordering::SeqCst);
             self.bell.wake();
         }
+    }
+
+    /// Is there room for what can be kept back or refused: a connection, a question? Ask before [`Door::send`]. Each of
+    /// the few threads that do so may find the last place free: the bound is theirs plus [`MAIL_MAX`].
+    pub fn has_room(&self) -> bool {
+        self.mail.len() < MAIL_MAX
     }
 }
 
@@ -121,7 +130,8 @@ pub fn connect(n: usize) -> std::io::Result<(Vec<Post>, Vec<Door>)> {
     let mut posts = Vec::new();
     let mut doors = Vec::new();
     for (i, bell) in bells.iter().enumerate() {
-        let (send, mail) = bounded(MAIL_MAX);
+        // Bounded by who sends: see `Door`.
+        let (send, mail) = unbounded();
         doors.push(Door { mail: send, bell: bell.clone() });
         let none = |_| None;
         let (rings, inboxes) = ((0..n).map(none).collect(), (0..n).map(|_| None).collect());
@@ -233,5 +243,38 @@ impl Post {
         let mut n = [0u8; 8];
         // Nothing to read is the usual case.
         let _ = rustix::io::read(&self.bell().wake, &mut n);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_mail_has_no_room_but_takes_what_must_not_be_lost() {
+        let (posts, doors) = connect(1).unwrap();
+        let (post, door) = (&posts[0], &doors[0]);
+        for _ in 0..MAIL_MAX {
+            assert!(door.has_room());
+            door.send(Mail::Order(Order::Drain));
+        }
+        assert!(!door.has_room());
+        door.send(Mail::Stop);
+        assert!(!post.fall_asleep(), "there is mail");
+        for _ in 0..MAIL_MAX {
+            assert!(matches!(post.mail(), Some(Mail::Order(Order::Drain))));
+        }
+        assert!(door.has_room());
+        assert!(matches!(post.mail(), Some(Mail::Stop)));
+        assert!(post.mail().is_none());
+        assert!(post.fall_asleep());
+    }
+
+    #[test]
+    fn a_shard_that_has_ended_takes_mail_and_reads_none() {
+        let (posts, doors) = connect(1).unwrap();
+        drop(posts);
+        doors[0].send(Mail::Stop);
+        assert!(doors[0].has_room());
     }
 }

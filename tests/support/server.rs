@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// How long a server may take from `exec` to its ports file.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
-/// How long a server may take to end after SIGTERM.
+/// How long a server may take to end.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// Lines of a server's output shown when its test fails.
@@ -155,18 +155,28 @@ impl Server {
         self.find_ports();
     }
 
-    /// Ends the server with SIGTERM and returns its exit code.
-    pub fn terminate(&mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status().expect("cannot run kill");
+    /// Sends a signal, named as `kill(1)` does: `TERM`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        assert!(sent.expect("cannot run kill").success(), "no process to send SIG{name} to");
+    }
+
+    /// Waits for the end of the process. Its exit code; `None` when a signal ended it. Panics after 10 s.
+    pub fn ended(&mut self) -> Option<i32> {
         let end = Instant::now() + STOP_LIMIT;
         loop {
             match self.child.try_wait().expect("cannot wait for the server") {
                 Some(status) => return status.code(),
-                None if Instant::now() > end => panic!("the server ignores SIGTERM\n{}", self.output()),
+                None if Instant::now() > end => panic!("the server does not end\n{}", self.output()),
                 None => thread::sleep(Duration::from_millis(2)),
             }
         }
+    }
+
+    /// Ends the server with SIGTERM and returns its exit code.
+    pub fn terminate(&mut self) -> Option<i32> {
+        self.signal("TERM");
+        self.ended()
     }
 
     /// The folder that holds its configuration and the files it writes.

@@ -21,9 +21,9 @@ pub const OWED_MAX: usize = 128;
 
 /// How a question reaches one shard. The boot makes them.
 pub struct ShardDoor {
-    /// Puts the question, with its ticket, on the shard's desk and rings its bell. It must not be lost, and should not
-    /// block: meanwhile nothing else is answered.
-    pub send: Box<dyn Fn(u64, Ask) + Send + Sync>,
+    /// Puts the question, with its ticket, on the shard's desk and rings its bell. False: there is no room, it was not
+    /// put. It must not wait: meanwhile nothing else is answered.
+    pub send: Box<dyn Fn(u64, Ask) -> bool + Send + Sync>,
 }
 
 /// Where shards give their answers. Cheap to clone, usable from any thread, never blocks.
@@ -89,10 +89,7 @@ impl Desk {
     /// Hands answers to who waits for them, until the last shard is gone.
     pub async fn sort_in(&self, mut inbox: Inbox) {
         while let Some((from, ticket, answer)) = inbox.receiver.recv().await {
-            if let Some(owed) = self.owed.get(from.index()) {
-                // An answer nobody asked for must not make room for more questions than there is space for answers.
-                let _ = owed.fetch_update(Relaxed, Relaxed, |n| n.checked_sub(1));
-            }
+            self.owes_less(from.index());
             let waits = self.waiting().remove(&ticket);
             if let Some(waits) = waits {
                 // The request may have been given up in the meantime.
@@ -146,8 +143,20 @@ impl Desk {
         let ticket = self.next_ticket.fetch_add(1, Relaxed);
         let (sender, answer) = oneshot::channel();
         self.waiting().insert(ticket, sender);
-        (self.doors[shard].send)(ticket, ask);
+        if !(self.doors[shard].send)(ticket, ask) {
+            self.waiting().remove(&ticket);
+            self.owes_less(shard);
+            return Err(Silent(ShardId(shard as u8)));
+        }
         Ok(Asked { shard, ticket, answer })
+    }
+
+    /// This shard owes one answer less.
+    fn owes_less(&self, shard: usize) {
+        if let Some(owed) = self.owed.get(shard) {
+            // An answer nobody asked for must not make room for more questions than there is space for answers.
+            let _ = owed.fetch_update(Relaxed, Relaxed, |n| n.checked_sub(1));
+        }
     }
 
     async fn wait(&self, asked: Asked) -> Result<Answer, Silent> {
@@ -160,5 +169,37 @@ impl Desk {
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, oneshot::Sender<Answer>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicBool;
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn a_question_that_finds_no_room_is_owed_nothing() {
+        let room = Arc::new(AtomicBool::new(false));
+        let (replies, inbox) = replies(1);
+        let has_room = room.clone();
+        let send = move |ticket, _| {
+            let taken = has_room.load(Relaxed);
+            if taken {
+                replies.give(ShardId(0), ticket, Answer::Tally(Box::default()));
+            }
+            taken
+        };
+        let desk = Arc::new(Desk::new(vec![ShardDoor { send: Box::new(send) }]));
+        let sorting = desk.clone();
+        tokio::spawn(async move { sorting.sort_in(inbox).await });
+        for _ in 0..2 * OWED_MAX {
+            assert_eq!(desk.ask_all(&Ask::Tally).await.unwrap_err(), Silent(ShardId(0)));
+        }
+        assert!(desk.waiting().is_empty());
+        room.store(true, Relaxed);
+        for _ in 0..2 * OWED_MAX {
+            assert_eq!(desk.ask_all(&Ask::Tally).await.unwrap().len(), 1);
+        }
     }
 }

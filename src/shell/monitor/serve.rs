@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-/// Connections served at a time; more wait to be accepted. Keep so many file descriptors free of clients.
+/// Most connections served at a time; `shell::descriptors` may give fewer.
 pub const CONNECTIONS_MAX: usize = 64;
 
 /// A connection that has not sent a whole request head after this long is closed, also between two requests.
@@ -37,9 +37,9 @@ const HEADERS_MAX: usize = 64;
 /// Accepts when the process is out of file descriptors are tried again after this long.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// Accepts and serves until it is dropped.
-pub async fn serve(listener: TcpListener, site: Arc<Site>) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+/// Accepts and serves until it is dropped; more than so many `connections` at a time wait to be accepted.
+pub async fn serve(listener: TcpListener, connections: usize, site: Arc<Site>) {
+    let slots = Arc::new(Semaphore::new(connections.min(CONNECTIONS_MAX)));
     // The semaphore is never closed.
     while let Ok(slot) = slots.clone().acquire_owned().await {
         match listener.accept().await {
