@@ -75,6 +75,11 @@ impl OutBuf {
         self.pending += bytes;
     }
 
+    /// The `bytes` appended last, no more than the last line's.
+    pub fn latest(&self, bytes: usize) -> &[u8] {
+        &self.last[self.last.len().saturating_sub(bytes)..]
+    }
+
     #[cold]
     fn next_chunk(&mut self, spares: &mut Spares) {
         let chunk = std::mem::replace(&mut self.last, spares.take());

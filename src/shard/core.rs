@@ -3,6 +3,7 @@
 //! may be called is in `turn`.
 
 use super::batch::{Batch, Groups};
+use super::diary::Diary;
 use super::due::Due;
 use super::identity::Identity;
 use super::jams::Jams;
@@ -176,7 +177,7 @@ impl Shard {
             verdicts: Verdicts::new(rng.next_u64()),
             greeting: identity.greeting(&settings),
             directory: Directory::new(&settings.auth, rng.next_u64()),
-            outbox: Outbox::new(limits.max_pending, settings.no_fast_producer_stall),
+            outbox: Outbox::new(limits.max_pending, settings.no_fast_producer_stall, Diary::new(settings.clone())),
             sids: Seeded(rng.next_u64()),
             rng,
             unfinished: Vec::new(),
@@ -208,17 +209,6 @@ impl Shard {
             return Some(Time(0));
         }
         self.wheel.next_at()
-    }
-
-    pub(super) fn log(&mut self, level: Level, text: impl FnOnce() -> String) {
-        let wanted = match level {
-            Level::Debug => self.settings.log.debug,
-            Level::Trace => self.settings.log.trace,
-            _ => true,
-        };
-        if wanted {
-            self.acts.push_back(Act::Log { level, text: text() });
-        }
     }
 
     /// A new turn begins: what it may do.

@@ -1,7 +1,7 @@
 //! Bytes of one connection → operations → whoever handles them.
 
 use super::core::{Shard, Work};
-use crate::base::ConnId;
+use crate::base::{ConnId, Level};
 use crate::conn::Close;
 use crate::wire::{Fault, Op, Step};
 
@@ -76,6 +76,9 @@ impl Shard {
             match client.parser.next(&data[at..], &client.rules) {
                 Ok(Step::Op(op, used)) => {
                     at += used;
+                    if self.outbox.diary.traces() {
+                        self.outbox.diary.heard(client, &op);
+                    }
                     match op {
                         Op::Publish(p) => self.publish(id, &p),
                         op => self.carry_out(id, op),
@@ -152,15 +155,28 @@ impl Shard {
                     self.close(id, Close::Fault(Fault::Malformed));
                 }
             }
-            Op::PeerError(_) => self.close(id, Close::Fault(Fault::PeerError)),
+            Op::PeerError(text) => {
+                if let Some(client) = self.outbox.conns.get(id) {
+                    let text = || format!("Client Error {}", String::from_utf8_lossy(text));
+                    self.outbox.diary.about(client, Level::Error, text);
+                }
+                self.close(id, Close::Fault(Fault::PeerError));
+            }
         }
     }
 
     /// What an operation left behind: subscriptions that had their last message, connections over their limit.
     #[cold]
     pub(super) fn settle(&mut self) {
-        while let Some(sub) = self.outbox.spent.pop() {
-            self.end_subscription(sub);
+        while let Some(key) = self.outbox.spent.pop() {
+            if let Some(sub) = self.outbox.subs.get(key) {
+                if let Some(client) = self.outbox.conns.get(sub.conn) {
+                    let (max, sid) = (sub.max, String::from_utf8_lossy(&sub.sid));
+                    let text = || format!("Auto-unsubscribe limit of {max} reached for sid '{sid}'");
+                    self.outbox.diary.about(client, Level::Debug, text);
+                }
+            }
+            self.end_subscription(key);
         }
         while let Some(id) = self.outbox.over.pop() {
             self.close(id, Close::PendingBytes);

@@ -1,6 +1,7 @@
 //! The connections of a shard and everything queued for them: the last step of every message. Appends to out-buffers,
 //! notes who has something to write, who has had enough, and who is to be cut.
 
+use super::diary::Diary;
 use super::ledger::{Drop, Ledger};
 use super::verdict::{Sub, Target};
 use crate::base::{ConnId, Now, Slot, Slots};
@@ -55,6 +56,8 @@ pub struct Outbox {
     pub spares: Spares,
     /// Counters.
     pub ledger: Ledger,
+    /// Lines for the log.
+    pub diary: Diary,
     /// Connections with something to write.
     pub dirty: Vec<ConnId>,
     /// Connections with more waiting than they may: to be cut after the current operation.
@@ -74,12 +77,13 @@ pub struct Outbox {
 impl Outbox {
     /// Empty. `pending_max` is the limit of bytes waiting for one connection; with `skip_congested` congested receivers
     /// are passed over instead of waited for.
-    pub fn new(pending_max: usize, skip_congested: bool) -> Outbox {
+    pub fn new(pending_max: usize, skip_congested: bool, diary: Diary) -> Outbox {
         Outbox {
             conns: Slots::default(),
             subs: Slots::default(),
             spares: Spares::default(),
             ledger: Ledger::default(),
+            diary,
             dirty: Vec::new(),
             over: Vec::new(),
             spent: Vec::new(),
@@ -154,7 +158,17 @@ impl Outbox {
         } else {
             self.crowd.free = true;
         }
+        if self.diary.traces() {
+            self.tell_diary(t.conn, grown);
+        }
         Fate::Queued
+    }
+
+    #[cold]
+    fn tell_diary(&mut self, id: ConnId, bytes: usize) {
+        if let Some(client) = self.conns.get(id) {
+            self.diary.said(client, client.out.latest(bytes));
+        }
     }
 
     #[cold]
@@ -188,6 +202,9 @@ impl Outbox {
         }
         if client.out.pending() > self.pending_max {
             self.over.push(id);
+        }
+        if self.diary.traces() && grown > 0 {
+            self.tell_diary(id, grown);
         }
     }
 }

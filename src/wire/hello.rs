@@ -143,6 +143,40 @@ impl Connect {
     }
 }
 
+/// The argument of a CONNECT with `"[REDACTED]"` for every value that is not known to be harmless: a secret under a
+/// misspelt key stays one. None if it is not JSON, where nothing says which part of it is a secret.
+pub fn redacted(json: &[u8]) -> Option<Vec<u8>> {
+    const SHOWN: [&str; 13] = [
+        "verbose",
+        "pedantic",
+        "echo",
+        "headers",
+        "no_responders",
+        "tls_required",
+        "new_account",
+        "protocol",
+        "user",
+        "name",
+        "lang",
+        "version",
+        "account",
+    ];
+    let mut out = Vec::with_capacity(json.len());
+    let mut copied = 0;
+    let read = Reader::new(json).document(|reader, key| {
+        let value = reader.span()?;
+        if !SHOWN.contains(&folded(key).as_str()) {
+            out.extend_from_slice(&json[copied..value.start]);
+            out.extend_from_slice(b"\"[REDACTED]\"");
+            copied = value.end;
+        }
+        Ok(())
+    });
+    read.ok()?;
+    out.extend_from_slice(&json[copied..]);
+    Some(out)
+}
+
 /// May a client say `INFO` with this argument? Any JSON object may pass, and `null`; it has no effect.
 pub fn json_ok(bytes: &[u8]) -> bool {
     Reader::new(bytes).document(|reader, _| reader.value(Want::Anything)).is_ok()

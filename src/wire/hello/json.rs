@@ -131,6 +131,14 @@ impl<'j> Reader<'j> {
         }
     }
 
+    /// Reads one value of any type; where it stands in the document.
+    pub(super) fn span(&mut self) -> Result<std::ops::Range<usize>, Malformed> {
+        self.peek();
+        let start = self.at;
+        self.value(Want::Anything)?;
+        Ok(start..self.at)
+    }
+
     fn object(&mut self, mut member: impl FnMut(&mut Self, &str) -> Result<(), Malformed>) -> Result<(), Malformed> {
         self.descend()?;
         let mut key = String::new();
