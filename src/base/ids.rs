@@ -2,9 +2,6 @@
 
 use super::Slot;
 
-/// The most shards one server can have: a set of shards is one 128-bit word on the path of every message.
-pub const SHARDS_MAX: usize = 128;
-
 /// One shard of this server, counted from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId(pub u8);

@@ -27,4 +27,4 @@ pub use login::{designation, Directory, Refusal, Verdict};
 pub use model::Loaded;
 pub use overrides::{Overrides, Text};
 pub use settings::{Account, Auth, Idle, Limits, Listen, Log, Secret, Settings, Timers, User};
-pub use source::{Source, FILE_BYTES_MAX};
+pub use source::Source;

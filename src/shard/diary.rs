@@ -3,16 +3,13 @@
 //! [`Act::Log`](super::Act::Log). Whoever tells of a message asks [`Diary::traces`] first: that is all it costs a
 //! message that nobody wants to see.
 
+use crate::base::limits::TRACED_BYTES_MAX;
 use crate::base::Level;
 use crate::conn::Client;
 use crate::policy::Settings;
 use crate::wire::{trace, Op};
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// Text of trace lines kept at most, bytes. One line more is let in, as long as a payload and its escapes are; past it
-/// lines are dropped and counted. A turn's other lines are few: each needs a connection to begin, end or break a rule.
-const TRACED_BYTES_MAX: usize = 4 << 20;
 
 /// See the file's head.
 #[derive(Debug)]

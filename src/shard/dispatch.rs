@@ -1,12 +1,10 @@
 //! Bytes of one connection → operations → whoever handles them.
 
 use super::core::{Shard, Work};
+use crate::base::limits::SHORT_REST_MAX;
 use crate::base::{ConnId, Level};
 use crate::conn::Close;
 use crate::wire::{Fault, Op, Step};
-
-/// A rest this short is kept in a buffer of just its size: ten thousand half-said lines cost what they are long.
-const SHORT_REST: usize = 4096;
 
 impl Shard {
     /// Bytes arrived on a connection.
@@ -21,7 +19,7 @@ impl Shard {
             self.keep(id, &data[used..]);
             return;
         }
-        if client.tail.capacity() - client.tail.len() < data.len() && client.tail.len() + data.len() > SHORT_REST {
+        if client.tail.capacity() - client.tail.len() < data.len() && client.tail.len() + data.len() > SHORT_REST_MAX {
             let mut larger = self.outbox.spares.take();
             larger.extend_from_slice(&client.tail);
             self.outbox.spares.put(std::mem::replace(&mut client.tail, larger));
@@ -41,7 +39,7 @@ impl Shard {
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
         let mut tail = std::mem::take(&mut client.tail);
         let used = self.parse(id, &tail);
-        if tail.len() - used > SHORT_REST {
+        if tail.len() - used > SHORT_REST_MAX {
             if let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.lives()) {
                 tail.drain(..used);
                 client.tail = tail;
@@ -57,7 +55,8 @@ impl Shard {
             return;
         }
         let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.lives()) else { return };
-        client.tail = if rest.len() > SHORT_REST { self.outbox.spares.take() } else { Vec::with_capacity(rest.len()) };
+        client.tail =
+            if rest.len() > SHORT_REST_MAX { self.outbox.spares.take() } else { Vec::with_capacity(rest.len()) };
         client.tail.extend_from_slice(rest);
     }
 

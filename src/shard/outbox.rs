@@ -4,12 +4,10 @@
 use super::diary::Diary;
 use super::ledger::{Drop, Ledger};
 use super::verdict::{Sub, Target};
+use crate::base::limits::BLOCKERS_MAX;
 use crate::base::{ConnId, Now, Slot, Slots};
 use crate::conn::{Client, Spares};
 use crate::wire::Message;
-
-/// Congested receivers of one message that are remembered by name; one of them draining is enough to go on.
-pub const BLOCKERS_MAX: usize = 16;
 
 /// How one copy fared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use std::fmt;
 use serde::Serialize;
 
 use self::json::{folded, Reader, Want};
-pub use self::json::{Flaw, Malformed, DEPTH_MAX};
+pub use self::json::{Flaw, Malformed};
 
 /// What a client said in its CONNECTs so far (client-protocol.md §4). Its `Debug` hides what lets somebody in.
 #[derive(Clone, PartialEq, Eq)]
@@ -109,7 +109,7 @@ impl Connect {
     /// Takes over what the argument of a CONNECT says; fields that are absent or `null` stay as they are.
     ///
     /// As Go's decoder does it: keys in any case, of repeated ones the last, unknown ones ignored, `null` for the
-    /// whole document a no-op, bytes that are not UTF-8 replaced. Nesting beyond [`DEPTH_MAX`] is refused. After an
+    /// whole document a no-op, bytes that are not UTF-8 replaced. Nesting beyond `JSON_DEPTH_MAX` is refused. After an
     /// error some fields may have been taken over; the connection ends then.
     pub fn update(&mut self, json: &[u8]) -> Result<(), Malformed> {
         Reader::new(json).document(|reader, key| reader.value(self.place(key)))
