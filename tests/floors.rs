@@ -1,5 +1,5 @@
 //! The floors hold: imports point down only, within a floor files import one another in one direction, the floors
-//! below the shell know no clock, thread or socket, and no file grows past its size. Reads the sources as text; the
+//! below the shell know no clock, thread or socket and have one table of limits, and no file grows past its size. Reads the sources as text; the
 //! reader is small on purpose and is itself tested with planted mistakes.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&str; 8] = ["base", "wire", "interest", "policy", "conn", "shard", "shell", "cli"];
 /// Floors below this one are pure.
 const SHELL: usize = 6;
+/// The table of limits of the floors below the shell.
+const LIMITS: &str = "base/limits.rs";
 /// Most lines of a file: past it, it has two subjects.
 const LINES_MAX: usize = 600;
 
@@ -261,6 +263,7 @@ fn breaches(sources: &[Source]) -> Vec<String> {
         }
         if floor < SHELL {
             out.extend(impurities(source));
+            out.extend(stray_limits(source));
         }
     }
     for (floor, name) in FLOORS.iter().enumerate() {
@@ -294,6 +297,13 @@ fn impurities(source: &Source) -> Vec<String> {
         }
     }
     found.into_iter().map(|what| format!("{}: names {what}, which is the shell's", source.path)).collect()
+}
+
+/// Maxima that do not stand in the table of limits.
+fn stray_limits(source: &Source) -> Vec<String> {
+    let names = source.tokens.windows(2).filter(|w| w[0] == "const" && (w[1] == "MAX" || w[1].ends_with("_MAX")));
+    let strays = names.filter(|_| source.path != LIMITS);
+    strays.map(|w| format!("{}: {} belongs into {LIMITS}", source.path, w[1])).collect()
 }
 
 /// Circles of imports among the modules of a floor: without one, they stand in an order in which each imports only
@@ -421,6 +431,18 @@ fn planted_imports_up_are_caught() {
     }
     assert!(planted(&[("main.rs", "use crate::cli::bench;")]).is_empty());
     assert_eq!(planted(&[("shell/boot.rs", "use crate::cli::bench;")]).len(), 1);
+}
+
+#[test]
+fn planted_limits_are_caught_outside_of_their_table() {
+    let text = "/// Much.\npub(super) const ENTRIES_MAX: usize = 1;";
+    for path in ["conn/client.rs", "base/wheel.rs"] {
+        assert_eq!(planted(&[(path, text)]), [format!("{path}: ENTRIES_MAX belongs into {LIMITS}")]);
+    }
+    for path in [LIMITS, "shell/log.rs", "conn/client/tests.rs"] {
+        assert!(planted(&[(path, text)]).is_empty(), "{path}");
+    }
+    assert!(planted(&[("conn/client.rs", "let most = u64::MAX.min(ENTRIES_MAX);")]).is_empty());
 }
 
 #[test]

@@ -2,9 +2,6 @@
 
 use super::Slot;
 
-/// The most shards one server can have: a set of shards is one 128-bit word on the path of every message.
-pub const SHARDS_MAX: usize = 128;
-
 /// One shard of this server, counted from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId(pub u8);
@@ -64,10 +61,6 @@ pub type ConnId = Slot;
 /// A connection's public number, as clients and monitoring see it: unique in the process, never reused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cid(pub u64);
-
-/// The most peers one server can have routes to at a time: a set of peers is one 128-bit word in every entry of the
-/// interest table.
-pub const PEERS_MAX: usize = 128;
 
 /// Another server of the cluster, while there is a route to it. Given anew with every route; a number is used again only
 /// after every shard has forgotten what it stood for.

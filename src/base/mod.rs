@@ -4,13 +4,14 @@
 mod hash;
 mod ids;
 mod level;
+pub mod limits;
 mod rng;
 mod slots;
 mod time;
 mod wheel;
 
 pub use hash::{same, Map, Seeded, Set};
-pub use ids::{Cid, ConnId, PeerId, PeerSet, ShardId, ShardSet, PEERS_MAX, SHARDS_MAX};
+pub use ids::{Cid, ConnId, PeerId, PeerSet, ShardId, ShardSet};
 pub use level::Level;
 pub use rng::Rng;
 pub use slots::{Slot, Slots};

@@ -1,6 +1,7 @@
 //! nats-server's command line (operations.md §§1, 23) and ours: arguments → what to do. Called by `main` once; sends no
 //! signal, opens no socket, prints nothing: the shell does.
 
+use crate::base::limits::CONF_FILE_BYTES_MAX;
 use crate::policy::{self, Invalid, Loaded, Overrides, Source, Text};
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
 use std::ops::Range;
@@ -55,7 +56,7 @@ impl Source for Machine {
         use std::io::Read;
         let mut bytes = Vec::new();
         // One byte more than allowed shows that there is more; and a device has no end.
-        std::fs::File::open(path)?.take(policy::FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+        std::fs::File::open(path)?.take(CONF_FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 

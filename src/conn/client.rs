@@ -13,7 +13,7 @@
 use super::{Close, Health, OutBuf};
 use crate::base::{Cid, ShardSet, Slot, Time};
 use crate::wire::hello::Connect;
-use crate::wire::{Parser, Rules};
+use crate::wire::{quote, Parser, Rules};
 use hashbrown::HashTable;
 
 /// Where a connection stands; see the file's head.
@@ -225,13 +225,55 @@ impl Client {
         self.paused || matches!(self.stage, Stage::Verifying(_))
     }
 
-    /// The prefix of its log lines (operations.md §12).
-    pub fn label(&self) -> String {
-        let who = match &self.said {
-            Some(a) if self.connected => format!(" - \"v{}:{}:{}\"", a.version, a.lang, a.name),
-            _ => String::new(),
-        };
+    /// The prefix of its log lines (operations.md §12). `account` is the name of the one it is in; it is said together
+    /// with the user, or that there was a token.
+    pub fn label(&self, account: &str) -> String {
         let ip = if self.ip.contains(':') { format!("[{}]", self.ip) } else { self.ip.to_string() };
-        format!("{ip}:{} - cid:{}{who}", self.port, self.cid.0)
+        let mut label = format!("{ip}:{} - cid:{}", self.port, self.cid.0);
+        let Some(said) = self.said.as_deref().filter(|_| self.connected) else { return label };
+        let version = if said.version.is_empty() { String::new() } else { format!("v{}", said.version) };
+        let program = [version.as_str(), &said.lang, &said.name];
+        let program: Vec<&str> = program.into_iter().filter(|part| !part.is_empty()).collect();
+        if !program.is_empty() {
+            label.push_str(&format!(" - {}", quoted(&program.join(":"))));
+        }
+        if !said.user.is_empty() {
+            label.push_str(&format!(" - {}", quoted(&format!("{account}/user:{}", said.user))));
+        } else if !said.auth_token.is_empty() {
+            label.push_str(&format!(" - {}", quoted(&format!("{account}/token"))));
+        }
+        label
+    }
+}
+
+fn quoted(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len() + 2);
+    quote(&mut out, text.as_bytes());
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Now;
+
+    #[test]
+    fn the_log_names_a_connection_as_nats_server_does() {
+        let label = |connected, json: &str| {
+            let rules = Rules { max_control_line: 1, max_payload: 1, headers: false, connect_first: false };
+            let mut client = Client::new(Cid(7), "::1", 80, rules, Now::default());
+            client.connected = connected;
+            client.said.insert(Box::default()).update(json.as_bytes()).unwrap();
+            client.label("$G")
+        };
+        // Recorded: nats-server 2.15.2 -DV.
+        let full = r#"{"version":"1","lang":"x","name":"n","user":"bob","pass":"p"}"#;
+        assert_eq!(label(true, full), r#"[::1]:80 - cid:7 - "v1:x:n" - "$G/user:bob""#);
+        assert_eq!(label(true, r#"{"auth_token":"t"}"#), r#"[::1]:80 - cid:7 - "$G/token""#);
+        assert_eq!(label(false, full), "[::1]:80 - cid:7");
+        assert_eq!(label(true, "{}"), "[::1]:80 - cid:7");
+        assert_eq!(label(true, r#"{"lang":"go"}"#), r#"[::1]:80 - cid:7 - "go""#);
+        assert_eq!(label(true, r#"{"version":"1","name":"n"}"#), r#"[::1]:80 - cid:7 - "v1:n""#);
+        assert_eq!(label(true, r#"{"name":"a\"b\n"}"#), r#"[::1]:80 - cid:7 - "a\"b\n""#);
     }
 }

@@ -3,7 +3,7 @@
 use crate::base::{Time, SECOND};
 
 /// A round trip older than this is measured again even on a busy connection.
-const RTT_AGE_MAX_NS: u64 = 3600 * SECOND;
+const RTT_OLD_NS: u64 = 3600 * SECOND;
 /// The first ping of a connection comes this early, to measure the round trip.
 const FIRST_PING_NS: u64 = 2 * SECOND;
 
@@ -40,7 +40,7 @@ impl Health {
     /// The ping timer fired.
     pub fn beat(&mut self, now: Time, interval_ns: u64, ping_max: u32) -> Beat {
         let active = self.active_at.0 > 0 && now.since(self.active_at) < interval_ns;
-        if active && self.measured_at.is_some_and(|t| now.since(t) < RTT_AGE_MAX_NS) {
+        if active && self.measured_at.is_some_and(|t| now.since(t) < RTT_OLD_NS) {
             return Beat::Skip;
         }
         if self.outstanding + 1 > ping_max {

@@ -4,15 +4,8 @@
 //! a connection is cut the messages it loses can be counted exactly. A connection with nothing to say owns no chunk:
 //! they come from and go back to the shard's [`Spares`], still warm in the cache.
 
+use crate::base::limits::{CHUNK_BYTES_MAX, SPARES_MAX, SPARE_BYTES_MAX};
 use std::collections::VecDeque;
-
-/// A chunk past this size takes no further line; the next one opens a new chunk. Large enough that one write fills a
-/// socket, small enough that a slow connection's memory grows in steps nobody feels.
-const CHUNK_BYTES: usize = 256 << 10;
-/// Spare chunks kept by a shard.
-const SPARES_MAX: usize = 64;
-/// A larger chunk than this is given back to the system (one huge message made it grow).
-const SPARE_BYTES_MAX: usize = 1 << 20;
 
 /// Empty chunks of one shard, last used first.
 #[derive(Debug, Default)]
@@ -61,7 +54,7 @@ impl OutBuf {
     /// bytes it added.
     #[inline]
     pub fn line(&mut self, spares: &mut Spares) -> &mut Vec<u8> {
-        if self.last.len() >= CHUNK_BYTES {
+        if self.last.len() >= CHUNK_BYTES_MAX {
             self.next_chunk(spares);
         } else if self.last.capacity() == 0 {
             self.last = spares.take();
@@ -73,6 +66,11 @@ impl OutBuf {
     #[inline]
     pub fn grown(&mut self, bytes: usize) {
         self.pending += bytes;
+    }
+
+    /// The `bytes` appended last, no more than the last line's.
+    pub fn latest(&self, bytes: usize) -> &[u8] {
+        &self.last[self.last.len().saturating_sub(bytes)..]
     }
 
     #[cold]

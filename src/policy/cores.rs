@@ -3,15 +3,11 @@
 
 use super::quantity;
 use super::settings::Idle;
-use crate::base::SHARDS_MAX;
+use crate::base::limits::{CPU_MAX, SHARDS_MAX, SPIN_MAX};
 use std::time::Duration;
 
-/// Highest CPU number that can be named.
-pub const CPU_MAX: u16 = 4095;
 /// How long `spin` looks for work when no time is given.
 pub const SPIN_DEFAULT: Duration = Duration::from_micros(50);
-/// The longest `spin`; beyond it `poll` is meant.
-pub const SPIN_MAX: Duration = Duration::from_millis(100);
 
 /// `auto` (`None`) or a number.
 ///

@@ -2,16 +2,13 @@
 //! includes are not (TOML has none).
 
 use super::invalid::Invalid;
-use super::reading::MISTAKES_MAX;
 use super::source::utf8;
 use super::tree::{invalid, Entry, Lines, Node, Table, Tree, Value};
+use crate::base::limits::{CONF_MISTAKES_MAX, CONF_NESTING_MAX};
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
-/// Most maps and arrays inside one another, dotted keys included; bounds the stack.
-const NESTING_MAX: usize = super::conf::NESTING_MAX;
-
-/// Reads `text`, the contents of `path`. All syntax errors at once, up to [`MISTAKES_MAX`].
+/// Reads `text`, the contents of `path`. All syntax errors at once, up to [`CONF_MISTAKES_MAX`].
 pub(super) fn read(path: &Path, text: Vec<u8>) -> Result<Tree, Vec<Invalid>> {
     let files = vec![path.display().to_string()];
     let text = utf8(&files, 0, text).map_err(|e| vec![e])?;
@@ -20,7 +17,7 @@ pub(super) fn read(path: &Path, text: Vec<u8>) -> Result<Tree, Vec<Invalid>> {
     let (table, mut errors) = DeTable::parse_recoverable(&text);
     if !errors.is_empty() {
         errors.sort_by_key(|e| e.span().map(|s| s.start));
-        errors.truncate(MISTAKES_MAX);
+        errors.truncate(CONF_MISTAKES_MAX);
         let wrong = |e: &toml::de::Error| {
             let at = reader.lines.at(e.span().map_or(0, |s| s.start.min(text.len())));
             invalid(&files, at, "", format!("Parse error on line {}: {}", at.line, e.message()))
@@ -50,8 +47,9 @@ impl Reader<'_> {
                     c if c.is_ascii_alphanumeric() => {}
                     _ => run = 0,
                 }
-                if run > NESTING_MAX {
-                    let text = format!("more than {NESTING_MAX} dots in a row: keys may be nested at most that deep");
+                if run > CONF_NESTING_MAX {
+                    let text =
+                        format!("more than {CONF_NESTING_MAX} dots in a row: keys may be nested at most that deep");
                     return Err(invalid(self.files, self.lines.at(offset + i), "", text));
                 }
             }
@@ -77,8 +75,8 @@ impl Reader<'_> {
     fn node(&self, value: toml::Spanned<DeValue<'_>>, depth: usize) -> Result<Node, Invalid> {
         let at = self.lines.at(value.span().start);
         let wrong = |text: &str| invalid(self.files, at, "", text);
-        if depth > NESTING_MAX {
-            return Err(wrong(&format!("maps and arrays may be nested at most {NESTING_MAX} deep")));
+        if depth > CONF_NESTING_MAX {
+            return Err(wrong(&format!("maps and arrays may be nested at most {CONF_NESTING_MAX} deep")));
         }
         let value = match value.into_inner() {
             DeValue::String(s) => Value::String(s.into_owned()),

@@ -4,9 +4,10 @@
 use super::invalid::Invalid;
 use super::model::{self, Loaded};
 use super::overrides::Overrides;
-use super::source::{opened, Source, FILE_BYTES_MAX};
+use super::source::{opened, Source};
 use super::tree::{invalid, At, Tree};
 use super::{conf, file};
+use crate::base::limits::CONF_FILE_BYTES_MAX;
 use std::path::Path;
 
 /// Loads the file `path` alone.
@@ -36,8 +37,8 @@ pub fn load_with(path: Option<&Path>, over: &Overrides, source: &mut dyn Source)
 
 fn read(path: &Path, source: &mut dyn Source) -> Result<Tree, Vec<Invalid>> {
     let bytes = opened(source, path).map_err(|why| vec![Invalid::nowhere("", why)])?;
-    if bytes.len() > FILE_BYTES_MAX {
-        let text = format!("{} is larger than {FILE_BYTES_MAX} bytes", path.display());
+    if bytes.len() > CONF_FILE_BYTES_MAX {
+        let text = format!("{} is larger than {CONF_FILE_BYTES_MAX} bytes", path.display());
         return Err(vec![Invalid::nowhere("", text)]);
     }
     if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("toml")) {

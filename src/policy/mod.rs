@@ -30,4 +30,4 @@ pub use settings::{
     Account, Auth, Cluster, Idle, Limits, Listen, Log, RouteLogin, RoutePermissions, RouteUrl, Secret, Settings,
     SubjectRules, Timers, User,
 };
-pub use source::{Source, FILE_BYTES_MAX};
+pub use source::Source;

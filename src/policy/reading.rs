@@ -5,16 +5,14 @@ use super::invalid::Invalid;
 use super::keys::{self, Scope, Treatment};
 use super::quantity;
 use super::tree::{invalid, At, Node, Table, Value};
+use crate::base::limits::CONF_MISTAKES_MAX;
 use std::time::Duration;
-
-/// Most mistakes shown of one configuration; a file that is none at all would make as many as it has lines.
-pub(super) const MISTAKES_MAX: usize = 100;
 
 /// What a walk over a configuration has to say.
 pub(super) struct Notes<'t> {
     files: &'t [String],
     errors: Vec<Invalid>,
-    /// Mistakes beyond [`MISTAKES_MAX`].
+    /// Mistakes beyond [`CONF_MISTAKES_MAX`].
     untold: usize,
     /// Was a key refused that we do not support yet? Then names that lead nowhere may only follow from that.
     pub(super) refused: bool,
@@ -29,7 +27,7 @@ impl<'t> Notes<'t> {
 
     /// A mistake at a place; a line of 0 stands for the command line.
     pub(super) fn wrong(&mut self, at: At, key: &str, text: impl Into<String>) {
-        if self.errors.len() >= MISTAKES_MAX {
+        if self.errors.len() >= CONF_MISTAKES_MAX {
             self.untold += 1;
             return;
         }
@@ -98,7 +96,7 @@ impl<'t> Notes<'t> {
     }
 
     fn unknown(&mut self, scope: Scope, name: &str, at: At) {
-        if self.errors.len() >= MISTAKES_MAX {
+        if self.errors.len() >= CONF_MISTAKES_MAX {
             self.untold += 1;
             return;
         }

@@ -6,12 +6,9 @@ use super::tree::{invalid, Lines};
 use std::io;
 use std::path::Path;
 
-/// Largest configuration file, in bytes.
-pub const FILE_BYTES_MAX: usize = 8 << 20;
-
 /// Where files and environment come from; this floor reads neither by itself.
 pub trait Source {
-    /// The contents of a file. May stop one byte past [`FILE_BYTES_MAX`].
+    /// The contents of a file. May stop one byte past [`CONF_FILE_BYTES_MAX`](crate::base::limits::CONF_FILE_BYTES_MAX).
     fn read(&mut self, path: &Path) -> io::Result<Vec<u8>>;
     /// An environment variable, if it is set and UTF-8.
     fn env(&self, name: &str) -> Option<String>;

@@ -3,6 +3,7 @@
 //! may be called is in `turn`.
 
 use super::batch::{Batch, Groups};
+use super::diary::Diary;
 use super::due::Due;
 use super::identity::Identity;
 use super::jams::Jams;
@@ -11,6 +12,7 @@ use super::outbox::Outbox;
 use super::past::Past;
 use super::report::{Answer, Order};
 use super::verdict::Verdicts;
+use crate::base::limits::{BATCH_BYTES_MAX, BATCH_BYTES_MIN, TURN_DELIVERIES_MAX};
 use crate::base::{Cid, ConnId, Level, Now, Rng, Seeded, ShardId, Time, Wheel};
 use crate::interest::Replica;
 use crate::policy::login::Directory;
@@ -155,10 +157,6 @@ pub struct Shard {
     pub(super) draining: bool,
 }
 
-/// Deliveries in one turn after which the rest waits for the next, so that no turn is long (one message with more
-/// receivers than that is still delivered whole).
-const TURN_DELIVERIES_MAX: u64 = 50_000;
-
 impl Shard {
     /// A shard without connections.
     pub fn new(setup: Setup) -> Shard {
@@ -176,7 +174,7 @@ impl Shard {
             verdicts: Verdicts::new(rng.next_u64()),
             greeting: identity.greeting(&settings),
             directory: Directory::new(&settings.auth, rng.next_u64()),
-            outbox: Outbox::new(limits.max_pending, settings.no_fast_producer_stall),
+            outbox: Outbox::new(limits.max_pending, settings.no_fast_producer_stall, Diary::new(settings.clone())),
             sids: Seeded(rng.next_u64()),
             rng,
             unfinished: Vec::new(),
@@ -192,7 +190,7 @@ impl Shard {
             past: Past::new(limits.max_closed_clients / shards.max(1)),
             body: Body::default(),
             groups: Groups::default(),
-            batch_bytes_max: (limits.max_pending / 64 / shards.max(1)).clamp(2 << 10, 256 << 10),
+            batch_bytes_max: (limits.max_pending / 64 / shards.max(1)).clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX),
             crammed: false,
             budget: TURN_DELIVERIES_MAX,
             stuck: false,
@@ -208,17 +206,6 @@ impl Shard {
             return Some(Time(0));
         }
         self.wheel.next_at()
-    }
-
-    pub(super) fn log(&mut self, level: Level, text: impl FnOnce() -> String) {
-        let wanted = match level {
-            Level::Debug => self.settings.log.debug,
-            Level::Trace => self.settings.log.trace,
-            _ => true,
-        };
-        if wanted {
-            self.acts.push_back(Act::Log { level, text: text() });
-        }
     }
 
     /// A new turn begins: what it may do.

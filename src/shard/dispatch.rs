@@ -1,12 +1,10 @@
 //! Bytes of one connection → operations → whoever handles them.
 
 use super::core::{Shard, Work};
-use crate::base::ConnId;
+use crate::base::limits::SHORT_REST_MAX;
+use crate::base::{ConnId, Level};
 use crate::conn::Close;
 use crate::wire::{Fault, Op, Step};
-
-/// A rest this short is kept in a buffer of just its size: ten thousand half-said lines cost what they are long.
-const SHORT_REST: usize = 4096;
 
 impl Shard {
     /// Bytes arrived on a connection.
@@ -21,7 +19,7 @@ impl Shard {
             self.keep(id, &data[used..]);
             return;
         }
-        if client.tail.capacity() - client.tail.len() < data.len() && client.tail.len() + data.len() > SHORT_REST {
+        if client.tail.capacity() - client.tail.len() < data.len() && client.tail.len() + data.len() > SHORT_REST_MAX {
             let mut larger = self.outbox.spares.take();
             larger.extend_from_slice(&client.tail);
             self.outbox.spares.put(std::mem::replace(&mut client.tail, larger));
@@ -41,7 +39,7 @@ impl Shard {
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
         let mut tail = std::mem::take(&mut client.tail);
         let used = self.parse(id, &tail);
-        if tail.len() - used > SHORT_REST {
+        if tail.len() - used > SHORT_REST_MAX {
             if let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.lives()) {
                 tail.drain(..used);
                 client.tail = tail;
@@ -57,7 +55,8 @@ impl Shard {
             return;
         }
         let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.lives()) else { return };
-        client.tail = if rest.len() > SHORT_REST { self.outbox.spares.take() } else { Vec::with_capacity(rest.len()) };
+        client.tail =
+            if rest.len() > SHORT_REST_MAX { self.outbox.spares.take() } else { Vec::with_capacity(rest.len()) };
         client.tail.extend_from_slice(rest);
     }
 
@@ -76,6 +75,9 @@ impl Shard {
             match client.parser.next(&data[at..], &client.rules) {
                 Ok(Step::Op(op, used)) => {
                     at += used;
+                    if self.outbox.diary.traces() {
+                        self.outbox.diary.heard(client, &op);
+                    }
                     match op {
                         Op::Publish(p) => self.publish(id, &p),
                         op => self.carry_out(id, op),
@@ -152,15 +154,28 @@ impl Shard {
                     self.close(id, Close::Fault(Fault::Malformed));
                 }
             }
-            Op::PeerError(_) => self.close(id, Close::Fault(Fault::PeerError)),
+            Op::PeerError(text) => {
+                if let Some(client) = self.outbox.conns.get(id) {
+                    let text = || format!("Client Error {}", String::from_utf8_lossy(text));
+                    self.outbox.diary.about(client, Level::Error, text);
+                }
+                self.close(id, Close::Fault(Fault::PeerError));
+            }
         }
     }
 
     /// What an operation left behind: subscriptions that had their last message, connections over their limit.
     #[cold]
     pub(super) fn settle(&mut self) {
-        while let Some(sub) = self.outbox.spent.pop() {
-            self.end_subscription(sub);
+        while let Some(key) = self.outbox.spent.pop() {
+            if let Some(sub) = self.outbox.subs.get(key) {
+                if let Some(client) = self.outbox.conns.get(sub.conn) {
+                    let (max, sid) = (sub.max, String::from_utf8_lossy(&sub.sid));
+                    let text = || format!("Auto-unsubscribe limit of {max} reached for sid '{sid}'");
+                    self.outbox.diary.about(client, Level::Debug, text);
+                }
+            }
+            self.end_subscription(key);
         }
         while let Some(id) = self.outbox.over.pop() {
             self.close(id, Close::PendingBytes);

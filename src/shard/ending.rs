@@ -21,12 +21,12 @@ impl Shard {
         }
         self.end_subscriptions(id);
         self.leave_account(id);
-        self.note_end(id, &why);
         let flushes = why.flushes();
         let text = why.text();
         if flushes && !text.is_empty() {
             self.outbox.say(id, |out| fault::write_fatal(out, text));
         }
+        self.note_end(id, &why);
         let lost = match why {
             Close::PendingBytes => Drop::SlowConsumerPending,
             Close::WriteDeadline => Drop::SlowConsumerDeadline,
@@ -60,36 +60,40 @@ impl Shard {
     /// Counts and logs an end.
     fn note_end(&mut self, id: ConnId, why: &Close) {
         let Some(client) = self.outbox.conns.get(id) else { return };
-        let (label, account) = (client.label(), usize::from(client.account));
-        let limit = self.settings.limits.max_pending;
-        let ledger = &mut self.outbox.ledger;
+        let account = &mut self.worlds[usize::from(client.account)].ledger;
+        let (ledger, diary) = (&mut self.outbox.ledger, &mut self.outbox.diary);
         match why {
             Close::PendingBytes => {
                 ledger.slow_consumers_pending += 1;
-                self.worlds[account].ledger.slow_consumers += 1;
-                let text = || format!("{label} - Slow Consumer Detected: MaxPending of {limit} Exceeded");
-                self.log(Level::Info, text);
+                account.slow_consumers += 1;
+                let limit = self.settings.limits.max_pending;
+                let text = || format!("Slow Consumer Detected: MaxPending of {limit} Exceeded");
+                diary.about(client, Level::Info, text);
             }
             Close::WriteDeadline => {
                 ledger.slow_consumers_deadline += 1;
-                self.worlds[account].ledger.slow_consumers += 1;
-                let deadline = self.settings.timers.write_deadline;
-                let bytes = client.out.pending();
+                account.slow_consumers += 1;
+                let (deadline, bytes) = (self.settings.timers.write_deadline, client.out.pending());
                 let text = || {
-                    format!("{label} - Slow Consumer Detected: WriteDeadline of {deadline:?} exceeded with {bytes} total bytes.")
+                    format!("Slow Consumer Detected: WriteDeadline of {deadline:?} exceeded with {bytes} total bytes.")
                 };
-                self.log(Level::Info, text);
+                diary.about(client, Level::Info, text);
             }
             Close::Fault(Fault::Authorization) => {
-                let user = client.said.as_ref().map(|a| a.user.clone()).unwrap_or_default();
-                self.log(Level::Error, || format!("{label} - authentication error - User \"{user}\""));
+                let text = || match client.said.as_deref() {
+                    Some(said) if !said.user.is_empty() => format!("authentication error - User \"{}\"", said.user),
+                    Some(said) if !said.auth_token.is_empty() => "authentication error - Token \"[REDACTED]\"".into(),
+                    _ => "authentication error".into(),
+                };
+                diary.about(client, Level::Error, text);
             }
-            Close::Fault(f) if *f != Fault::PeerError => {
-                self.log(Level::Error, || format!("{label} - {}", f.text()));
+            Close::Fault(f @ (Fault::AuthTimeout | Fault::Stale)) => {
+                diary.about(client, Level::Debug, || f.text().into());
             }
+            Close::Fault(f) if *f != Fault::PeerError => diary.about(client, Level::Error, || f.text().into()),
             _ => {}
         }
-        self.log(Level::Debug, || format!("{label} - Client connection closed: {}", why.reason()));
+        diary.about(client, Level::Debug, || format!("Client connection closed: {}", why.reason()));
     }
 
     /// Everything for an ending connection is written.
@@ -110,8 +114,8 @@ impl Shard {
         let lost = client.out.lose(&mut self.outbox.spares);
         self.outbox.ledger.dropped(lost_as, lost);
         if lost > 0 && matches!(lost_as, Drop::SlowConsumerPending | Drop::SlowConsumerDeadline) {
-            let label = client.label();
-            self.log(Level::Info, || format!("{label} - {lost} messages that waited for this slow consumer are lost"));
+            let text = || format!("{lost} messages that waited for this slow consumer are lost");
+            self.outbox.diary.about(&client, Level::Info, text);
         }
         let mut row = self.row(&client, false);
         if let Stage::Closing(why) | Stage::Lingering(why) = &client.stage {

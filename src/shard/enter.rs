@@ -23,7 +23,9 @@ impl Shard {
         let mut client = Client::new(o.cid, &o.ip, o.port, rules, self.now);
         client.max_subs = limits.max_subscriptions;
         let id = self.outbox.conns.insert(client);
-        self.log(Level::Debug, || format!("{}:{} - cid:{} - Client connection created", o.ip, o.port, o.cid.0));
+        if let Some(client) = self.outbox.conns.get(id) {
+            self.outbox.diary.about(client, Level::Debug, || "Client connection created".into());
+        }
         match anonymous {
             // Every operation works at once, as whoever the anonymous are.
             Verdict::Enter { account, user } => {
@@ -71,11 +73,12 @@ impl Shard {
     pub(super) fn connect(&mut self, id: ConnId, json: &[u8]) {
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
         let mut said = client.said.take().unwrap_or_default();
-        if said.update(json).is_err() {
+        let read = said.update(json);
+        let said = client.said.insert(said);
+        if read.is_err() {
             return self.close(id, Close::Fault(Fault::Malformed));
         }
-        let verdict = self.directory.decide(&self.settings.auth, &said);
-        client.said = Some(said);
+        let verdict = self.directory.decide(&self.settings.auth, said);
         // A further CONNECT begins anew: what was subscribed is gone (client-protocol.md §2.9).
         if client.connected {
             self.end_subscriptions(id);

@@ -7,6 +7,7 @@
 
 // What it is made of.
 pub mod batch;
+mod diary;
 mod due;
 mod identity;
 mod jams;

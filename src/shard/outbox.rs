@@ -1,14 +1,13 @@
 //! The connections of a shard and everything queued for them: the last step of every message. Appends to out-buffers,
 //! notes who has something to write, who has had enough, and who is to be cut.
 
+use super::diary::Diary;
 use super::ledger::{Drop, Ledger};
 use super::verdict::{Sub, Target};
+use crate::base::limits::BLOCKERS_MAX;
 use crate::base::{ConnId, Now, Slot, Slots};
 use crate::conn::{Client, Spares};
 use crate::wire::Message;
-
-/// Congested receivers of one message that are remembered by name; one of them draining is enough to go on.
-pub const BLOCKERS_MAX: usize = 16;
 
 /// How one copy fared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +54,8 @@ pub struct Outbox {
     pub spares: Spares,
     /// Counters.
     pub ledger: Ledger,
+    /// Lines for the log.
+    pub diary: Diary,
     /// Connections with something to write.
     pub dirty: Vec<ConnId>,
     /// Connections with more waiting than they may: to be cut after the current operation.
@@ -74,12 +75,13 @@ pub struct Outbox {
 impl Outbox {
     /// Empty. `pending_max` is the limit of bytes waiting for one connection; with `skip_congested` congested receivers
     /// are passed over instead of waited for.
-    pub fn new(pending_max: usize, skip_congested: bool) -> Outbox {
+    pub fn new(pending_max: usize, skip_congested: bool, diary: Diary) -> Outbox {
         Outbox {
             conns: Slots::default(),
             subs: Slots::default(),
             spares: Spares::default(),
             ledger: Ledger::default(),
+            diary,
             dirty: Vec::new(),
             over: Vec::new(),
             spent: Vec::new(),
@@ -154,7 +156,17 @@ impl Outbox {
         } else {
             self.crowd.free = true;
         }
+        if self.diary.traces() {
+            self.tell_diary(t.conn, grown);
+        }
         Fate::Queued
+    }
+
+    #[cold]
+    fn tell_diary(&mut self, id: ConnId, bytes: usize) {
+        if let Some(client) = self.conns.get(id) {
+            self.diary.said(client, client.out.latest(bytes));
+        }
     }
 
     #[cold]
@@ -188,6 +200,9 @@ impl Outbox {
         }
         if client.out.pending() > self.pending_max {
             self.over.push(id);
+        }
+        if self.diary.traces() && grown > 0 {
+            self.tell_diary(id, grown);
         }
     }
 }

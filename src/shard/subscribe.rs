@@ -92,6 +92,9 @@ impl Shard {
             }
             let cost = SUB_OVERHEAD + 2 * sub.pattern.len() + sub.queue.len() + sub.sid.len();
             client.sub_bytes = client.sub_bytes.saturating_sub(cost);
+            if self.outbox.diary.traces() {
+                self.outbox.diary.ended(client, &sub.sid);
+            }
             if client.subs.is_empty() {
                 client.subs = hashbrown::HashTable::new();
             }

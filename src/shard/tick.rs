@@ -3,7 +3,7 @@
 use super::core::Shard;
 use super::due::Due;
 use super::ledger::Drop;
-use crate::base::{ConnId, SECOND};
+use crate::base::{ConnId, Level, SECOND};
 use crate::conn::{Beat, Close, Health, Stage};
 use crate::wire::Fault;
 
@@ -60,6 +60,7 @@ impl Shard {
         let connected = client.connected;
         // Nothing may come between CONNECT and the first PONG; a client that never sent its PING is given time.
         let greeting = client.connected && !client.informed && now.since(client.since) < 2 * SECOND;
+        self.outbox.diary.about(client, Level::Debug, || "Client Ping Timer".into());
         let beat = if greeting { Beat::Skip } else { client.health.beat(now, interval, max) };
         match beat {
             Beat::Stale => {

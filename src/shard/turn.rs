@@ -194,6 +194,7 @@ impl Flush<'_, Sockets> {
 
     /// The next thing to do.
     pub fn act(&mut self) -> Option<Act> {
-        self.shard.acts.pop_front()
+        let log = |(level, text)| Act::Log { level, text };
+        self.shard.acts.pop_front().or_else(|| self.shard.outbox.diary.next().map(log))
     }
 }

@@ -4,19 +4,11 @@
 //! A verdict whose key still names an entry is right: whoever changes interest calls [`Verdicts::changed`] in the same
 //! step, and that removes every entry the change could touch.
 
+use crate::base::limits::{HEADS_BYTES_MAX, TARGETS_MAX, VERDICTS_MAX};
 use crate::base::{ConnId, Rng, Seeded, ShardId, ShardSet, Slot, Slots};
 use crate::interest::Replica;
 use crate::wire::{subject, Publish};
 use std::hash::{BuildHasher, Hasher};
-
-/// Entries held at most; past it all are forgotten. More subjects than this in use at a time cost a match each.
-const VERDICTS_MAX: usize = 32_768;
-/// Receivers held at most over all entries (a fan-out of 10,000 is one entry with as many).
-const TARGETS_MAX: usize = 1 << 20;
-
-/// Bytes of ready-made beginnings held at most over all entries: a few thousand long subjects with many receivers each
-/// would otherwise be gigabytes.
-const HEADS_BYTES_MAX: usize = 64 << 20;
 
 /// One receiver.
 #[derive(Clone, Copy, Debug)]

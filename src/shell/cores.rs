@@ -9,7 +9,7 @@ use nix::sys::resource::{getrlimit, setrlimit, Resource, RLIM_INFINITY};
 use nix::unistd::{sysconf, Pid, SysconfVar};
 
 use super::Refusal;
-use crate::base::SHARDS_MAX;
+use crate::base::limits::SHARDS_MAX;
 use crate::policy::settings::Cores;
 
 /// Entries of each io_uring that a shard's executor makes. glommio's own default: sockets are tried without the ring

@@ -1,6 +1,8 @@
 //! What a peer did wrong, and the exact words it is told (client-protocol.md §17). Clients match these texts; an
 //! unknown one closes some of them, so nothing non-fatal may be added.
 
+use super::quote::quote;
+
 /// An error that ends the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -99,35 +101,9 @@ pub fn write_complaint(out: &mut Vec<u8>, c: Complaint<'_>) {
     out.extend_from_slice(b"'\r\n");
 }
 
-/// `text` and then `subject` in Go's quotes: `"` and `\` escaped, control bytes and invalid UTF-8 as `\xNN`,
-/// printable Unicode kept (client-protocol.md §16).
 fn quoted(out: &mut Vec<u8>, text: &str, subject: &[u8]) {
     out.extend_from_slice(text.as_bytes());
-    out.push(b'"');
-    for chunk in subject.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            match c {
-                '"' | '\\' => {
-                    out.push(b'\\');
-                    out.push(c as u8);
-                }
-                '\u{7}' => out.extend_from_slice(b"\\a"),
-                '\u{8}' => out.extend_from_slice(b"\\b"),
-                '\u{c}' => out.extend_from_slice(b"\\f"),
-                '\u{b}' => out.extend_from_slice(b"\\v"),
-                '\t' => out.extend_from_slice(b"\\t"),
-                '\r' => out.extend_from_slice(b"\\r"),
-                '\n' => out.extend_from_slice(b"\\n"),
-                c if c < ' ' || c == '\u{7f}' => out.extend_from_slice(format!("\\x{:02x}", c as u32).as_bytes()),
-                c if c.is_control() => out.extend_from_slice(format!("\\u{:04x}", c as u32).as_bytes()),
-                c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-            }
-        }
-        for b in chunk.invalid() {
-            out.extend_from_slice(format!("\\x{b:02x}").as_bytes());
-        }
-    }
-    out.push(b'"');
+    quote(out, subject);
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::fmt;
 use serde::Serialize;
 
 use self::json::{folded, Reader, Want};
-pub use self::json::{Flaw, Malformed, DEPTH_MAX};
+pub use self::json::{Flaw, Malformed};
 
 /// What a client said in its CONNECTs so far (client-protocol.md §4). Its `Debug` hides what lets somebody in.
 #[derive(Clone, PartialEq, Eq)]
@@ -109,7 +109,7 @@ impl Connect {
     /// Takes over what the argument of a CONNECT says; fields that are absent or `null` stay as they are.
     ///
     /// As Go's decoder does it: keys in any case, of repeated ones the last, unknown ones ignored, `null` for the
-    /// whole document a no-op, bytes that are not UTF-8 replaced. Nesting beyond [`DEPTH_MAX`] is refused. After an
+    /// whole document a no-op, bytes that are not UTF-8 replaced. Nesting beyond `JSON_DEPTH_MAX` is refused. After an
     /// error some fields may have been taken over; the connection ends then.
     pub fn update(&mut self, json: &[u8]) -> Result<(), Malformed> {
         Reader::new(json).document(|reader, key| reader.value(self.place(key)))
@@ -141,6 +141,40 @@ impl Connect {
             _ => Want::Anything,
         }
     }
+}
+
+/// The argument of a CONNECT with `"[REDACTED]"` for every value that is not known to be harmless: a secret under a
+/// misspelt key stays one. None if it is not JSON, where nothing says which part of it is a secret.
+pub fn redacted(json: &[u8]) -> Option<Vec<u8>> {
+    const SHOWN: [&str; 13] = [
+        "verbose",
+        "pedantic",
+        "echo",
+        "headers",
+        "no_responders",
+        "tls_required",
+        "new_account",
+        "protocol",
+        "user",
+        "name",
+        "lang",
+        "version",
+        "account",
+    ];
+    let mut out = Vec::with_capacity(json.len());
+    let mut copied = 0;
+    let read = Reader::new(json).document(|reader, key| {
+        let value = reader.span()?;
+        if !SHOWN.contains(&folded(key).as_str()) {
+            out.extend_from_slice(&json[copied..value.start]);
+            out.extend_from_slice(b"\"[REDACTED]\"");
+            copied = value.end;
+        }
+        Ok(())
+    });
+    read.ok()?;
+    out.extend_from_slice(&json[copied..]);
+    Some(out)
 }
 
 /// May a client say `INFO` with this argument? Any JSON object may pass, and `null`; it has no effect.

@@ -5,10 +5,13 @@ pub mod headers;
 pub mod hello;
 mod op;
 mod parse;
+mod quote;
 pub mod subject;
+pub mod trace;
 mod write;
 
 pub use fault::Fault;
 pub use op::{Message, Op, Publish};
 pub use parse::{Parser, Rules, Step};
+pub use quote::quote;
 pub use write::Body;

@@ -4,7 +4,8 @@
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::Deserializer as _;
 use serde_json::Value;
-use turnpike::wire::hello::{json_ok, Connect, Info, PreparedInfo, ServerInfo, DEPTH_MAX};
+use turnpike::base::limits::JSON_DEPTH_MAX;
+use turnpike::wire::hello::{json_ok, Connect, Info, PreparedInfo, ServerInfo};
 
 /// See the file's head.
 pub fn check(json: &[u8]) {
@@ -18,7 +19,7 @@ pub fn check(json: &[u8]) {
     }
     let is_json = serde_json::from_slice::<IgnoredAny>(json).is_ok();
     let first = json.iter().find(|b| !b" \t\r\n".contains(b));
-    assert_eq!(json_ok(json), is_json && matches!(first, Some(b'{' | b'n')) && depth(json) <= DEPTH_MAX);
+    assert_eq!(json_ok(json), is_json && matches!(first, Some(b'{' | b'n')) && depth(json) <= JSON_DEPTH_MAX);
     if let Some(members) = members(json).filter(|_| json_ok(json)) {
         match expected(&members) {
             Some(Ok(e)) => assert_eq!((outcome, &said), (Ok(()), &e)),

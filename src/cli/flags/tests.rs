@@ -196,7 +196,7 @@ fn cores() {
 
 #[test]
 fn the_machine_reads_no_more_than_it_must() {
-    assert_eq!(Machine.read(Path::new("/dev/zero")).unwrap().len(), policy::FILE_BYTES_MAX + 1);
+    assert_eq!(Machine.read(Path::new("/dev/zero")).unwrap().len(), crate::base::limits::CONF_FILE_BYTES_MAX + 1);
     let wrong = |path: &str| match parse(&["turnpike", "-c", path].map(String::from), &mut Machine) {
         Command::Print { text, .. } => text,
         other => panic!("{other:?}"),

@@ -8,11 +8,11 @@
 use hashbrown::HashTable;
 
 /// A segment with more entries than this splits: what a hashbrown table of 1,024 buckets holds.
-const SEGMENT_MAX: usize = 896;
+const SEGMENT_FULL: usize = 896;
 /// Two sibling segments with fewer entries than this together become one.
-const SIBLINGS_MIN: usize = SEGMENT_MAX / 4;
+const SIBLINGS_MIN: usize = SEGMENT_FULL / 4;
 /// Hash bits that may name a segment. Further ones are left to the tables inside.
-const DEPTH_MAX: u8 = 20;
+const SEGMENT_BITS: u8 = 20;
 
 /// See the head of this file.
 pub(super) struct Spread<T> {
@@ -78,7 +78,7 @@ impl<T> Spread<T> {
 
     fn is_full(&self, at: usize) -> bool {
         let s = &self.segments[at];
-        s.table.len() >= SEGMENT_MAX && s.depth < DEPTH_MAX
+        s.table.len() >= SEGMENT_FULL && s.depth < SEGMENT_BITS
     }
 
     /// Takes an entry out.

@@ -7,22 +7,11 @@ mod scalar;
 mod tests;
 
 use super::invalid::Invalid;
-use super::source::{opened, utf8, Source, FILE_BYTES_MAX};
+use super::source::{opened, utf8, Source};
 use super::tree::{invalid, At, Table, Tree};
+use crate::base::limits::{CONF_BYTES_MAX, CONF_FILES_MAX, CONF_FILE_BYTES_MAX, CONF_INCLUDE_DEPTH_MAX};
 use parser::Parser;
 use std::path::{Path, PathBuf};
-
-/// Most files open inside one another by `include`.
-pub const INCLUDE_DEPTH_MAX: usize = 16;
-/// Most maps and arrays inside one another; bounds the stack.
-pub const NESTING_MAX: usize = 64;
-/// Most bytes that references to variables may copy: a few lines of `$a, $a` would otherwise double without end.
-pub const COPIED_BYTES_MAX: usize = 32 << 20;
-
-/// Most files of one configuration, and most bytes of them together.
-pub const FILES_MAX: usize = 1000;
-/// See [`FILES_MAX`].
-pub const ALL_BYTES_MAX: usize = 32 << 20;
 
 /// What all files of one configuration share.
 struct Shared<'s> {
@@ -46,7 +35,7 @@ pub(super) fn read(path: &Path, text: Vec<u8>, source: &mut dyn Source) -> Resul
 
 impl Shared<'_> {
     fn file(&mut self, path: &Path, text: Vec<u8>) -> Result<Table, Invalid> {
-        let number = self.files.len() as u16; // `include` keeps it below FILES_MAX
+        let number = self.files.len() as u16; // `include` keeps it below CONF_FILES_MAX
         self.read_bytes += text.len();
         self.files.push(path.display().to_string());
         let text = utf8(&self.files, number, text)?;
@@ -65,19 +54,19 @@ impl Shared<'_> {
             let circle: Vec<_> = self.open[i..].iter().chain([&path]).map(|p| p.display().to_string()).collect();
             return Err(invalid(&self.files, at, "include", format!("include cycle: {}", circle.join(" → "))));
         }
-        if self.open.len() >= INCLUDE_DEPTH_MAX {
-            let text = format!("files may include one another at most {INCLUDE_DEPTH_MAX} deep");
+        if self.open.len() >= CONF_INCLUDE_DEPTH_MAX {
+            let text = format!("files may include one another at most {CONF_INCLUDE_DEPTH_MAX} deep");
             return Err(invalid(&self.files, at, "include", text));
         }
         let bytes = opened(self.source, &path).map_err(|why| {
             invalid(&self.files, at, "include", format!("error parsing include file '{name}', {why}"))
         })?;
-        if bytes.len() > FILE_BYTES_MAX {
-            let text = format!("error parsing include file '{name}': it is larger than {FILE_BYTES_MAX} bytes");
+        if bytes.len() > CONF_FILE_BYTES_MAX {
+            let text = format!("error parsing include file '{name}': it is larger than {CONF_FILE_BYTES_MAX} bytes");
             return Err(invalid(&self.files, at, "include", text));
         }
-        if self.files.len() == FILES_MAX || self.read_bytes + bytes.len() > ALL_BYTES_MAX {
-            let text = format!("a configuration has at most {FILES_MAX} files and {ALL_BYTES_MAX} bytes in all");
+        if self.files.len() == CONF_FILES_MAX || self.read_bytes + bytes.len() > CONF_BYTES_MAX {
+            let text = format!("a configuration has at most {CONF_FILES_MAX} files and {CONF_BYTES_MAX} bytes in all");
             return Err(invalid(&self.files, at, "include", text));
         }
         self.file(&path, bytes)

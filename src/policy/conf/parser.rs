@@ -2,7 +2,8 @@
 //! this folder, once per file and once per environment variable used as a value.
 
 use super::scalar::{classify, Bare};
-use super::{Shared, COPIED_BYTES_MAX, NESTING_MAX};
+use super::Shared;
+use crate::base::limits::{CONF_COPIED_BYTES_MAX, CONF_NESTING_MAX};
 use crate::policy::invalid::Invalid;
 use crate::policy::tree::{invalid, At, Entry, Lines, Node, Table, Value};
 
@@ -211,8 +212,8 @@ impl<'p, 's> Parser<'p, 's> {
     }
 
     fn nested(&mut self, inner: fn(&mut Self) -> Parsed<Value>) -> Parsed<Value> {
-        if self.depth == NESTING_MAX {
-            return Err(self.wrong(self.pos, &format!("maps and arrays may be nested at most {NESTING_MAX} deep")));
+        if self.depth == CONF_NESTING_MAX {
+            return Err(self.wrong(self.pos, &format!("maps and arrays may be nested at most {CONF_NESTING_MAX} deep")));
         }
         self.depth += 1;
         self.pos += 1;
@@ -368,8 +369,8 @@ impl<'p, 's> Parser<'p, 's> {
         if let Some(entry) = self.scopes.iter_mut().rev().find_map(|t| t.get_mut(name)) {
             entry.used = true;
             self.shared.copied_bytes += entry.node.value.weight();
-            if self.shared.copied_bytes > COPIED_BYTES_MAX {
-                let text = format!("references to variables copy more than {COPIED_BYTES_MAX} bytes");
+            if self.shared.copied_bytes > CONF_COPIED_BYTES_MAX {
+                let text = format!("references to variables copy more than {CONF_COPIED_BYTES_MAX} bytes");
                 return Err(invalid(&self.shared.files, at, name, text));
             }
             return Ok(entry.node.value.clone());
@@ -385,8 +386,8 @@ impl<'p, 's> Parser<'p, 's> {
             return Err(fail(self, "can not be found".into()));
         };
         self.shared.copied_bytes += text.len();
-        if self.shared.copied_bytes > COPIED_BYTES_MAX {
-            return Err(fail(self, format!("makes references copy more than {COPIED_BYTES_MAX} bytes")));
+        if self.shared.copied_bytes > CONF_COPIED_BYTES_MAX {
+            return Err(fail(self, format!("makes references copy more than {CONF_COPIED_BYTES_MAX} bytes")));
         }
         self.shared.environment.push(name.to_string());
         let (file, depth) = (self.file, self.depth);

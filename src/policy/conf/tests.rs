@@ -2,6 +2,7 @@
 //! what is ours alone: places, includes, limits.
 
 use super::*;
+use crate::base::limits::CONF_NESTING_MAX;
 use crate::policy::tree::Value;
 use std::collections::BTreeMap;
 use std::io;
@@ -512,11 +513,11 @@ fn includes_that_cannot_be() {
 #[test]
 fn limits_hold() {
     let nested = |n: usize| format!("{}{}", "a {\n".repeat(n), "}\n".repeat(n));
-    assert!(shown(&nested(NESTING_MAX)).is_ok());
-    assert_eq!(shown(&nested(NESTING_MAX + 1)).unwrap_err().line, 65);
+    assert!(shown(&nested(CONF_NESTING_MAX)).is_ok());
+    assert_eq!(shown(&nested(CONF_NESTING_MAX + 1)).unwrap_err().line, 65);
     assert!(shown(&"a=[".repeat(1_000_000)).is_err());
     let mut m = memory(&[("x", "a = 1")], &[]);
-    assert_eq!(parse(&"include x\n".repeat(FILES_MAX), &mut m).unwrap_err().line, FILES_MAX as u32);
+    assert_eq!(parse(&"include x\n".repeat(CONF_FILES_MAX), &mut m).unwrap_err().line, CONF_FILES_MAX as u32);
     // Ten references in each of twenty lines would be 10^20 values.
     let bomb: String = (1..20).map(|i| format!("v{i} = [{}]\n", vec![format!("$v{}", i - 1); 10].join(", "))).collect();
     let e = shown(&format!("v0 = x\n{bomb}")).unwrap_err();

@@ -4,11 +4,8 @@
 //! serde_json differs from Go where it matters here: it refuses invalid UTF-8, lone surrogates and repeated keys, and
 //! knows no case-insensitive keys.
 
+use crate::base::limits::JSON_DEPTH_MAX;
 use std::fmt;
-
-/// Deepest nesting of arrays and objects. Go stops at 10,000; nothing a client says in good faith comes near this
-/// limit, and below it recursion cannot exhaust the stack.
-pub const DEPTH_MAX: usize = 128;
 
 /// Why a JSON document was refused. Never holds any of the document, which may contain secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +25,7 @@ pub enum Flaw {
     Type,
     /// An integer outside of i64, or with a fraction or an exponent.
     Integer,
-    /// Nested deeper than [`DEPTH_MAX`].
+    /// Nested deeper than [`JSON_DEPTH_MAX`].
     Depth,
 }
 
@@ -38,7 +35,7 @@ impl fmt::Display for Malformed {
             Flaw::Syntax => write!(f, "invalid JSON at byte {}", self.at),
             Flaw::Type => write!(f, "wrong JSON type at byte {}", self.at),
             Flaw::Integer => write!(f, "not a 64-bit integer at byte {}", self.at),
-            Flaw::Depth => write!(f, "JSON nested deeper than {DEPTH_MAX} at byte {}", self.at),
+            Flaw::Depth => write!(f, "JSON nested deeper than {JSON_DEPTH_MAX} at byte {}", self.at),
         }
     }
 }
@@ -131,6 +128,14 @@ impl<'j> Reader<'j> {
         }
     }
 
+    /// Reads one value of any type; where it stands in the document.
+    pub(super) fn span(&mut self) -> Result<std::ops::Range<usize>, Malformed> {
+        self.peek();
+        let start = self.at;
+        self.value(Want::Anything)?;
+        Ok(start..self.at)
+    }
+
     fn object(&mut self, mut member: impl FnMut(&mut Self, &str) -> Result<(), Malformed>) -> Result<(), Malformed> {
         self.descend()?;
         let mut key = String::new();
@@ -161,7 +166,7 @@ impl<'j> Reader<'j> {
 
     /// Steps over the bracket that opens.
     fn descend(&mut self) -> Result<(), Malformed> {
-        if self.depth == DEPTH_MAX {
+        if self.depth == JSON_DEPTH_MAX {
             return Err(self.flaw(Flaw::Depth));
         }
         self.depth += 1;

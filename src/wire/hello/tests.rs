@@ -2,6 +2,7 @@
 //! decodes into nats-server's structure: `set` lists the fields that differ from the defaults and is absent where Go
 //! reports an error; `object` marks valid JSON that is an object or null.
 
+use crate::base::limits::JSON_DEPTH_MAX;
 use base64::Engine;
 use proptest::prelude::*;
 use serde_json::{json, Value};
@@ -58,9 +59,9 @@ fn a_second_connect_keeps_what_it_does_not_mention() {
 #[test]
 fn nesting_ends_at_its_limit() {
     let nested = |n: usize| format!("{{\"x\":{}{}}}", "[".repeat(n), "]".repeat(n)).into_bytes();
-    assert!(decoded(&nested(DEPTH_MAX - 1)).is_ok());
-    let refused = decoded(&nested(DEPTH_MAX)).unwrap_err();
-    assert_eq!(refused, Malformed { at: 5 + DEPTH_MAX - 1, why: Flaw::Depth });
+    assert!(decoded(&nested(JSON_DEPTH_MAX - 1)).is_ok());
+    let refused = decoded(&nested(JSON_DEPTH_MAX)).unwrap_err();
+    assert_eq!(refused, Malformed { at: 5 + JSON_DEPTH_MAX - 1, why: Flaw::Depth });
     assert_eq!(refused.to_string(), "JSON nested deeper than 128 at byte 132");
     assert!(!json_ok(&nested(1_000_000)), "and costs no stack");
 }

@@ -1,0 +1,77 @@
+//! The table of limits: the most that every queue, cache, table and line of floors 0–5 may hold, where the operator has
+//! no say in it. What he has a say in stands in `policy::settings` (`Limits`); the shell's own limits stand with what
+//! they limit. `tests/floors.rs` sees to it that no maximum of these floors stands elsewhere.
+
+use std::time::Duration;
+
+// One server.
+
+/// Shards. A set of shards is one 128-bit word on the path of every message.
+pub const SHARDS_MAX: usize = 128;
+/// Peers with a route. A set of peers is one 128-bit word in every entry of the interest table.
+pub const PEERS_MAX: usize = 128;
+
+// What a client says (floor 1).
+
+/// Arrays and objects inside one another in the JSON of CONNECT and INFO. Go stops at 10,000; nothing a client says in
+/// good faith comes near this limit, and below it recursion cannot exhaust the stack.
+pub const JSON_DEPTH_MAX: usize = 128;
+
+// A configuration (floor 3).
+
+/// Bytes of one file.
+pub const CONF_FILE_BYTES_MAX: usize = 8 << 20;
+/// Files of one configuration: `include` names them again and again.
+pub const CONF_FILES_MAX: usize = 1000;
+/// Bytes of all its files.
+pub const CONF_BYTES_MAX: usize = 32 << 20;
+/// Files open inside one another by `include`; bounds the stack.
+pub const CONF_INCLUDE_DEPTH_MAX: usize = 16;
+/// Maps and arrays inside one another, dotted keys included; bounds the stack.
+pub const CONF_NESTING_MAX: usize = 64;
+/// Bytes that references to variables may copy: a few lines of `$a, $a` would otherwise double without end.
+pub const CONF_COPIED_BYTES_MAX: usize = 32 << 20;
+/// Mistakes shown of one configuration; a file that is none at all would make as many as it has lines.
+pub const CONF_MISTAKES_MAX: usize = 100;
+/// The highest CPU number that can be named.
+pub const CPU_MAX: u16 = 4095;
+/// The longest `spin`; beyond it `poll` is meant.
+pub const SPIN_MAX: Duration = Duration::from_millis(100);
+
+// A connection (floors 4 and 5). What waits for it is limited by `max_pending`, what it says by `max_payload` and
+// `max_control_line`, its subscriptions by `max_subscriptions` and `max_subscription_bytes`.
+
+/// Bytes of a chunk of an out-buffer past which it takes no further line; the next one opens a new chunk. Large enough
+/// that one write fills a socket, small enough that a slow connection's memory grows in steps nobody feels.
+pub const CHUNK_BYTES_MAX: usize = 256 << 10;
+/// Bytes of an unfinished operation that are kept in a buffer of just their size: ten thousand half-said lines cost
+/// what they are long.
+pub const SHORT_REST_MAX: usize = 4096;
+
+// A shard (floor 5).
+
+/// Spare chunks kept by a shard.
+pub const SPARES_MAX: usize = 64;
+/// Bytes of a spare chunk; a larger one is given back to the system (one huge message made it grow).
+pub const SPARE_BYTES_MAX: usize = 1 << 20;
+/// Verdicts held; past it all are forgotten. More subjects than this in use at a time cost a match each.
+pub const VERDICTS_MAX: usize = 32_768;
+/// Receivers held over all verdicts (a fan-out of 10,000 is one verdict with as many).
+pub const TARGETS_MAX: usize = 1 << 20;
+/// Bytes of ready-made beginnings held over all verdicts: a few thousand long subjects with many receivers each would
+/// otherwise be gigabytes.
+pub const HEADS_BYTES_MAX: usize = 64 << 20;
+/// Congested receivers of one message that are remembered by name; one of them draining is enough to go on.
+pub const BLOCKERS_MAX: usize = 16;
+/// Deliveries in one turn; the rest waits for the next, so that no turn is long (one message with more receivers than
+/// that is still delivered whole).
+pub const TURN_DELIVERIES_MAX: u64 = 50_000;
+/// Text of trace lines kept for the end of a turn, bytes. One line more is let in, as long as a payload and its escapes
+/// are; past it lines are dropped and counted. A turn's other lines are few: each needs a connection to begin, to end
+/// or to break a rule.
+pub const TRACED_BYTES_MAX: usize = 4 << 20;
+/// Bytes for one other shard after which a turn parses nothing more, where `max_pending` and the number of shards ask
+/// for no less: more in one push gains nothing.
+pub const BATCH_BYTES_MAX: usize = 256 << 10;
+/// The same where they ask for hardly anything: a batch is to hold some messages.
+pub const BATCH_BYTES_MIN: usize = 2 << 10;
