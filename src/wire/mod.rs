@@ -6,6 +6,8 @@ pub mod hello;
 mod json;
 mod op;
 mod parse;
+pub mod route;
+mod scan;
 pub mod subject;
 mod write;
 
