@@ -210,13 +210,16 @@ impl Reached {
 }
 
 impl SubjectLists {
-    /// Reads `{"allow":[…],"deny":[…]}`; an object without either says nothing.
+    /// Reads `{"allow":[…],"deny":[…]}`; empty lists say nothing.
     fn read(into: &mut Option<SubjectLists>, reader: &mut Reader<'_>) -> Result<(), Malformed> {
+        let mut lists = into.take().unwrap_or_default();
         reader.members(|reader, key| match folded(key).as_str() {
-            "allow" => reader.value(Want::Texts(&mut into.get_or_insert_default().allow)),
-            "deny" => reader.value(Want::Texts(&mut into.get_or_insert_default().deny)),
+            "allow" => reader.value(Want::Texts(&mut lists.allow)),
+            "deny" => reader.value(Want::Texts(&mut lists.deny)),
             _ => reader.value(Want::Anything),
-        })
+        })?;
+        *into = (!is_default(&lists)).then_some(lists);
+        Ok(())
     }
 }
 
