@@ -229,7 +229,7 @@ fn captured_exchanges_are_read_alike_however_they_are_cut() {
 }
 
 #[test]
-fn what_is_wrong_is_refused_with_the_right_words_however_it_is_cut() {
+fn words_that_are_missing_too_many_or_no_numbers_are_malformed_however_they_are_cut() {
     let malformed: [&[u8]; 30] = [
         b"RS+ \r\n",
         b"RS+ $G\r\n",
@@ -268,6 +268,10 @@ fn what_is_wrong_is_refused_with_the_right_words_however_it_is_cut() {
         // Beyond the end of the line nothing is needed to see it.
         assert_eq!(check_cuts(&[stream, b"hi\r\nPING\r\n"].concat(), &RULES), ["Malformed"]);
     }
+}
+
+#[test]
+fn what_no_peer_says_is_refused_at_the_byte_that_shows_it() {
     let unknown: [&[u8]; 26] = [
         b"Z",
         b"\r\n",

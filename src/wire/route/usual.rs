@@ -1,7 +1,7 @@
 //! The usual lines of a route, split in one pass over their bytes: messages and interest in upper case with single
 //! spaces. Called by the parser at the first byte of each operation; keeps nothing.
 
-use super::message::{destination, Line};
+use super::message::{destination, Line, Queues};
 use super::{RouteOp, RouteRules};
 use crate::wire::parse::number;
 use crate::wire::scan::below_33;
@@ -27,7 +27,10 @@ fn usual_message<'a>(b: &'a [u8], headers: bool, rules: &RouteRules) -> Option<(
         true if cuts.spaces >= 3 => (&b[cuts.last_but_one + 1..cuts.last], cuts.last_but_one),
         _ => return None,
     };
-    let (reply, queues) = destination(b.get(cuts.second + 1..sizes).unwrap_or_default())?;
+    let between = b.get(cuts.second + 1..sizes).unwrap_or_default();
+    // One word is the reply, without another look at it.
+    let one = cuts.spaces == 3 + usize::from(headers);
+    let (reply, queues) = if one { (between, Queues::default()) } else { destination(between)? };
     let size_text = &b[cuts.last + 1..cuts.end];
     let size = number(size_text)?;
     let header = if headers { number(header_text).filter(|h| (1..=size).contains(h))? } else { 0 };

@@ -15,7 +15,7 @@ impl<'a> Words<'a> {
     }
 
     pub(super) fn first(&mut self) -> Option<&'a [u8]> {
-        let end = self.0.iter().position(|c| is_separator(*c)).unwrap_or(self.0.len());
+        let end = memchr::memchr3(b' ', b'\t', b'\r', self.0).unwrap_or(self.0.len());
         let (word, rest) = self.0.split_at(end);
         self.0 = trimmed_start(rest);
         (!word.is_empty()).then_some(word)
