@@ -17,6 +17,13 @@ pub const PEERS_MAX: usize = 128;
 /// good faith comes near this limit, and below it recursion cannot exhaust the stack.
 pub const JSON_DEPTH_MAX: usize = 128;
 
+// What a peer says and hears (floors 1 and 5).
+
+/// Bytes of a line on a route, before CR LF. A nats-server closes a route on a longer one (cluster-protocol.md §1.1).
+pub const ROUTE_LINE_BYTES_MAX: usize = 64 << 10;
+/// The weight of a queue group that a peer can read.
+pub const ROUTE_WEIGHT_MAX: u32 = 999_999_999;
+
 // A configuration (floor 3).
 
 /// Bytes of one file.

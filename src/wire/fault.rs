@@ -14,6 +14,8 @@ pub enum Fault {
     Payload,
     /// Arguments, a size, JSON, or `HPUB` without headers: nats-server closes here without a word, we say one.
     Malformed,
+    /// A peer's interest in what is no pattern (cluster-protocol.md §3.5); on a route every `-ERR` is the last word.
+    InvalidSubscription,
     /// Something other than `CONNECT` came first where authentication is required, or the credentials are wrong.
     Authorization,
     /// No `CONNECT` in time.
@@ -40,6 +42,7 @@ impl Fault {
             Fault::ControlLine => "maximum control line exceeded",
             Fault::Payload => "Maximum Payload Violation",
             Fault::Malformed => "Parser Error",
+            Fault::InvalidSubscription => "Invalid Subscription",
             Fault::Authorization => "Authorization Violation",
             Fault::AuthTimeout => "Authentication Timeout",
             Fault::ClientProtocol => "invalid client protocol",
@@ -85,23 +88,24 @@ pub fn write_complaint(out: &mut Vec<u8>, c: Complaint<'_>) {
         Complaint::InvalidSubject => out.extend_from_slice(b"Invalid Subject"),
         Complaint::InvalidPublishSubject => out.extend_from_slice(b"Invalid Publish Subject"),
         Complaint::Subscriptions => out.extend_from_slice(b"maximum subscriptions exceeded"),
-        Complaint::Publish(s) => quoted(out, "Permissions Violation for Publish to ", s),
-        Complaint::Reply(s) => quoted(out, "Permissions Violation for Publish with Reply of ", s),
+        Complaint::Publish(s) => write_quoted(out, "Permissions Violation for Publish to ", s),
+        Complaint::Reply(s) => write_quoted(out, "Permissions Violation for Publish with Reply of ", s),
         Complaint::Subscribe(s, q) => {
-            quoted(out, "Permissions Violation for Subscription to ", s);
+            write_quoted(out, "Permissions Violation for Subscription to ", s);
             if !q.is_empty() {
-                quoted(out, " using queue ", q);
+                write_quoted(out, " using queue ", q);
             }
         }
         Complaint::Tokens(s) => {
-            quoted(out, "Permissions Violation for Subscription to ", s);
+            write_quoted(out, "Permissions Violation for Subscription to ", s);
             out.extend_from_slice(b", too many tokens");
         }
     }
     out.extend_from_slice(b"'\r\n");
 }
 
-fn quoted(out: &mut Vec<u8>, text: &str, subject: &[u8]) {
+/// `text` and then `subject` in Go's quotes (client-protocol.md §16).
+pub(super) fn write_quoted(out: &mut Vec<u8>, text: &str, subject: &[u8]) {
     out.extend_from_slice(text.as_bytes());
     quote(out, subject);
 }

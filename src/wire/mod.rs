@@ -3,9 +3,12 @@
 pub mod fault;
 pub mod headers;
 pub mod hello;
+mod json;
 mod op;
 mod parse;
 mod quote;
+pub mod route;
+mod scan;
 pub mod subject;
 pub mod trace;
 mod write;
