@@ -273,14 +273,26 @@ fn flags(args: &[String]) -> Result<(Said, usize), String> {
             }
             value => value,
         };
+        let secret = value.as_deref().and_then(|v| secret(names[0], v));
+        said.secrets.extend(secret.map(|begins| SecretArg { index: i, from: from + begins }));
         let given = interpret(*kind, name, value)?;
-        if matches!(names[0], "user" | "pass" | "auth") {
-            said.secrets.push(SecretArg { index: i, from });
-        }
         said.take(names[0], name, given);
         i += 1;
     }
     Ok((said, i))
+}
+
+/// Where in a flag's value a secret begins, if one is in it.
+fn secret(flag: &str, value: &str) -> Option<usize> {
+    match flag {
+        "user" | "pass" | "auth" => Some(0),
+        // In the first URL that says who we are; more may follow.
+        "cluster" | "routes" => {
+            let who = value.find('@')?;
+            Some(value[..who].rfind("://").map_or(0, |scheme| scheme + "://".len()))
+        }
+        _ => None,
+    }
 }
 
 fn interpret(kind: Kind, name: &str, value: Option<String>) -> Result<Given, String> {
@@ -326,7 +338,7 @@ impl Said {
             "tls" | "tlsverify" if b => self.refuse(name, "TLS is not supported yet"),
             "jetstream" if b => self.warn(name, "JetStream is not offered"),
             "syslog" if b => self.warn(name, "syslog is not offered"),
-            "no_advertise" if b => self.warn(name, "there is no cluster whose addresses could be advertised"),
+            "no_advertise" => over.no_advertise = Some(b),
             _ => {}
         }
     }
@@ -340,7 +352,7 @@ impl Said {
             "max_traced_msg_len" => over.max_traced_msg_len = Some(n),
             "https_port" if n != 0 => self.refuse(name, "TLS is not supported yet"),
             "profile" if n != 0 => self.warn(name, "profiling over HTTP is not offered"),
-            "connect_retries" if n != 0 => self.warn(name, "there are no routes to retry"),
+            "connect_retries" => over.connect_retries = Some(n),
             _ => {}
         }
     }
@@ -362,11 +374,12 @@ impl Said {
             "shards" => over.shards = Some(text),
             "cpus" => over.cpus = Some(text),
             "idle" => over.idle = Some(text),
+            "cluster" => over.cluster_listen = Some(Text(text)),
+            "cluster_name" => over.cluster_name = Some(text),
+            "cluster_advertise" => over.cluster_advertise = Some(text),
             _ if text.is_empty() => {}
+            "routes" => over.routes = Some(Text(text)),
             "tlscert" | "tlskey" | "tlscacert" => self.refuse(name, "TLS is not supported yet"),
-            "cluster" | "cluster_name" | "cluster_advertise" | "routes" => {
-                self.refuse(name, "clusters are not supported yet");
-            }
             "store_dir" => self.warn(name, "JetStream is not offered"),
             "remote_syslog" => self.warn(name, "syslog is not offered"),
             _ => {}
