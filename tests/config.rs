@@ -1,6 +1,8 @@
 //! Configurations as operators write them: nats-server's verdicts replayed, the examples in `configs/`, the tables of
 //! `docs/configuration.md`, and arbitrary bytes.
 
+#[path = "config/cluster.rs"]
+mod cluster;
 #[path = "config/recorded.rs"]
 mod recorded;
 
@@ -8,7 +10,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use turnpike::policy::keys::{self, Scope, Treatment, KEYS};
-use turnpike::policy::{load, Auth, Cluster, Idle, Invalid, Listen, Loaded, RouteUrl, Secret, Settings, Source};
+use turnpike::policy::{load, Auth, Cluster, Idle, Invalid, Listen, Loaded, Secret, Settings, Source};
 
 /// What became of a configuration.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -550,7 +552,8 @@ mod arbitrary {
     }
 
     fn seeds() -> Vec<Vec<u8>> {
-        let examples = ["accounts.conf", "accounts.toml", "turnpike.toml"].map(|n| example(n).into_bytes());
+        let examples = ["accounts.conf", "accounts.toml", "cluster.conf", "cluster.toml", "turnpike.toml"]
+            .map(|n| example(n).into_bytes());
         let recorded = recorded::RECORDED.iter().map(|(t, _)| t.as_bytes().to_vec());
         examples.into_iter().chain([stated(false).into_bytes(), stated(true).into_bytes()]).chain(recorded).collect()
     }
