@@ -1,6 +1,8 @@
 //! Configurations as operators write them: nats-server's verdicts replayed, the examples in `configs/`, the tables of
 //! `docs/configuration.md`, and arbitrary bytes.
 
+#[path = "config/cluster.rs"]
+mod cluster;
 #[path = "config/recorded.rs"]
 mod recorded;
 
@@ -8,7 +10,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use turnpike::policy::keys::{self, Scope, Treatment, KEYS};
-use turnpike::policy::{load, Auth, Idle, Invalid, Loaded, Secret, Settings, Source};
+use turnpike::policy::{load, Auth, Cluster, Idle, Invalid, Listen, Loaded, Secret, Settings, Source};
 
 /// What became of a configuration.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -76,6 +78,45 @@ const OTHERWISE: &[(&str, Verdict)] = &[
     ("system_account: '$G'", Verdict::Refused),
     // Names the default.
     ("system_account: '$SYS'", Verdict::Valid),
+    // A route that nobody can dial, or to somewhere else than it seems.
+    ("cluster {port: -1, routes: [nats://127.0.0.1]}", Verdict::Refused),
+    ("cluster {port: -1, routes: [foo://127.0.0.1:1]}", Verdict::Refused),
+    ("cluster {port: -1, routes: [\"nats://127.0.0.1:70000\"]}", Verdict::Refused),
+    ("cluster {port: -1, routes: [\"nats://127.0.0.1:0\"]}", Verdict::Refused),
+    ("cluster {port: -1, routes: [\"nats://:1\"]}", Verdict::Refused),
+    ("cluster {port: -1, routes: [\"\"]}", Verdict::Refused),
+    ("cluster {port: -1, routes: [\"nats://127.0.0.1:1/x\"]}", Verdict::Refused),
+    ("cluster {port: -1, routes: [\"nats://127.0.0.1:1,nats://127.0.0.1:2\"]}", Verdict::Refused),
+    ("cluster {port: -1, routes: [\"nats://:b@127.0.0.1:1\"]}", Verdict::Refused),
+    // Wants what is not there yet.
+    ("cluster {port: -1, routes: [tls://127.0.0.1:1]}", Verdict::Refused),
+    // nats-server dials none of them, and says nothing.
+    ("cluster {name: c, routes: [nats://127.0.0.1:1]}", Verdict::Refused),
+    // As for clients.
+    ("cluster {port: -1, authorization {password: b}}", Verdict::Refused),
+    ("cluster {port: -1, authorization {timeout: -1}}", Verdict::Refused),
+    ("cluster {port: -1, connect_retries: -1}", Verdict::Refused),
+    ("cluster {port: -1, ping_interval: \"-1s\"}", Verdict::Refused),
+    ("cluster {port: -1, ping_max: -1}", Verdict::Refused),
+    ("cluster {port: -1, name: \"a\\tb\"}", Verdict::Refused),
+    // Without effect, whatever they say.
+    ("cluster {port: -1, pool_size: x}", Verdict::Valid),
+    ("cluster {port: -1, accounts: [A, A]}\naccounts: [A]", Verdict::Valid),
+    ("cluster {port: -1, pool_size: -1, accounts: [A]}\naccounts: [A]", Verdict::Valid),
+    ("cluster {port: -1, compression: bogus}", Verdict::Valid),
+    ("cluster {port: -1, compression: {mode: x}}", Verdict::Valid),
+    ("cluster {port: -1, compression: 3}", Verdict::Valid),
+    ("cluster {port: -1, write_deadline: 3}", Verdict::Valid),
+    // An empty list of nobody.
+    ("cluster {port: -1, authorization {users: []}}", Verdict::Valid),
+    // The scheme may be left out, whatever the host looks like.
+    ("cluster {port: -1, routes: [127.0.0.1:1]}", Verdict::Valid),
+    // Ours.
+    ("routes: [nats://127.0.0.1:1]", Verdict::Valid),
+    ("cluster {port: -1, peer_timeout: \"5s\"}", Verdict::Valid),
+    ("cluster {port: -1, mesh_readiness: warn}", Verdict::Valid),
+    ("listen: 4222\nroutes:\n  - nats://192.168.1.101:4222 # Address of nats-server-2\n", Verdict::Valid),
+    ("cluster {\n port: -1\n routes:\n  - nats://127.0.0.1:1\n}", Verdict::Valid),
     // TOML has no other way to write a size; both spellings are one model.
     ("max_payload: \"1MB\"", Verdict::Valid),
 ];
@@ -170,6 +211,32 @@ fn each_stated_default_is_the_default() {
     }
 }
 
+/// Does `[section]` of a TOML text set this key, or begin with it?
+fn in_section(text: &str, section: &str, key: &str) -> bool {
+    let mut at = "";
+    text.lines().any(|line| {
+        at = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')).unwrap_or(at);
+        at == format!("{section}.{key}") || at == section && line.starts_with(&format!("{key} = "))
+    })
+}
+
+#[test]
+fn each_stated_default_of_a_cluster_is_its_default() {
+    let cluster = |line: &str| {
+        let text = format!("[cluster]\nlisten = \"127.0.0.1:-1\"\n{line}");
+        settings("f.toml", &text).cluster.unwrap_or_else(|| panic!("{text}"))
+    };
+    let listen = Some(Listen { host: "127.0.0.1".into(), port: None });
+    assert_eq!(cluster(""), Cluster { listen, ..Cluster::default() });
+    let text = stated(false);
+    let section = text.split("\n[").find_map(|s| s.strip_prefix("cluster]\n")).unwrap();
+    assert!(section.lines().count() > 5, "{section}");
+    let elsewhere = |l: &&str| !l.starts_with("host = ") && !l.starts_with("port = ");
+    for line in section.lines().filter(elsewhere) {
+        assert_eq!(cluster(line), cluster(""), "{line}");
+    }
+}
+
 #[test]
 fn every_known_key_is_in_the_file_of_all_settings() {
     let (defaults, examples) = (stated(false), stated(true));
@@ -178,6 +245,12 @@ fn every_known_key_is_in_the_file_of_all_settings() {
         let name = key.names[0];
         let set = |text: &str| text.lines().any(|l| l.starts_with(&format!("{name} = ")) || l == format!("[{name}]"));
         let found = match key.scope {
+            Scope::Cluster => in_section(&defaults, "cluster", name) || in_section(&examples, "cluster", name),
+            Scope::ClusterAuthorization => {
+                name == "permissions" || in_section(&examples, "cluster.authorization", name)
+            }
+            Scope::ClusterPermissions => in_section(&examples, "cluster.permissions", name),
+            Scope::ClusterSubjects => examples.contains(&format!("{name} = [")),
             Scope::User => examples.contains(&format!("{name} = \"")),
             Scope::Account => set(&examples) || examples.contains(&format!(".{name}]")),
             Scope::Limits => set(&examples),
@@ -198,6 +271,9 @@ fn documented() -> String {
         (Scope::Limits, "In an account's `limits`"),
         (Scope::Tls, "In `tls`"),
         (Scope::Cluster, "In `cluster`"),
+        (Scope::ClusterAuthorization, "In the `authorization` of `cluster`"),
+        (Scope::ClusterPermissions, "In the `permissions` of `cluster`"),
+        (Scope::ClusterSubjects, "In `import` and `export` of these"),
         (Scope::Gateway, "In `gateway`"),
         (Scope::Leafnodes, "In `leafnodes`"),
         (Scope::Websocket, "In `websocket`"),
@@ -365,10 +441,10 @@ fn the_texts_operators_know() {
 
 #[test]
 fn what_guards_or_redirects_is_refused_wherever_it_stands() {
-    let text = "tls { cert_file: x }\ncluster { port: -1 }\nmappings { a: b }\nauthorization {\n users: [\n  {nkey: UX}\n  {user: a, permissions: {publish: x}}\n ]\n}\naccounts { A { exports: [{stream: x}], imports: [] } }";
+    let text = "tls { cert_file: x }\ngateway { port: -1 }\nmappings { a: b }\nauthorization {\n users: [\n  {nkey: UX}\n  {user: a, permissions: {publish: x}}\n ]\n}\naccounts { A { exports: [{stream: x}], imports: [] } }";
     let errors = conf(text).unwrap_err();
     let found: Vec<_> = errors.iter().map(|e| (e.line, e.key.as_str())).collect();
-    assert_eq!(found, [(1, "tls"), (2, "cluster"), (3, "mappings"), (6, "nkey"), (7, "permissions"), (10, "exports")]);
+    assert_eq!(found, [(1, "tls"), (2, "gateway"), (3, "mappings"), (6, "nkey"), (7, "permissions"), (10, "exports")]);
     assert!(errors.iter().all(|e| e.text.contains("not supported yet")), "{errors:#?}");
     assert!(conf("proxy_protocol: false\nhttps_port: 0\naccounts {A {imports: [], exports: []}}").is_ok());
     assert_eq!(wrong("authorization {permissions: false}\ntls: false").len(), 2);
@@ -476,7 +552,8 @@ mod arbitrary {
     }
 
     fn seeds() -> Vec<Vec<u8>> {
-        let examples = ["accounts.conf", "accounts.toml", "turnpike.toml"].map(|n| example(n).into_bytes());
+        let examples = ["accounts.conf", "accounts.toml", "cluster.conf", "cluster.toml", "turnpike.toml"]
+            .map(|n| example(n).into_bytes());
         let recorded = recorded::RECORDED.iter().map(|(t, _)| t.as_bytes().to_vec());
         examples.into_iter().chain([stated(false).into_bytes(), stated(true).into_bytes()]).chain(recorded).collect()
     }

@@ -340,7 +340,7 @@ impl Said {
             "tls" | "tlsverify" if b => self.refuse(name, "TLS is not supported yet"),
             "jetstream" if b => self.warn(name, "JetStream is not offered"),
             "syslog" if b => self.warn(name, "syslog is not offered"),
-            "no_advertise" if b => self.warn(name, "there is no cluster whose addresses could be advertised"),
+            "no_advertise" => over.no_advertise = Some(b),
             _ => {}
         }
     }
@@ -354,7 +354,7 @@ impl Said {
             "max_traced_msg_len" => over.max_traced_msg_len = Some(n),
             "https_port" if n != 0 => self.refuse(name, "TLS is not supported yet"),
             "profile" if n != 0 => self.warn(name, "profiling over HTTP is not offered"),
-            "connect_retries" if n != 0 => self.warn(name, "there are no routes to retry"),
+            "connect_retries" => over.connect_retries = Some(n),
             _ => {}
         }
     }
@@ -376,11 +376,12 @@ impl Said {
             "shards" => over.shards = Some(text),
             "cpus" => over.cpus = Some(text),
             "idle" => over.idle = Some(text),
+            "cluster" => over.cluster_listen = Some(Text(text)),
+            "cluster_name" => over.cluster_name = Some(text),
+            "cluster_advertise" => over.cluster_advertise = Some(text),
             _ if text.is_empty() => {}
+            "routes" => over.routes = Some(Text(text)),
             "tlscert" | "tlskey" | "tlscacert" => self.refuse(name, "TLS is not supported yet"),
-            "cluster" | "cluster_name" | "cluster_advertise" | "routes" => {
-                self.refuse(name, "clusters are not supported yet");
-            }
             "store_dir" => self.warn(name, "JetStream is not offered"),
             "remote_syslog" => self.warn(name, "syslog is not offered"),
             _ => {}

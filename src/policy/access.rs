@@ -305,7 +305,7 @@ fn entrant(notes: &mut Notes<'_>, node: &Node) -> Option<Entrant> {
 }
 
 /// Seconds, with or without a fraction, or a duration; much of it is suspicious (operations.md §4).
-fn timeout(notes: &mut Notes<'_>, key: &str, node: &Node) -> Option<Duration> {
+pub(super) fn timeout(notes: &mut Notes<'_>, key: &str, node: &Node) -> Option<Duration> {
     let seconds = match &node.value {
         Value::Integer(n) => *n as f64,
         Value::Float(f) => *f,
@@ -354,7 +354,7 @@ fn enter(notes: &mut Notes<'_>, auth: &mut Auth, users: Vec<(usize, Entrant)>) {
 }
 
 /// Bcrypt by its look: `$2a$`, `$2b$`, `$2x$` or `$2y$`, two digits, `$` (operations.md §4).
-fn secret(text: String) -> Secret {
+pub(super) fn secret(text: String) -> Secret {
     let b = text.as_bytes();
     let bcrypt = b.len() >= 7
         && b.starts_with(b"$2")

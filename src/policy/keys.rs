@@ -18,6 +18,12 @@ pub enum Scope {
     Tls,
     /// `cluster { … }`
     Cluster,
+    /// `authorization { … }` of a cluster.
+    ClusterAuthorization,
+    /// `permissions { … }` of a cluster.
+    ClusterPermissions,
+    /// `import` and `export` of a cluster's permissions.
+    ClusterSubjects,
     /// `gateway { … }`
     Gateway,
     /// `leafnodes { … }`
@@ -69,8 +75,9 @@ pub struct Key {
 }
 
 use Scope::{
-    Account, AuthCallout, Authorization, Cluster, Export, Gateway, Import, Leafnodes, Limits, Mapping, Permissions,
-    RemoteGateway, RemoteLeaf, Resolver, Tls, Top, User, Websocket,
+    Account, AuthCallout, Authorization, Cluster, ClusterAuthorization, ClusterPermissions, ClusterSubjects, Export,
+    Gateway, Import, Leafnodes, Limits, Mapping, Permissions, RemoteGateway, RemoteLeaf, Resolver, Tls, Top, User,
+    Websocket,
 };
 use Treatment::{Ours, Refused, Supported, Warned, Within};
 
@@ -80,7 +87,6 @@ const NO_CALLOUT: &str = "auth callout is not supported yet";
 const NO_NKEYS: &str = "nkeys are not supported yet";
 const NO_SHARING: &str = "sharing between accounts is not supported yet";
 const NO_MAPPINGS: &str = "subject mappings are not supported yet";
-const NO_CLUSTERS: &str = "clusters are not supported yet";
 const NO_GATEWAYS: &str = "gateways are not supported yet";
 const NO_OPERATORS: &str = "operators and JWTs are not supported yet";
 const NO_PROXIES: &str = "proxies in front of clients are not supported yet";
@@ -91,13 +97,12 @@ const NO_WEBSOCKET: &str = "WebSocket is not offered";
 const NO_SYSLOG: &str = "syslog is not offered; log lines go to standard error or to log_file";
 const NO_PROFILING: &str = "profiling over HTTP is not offered";
 const NO_OCSP: &str = "OCSP is not offered";
-const NO_LINKS: &str = "it concerns links between servers, of which there are none";
+const NO_REPORTS: &str = "how often failed dials are logged cannot be changed";
 
 /// How a whole section fares, where its keys are [`Within`].
 pub const fn section(scope: Scope) -> Treatment {
     match scope {
         Tls => Refused(NO_TLS),
-        Cluster => Refused(NO_CLUSTERS),
         Gateway | RemoteGateway => Refused(NO_GATEWAYS),
         Permissions => Refused(NO_PERMISSIONS),
         AuthCallout => Refused(NO_CALLOUT),
@@ -107,6 +112,7 @@ pub const fn section(scope: Scope) -> Treatment {
         Leafnodes | RemoteLeaf => Warned(NO_LEAFNODES),
         Websocket => Warned(NO_WEBSOCKET),
         Top | Authorization | User | Account | Limits => Supported,
+        Cluster | ClusterAuthorization | ClusterPermissions | ClusterSubjects => Supported,
     }
 }
 
@@ -154,6 +160,7 @@ pub const KEYS: &[Key] = &[
     key(Top, Supported, &["lame_duck_grace_period"]),
     key(Top, Supported, &["no_header_support"]),
     key(Top, Supported, &["authorization"]),
+    key(Top, Supported, &["cluster"]),
     key(Top, Supported, &["no_auth_user"]),
     key(Top, Supported, &["accounts"]),
     key(Top, Supported, &["system_account", "system"]),
@@ -166,6 +173,7 @@ pub const KEYS: &[Key] = &[
     key(Top, Ours, &["max_subscription_bytes"]),
     key(Top, Ours, &["shutdown_grace"]),
     key(Top, Ours, &["log_format"]),
+    key(Top, Ours, &["routes"]),
 
     key(Top, Refused(NO_TLS), &["tls"]),
     key(Top, Refused(NO_TLS), &["https"]),
@@ -180,7 +188,6 @@ pub const KEYS: &[Key] = &[
     key(Top, Refused(NO_OPERATORS), &["resolver_pinned_accounts"]),
     key(Top, Refused(NO_OPERATORS), &["trusted_keys", "trusted"]),
     key(Top, Refused(NO_OPERATORS), &["default_sentinel"]),
-    key(Top, Refused(NO_CLUSTERS), &["cluster"]),
     key(Top, Refused(NO_GATEWAYS), &["gateway"]),
 
     key(Top, Warned(NO_LEAFNODES), &["leafnodes", "leaf"]),
@@ -199,8 +206,8 @@ pub const KEYS: &[Key] = &[
     key(Top, Warned("without tls every connection is in the clear anyway"), &["allow_non_tls"]),
     key(Top, Warned("there is no cache of this kind to switch off"), &["disable_sublist_cache", "no_sublist_cache"]),
     key(Top, Warned("there are no feature flags"), &["feature_flags"]),
-    key(Top, Warned(NO_LINKS), &["connect_error_reports"]),
-    key(Top, Warned(NO_LINKS), &["reconnect_error_reports"]),
+    key(Top, Warned(NO_REPORTS), &["connect_error_reports"]),
+    key(Top, Warned(NO_REPORTS), &["reconnect_error_reports"]),
 
     key(Authorization, Supported, &["user", "username"]),
     key(Authorization, Supported, &["password", "pass"]),
@@ -244,14 +251,43 @@ pub const KEYS: &[Key] = &[
     key(Tls, Within, &["cert_match_by"]), key(Tls, Within, &["cert_match_skip_invalid"]),
     key(Tls, Within, &["ca_certs_match"]),
 
-    key(Cluster, Within, &["name"]), key(Cluster, Within, &["listen"]), key(Cluster, Within, &["host", "net"]),
-    key(Cluster, Within, &["port"]), key(Cluster, Within, &["authorization"]), key(Cluster, Within, &["permissions"]),
-    key(Cluster, Within, &["routes"]), key(Cluster, Within, &["tls"]),
-    key(Cluster, Within, &["cluster_advertise", "advertise"]), key(Cluster, Within, &["no_advertise"]),
-    key(Cluster, Within, &["connect_retries"]), key(Cluster, Within, &["connect_backoff"]),
-    key(Cluster, Within, &["pool_size"]), key(Cluster, Within, &["accounts"]), key(Cluster, Within, &["compression"]),
-    key(Cluster, Within, &["ping_interval"]), key(Cluster, Within, &["ping_max"]),
-    key(Cluster, Within, &["write_deadline"]), key(Cluster, Within, &["write_timeout"]),
+    key(Cluster, Supported, &["name"]),
+    key(Cluster, Supported, &["listen"]),
+    key(Cluster, Supported, &["host", "net"]),
+    key(Cluster, Supported, &["port"]),
+    key(Cluster, Supported, &["advertise", "cluster_advertise"]),
+    key(Cluster, Supported, &["no_advertise"]),
+    key(Cluster, Supported, &["authorization"]),
+    key(Cluster, Supported, &["permissions"]),
+    key(Cluster, Supported, &["routes"]),
+    key(Cluster, Supported, &["connect_retries"]),
+    key(Cluster, Supported, &["connect_backoff"]),
+    key(Cluster, Supported, &["ping_interval"]),
+    key(Cluster, Supported, &["ping_max"]),
+    key(Cluster, Supported, &["write_timeout"]),
+    key(Cluster, Ours, &["peer_timeout"]),
+    key(Cluster, Ours, &["mesh_readiness"]),
+    key(Cluster, Refused(NO_TLS), &["tls"]),
+    key(Cluster, Warned("without effect, two servers share one connection for everything"), &["pool_size"]),
+    key(Cluster, Warned("without effect, all accounts share the one connection between two servers"), &["accounts"]),
+    key(Cluster, Warned("without effect, routes are not compressed"), &["compression"]),
+    key(Cluster, Warned("without effect, a peer that takes nothing in is given up after peer_timeout"), &["write_deadline"]),
+
+    key(ClusterAuthorization, Supported, &["user", "username"]),
+    key(ClusterAuthorization, Supported, &["password", "pass"]),
+    key(ClusterAuthorization, Supported, &["timeout"]),
+    key(ClusterAuthorization, Supported, &["permissions", "default_permissions", "default_permission"]),
+    key(ClusterAuthorization, Refused("Cluster authorization does not support tokens"), &["token"]),
+    key(ClusterAuthorization, Refused("Cluster authorization does not allow multiple users"), &["users"]),
+    key(ClusterAuthorization, Refused(NO_CALLOUT), &["auth_callout", "auth_hook"]),
+    key(ClusterAuthorization, Refused(NO_PROXIES), &["proxy_required"]),
+
+    key(ClusterPermissions, Supported, &["import", "publish", "pub"]),
+    key(ClusterPermissions, Supported, &["export", "subscribe", "sub"]),
+    key(ClusterPermissions, Refused("Cluster permissions do not support dynamic responses"), &["allow_responses", "publish_allow_responses"]),
+
+    key(ClusterSubjects, Supported, &["allow"]),
+    key(ClusterSubjects, Supported, &["deny"]),
 
     key(Gateway, Within, &["name"]), key(Gateway, Within, &["listen"]), key(Gateway, Within, &["host", "net"]),
     key(Gateway, Within, &["port"]), key(Gateway, Within, &["authorization"]), key(Gateway, Within, &["tls"]),

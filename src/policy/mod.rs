@@ -5,6 +5,8 @@
 //! [`load`] and [`load_with`] are the door.
 
 mod access;
+mod address;
+mod cluster;
 pub mod conf;
 pub mod cores;
 mod file;
@@ -16,6 +18,8 @@ mod model;
 mod overrides;
 pub mod quantity;
 mod reading;
+pub mod reload;
+mod route_url;
 pub mod settings;
 mod source;
 pub mod tree;

@@ -2,6 +2,8 @@
 //! Checks that nats-server makes only at a start are made here too, so what `-t` accepts will start.
 
 use super::access::Access;
+use super::address::{address, advertisable, host, Port};
+use super::cluster::ClusterDraft;
 use super::cores;
 use super::invalid::Invalid;
 use super::keys::Scope;
@@ -30,13 +32,6 @@ pub struct Loaded {
     pub files: Vec<String>,
 }
 
-/// A port as written: −1 lets the system choose, 0 means the default.
-#[derive(Clone, Copy, Default)]
-struct Port {
-    number: i64,
-    at: At,
-}
-
 struct Draft {
     settings: Settings,
     host: String,
@@ -44,6 +39,7 @@ struct Draft {
     monitor_host: String,
     monitor_port: Port,
     access: Access,
+    cluster: ClusterDraft,
     /// Where keys stand that must fit to others.
     payload_at: At,
     grace_at: At,
@@ -77,6 +73,7 @@ impl Draft {
             monitor_host: String::new(),
             monitor_port: Port::default(),
             access: Access::default(),
+            cluster: ClusterDraft::default(),
             payload_at: At::default(),
             grace_at: At::default(),
             idle_at: At::default(),
@@ -87,6 +84,7 @@ impl Draft {
 
     fn read(&mut self, notes: &mut Notes<'_>, key: &'static str, node: &Node) {
         let known = self.access.read(notes, key, node)
+            || self.cluster.read(notes, key, node)
             || self.network(notes, key, node)
             || self.logging(notes, key, node)
             || self.limits(notes, key, node)
@@ -333,6 +331,7 @@ impl Draft {
         put(&mut s.log.trace, &over.trace);
         put(&mut s.log.trace_verbose, &over.trace_verbose);
         self.access.overlay(over);
+        self.cluster.overlay(notes, over);
         let flag = |text: &str| Node { value: Value::String(text.into()), at: nowhere };
         for (key, text) in [("shards", &over.shards), ("cpus", &over.cpus)] {
             if let Some(text) = text {
@@ -389,28 +388,18 @@ impl Draft {
             s.timers.auth_timeout = t;
         }
         s.auth = self.access.finish(notes);
+        s.cluster = self.cluster.finish(notes, &s.listen, &s.auth);
         self.settings
     }
 
     fn addresses(&mut self, notes: &mut Notes<'_>) {
-        let host = |h: &str| if h.is_empty() || h == "*" { "0.0.0.0".to_string() } else { h.to_string() };
-        let mut port = |p: Port, key: &str| match p.number {
-            -1 => None,
-            n => match u16::try_from(n) {
-                Ok(n) => Some(n),
-                Err(_) => {
-                    notes.wrong(p.at, key, format!("{key}: {n} is not a port: −1 (the system chooses) or 1 to 65535"));
-                    None
-                }
-            },
-        };
         let listen = host(&self.host);
         if self.port.number != 0 {
-            self.settings.listen.port = port(self.port, "port");
+            self.settings.listen.port = self.port.checked(notes, "port");
         }
         self.settings.listen.host.clone_from(&listen);
         if self.monitor_port.number != 0 {
-            let port = port(self.monitor_port, "http_port");
+            let port = self.monitor_port.checked(notes, "http_port");
             let host = if self.monitor_host.is_empty() { listen } else { host(&self.monitor_host) };
             self.settings.monitor = Some(Listen { host, port });
         }
@@ -419,43 +408,6 @@ impl Draft {
 
 fn path(notes: &mut Notes<'_>, key: &str, node: &Node) -> Option<std::path::PathBuf> {
     notes.text(key, node).filter(|s| !s.is_empty()).map(Into::into)
-}
-
-/// A port, or "host:port" with an IPv6 host in brackets.
-fn address(notes: &mut Notes<'_>, key: &str, node: &Node) -> Option<(String, i64)> {
-    let text = match &node.value {
-        Value::Integer(port) => return Some((String::new(), *port)),
-        _ => notes.text(key, node)?,
-    };
-    let Some((host, port)) = split_address(&text) else {
-        notes.wrong(node.at, key, format!("could not parse address string {text:?}"));
-        return None;
-    };
-    match port.parse::<i64>() {
-        Ok(port) => Some((host.to_string(), port)),
-        Err(_) => {
-            notes.wrong(node.at, key, format!("could not parse port {port:?}"));
-            None
-        }
-    }
-}
-
-fn split_address(text: &str) -> Option<(&str, &str)> {
-    if let Some(rest) = text.strip_prefix('[') {
-        return rest.split_once("]:");
-    }
-    text.split_once(':').filter(|(_, port)| !port.contains(':'))
-}
-
-/// Is this `host` or `host:port`?
-fn advertisable(text: &str) -> bool {
-    let clean = !text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '"');
-    let parts = split_address(text);
-    clean
-        && match parts {
-            Some((_, port)) => port.parse::<u16>().is_ok(),
-            None => !text.contains(':') || text.parse::<std::net::Ipv6Addr>().is_ok(),
-        }
 }
 
 /// One leading slash, none at the end, no empty, `.` or `..` parts.

@@ -48,6 +48,18 @@ pub struct Overrides {
     pub cpus: Option<String>,
     /// `--idle`: policies, comma separated
     pub idle: Option<String>,
+    /// `--cluster`: where routes come in, as a URL; empty: there is no cluster
+    pub cluster_listen: Option<Text>,
+    /// `--cluster_name`
+    pub cluster_name: Option<String>,
+    /// `--cluster_advertise`
+    pub cluster_advertise: Option<String>,
+    /// `--no_advertise`
+    pub no_advertise: Option<bool>,
+    /// `--connect_retries`
+    pub connect_retries: Option<i64>,
+    /// `--routes`: URLs, comma separated
+    pub routes: Option<Text>,
     /// Sentences for [`Settings::warnings`](super::Settings::warnings): services that flags asked for and that we do not offer.
     pub warnings: Vec<String>,
 }

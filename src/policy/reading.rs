@@ -25,6 +25,11 @@ impl<'t> Notes<'t> {
         Notes { files, errors: Vec::new(), untold: 0, refused: false, deprecations: Vec::new(), warnings: Vec::new() }
     }
 
+    /// Is the configuration written in TOML? Then a remedy is too.
+    pub(super) fn toml(&self) -> bool {
+        self.files.first().is_some_and(|f| f.to_ascii_lowercase().ends_with(".toml"))
+    }
+
     /// A mistake at a place; a line of 0 stands for the command line.
     pub(super) fn wrong(&mut self, at: At, key: &str, text: impl Into<String>) {
         if self.errors.len() >= CONF_MISTAKES_MAX {
@@ -243,6 +248,7 @@ fn is_open(key: &str, value: &Value) -> bool {
     match value {
         Value::Bool(false) => matches!(key, "proxy_protocol" | "proxy_required"),
         Value::Integer(0) => key == "https_port",
+        Value::String(s) => s.is_empty() && key == "token",
         Value::Array(a) => a.is_empty(),
         _ => false,
     }
@@ -253,7 +259,7 @@ fn is_off(value: &Value) -> bool {
     match value {
         Value::Bool(b) => !b,
         Value::Integer(n) => *n == 0,
-        Value::String(s) => s.is_empty() || s == "disabled" || s == "disable",
+        Value::String(s) => s.is_empty() || matches!(s.as_str(), "disabled" | "disable" | "off"),
         Value::Array(a) => a.is_empty(),
         Value::Float(_) | Value::Datetime(_) | Value::Table(_) => false,
     }

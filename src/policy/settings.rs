@@ -347,6 +347,26 @@ impl Default for Timers {
     }
 }
 
+impl Default for Cluster {
+    /// Routes on the client port, from and to anybody; no peer is known.
+    fn default() -> Self {
+        Cluster {
+            name: None,
+            listen: None,
+            advertise: None,
+            no_advertise: false,
+            login: None,
+            auth_timeout: Duration::from_secs(2),
+            routes: Vec::new(),
+            connect_retries: 0,
+            ping_interval: Duration::from_secs(1),
+            peer_timeout: Duration::from_secs(5),
+            permissions: None,
+            unready_without_mesh: true,
+        }
+    }
+}
+
 impl Account {
     /// An account without limits.
     pub fn named(name: &str) -> Account {

@@ -90,10 +90,51 @@ fn version_and_help() {
     }
     let (text, code, to_stderr) = printed(run("--help"));
     assert_eq!((code, to_stderr), (0, false));
-    for (names, _) in FLAGS.iter().filter(|(n, _)| !n[0].contains("tls") && !n[0].starts_with("cluster")) {
+    for (names, _) in FLAGS.iter().filter(|(n, _)| !n[0].contains("tls")) {
         let shown = names.iter().any(|n| text.contains(&format!("-{n}")));
-        assert!(shown || ["no_advertise", "connect_retries"].contains(&names[0]), "--{} is not in the help", names[0]);
+        assert!(shown, "--{} is not in the help", names[0]);
     }
+}
+
+#[test]
+fn a_cluster_from_flags_alone() {
+    for line in [
+        "--cluster nats://u:p@127.0.0.1:-1 --routes nats://a:1,nats://b:2 --cluster_name c --cluster_advertise h:1 \
+         --no_advertise --connect_retries 3",
+        "-cluster_listen=u:p@127.0.0.1:-1 -routes=a:1,b:2, -cluster_name=c -cluster_advertise=h:1 -no_advertise=true \
+         -connect_retries=3",
+    ] {
+        let s = served(run(line)).settings;
+        assert_eq!(s.warnings, [""; 0], "{line}");
+        let c = s.cluster.unwrap();
+        assert_eq!(c.listen, Some(policy::Listen { host: "127.0.0.1".into(), port: None }));
+        let login = c.login.unwrap();
+        assert_eq!((login.user.as_str(), login.password.as_str()), ("u", "p"));
+        let routes: Vec<_> = c.routes.iter().map(|r| (r.host.as_str(), r.port)).collect();
+        assert_eq!(routes, [("a", 1), ("b", 2)]);
+        assert_eq!((c.name.as_deref(), c.advertise.as_deref()), (Some("c"), Some("h:1")));
+        assert_eq!((c.no_advertise, c.connect_retries), (true, 3));
+    }
+}
+
+#[test]
+fn flags_go_before_the_cluster_of_the_file() {
+    const FILE: &str =
+        "cluster {name: f, listen: 127.0.0.1:1, authorization {user: u, password: p}, routes: [nats://f:1]}";
+    let c = |line: &str| served(run_on(FILE, line)).settings.cluster;
+    let with = |line: &str| c(line).unwrap();
+    assert_eq!(with("-c f.conf").routes[0].host, "f");
+    let routes = with("-c f.conf --routes nats://a:1").routes;
+    assert_eq!((routes.len(), routes[0].host.as_str()), (1, "a"));
+    // The file's guard is not taken away by silence.
+    let moved = with("-c f.conf --cluster nats://127.0.0.1:2 --cluster_name g");
+    assert_eq!((moved.listen.unwrap().port, moved.name.as_deref()), (Some(2), Some("g")));
+    assert_eq!(moved.login.unwrap().user, "u");
+    assert_eq!(with("-c f.conf --cluster nats://x:y@127.0.0.1:2").login.unwrap().user, "x");
+    assert_eq!(c("-c f.conf --cluster="), None);
+    // Routes on the client port, and others on the command line.
+    let s = served(run_on("routes: [nats://f:1]", "-c f.conf -a 127.0.0.1 --routes nats://a:1,nats://b:1")).settings;
+    assert_eq!(s.cluster.map(|c| (c.listen, c.routes.len())), Some((None, 2)));
 }
 
 #[test]
@@ -112,6 +153,21 @@ fn what_is_wrong_exits_with_1_and_one_line_first() {
         ("-c nosuch", "turnpike: open nosuch: no such file or directory"),
         ("-p 70000", "turnpike: port: 70000 is not a port: −1 (the system chooses) or 1 to 65535"),
         ("--tls --routes nats://a:1", "turnpike: --tls: TLS is not supported yet"),
+        (
+            "--routes nats://a:1",
+            "turnpike: solicited routes require cluster capabilities, e.g. --cluster nats://0.0.0.0:6222, or listen in \
+             the cluster block",
+        ),
+        (
+            "--cluster 127.0.0.1:1 --routes nats://u:secret@a",
+            "turnpike: --routes: expected nats://[user:password@]host:port, but it names no port",
+        ),
+        ("--cluster nats://u@h:1", "turnpike: --cluster: expected cluster password to be set"),
+        (
+            "--cluster nats://u:secret@h",
+            "turnpike: --cluster: expected nats://[user:password@]host:port, but it names no port",
+        ),
+        ("--cluster h:1 --connect_retries -1", "turnpike: --connect_retries must be 0 or more"),
         ("--pass x", "turnpike: a password without a user would guard nothing: name the user too"),
         ("--shards 0", "turnpike: shards must be \"auto\" or a number from 1 to 128"),
     ] {
@@ -172,6 +228,8 @@ fn secrets_are_found_wherever_they_stand_and_never_shown() {
     assert_eq!(s.settings.auth.users[0].name, "bob");
     let s = served(run("-auth t0ken"));
     assert!(s.settings.auth.token.is_some() && s.settings.auth.required);
+    let s = served(run("--cluster nats://u:s3cret@127.0.0.1:1 --routes=h:1,nats://u:s3cret@h:2"));
+    assert!(!format!("{s:?}").contains("s3cret"));
 }
 
 #[test]

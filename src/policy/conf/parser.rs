@@ -113,6 +113,7 @@ impl<'p, 's> Parser<'p, 's> {
     fn entry(&mut self) -> Parsed<()> {
         let start = self.pos;
         let (key, quoted) = self.key()?;
+        let mut dashes = false;
         let spaced = self.skip_blanks();
         if key == "include" && !quoted && spaced && !matches!(self.peek(), Some(b'=' | b':' | b'\n') | None) {
             return self.include(start);
@@ -122,28 +123,65 @@ impl<'p, 's> Parser<'p, 's> {
                 self.pos += 1;
                 self.skip_blanks();
                 if matches!(self.peek(), None | Some(b'\n')) {
-                    return Err(
-                        self.wrong(self.pos, &format!("expected a value for \"{key}\" but found {}", self.found()))
-                    );
+                    dashes = self.next_line(&key)?;
                 }
             }
             Some(b'{' | b'[' | b'(' | b'"' | b'\'') => {}
             _ if spaced || self.peek() == Some(b'\n') => {
-                while matches!(self.peek(), Some(b'\n' | b' ' | b'\t' | b'\r')) {
-                    self.pos += 1;
-                }
+                self.skip_whitespace();
             }
             _ => {}
         }
         if self.peek().is_none() {
             return Err(self.wrong(start, &format!("the key \"{key}\" has no value")));
         }
-        let mut node = self.value()?;
-        node.at = self.at(start);
+        let value = if dashes { self.dashes()? } else { self.value()?.value };
+        let node = Node { value, at: self.at(start) };
         if let Some(scope) = self.scopes.last_mut() {
             scope.set(Entry { key, node, used: false });
         }
         Ok(())
+    }
+
+    /// After `key:` at the end of a line, on to where its value stands: is that a list with dashes? Outside of maps
+    /// nothing else may stand there. Inside of maps any value may, as in nats-server, where even `#c` would be text and
+    /// no comment: so there no comment is passed over.
+    fn next_line(&mut self, key: &str) -> Parsed<bool> {
+        let end = self.pos;
+        if self.depth == 0 {
+            self.skip_gaps();
+        } else {
+            self.skip_whitespace();
+        }
+        let dashes = self.at_dash();
+        if !dashes && (self.depth == 0 || self.peek().is_none()) {
+            self.pos = end;
+            return Err(self.wrong(end, &format!("expected a value for \"{key}\" but found {}", self.found())));
+        }
+        Ok(dashes)
+    }
+
+    /// Lines of `- value`, a list: ours. nats-server takes such a dash for the sign of a number without digits, or ends
+    /// before it, so that no text means something to both (docs/configuration.md). A comment may follow a value and
+    /// stand between the lines; how far they are indented does not matter.
+    fn dashes(&mut self) -> Parsed<Value> {
+        let mut elements = Vec::new();
+        loop {
+            self.pos += 1;
+            self.skip_blanks();
+            elements.push(self.value()?);
+            self.skip_blanks();
+            if !matches!(self.peek(), None | Some(b'\n' | b'}')) && !self.at_comment() {
+                let text = format!("expected the line to end after an entry of a list, but got {}", self.found());
+                return Err(self.wrong(self.pos, &text));
+            }
+            let end = self.pos;
+            self.skip_gaps();
+            if !self.at_dash() {
+                self.pos = end;
+                return Ok(Value::Array(elements));
+            }
+        }
     }
 
     fn key(&mut self) -> Parsed<(String, bool)> {
@@ -408,6 +446,12 @@ impl<'p, 's> Parser<'p, 's> {
         self.bytes[self.pos..].starts_with(b"#") || self.bytes[self.pos..].starts_with(b"//")
     }
 
+    /// The dash of a list's entry; with anything else behind it, it is the sign of a number.
+    fn at_dash(&self) -> bool {
+        let behind = self.bytes.get(self.pos + 1);
+        self.peek() == Some(b'-') && matches!(behind, None | Some(b' ' | b'\t' | b'\r' | b'\n'))
+    }
+
     /// Blanks of one line. Were there any?
     fn skip_blanks(&mut self) -> bool {
         let start = self.pos;
@@ -417,12 +461,17 @@ impl<'p, 's> Parser<'p, 's> {
         self.pos > start
     }
 
+    /// Blanks and line ends.
+    fn skip_whitespace(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\r' | b'\n')) {
+            self.pos += 1;
+        }
+    }
+
     /// Blanks, line ends and comments.
     fn skip_gaps(&mut self) {
         loop {
-            while matches!(self.peek(), Some(b' ' | b'\t' | b'\r' | b'\n')) {
-                self.pos += 1;
-            }
+            self.skip_whitespace();
             if !self.at_comment() {
                 return;
             }

@@ -379,7 +379,73 @@ const RECORDED: &[(&str, Option<&str>)] = &[
     ("a=1-2", None),
     ("a=5,b=6 }", Some("{a:5,b:6}")),
     ("a{b=1}}\n", Some("{a{b:1}")),
+    ("m {a:\nb}", Some("{m:{a:\"b\"}}")),
+    ("m {a =\nb\n}", Some("{m:{a:\"b\"}}")),
+    ("m {a:\n\n -1\n}", Some("{m:{a:-1}}")),
+    ("m {a:\n-1k, b: 2}", Some("{m:{a:-1000,b:2}}")),
+    ("{a:\nb}", None),
+    ("- : 1", Some("{-:1}")),
+    ("a: b\n - c", Some("{-:\"c\",a:\"b\"}")),
+    ("a: b # c\n - d\n - e", Some("{-:\"e\",a:\"b\"}")),
+    ("a: #c\n - d", Some("{-:\"d\",a:\"#c\"}")),
+    ("m {a:\n#c\n - d}", Some("{m:{-:\"d\",a:\"#c\"}}")),
+    ("m {a:\n//c\n - d}", Some("{m:{-:\"d\",a:\"//c\"}}")),
+    ("a [\n - b\n]", None),
+    ("a - b", None),
+    ("a\n - b", None),
+    ("a: - b", None),
+    ("a:\n -b", None),
+    ("a:\n -1", None),
+    ("m {a:\n -b\n}", None),
+    ("m {a:\n# c\n - b\n}", None),
 ];
+
+/// Lists with dashes, which nats-server 2.15.2 refuses one and all with a parse error, and what we read.
+#[rustfmt::skip]
+const DASHES: &[(&str, &str)] = &[
+    ("listen: 4222\nroutes:\n  - nats://192.168.1.101:4222 # Address of nats-server-2\n", "{listen:4222,routes:[\"nats://192.168.1.101:4222\"]}"),
+    ("a:\n- b\n- c", "{a:[\"b\",\"c\"]}"),
+    ("a =\n  - b\n", "{a:[\"b\"]}"),
+    ("a :\n\t- b\n\t-\tc\n", "{a:[\"b\",\"c\"]}"),
+    ("\"a\":\n - \"b c\"\n - 'd'\n", "{a:[\"b c\",\"d\"]}"),
+    ("a:\r\n  - b\r\n  - c\r\nd: 1\r\n", "{a:[\"b\",\"c\"],d:1}"),
+    ("a:   \n\n  - b\n\n  # two\n  - c\n\nd: 1\n", "{a:[\"b\",\"c\"],d:1}"),
+    ("a:\n# one\n  // two\n - b # x\n - c // y\n - d#e\n", "{a:[\"b\",\"c\",\"d#e\"]}"),
+    ("a:\n - b\n- c\n     - d\n", "{a:[\"b\",\"c\",\"d\"]}"),
+    ("a:\n - 1\n - -2k\n - true\n - [x]\n - {y: 1}\n", "{a:[1,-2000,true,[\"x\"],{y:1}]}"),
+    ("x=1\na:\n - $x\n", "{a:[1],x:1}"),
+    ("a:\n - b\nc:\n - d", "{a:[\"b\"],c:[\"d\"]}"),
+    ("cluster {\n port: -1\n routes:\n  - nats://a:1\n  - nats://b:2\n}\n", "{cluster:{port:-1,routes:[\"nats://a:1\",\"nats://b:2\"]}}"),
+    ("m { a:\n - b }", "{m:{a:[\"b\"]}}"),
+    ("m {\n a:\n\n  - b\n  # c\n  - d\n e: 1\n}", "{m:{a:[\"b\",\"d\"],e:1}}"),
+    ("{a:\n - b\n}", "{a:[\"b\"]}"),
+];
+
+/// Lines with dashes that are wrong for both.
+const NO_DASHES: &[&str] = &[
+    "a:\n - b c\n",
+    "a:\n - b,\n - c\n",
+    "m { a:\n - b, c: 1 }",
+    "a:\n -\n - b\n",
+    "a:\n - - b\n",
+    "a:\n - # c\n",
+    "a:\n - b\n]",
+];
+
+#[test]
+fn lists_with_dashes_where_nats_server_sees_an_error() {
+    for (text, expected) in DASHES {
+        assert_eq!(shown(text).as_deref(), Ok(*expected), "{text:?}");
+    }
+    for text in NO_DASHES {
+        assert!(shown(text).is_err(), "{text:?} is {:?}", shown(text));
+    }
+    let error = parse("a:\n  - b\n  - c d\n", &mut memory(&[], &[])).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "f.conf:3:7: Parse error on line 3: expected the line to end after an entry of a list, but got 'd'"
+    );
+}
 
 /// Where we read otherwise, and on purpose.
 #[rustfmt::skip]
@@ -408,6 +474,10 @@ const OTHERWISE: &[(&str, Option<&str>)] = &[
     ("a=", None),
     ("a=}", None),
     ("a=\u{0}", None),
+    // A comment is never a value.
+    ("a: #c\n - d", None),
+    ("m {a:\n#c\n - d}", None),
+    ("m {a:\n//c\n - d}", None),
     // No number changes its sign.
     ("a=9223372036854775807k", None),
 ];

@@ -1,0 +1,230 @@
+//! What a new configuration changes: what a running server can take over, and what needs a restart. Called by the shell
+//! when it is told to reload (operations.md §15); pure.
+
+use super::settings::{Cluster, Cores, Limits, Log, Settings, Timers};
+
+/// The keys that differ between two settings, by their names in a configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// A running server can take these over.
+    pub live: Vec<&'static str>,
+    /// These need a restart; as long as there is one, nothing is taken over.
+    pub restart: Vec<&'static str>,
+}
+
+/// How the new settings differ from those the server runs with. What a configuration only says about itself (its digest
+/// and its warnings) counts for nothing.
+pub fn changes(old: &Settings, new: &Settings) -> Changes {
+    let mut changes = Changes::default();
+    // Taken apart, so that whoever adds a setting is asked here what becomes of it.
+    let Settings {
+        server_name,
+        listen,
+        client_advertise,
+        monitor,
+        http_base_path,
+        cores,
+        limits,
+        timers,
+        auth,
+        cluster,
+        headers,
+        no_fast_producer_stall,
+        log,
+        pid_file,
+        ports_file_dir,
+        server_tags,
+        server_metadata,
+        warnings: _,
+        digest: _,
+    } = old;
+    changes.restart("server_name", *server_name != new.server_name);
+    changes.restart("listen", *listen != new.listen);
+    changes.restart("client_advertise", *client_advertise != new.client_advertise);
+    changes.restart("http", *monitor != new.monitor);
+    changes.restart("http_base_path", *http_base_path != new.http_base_path);
+    changes.cores(cores, &new.cores);
+    changes.limits(limits, &new.limits);
+    changes.timers(timers, &new.timers);
+    changes.restart("authorization or accounts", *auth != new.auth);
+    match (cluster, &new.cluster) {
+        (Some(old), Some(new)) => changes.cluster(old, new),
+        (old, new) => changes.restart("cluster", old.is_some() != new.is_some()),
+    }
+    changes.restart("no_header_support", *headers != new.headers);
+    changes.restart("no_fast_producer_stall", *no_fast_producer_stall != new.no_fast_producer_stall);
+    changes.log(log, &new.log);
+    changes.restart("pid_file", *pid_file != new.pid_file);
+    changes.restart("ports_file_dir", *ports_file_dir != new.ports_file_dir);
+    changes.restart("server_tags", *server_tags != new.server_tags);
+    changes.restart("server_metadata", *server_metadata != new.server_metadata);
+    changes
+}
+
+impl Changes {
+    fn restart(&mut self, key: &'static str, differs: bool) {
+        if differs {
+            self.restart.push(key);
+        }
+    }
+
+    fn cores(&mut self, old: &Cores, new: &Cores) {
+        let Cores { shards, cpus, idle, io_memory } = old;
+        self.restart("shards", *shards != new.shards);
+        self.restart("cpus", *cpus != new.cpus);
+        self.restart("idle", *idle != new.idle);
+        self.restart("io_memory", *io_memory != new.io_memory);
+    }
+
+    fn limits(&mut self, old: &Limits, new: &Limits) {
+        let Limits {
+            max_payload,
+            max_control_line,
+            max_pending,
+            max_connections,
+            max_subscriptions,
+            max_sub_tokens,
+            max_closed_clients,
+            max_subscription_bytes,
+        } = old;
+        self.restart("max_payload", *max_payload != new.max_payload);
+        self.restart("max_control_line", *max_control_line != new.max_control_line);
+        self.restart("max_pending", *max_pending != new.max_pending);
+        self.restart("max_connections", *max_connections != new.max_connections);
+        self.restart("max_subscriptions", *max_subscriptions != new.max_subscriptions);
+        self.restart("max_sub_tokens", *max_sub_tokens != new.max_sub_tokens);
+        self.restart("max_closed_clients", *max_closed_clients != new.max_closed_clients);
+        self.restart("max_subscription_bytes", *max_subscription_bytes != new.max_subscription_bytes);
+    }
+
+    fn timers(&mut self, old: &Timers, new: &Timers) {
+        let Timers {
+            ping_interval,
+            ping_max,
+            write_deadline,
+            auth_timeout,
+            lame_duck_duration,
+            lame_duck_grace_period,
+            shutdown_grace,
+        } = old;
+        self.restart("ping_interval", *ping_interval != new.ping_interval);
+        self.restart("ping_max", *ping_max != new.ping_max);
+        self.restart("write_deadline", *write_deadline != new.write_deadline);
+        self.restart("authorization.timeout", *auth_timeout != new.auth_timeout);
+        self.restart("lame_duck_duration", *lame_duck_duration != new.lame_duck_duration);
+        self.restart("lame_duck_grace_period", *lame_duck_grace_period != new.lame_duck_grace_period);
+        self.restart("shutdown_grace", *shutdown_grace != new.shutdown_grace);
+    }
+
+    fn cluster(&mut self, old: &Cluster, new: &Cluster) {
+        let Cluster {
+            name,
+            listen,
+            advertise,
+            no_advertise,
+            login,
+            auth_timeout,
+            routes,
+            connect_retries,
+            ping_interval,
+            peer_timeout,
+            permissions,
+            unready_without_mesh,
+        } = old;
+        // In another order they are the same peers.
+        let same = routes.len() == new.routes.len() && routes.iter().all(|r| new.routes.contains(r));
+        if !same {
+            self.live.push("cluster.routes");
+        }
+        self.restart("cluster.name", *name != new.name);
+        self.restart("cluster.listen", *listen != new.listen);
+        self.restart("cluster.advertise", *advertise != new.advertise);
+        self.restart("cluster.no_advertise", *no_advertise != new.no_advertise);
+        self.restart("cluster.authorization", *login != new.login);
+        self.restart("cluster.authorization.timeout", *auth_timeout != new.auth_timeout);
+        self.restart("cluster.connect_retries", *connect_retries != new.connect_retries);
+        self.restart("cluster.ping_interval", *ping_interval != new.ping_interval);
+        self.restart("cluster.peer_timeout", *peer_timeout != new.peer_timeout);
+        self.restart("cluster.permissions", *permissions != new.permissions);
+        self.restart("cluster.mesh_readiness", *unready_without_mesh != new.unready_without_mesh);
+    }
+
+    fn log(&mut self, old: &Log, new: &Log) {
+        let Log { file, debug, trace, trace_verbose, time, utc, json, size_limit, max_files, max_traced_msg_len } = old;
+        self.restart("log_file", *file != new.file);
+        self.restart("debug", *debug != new.debug);
+        self.restart("trace", *trace != new.trace);
+        self.restart("trace_verbose", *trace_verbose != new.trace_verbose);
+        self.restart("logtime", *time != new.time);
+        self.restart("logtime_utc", *utc != new.utc);
+        self.restart("log_format", *json != new.json);
+        self.restart("log_size_limit", *size_limit != new.size_limit);
+        self.restart("log_max_num", *max_files != new.max_files);
+        self.restart("max_traced_msg_len", *max_traced_msg_len != new.max_traced_msg_len);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{load, Source};
+    use std::path::Path;
+
+    /// The text of the one file there is.
+    struct Text<'t>(&'t str);
+
+    impl Source for Text<'_> {
+        fn read(&mut self, _: &Path) -> std::io::Result<Vec<u8>> {
+            Ok(self.0.into())
+        }
+        fn env(&self, _: &str) -> Option<String> {
+            None
+        }
+    }
+
+    fn between(old: &str, new: &str) -> (Vec<&'static str>, Vec<&'static str>) {
+        let settings = |text| load(Path::new("f.conf"), &mut Text(text)).unwrap_or_else(|e| panic!("{e:#?}")).settings;
+        let Changes { live, restart } = changes(&settings(old), &settings(new));
+        (live, restart)
+    }
+
+    const CLUSTER: &str = "cluster {listen: \"127.0.0.1:1\", routes: [nats://a:1, nats://b:1]}";
+
+    #[test]
+    fn routes_may_come_and_go() {
+        for new in ["routes: [nats://a:1]", "routes: [nats://a:1, nats://c:1]", "no_advertise: false"] {
+            let new = format!("cluster {{listen: \"127.0.0.1:1\", {new}}}");
+            assert_eq!(between(CLUSTER, &new), (vec!["cluster.routes"], vec![]), "{new}");
+        }
+        assert_eq!(between("routes: [nats://a:1]", "routes: [nats://b:1]"), (vec!["cluster.routes"], vec![]));
+    }
+
+    #[test]
+    fn other_words_for_the_same_are_no_change() {
+        let same = "# other words\ncluster {port: 1, host: 127.0.0.1, routes: [b:1, a:1]}\nsyslog: true";
+        assert_eq!(between(CLUSTER, same), (vec![], vec![]));
+    }
+
+    #[test]
+    fn the_rest_needs_a_restart_and_is_named() {
+        let new =
+            "cluster {listen: \"127.0.0.1:1\", name: c, routes: [nats://a:1], peer_timeout: \"9s\"}\nport: 5000\n\
+                   shards: 1\nmax_payload: 1KB\nping_max: 9\ntrace: true\nauthorization {token: t, timeout: 1}";
+        let restart = [
+            "listen",
+            "shards",
+            "max_payload",
+            "ping_max",
+            "authorization.timeout",
+            "authorization or accounts",
+            "cluster.name",
+            "cluster.peer_timeout",
+            "trace",
+        ];
+        assert_eq!(between(CLUSTER, new), (vec!["cluster.routes"], restart.to_vec()));
+        assert_eq!(between(CLUSTER, ""), (vec![], vec!["cluster"]));
+        assert_eq!(between("", CLUSTER), (vec![], vec!["cluster"]));
+        // Where routes come in is another matter than which there are.
+        assert_eq!(between("routes: [nats://a:1, nats://b:1]", CLUSTER), (vec![], vec!["cluster.listen"]));
+    }
+}
