@@ -1,4 +1,4 @@
-//! One client connection as the protocol sees it (client-protocol.md §2). Lives on exactly one shard, in its table of
+//! One connection as the protocol sees it (client-protocol.md §2): a client's, or, with [`Client::route`], a peer's. Lives on exactly one shard, in its table of
 //! connections; whoever handles an operation of this connection works on it.
 //!
 //! ```text
@@ -147,6 +147,8 @@ pub struct Client {
     pub max_subs: usize,
     /// Shards on which every receiver of its last message was congested.
     pub pressed: ShardSet,
+    /// Shards with a congested route that its messages go over.
+    pub route_pressed: ShardSet,
     /// Shards that its last message went to.
     pub reached: ShardSet,
     /// When bytes were last taken by the socket, or began to wait.
@@ -165,6 +167,8 @@ pub struct Client {
     pub start_ns: u64,
     /// Monotonic time of the accept.
     pub since: Time,
+    /// What makes it a route to another server; None: a client.
+    pub route: Option<Box<super::Route>>,
     /// All that its CONNECTs said; a further one only changes what it names. Nothing before the first.
     pub said: Option<Box<Connect>>,
 }
@@ -202,6 +206,7 @@ impl Client {
             sub_bytes: 0,
             max_subs: 0,
             pressed: ShardSet::EMPTY,
+            route_pressed: ShardSet::EMPTY,
             reached: ShardSet::EMPTY,
             progress_at: now.mono,
             deadline_set: false,
@@ -211,6 +216,7 @@ impl Client {
             port,
             start_ns: now.wall_ns,
             since: now.mono,
+            route: None,
             said: None,
         }
     }
@@ -218,6 +224,11 @@ impl Client {
     /// Are operations of this connection still carried out?
     pub fn lives(&self) -> bool {
         !matches!(self.stage, Stage::Closing(_) | Stage::Lingering(_))
+    }
+
+    /// Bytes that must have come before the next operation can be whole; 0: unknown.
+    pub fn need(&self) -> usize {
+        self.route.as_ref().map_or(self.parser.need(), |r| r.parser.need())
     }
 
     /// Must what comes wait?
@@ -232,6 +243,9 @@ impl Client {
             _ => String::new(),
         };
         let ip = if self.ip.contains(':') { format!("[{}]", self.ip) } else { self.ip.to_string() };
-        format!("{ip}:{} - cid:{}{who}", self.port, self.cid.0)
+        match &self.route {
+            None => format!("{ip}:{} - cid:{}{who}", self.port, self.cid.0),
+            Some(r) => format!("{ip}:{} - rid:{} - {:?}", self.port, self.cid.0, r.intro.server_name),
+        }
     }
 }

@@ -4,15 +4,19 @@
 
 use super::batch::{Batch, Groups};
 use super::due::Due;
+use super::edges::Edges;
+use super::forgetting::Forgetting;
 use super::identity::Identity;
 use super::jams::Jams;
 use super::ledger::AccountLedger;
 use super::outbox::Outbox;
 use super::past::Past;
+use super::peers::Peers;
 use super::report::{Answer, Order};
 use super::verdict::Verdicts;
 use crate::base::{Cid, ConnId, Level, Now, Rng, Seeded, ShardId, Time, Wheel};
-use crate::interest::Replica;
+use crate::conn::{Introduction, Tidings};
+use crate::interest::{Place, Replica};
 use crate::policy::login::Directory;
 use crate::policy::Settings;
 use crate::wire::hello::PreparedInfo;
@@ -84,6 +88,19 @@ pub enum Act {
         /// What was asked for.
         answer: Answer,
     },
+    /// News of a route, for the mesh.
+    Tidings(Tidings),
+    /// A client of this port says that it is a route: its socket, with what it has said so far, goes to the mesh.
+    HandOver {
+        /// The connection; the id names nothing any more.
+        conn: ConnId,
+        /// Its public number.
+        cid: Cid,
+        /// All that it has said.
+        said: Vec<u8>,
+    },
+    /// How many bytes has the peer of this connection not acknowledged? The answer is `Turn::unacked`.
+    Measure(ConnId),
     /// A line for the log.
     Log {
         /// How grave.
@@ -142,6 +159,19 @@ pub struct Shard {
     pub(super) past: Past,
     pub(super) body: Body,
     pub(super) groups: Groups,
+    /// Where the current message's queue members are that are not on this shard: place, and which of its verdict's groups.
+    pub(super) away: Vec<(Place, u32)>,
+    pub(super) peers: Peers,
+    pub(super) edges: Edges,
+    pub(super) forgetting: Forgetting,
+    /// A buffer for lines to new peers.
+    pub(super) lines: Vec<u8>,
+    /// New peers are being told, or lost ones forgotten: the next turn is due at once.
+    pub(super) peer_work: bool,
+    /// Client addresses of the whole cluster, as clients are told.
+    pub(super) client_urls: Arc<[String]>,
+    /// Clients from this place on have yet to be told of them.
+    pub(super) informing: Option<u32>,
     /// Bytes for one other shard after which a turn parses nothing more. What lies in the rings reaches a slow receiver
     /// after its publishers were told to wait: all shards together must fit above three quarters of its limit.
     pub(super) batch_bytes_max: usize,
@@ -170,6 +200,7 @@ impl Shard {
             ledger: AccountLedger::default(),
             elsewhere: vec![0; shards],
         });
+        let edges_seed = rng.next_u64();
         Shard {
             id,
             worlds: worlds.collect(),
@@ -192,6 +223,14 @@ impl Shard {
             past: Past::new(limits.max_closed_clients / shards.max(1)),
             body: Body::default(),
             groups: Groups::default(),
+            away: Vec::new(),
+            peers: Peers::default(),
+            edges: Edges::new(edges_seed),
+            forgetting: Forgetting::default(),
+            lines: Vec::new(),
+            peer_work: false,
+            client_urls: Arc::from([]),
+            informing: None,
             batch_bytes_max: (limits.max_pending / 64 / shards.max(1)).clamp(2 << 10, 256 << 10),
             crammed: false,
             budget: TURN_DELIVERIES_MAX,
@@ -204,7 +243,7 @@ impl Shard {
     /// When the next turn is due at the latest; None: not before something happens.
     pub fn next_at(&self) -> Option<Time> {
         let left_over = !self.unfinished.is_empty() || self.batches.iter().any(|b| !b.is_empty());
-        if left_over || !self.waiting.is_empty() {
+        if left_over || !self.waiting.is_empty() || self.peer_work || self.edges.wait() || self.informing.is_some() {
             return Some(Time(0));
         }
         self.wheel.next_at()
@@ -228,7 +267,7 @@ impl Shard {
     }
 
     /// The peers' batches, to state something to all of them.
-    pub(super) fn peers(&mut self) -> impl Iterator<Item = &mut Batch> {
+    pub(super) fn peer_batches(&mut self) -> impl Iterator<Item = &mut Batch> {
         let me = self.id.index();
         self.batches.iter_mut().enumerate().filter(move |(i, _)| *i != me).map(|(_, b)| b)
     }
@@ -242,6 +281,11 @@ impl Shard {
             }
             Order::Verified { conn, ok } => self.verified(conn, ok),
             Order::Drain => self.drain(),
+            Order::Instruct(instruction) => self.instructed(instruction),
+            Order::ClientUrls(urls) => {
+                self.client_urls = urls;
+                self.informing = Some(0);
+            }
         }
     }
 }

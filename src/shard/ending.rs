@@ -22,6 +22,7 @@ impl Shard {
         self.end_subscriptions(id);
         self.leave_account(id);
         self.note_end(id, &why);
+        self.route_ended(id, &why);
         let flushes = why.flushes();
         let text = why.text();
         if flushes && !text.is_empty() {
@@ -61,6 +62,7 @@ impl Shard {
     fn note_end(&mut self, id: ConnId, why: &Close) {
         let Some(client) = self.outbox.conns.get(id) else { return };
         let (label, account) = (client.label(), usize::from(client.account));
+        let client_is_route = client.route.is_some();
         let limit = self.settings.limits.max_pending;
         let ledger = &mut self.outbox.ledger;
         match why {
@@ -89,7 +91,10 @@ impl Shard {
             }
             _ => {}
         }
-        self.log(Level::Debug, || format!("{label} - Client connection closed: {}", why.reason()));
+        match client_is_route {
+            true => self.log(Level::Info, || format!("{label} - Router connection closed: {}", why.detail())),
+            false => self.log(Level::Debug, || format!("{label} - Client connection closed: {}", why.reason())),
+        }
     }
 
     /// Everything for an ending connection is written.
@@ -112,6 +117,10 @@ impl Shard {
         if lost > 0 && matches!(lost_as, Drop::SlowConsumerPending | Drop::SlowConsumerDeadline) {
             let label = client.label();
             self.log(Level::Info, || format!("{label} - {lost} messages that waited for this slow consumer are lost"));
+        }
+        if client.route.is_some() {
+            self.acts.push_back(Act::Close(id));
+            return self.drained_if_empty();
         }
         let mut row = self.row(&client, false);
         if let Stage::Closing(why) | Stage::Lingering(why) = &client.stage {
@@ -168,6 +177,9 @@ impl Shard {
     pub(super) fn wrote(&mut self, id: ConnId, n: usize) {
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
         client.out.wrote(n, &mut self.outbox.spares);
+        if let Some(route) = client.route.as_deref_mut() {
+            route.pulse.sent(n);
+        }
         if n > 0 {
             client.progress_at = self.now.mono;
         }

@@ -8,6 +8,10 @@ use crate::conn::{Client, Close, Entry, Stage};
 use crate::policy::login::{designation, Verdict};
 use crate::wire::hello::{Connect, Info};
 use crate::wire::{Fault, Rules};
+use std::sync::Arc;
+
+/// Clients told of a change of the cluster in one turn.
+const TURN_INFORMED: u32 = 512;
 
 impl Shard {
     /// A connection was accepted: greet it.
@@ -48,6 +52,7 @@ impl Shard {
         let Some(client) = self.outbox.conns.get(id) else { return };
         let (cid, ip, payload) = (client.cid.0, client.ip.clone(), client.rules.max_payload);
         let account = usize::from(client.account);
+        let urls = Arc::clone(&self.client_urls);
         let (greeting, auth) = (&self.greeting, &self.settings.auth);
         let name = auth.accounts.get(account).map(|a| a.name.as_str());
         self.outbox.say(id, |out| {
@@ -57,7 +62,7 @@ impl Shard {
                 client_id: cid,
                 client_ip: Some(&ip),
                 nonce: None,
-                connect_urls: &[],
+                connect_urls: &urls,
                 ldm: false,
                 connect_info: after_first_pong,
                 remote_account: name.filter(|_| after_first_pong),
@@ -186,7 +191,7 @@ impl Shard {
             return;
         }
         let n = self.worlds[usize::from(account)].ledger.connections as u32;
-        for batch in self.peers() {
+        for batch in self.peer_batches() {
             batch.connections(account, n);
         }
     }
@@ -210,5 +215,20 @@ impl Shard {
         if inform {
             self.send_info(id, true);
         }
+    }
+
+    /// Goes on telling clients of the cluster's addresses, a slice per turn: those that take INFO at any time and have
+    /// had their first PONG (cluster-protocol.md §3.16).
+    pub(super) fn inform_clients(&mut self) {
+        let Some(from) = self.informing else { return };
+        let places = self.outbox.conns.places();
+        let end = from.saturating_add(TURN_INFORMED).min(places);
+        for place in from..end {
+            let Some((id, client)) = self.outbox.conns.at(place) else { continue };
+            if client.route.is_none() && client.lives() && client.informed && client.async_info {
+                self.send_info(id, false);
+            }
+        }
+        self.informing = (end < places).then_some(end);
     }
 }
