@@ -25,6 +25,9 @@ pub enum Stage {
     Verifying(Box<Entry>),
     /// CONNECT was accepted.
     Open,
+    /// It said that it is a route, with this CONNECT line, where routes come in on the client port: it leaves the shard as
+    /// soon as what was said to it is written.
+    Leaving(Vec<u8>),
     /// What waits is being written; nothing that comes is looked at any more.
     Closing(Close),
     /// All is written and the sending side shut; what still comes is thrown away, so that the peer reads our last
@@ -233,7 +236,7 @@ impl Client {
 
     /// Must what comes wait?
     pub fn held(&self) -> bool {
-        self.paused || matches!(self.stage, Stage::Verifying(_))
+        self.paused || matches!(self.stage, Stage::Verifying(_) | Stage::Leaving(_))
     }
 
     /// The prefix of its log lines (operations.md §12).

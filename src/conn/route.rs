@@ -127,6 +127,8 @@ pub struct Pulse {
     pinged_at: Option<Time>,
     /// Bytes given to the socket.
     sent: u64,
+    /// The same when that PING was due.
+    sent_before_ping: u64,
     /// Of them, acknowledged by the peer's system.
     acked: u64,
     /// When that last grew, or all was acknowledged.
@@ -150,6 +152,9 @@ impl Pulse {
     pub fn pong(&mut self, now: Time) {
         if let Some(at) = self.pinged_at.take() {
             self.rtt_ns = Some(now.since(at).max(1));
+            // What was sent before the PING has arrived before it.
+            self.acked = self.acked.max(self.sent_before_ping);
+            self.acked_at = now;
         }
     }
 
@@ -172,6 +177,7 @@ impl Pulse {
         let due = self.pinged_at.is_none();
         if due {
             self.pinged_at = Some(now);
+            self.sent_before_ping = self.sent;
         }
         due
     }

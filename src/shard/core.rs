@@ -15,7 +15,7 @@ use super::peers::Peers;
 use super::report::{Answer, Order};
 use super::verdict::Verdicts;
 use crate::base::{Cid, ConnId, Level, Now, Rng, Seeded, ShardId, Time, Wheel};
-use crate::conn::{Introduction, Tidings};
+use crate::conn::Tidings;
 use crate::interest::{Place, Replica};
 use crate::policy::login::Directory;
 use crate::policy::Settings;
@@ -70,8 +70,10 @@ pub enum Act {
     Resume(ConnId),
     /// Nothing more will be written: shut the sending side, go on reading.
     Finish(ConnId),
-    /// Close it; the id names nothing any more.
+    /// Close a client's socket; the id names nothing any more.
     Close(ConnId),
+    /// The same for a route's.
+    CloseRoute(ConnId),
     /// Compare a password with a bcrypt hash somewhere that moves no messages; [`Order::Verified`] brings the answer.
     Verify {
         /// Who waits for it.
@@ -122,6 +124,15 @@ pub struct World {
     pub elsewhere: Vec<u32>,
 }
 
+/// How often routes came to the client port.
+#[derive(Debug, Default)]
+pub(super) struct WrongDials {
+    /// When it was last said.
+    pub(super) last: Option<Time>,
+    /// How many came since.
+    pub(super) unsaid: u64,
+}
+
 /// Something that did not fit into a turn. Batches may overtake connections; no connection overtakes a batch, or a
 /// subscription could get what was published, and confirmed, before it.
 pub(super) enum Work {
@@ -164,6 +175,9 @@ pub struct Shard {
     pub(super) peers: Peers,
     pub(super) edges: Edges,
     pub(super) forgetting: Forgetting,
+    pub(super) wrong_dials: WrongDials,
+    /// Connections that are routes and go to the mesh.
+    pub(super) leaving: Vec<ConnId>,
     /// A buffer for lines to new peers.
     pub(super) lines: Vec<u8>,
     /// New peers are being told, or lost ones forgotten: the next turn is due at once.
@@ -195,12 +209,12 @@ impl Shard {
         let Setup { id, shards, seed, settings, identity } = setup;
         let mut rng = Rng::new(seed);
         let limits = &settings.limits;
+        let edges_seed = rng.next_u64();
         let worlds = settings.auth.accounts.iter().map(|_| World {
             replica: Replica::new(rng.next_u64()),
             ledger: AccountLedger::default(),
             elsewhere: vec![0; shards],
         });
-        let edges_seed = rng.next_u64();
         Shard {
             id,
             worlds: worlds.collect(),
@@ -227,6 +241,8 @@ impl Shard {
             peers: Peers::default(),
             edges: Edges::new(edges_seed),
             forgetting: Forgetting::default(),
+            wrong_dials: WrongDials::default(),
+            leaving: Vec::new(),
             lines: Vec::new(),
             peer_work: false,
             client_urls: Arc::from([]),
@@ -243,7 +259,7 @@ impl Shard {
     /// When the next turn is due at the latest; None: not before something happens.
     pub fn next_at(&self) -> Option<Time> {
         let left_over = !self.unfinished.is_empty() || self.batches.iter().any(|b| !b.is_empty());
-        if left_over || !self.waiting.is_empty() || self.peer_work || self.edges.wait() || self.informing.is_some() {
+        if left_over || !self.waiting.is_empty() || self.peer_work || !self.leaving.is_empty() || self.edges.wait() || self.informing.is_some() {
             return Some(Time(0));
         }
         self.wheel.next_at()

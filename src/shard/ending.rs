@@ -86,6 +86,7 @@ impl Shard {
                 let user = client.said.as_ref().map(|a| a.user.clone()).unwrap_or_default();
                 self.log(Level::Error, || format!("{label} - authentication error - User \"{user}\""));
             }
+            Close::Route { why, .. } if !client_is_route => self.log_wrong_dial(&label, why),
             Close::Fault(f) if *f != Fault::PeerError => {
                 self.log(Level::Error, || format!("{label} - {}", f.text()));
             }
@@ -95,6 +96,21 @@ impl Shard {
             true => self.log(Level::Info, || format!("{label} - Router connection closed: {}", why.detail())),
             false => self.log(Level::Debug, || format!("{label} - Client connection closed: {}", why.reason())),
         }
+    }
+
+    /// Routes that come to the wrong port may come a thousand times a second: one line a second says so.
+    fn log_wrong_dial(&mut self, label: &str, why: &str) {
+        let now = self.now.mono;
+        if self.wrong_dials.last.is_some_and(|t| now.since(t) < SECOND) {
+            self.wrong_dials.unsaid += 1;
+            return;
+        }
+        let more = match std::mem::take(&mut self.wrong_dials.unsaid) {
+            0 => String::new(),
+            n => format!(" (and {n} like it since the last such line)"),
+        };
+        self.wrong_dials.last = Some(now);
+        self.log(Level::Error, || format!("{label} - {why}{more}"));
     }
 
     /// Everything for an ending connection is written.
@@ -119,7 +135,7 @@ impl Shard {
             self.log(Level::Info, || format!("{label} - {lost} messages that waited for this slow consumer are lost"));
         }
         if client.route.is_some() {
-            self.acts.push_back(Act::Close(id));
+            self.acts.push_back(Act::CloseRoute(id));
             return self.drained_if_empty();
         }
         let mut row = self.row(&client, false);

@@ -79,6 +79,9 @@ impl Shard {
         if said.update(json).is_err() {
             return self.close(id, Close::Fault(Fault::Malformed));
         }
+        if said.route {
+            return self.leave(id, json);
+        }
         let verdict = self.directory.decide(&self.settings.auth, &said);
         client.said = Some(said);
         // A further CONNECT begins anew: what was subscribed is gone (client-protocol.md §2.9).
@@ -97,6 +100,43 @@ impl Shard {
                 self.acts.push_back(Act::Verify { conn: id, hash, password });
             }
             Verdict::Refuse(_) => self.close(id, Close::Fault(Fault::Authorization)),
+        }
+    }
+
+    /// A connection says that it is a route. Where routes come in on this port the mesh takes it over, and decides; else
+    /// both sides are told where routes are taken.
+    #[cold]
+    fn leave(&mut self, id: ConnId, json: &[u8]) {
+        let says = match &self.settings.cluster {
+            Some(c) if c.listen.is_none() => {
+                let Some(client) = self.outbox.conns.get_mut(id) else { return };
+                client.stage = Stage::Leaving([b"CONNECT ", json, b"\r\n"].concat());
+                return self.leaving.push(id);
+            }
+            Some(c) => {
+                let port = c.listen.as_ref().and_then(|l| l.port).map_or("its own".into(), |p| p.to_string());
+                format!("this is a client port: routes to this server go to port {port}")
+            }
+            None => "this server takes no routes: it has no cluster in its configuration".into(),
+        };
+        let why = format!("a route came to the client port; it was told: {says}");
+        self.close(id, Close::Route { says, why });
+    }
+
+    /// Gives away the connections that are routes, with all they have said; those that have not been written to yet wait.
+    pub(super) fn hand_over(&mut self) {
+        for id in std::mem::take(&mut self.leaving) {
+            let Some(client) = self.outbox.conns.get(id) else { continue };
+            if client.out.pending() > 0 && client.lives() {
+                self.leaving.push(id);
+                continue;
+            }
+            let Stage::Leaving(line) = &client.stage else { continue };
+            let said = [line.as_slice(), &client.tail].concat();
+            self.end_subscriptions(id);
+            self.leave_account(id);
+            let Some(client) = self.outbox.conns.remove(id) else { continue };
+            self.acts.push_back(Act::HandOver { conn: id, cid: client.cid, said });
         }
     }
 

@@ -362,3 +362,6 @@ impl Shard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -124,6 +124,7 @@ impl<'a> Turn<'a, Sockets> {
     /// Nothing more has happened.
     pub fn end(self) -> Flush<'a, Rings> {
         self.shard.tell_ends(false);
+        self.shard.hand_over();
         self.shard.stuck = false;
         Flush { shard: self.shard, next: 0, step: PhantomData }
     }
