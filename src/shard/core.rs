@@ -146,7 +146,10 @@ pub(super) enum Work {
 pub struct Shard {
     pub(super) id: ShardId,
     pub(super) settings: Arc<Settings>,
+    pub(super) identity: Arc<Identity>,
     pub(super) greeting: PreparedInfo,
+    /// The server is a lame duck: clients are told to go elsewhere.
+    pub(super) lame: bool,
     pub(super) directory: Directory,
     pub(super) rng: Rng,
     /// Hashes sids; seeded, so that no client can choose them to collide.
@@ -219,7 +222,8 @@ impl Shard {
             id,
             worlds: worlds.collect(),
             verdicts: Verdicts::new(rng.next_u64()),
-            greeting: identity.greeting(&settings),
+            greeting: identity.greeting(&settings, None),
+            identity,
             directory: Directory::new(&settings.auth, rng.next_u64()),
             outbox: Outbox::new(limits.max_pending, settings.no_fast_producer_stall),
             sids: Seeded(rng.next_u64()),
@@ -245,6 +249,7 @@ impl Shard {
             leaving: Vec::new(),
             lines: Vec::new(),
             peer_work: false,
+            lame: false,
             client_urls: Arc::from([]),
             informing: None,
             batch_bytes_max: (limits.max_pending / 64 / shards.max(1)).clamp(2 << 10, 256 << 10),
@@ -298,10 +303,12 @@ impl Shard {
             Order::Verified { conn, ok } => self.verified(conn, ok),
             Order::Drain => self.drain(),
             Order::Instruct(instruction) => self.instructed(instruction),
-            Order::ClientUrls(urls) => {
+            Order::ClientUrls { urls, ldm } => {
                 self.client_urls = urls;
+                self.lame = ldm;
                 self.informing = Some(0);
             }
+            Order::ClusterName(name) => self.greeting = self.identity.greeting(&self.settings, Some(&name)),
         }
     }
 }

@@ -52,7 +52,7 @@ impl Shard {
         let Some(client) = self.outbox.conns.get(id) else { return };
         let (cid, ip, payload) = (client.cid.0, client.ip.clone(), client.rules.max_payload);
         let account = usize::from(client.account);
-        let urls = Arc::clone(&self.client_urls);
+        let (urls, ldm) = (Arc::clone(&self.client_urls), self.lame);
         let (greeting, auth) = (&self.greeting, &self.settings.auth);
         let name = auth.accounts.get(account).map(|a| a.name.as_str());
         self.outbox.say(id, |out| {
@@ -63,7 +63,7 @@ impl Shard {
                 client_ip: Some(&ip),
                 nonce: None,
                 connect_urls: &urls,
-                ldm: false,
+                ldm,
                 connect_info: after_first_pong,
                 remote_account: name.filter(|_| after_first_pong),
                 acc_is_sys: after_first_pong && auth.system == Some(account),

@@ -27,7 +27,14 @@ pub enum Order {
     /// The mesh has something to say about a route.
     Instruct(Instruction),
     /// The client addresses of the cluster have changed: clients are told.
-    ClientUrls(Arc<[String]>),
+    ClientUrls {
+        /// `host:port`; this server's own first, unless it is going.
+        urls: Arc<[String]>,
+        /// This server is going: clients are told to go elsewhere.
+        ldm: bool,
+    },
+    /// The cluster is called so from now on.
+    ClusterName(Arc<str>),
 }
 
 /// A question of monitoring.
