@@ -82,3 +82,21 @@ pub const TRACED_BYTES_MAX: usize = 4 << 20;
 pub const BATCH_BYTES_MAX: usize = 256 << 10;
 /// The same where they ask for hardly anything: a batch is to hold some messages.
 pub const BATCH_BYTES_MIN: usize = 2 << 10;
+
+// Routes (floor 5).
+
+/// So many times `max_pending` wait for a route before messages for it are dropped: its feeders stand still long before,
+/// so this is met only by what came at once from very many of them.
+pub const ROUTE_PENDING_FACTOR_MAX: usize = 2;
+/// Patterns, with queue groups, that one peer may want; past it the route is closed.
+pub const PEER_INTEREST_MAX: u64 = 10_000_000;
+/// Patterns told to one new peer in one turn.
+pub const TURN_TOLD_MAX: usize = 2048;
+/// Patterns of a lost peer looked at, to be forgotten, in one turn.
+pub const TURN_FORGOTTEN_MAX: usize = 4096;
+/// Clients told of a change of the cluster in one turn.
+pub const TURN_INFORMED_MAX: u32 = 512;
+/// Bytes waiting for a new peer beyond which it is told no more for now.
+pub const TELL_PENDING_MAX: usize = 1 << 20;
+/// Bytes of a subject, or of a queue group's name, that peers are told of: the line must not exceed what they accept.
+pub const TOLD_SUBJECT_BYTES_MAX: usize = 16 << 10;

@@ -1,4 +1,4 @@
-//! One client connection as the protocol sees it (client-protocol.md §2). Lives on exactly one shard, in its table of
+//! One connection as the protocol sees it (client-protocol.md §2): a client's, or, with [`Client::route`], a peer's. Lives on exactly one shard, in its table of
 //! connections; whoever handles an operation of this connection works on it.
 //!
 //! ```text
@@ -25,6 +25,9 @@ pub enum Stage {
     Verifying(Box<Entry>),
     /// CONNECT was accepted.
     Open,
+    /// It said that it is a route, with this CONNECT line, where routes come in on the client port: it leaves the shard as
+    /// soon as what was said to it is written.
+    Leaving(Vec<u8>),
     /// What waits is being written; nothing that comes is looked at any more.
     Closing(Close),
     /// All is written and the sending side shut; what still comes is thrown away, so that the peer reads our last
@@ -147,6 +150,8 @@ pub struct Client {
     pub max_subs: usize,
     /// Shards on which every receiver of its last message was congested.
     pub pressed: ShardSet,
+    /// Shards with a congested route that its messages go over.
+    pub route_pressed: ShardSet,
     /// Shards that its last message went to.
     pub reached: ShardSet,
     /// When bytes were last taken by the socket, or began to wait.
@@ -165,6 +170,8 @@ pub struct Client {
     pub start_ns: u64,
     /// Monotonic time of the accept.
     pub since: Time,
+    /// What makes it a route to another server; None: a client.
+    pub route: Option<Box<super::Route>>,
     /// All that its CONNECTs said; a further one only changes what it names. Nothing before the first.
     pub said: Option<Box<Connect>>,
 }
@@ -202,6 +209,7 @@ impl Client {
             sub_bytes: 0,
             max_subs: 0,
             pressed: ShardSet::EMPTY,
+            route_pressed: ShardSet::EMPTY,
             reached: ShardSet::EMPTY,
             progress_at: now.mono,
             deadline_set: false,
@@ -211,6 +219,7 @@ impl Client {
             port,
             start_ns: now.wall_ns,
             since: now.mono,
+            route: None,
             said: None,
         }
     }
@@ -220,15 +229,23 @@ impl Client {
         !matches!(self.stage, Stage::Closing(_) | Stage::Lingering(_))
     }
 
+    /// Bytes that must have come before the next operation can be whole; 0: unknown.
+    pub fn need(&self) -> usize {
+        self.route.as_ref().map_or(self.parser.need(), |r| r.parser.need())
+    }
+
     /// Must what comes wait?
     pub fn held(&self) -> bool {
-        self.paused || matches!(self.stage, Stage::Verifying(_))
+        self.paused || matches!(self.stage, Stage::Verifying(_) | Stage::Leaving(_))
     }
 
     /// The prefix of its log lines (operations.md §12). `account` is the name of the one it is in; it is said together
     /// with the user, or that there was a token.
     pub fn label(&self, account: &str) -> String {
         let ip = if self.ip.contains(':') { format!("[{}]", self.ip) } else { self.ip.to_string() };
+        if let Some(route) = &self.route {
+            return format!("{ip}:{} - rid:{} - {}", self.port, self.cid.0, quoted(&route.intro.server_name));
+        }
         let mut label = format!("{ip}:{} - cid:{}", self.port, self.cid.0);
         let Some(said) = self.said.as_deref().filter(|_| self.connected) else { return label };
         let version = if said.version.is_empty() { String::new() } else { format!("v{}", said.version) };

@@ -17,6 +17,13 @@ pub enum Close {
     WriteDeadline,
     /// The server stops.
     Shutdown,
+    /// A route is ended for a reason of the cluster's.
+    Route {
+        /// What the peer is told; empty: nothing.
+        says: String,
+        /// Why, for people.
+        why: String,
+    },
 }
 
 impl Close {
@@ -29,6 +36,7 @@ impl Close {
             Close::PendingBytes => "Slow Consumer (Pending Bytes)",
             Close::WriteDeadline => "Slow Consumer (Write Deadline)",
             Close::Shutdown => "Server Shutdown",
+            Close::Route { .. } => "Route Removed",
             Close::Fault(f) => match f {
                 Fault::UnknownOperation | Fault::Malformed | Fault::InvalidSubscription => "Protocol Violation",
                 Fault::ControlLine => "Maximum Control Line Exceeded",
@@ -46,10 +54,21 @@ impl Close {
     }
 
     /// What the peer is told in an `-ERR`; empty for a silent end.
-    pub fn text(&self) -> &'static str {
+    pub fn text(&self) -> &str {
         match self {
+            Close::Route { says, .. } => says,
             Close::Fault(f) => f.text(),
             _ => "",
+        }
+    }
+
+    /// The reason for people: with what is known beyond [`Close::reason`].
+    pub fn detail(&self) -> String {
+        match self {
+            Close::Route { why, .. } => why.clone(),
+            Close::Io(what) => what.clone(),
+            Close::Client => "the peer closed it".to_owned(),
+            other => other.reason().to_owned(),
         }
     }
 

@@ -10,4 +10,4 @@ pub use client::{Client, Counts, Entry, Memo, Stage};
 pub use close::Close;
 pub use health::{Beat, Health};
 pub use outbuf::{OutBuf, Spares};
-pub use route::{Instruction, Introduction, Tidings};
+pub use route::{Instruction, Introduction, Pulse, Route, Telling, Tidings};

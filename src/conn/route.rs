@@ -2,7 +2,9 @@
 //! checks and registers; then one shard owns its socket until it ends. Both directions go by mail and are never on the
 //! path of a message.
 
-use crate::base::{Cid, PeerId};
+use crate::base::{Cid, PeerId, Time};
+use crate::interest::Cursor;
+use crate::wire::route::RouteParser;
 
 /// A registered route on its way to the shard that will own it.
 #[derive(Clone, Debug)]
@@ -85,4 +87,112 @@ pub enum Instruction {
         /// Why, for the log and monitoring.
         why: String,
     },
+}
+
+/// A connection that is a route: what it has beside what every connection has. Lives on the shard that owns it.
+#[derive(Debug)]
+pub struct Route {
+    /// Who is at the other end.
+    pub intro: Introduction,
+    /// The place in the stream.
+    pub parser: RouteParser,
+    /// How far the peer has been told what this server's clients want; None: it knows all.
+    pub telling: Option<Telling>,
+    /// What the peer's clients want: patterns with queue groups.
+    pub interest: u64,
+    /// Is the peer there?
+    pub pulse: Pulse,
+    /// The mesh wants to know that it is.
+    pub probed: bool,
+    /// Has it been said that the peer has accounts that do not exist here?
+    pub strangers_told: bool,
+}
+
+/// Where the telling stands.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Telling {
+    /// Index of the account that is being told.
+    pub account: u16,
+    /// Where in its interest.
+    pub cursor: Cursor,
+}
+
+/// Is a peer there? Told apart from one that is only slow: bytes that arrive are a sign of life, and so is the peer's
+/// kernel acknowledging what lies in a long queue.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pulse {
+    /// When bytes last came.
+    heard_at: Time,
+    /// When a PING without an answer was sent.
+    pinged_at: Option<Time>,
+    /// Bytes given to the socket.
+    sent: u64,
+    /// The same when that PING was due.
+    sent_before_ping: u64,
+    /// Of them, acknowledged by the peer's system.
+    acked: u64,
+    /// When that last grew, or all was acknowledged.
+    acked_at: Time,
+    /// The last round trip, nanoseconds.
+    pub rtt_ns: Option<u64>,
+}
+
+impl Pulse {
+    /// Begins now.
+    pub fn new(now: Time) -> Pulse {
+        Pulse { heard_at: now, acked_at: now, ..Pulse::default() }
+    }
+
+    /// Bytes came.
+    pub fn heard(&mut self, now: Time) {
+        self.heard_at = now;
+    }
+
+    /// A PONG came.
+    pub fn pong(&mut self, now: Time) {
+        if let Some(at) = self.pinged_at.take() {
+            self.rtt_ns = Some(now.since(at).max(1));
+            // What was sent before the PING has arrived before it.
+            self.acked = self.acked.max(self.sent_before_ping);
+            self.acked_at = now;
+        }
+    }
+
+    /// The socket took bytes.
+    pub fn sent(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
+    }
+
+    /// So many of the bytes sent are not acknowledged.
+    pub fn unacked(&mut self, now: Time, bytes: u64) {
+        let acked = self.sent.saturating_sub(bytes);
+        if acked > self.acked || bytes == 0 {
+            self.acked = acked;
+            self.acked_at = now;
+        }
+    }
+
+    /// Is a PING due? At most one is under way.
+    pub fn ping(&mut self, now: Time) -> bool {
+        let due = self.pinged_at.is_none();
+        if due {
+            self.pinged_at = Some(now);
+            self.sent_before_ping = self.sent;
+        }
+        due
+    }
+
+    /// Why the peer is to be given up, if it is: silent, or taking nothing in, for `timeout_ns`.
+    pub fn lost(&self, now: Time, timeout_ns: u64) -> Option<&'static str> {
+        let draining = self.acked < self.sent && now.since(self.acked_at) < timeout_ns;
+        if now.since(self.heard_at) >= timeout_ns && !draining {
+            return Some("silent");
+        }
+        (self.acked < self.sent && now.since(self.acked_at) >= timeout_ns).then_some("takes nothing in")
+    }
+
+    /// How long nothing has been heard, nanoseconds.
+    pub fn silence(&self, now: Time) -> u64 {
+        now.since(self.heard_at)
+    }
 }

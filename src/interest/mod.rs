@@ -4,5 +4,5 @@
 mod replica;
 mod trie;
 
-pub use replica::{Queue, Replica, Want};
-pub use trie::Trie;
+pub use replica::{News, Place, Queue, Replica, Want};
+pub use trie::{Cursor, Trie};

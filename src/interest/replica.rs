@@ -1,8 +1,18 @@
-//! Who wants what, in one account, over all shards of this server. Every shard holds one replica per account: its own
-//! clients' subscriptions by name, those of other shards as sums.
+//! Who wants what, in one account, over all shards of this server and all its peers. Every shard holds one replica per
+//! account: its own clients' subscriptions by name, those of other shards and of other servers as sums.
 
+use super::trie::Cursor;
 use super::Trie;
-use crate::base::{ShardId, ShardSet, Slot};
+use crate::base::{PeerId, PeerSet, ShardId, ShardSet, Slot};
+
+/// Where members of a queue group are that are not this shard's clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Clients of another shard.
+    Shard(ShardId),
+    /// Another server, behind its route.
+    Peer(PeerId),
+}
 
 /// Everybody who wants what one pattern says.
 #[derive(Debug, Default)]
@@ -11,6 +21,8 @@ pub struct Want {
     pub plain: Vec<Slot>,
     /// Other shards whose clients have plain subscriptions.
     pub remote: ShardSet,
+    /// Other servers whose clients have.
+    pub peers: PeerSet,
     /// Queue groups.
     #[allow(clippy::box_collection, reason = "hardly any pattern has one, so they cost the others a pointer only")]
     queues: Option<Box<Vec<Queue>>>,
@@ -23,14 +35,41 @@ pub struct Queue {
     pub name: Box<[u8]>,
     /// Members among this shard's clients.
     pub local: Vec<Slot>,
-    /// Members on other shards: how many each.
-    pub remote: Vec<(ShardId, u32)>,
+    /// Members elsewhere: how many at each place.
+    pub remote: Vec<(Place, u32)>,
+}
+
+impl Queue {
+    /// Members among this server's clients.
+    pub fn members(&self) -> u32 {
+        let shards = self.remote.iter().filter(|(p, _)| matches!(p, Place::Shard(_))).map(|(_, n)| n);
+        self.local.len() as u32 + shards.sum::<u32>()
+    }
+
+    /// There are `n` at that place now; how many there were.
+    fn set(&mut self, place: Place, n: u32) -> u32 {
+        let at = self.remote.iter().position(|(p, _)| *p == place);
+        match (at, n) {
+            (Some(i), 0) => self.remote.remove(i).1,
+            (Some(i), n) => std::mem::replace(&mut self.remote[i].1, n),
+            (None, 0) => 0,
+            (None, n) => {
+                self.remote.push((place, n));
+                0
+            }
+        }
+    }
 }
 
 impl Want {
     /// The queue groups.
     pub fn queues(&self) -> &[Queue] {
         self.queues.as_deref().map_or(&[], Vec::as_slice)
+    }
+
+    /// Does any client of this server have a plain subscription?
+    pub fn is_wanted_here(&self) -> bool {
+        !self.plain.is_empty() || !self.remote.is_empty()
     }
 
     fn queue(&mut self, name: &[u8]) -> &mut Queue {
@@ -42,8 +81,16 @@ impl Want {
         &mut all[at]
     }
 
+    /// What this server's clients want, as a peer is told: the number of members, or 1 for plain interest.
+    fn weight(&self, queue: &[u8]) -> u32 {
+        match queue {
+            [] => u32::from(self.is_wanted_here()),
+            name => self.queues().iter().find(|q| *q.name == *name).map_or(0, Queue::members),
+        }
+    }
+
     fn is_empty(&self) -> bool {
-        self.plain.is_empty() && self.remote.is_empty() && self.queues.is_none()
+        !self.is_wanted_here() && self.peers.is_empty() && self.queues.is_none()
     }
 
     fn tidy(&mut self) {
@@ -54,6 +101,17 @@ impl Want {
             }
         }
     }
+}
+
+/// What a change of interest means to others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// How many subscriptions this shard's clients have now, if other shards are to be told.
+    pub own: Option<u32>,
+    /// What this server's clients wanted before, as a peer is told: a number of members, or 1 for plain interest.
+    pub before: u32,
+    /// The same now.
+    pub after: u32,
 }
 
 /// See the file's head.
@@ -67,10 +125,10 @@ impl Replica {
         Replica { patterns: Trie::new(seed) }
     }
 
-    /// A subscription of this shard's client begins (`queue` empty: plain). Says what other shards are to be told:
-    /// how many there are now, unless that is no news to them.
-    pub fn add(&mut self, pattern: &[u8], queue: &[u8], sub: Slot) -> Option<u32> {
+    /// A subscription of this shard's client begins (`queue` empty: plain).
+    pub fn add(&mut self, pattern: &[u8], queue: &[u8], sub: Slot) -> News {
         let want = self.patterns.entry(pattern);
+        let before = want.weight(queue);
         let (list, plain) = match queue {
             [] => (&mut want.plain, true),
             _ => (&mut want.queue(queue).local, false),
@@ -79,30 +137,34 @@ impl Replica {
             list.reserve_exact(1);
         }
         list.push(sub);
-        (!plain || list.len() == 1).then_some(list.len() as u32)
+        let n = list.len() as u32;
+        News { own: (!plain || n == 1).then_some(n), before, after: want.weight(queue) }
     }
 
     /// The reverse of [`Replica::add`].
-    pub fn remove(&mut self, pattern: &[u8], queue: &[u8], sub: Slot) -> Option<u32> {
-        let want = self.patterns.get_mut(pattern)?;
+    pub fn remove(&mut self, pattern: &[u8], queue: &[u8], sub: Slot) -> News {
+        let Some(want) = self.patterns.get_mut(pattern) else { return News::default() };
+        let before = want.weight(queue);
         let (list, plain) = match queue {
             [] => (&mut want.plain, true),
             _ => (&mut want.queue(queue).local, false),
         };
-        let at = list.iter().position(|s| *s == sub)?;
+        let Some(at) = list.iter().position(|s| *s == sub) else { return News { own: None, before, after: before } };
         list.swap_remove(at);
         let left = list.len() as u32;
+        let after = want.weight(queue);
         self.settle(pattern);
-        (!plain || left == 0).then_some(left)
+        News { own: (!plain || left == 0).then_some(left), before, after }
     }
 
-    /// Another shard says how many subscriptions its clients have now. False: no news.
-    pub fn stated(&mut self, from: ShardId, pattern: &[u8], queue: &[u8], n: u32) -> bool {
+    /// Another shard says how many subscriptions its clients have now. None: no news.
+    pub fn stated(&mut self, from: ShardId, pattern: &[u8], queue: &[u8], n: u32) -> Option<News> {
         if n == 0 && self.patterns.get(pattern).is_none() {
-            return false;
+            return None;
         }
         let want = self.patterns.entry(pattern);
-        let news = if queue.is_empty() {
+        let before = want.weight(queue);
+        let changed = if queue.is_empty() {
             let had = want.remote.contains(from);
             if n > 0 {
                 want.remote.insert(from);
@@ -111,18 +173,55 @@ impl Replica {
             }
             had != (n > 0)
         } else {
-            let remote = &mut want.queue(queue).remote;
-            let had = remote.iter().position(|(s, _)| *s == from);
-            match (had, n) {
-                (Some(i), 0) => drop(remote.remove(i)),
-                (Some(i), n) => remote[i].1 = n,
-                (None, 0) => {}
-                (None, n) => remote.push((from, n)),
+            want.queue(queue).set(Place::Shard(from), n) != n
+        };
+        let after = want.weight(queue);
+        self.settle(pattern);
+        changed.then_some(News { own: None, before, after })
+    }
+
+    /// A peer says what its clients want now: so many members of a group, or 1 for plain interest. What it wanted before;
+    /// None: no news.
+    pub fn peer_stated(&mut self, peer: PeerId, pattern: &[u8], queue: &[u8], n: u32) -> Option<u32> {
+        if n == 0 && self.patterns.get(pattern).is_none() {
+            return None;
+        }
+        let want = self.patterns.entry(pattern);
+        let had = if queue.is_empty() {
+            let had = u32::from(want.peers.contains(peer));
+            if n > 0 {
+                want.peers.insert(peer);
+            } else {
+                want.peers.remove(peer);
             }
-            had.is_some() || n > 0
+            had
+        } else {
+            want.queue(queue).set(Place::Peer(peer), n)
         };
         self.settle(pattern);
-        news
+        let n = if queue.is_empty() { n.min(1) } else { n };
+        (had != n).then_some(had)
+    }
+
+    /// Forgets what a peer wanted, in slices of `max` patterns. Returns where to go on; None: all is forgotten.
+    pub fn forget_peer(&mut self, peer: PeerId, from: Cursor, max: usize) -> Option<Cursor> {
+        let mut held: Vec<Box<[u8]>> = Vec::new();
+        let next = self.patterns.walk(from, max, |pattern, want| {
+            let queued = |q: &Queue| q.remote.iter().any(|(p, _)| *p == Place::Peer(peer));
+            if want.peers.contains(peer) || want.queues().iter().any(queued) {
+                held.push(pattern.into());
+            }
+        });
+        for pattern in held {
+            if let Some(want) = self.patterns.get_mut(&pattern) {
+                want.peers.remove(peer);
+                for q in want.queues.iter_mut().flat_map(|all| all.iter_mut()) {
+                    q.remote.retain(|(p, _)| *p != Place::Peer(peer));
+                }
+            }
+            self.settle(&pattern);
+        }
+        next
     }
 
     fn settle(&mut self, pattern: &[u8]) {
@@ -131,6 +230,32 @@ impl Replica {
         if want.is_empty() {
             self.patterns.remove(pattern);
         }
+    }
+
+    /// Visits what this server's clients want, as a peer is told: pattern, queue group (empty: plain), weight. In
+    /// slices of `max` patterns; returns where to go on, None at the end.
+    pub fn walk(&self, from: Cursor, max: usize, mut visit: impl FnMut(&[u8], &[u8], u32)) -> Option<Cursor> {
+        self.patterns.walk(from, max, |pattern, want| {
+            if want.is_wanted_here() {
+                visit(pattern, b"", 1);
+            }
+            for q in want.queues() {
+                let n = q.members();
+                if n > 0 {
+                    visit(pattern, &q.name, n);
+                }
+            }
+        })
+    }
+
+    /// Has a walk that stands at `cursor` left this pattern behind it?
+    pub fn passed(&self, cursor: Cursor, pattern: &[u8]) -> bool {
+        self.patterns.passed(cursor, pattern)
+    }
+
+    /// What this server's clients want now, as a peer is told; 0: nothing.
+    pub fn weight(&self, pattern: &[u8], queue: &[u8]) -> u32 {
+        self.patterns.get(pattern).map_or(0, |w| w.weight(queue))
     }
 
     /// How many patterns anybody wants.
@@ -146,5 +271,52 @@ impl Replica {
     /// Visits what every pattern that matches `subject` is wanted by.
     pub fn matches<'a>(&'a self, subject: &[u8], visit: impl FnMut(&'a Want)) {
         self.patterns.matches(subject, visit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn walked(r: &Replica) -> Vec<(Vec<u8>, Vec<u8>, u32)> {
+        let (mut all, mut at) = (Vec::new(), Some(Cursor::default()));
+        while let Some(from) = at {
+            at = r.walk(from, 2, |p, q, n| all.push((p.to_vec(), q.to_vec(), n)));
+        }
+        all.sort();
+        all
+    }
+
+    #[test]
+    fn a_peer_is_told_of_clients_on_all_shards_and_of_no_peer() {
+        let mut r = Replica::new(1);
+        let (a, b) = (Slot::NONE, Slot::NONE);
+        assert_eq!(r.add(b"foo", b"", a), News { own: Some(1), before: 0, after: 1 });
+        assert_eq!(r.add(b"foo", b"", b), News { own: None, before: 1, after: 1 });
+        assert_eq!(r.stated(ShardId(1), b"bar", b"", 1), Some(News { own: None, before: 0, after: 1 }));
+        assert_eq!(r.stated(ShardId(1), b"bar", b"", 1), None, "said twice");
+        r.add(b"jobs", b"q", a);
+        assert_eq!(r.stated(ShardId(2), b"jobs", b"q", 3), Some(News { own: None, before: 1, after: 4 }));
+        assert_eq!(r.peer_stated(PeerId(0), b"far", b"", 1), Some(0));
+        assert_eq!(r.peer_stated(PeerId(0), b"jobs", b"q", 9), Some(0));
+        assert_eq!(r.peer_stated(PeerId(0), b"jobs", b"q", 9), None, "said twice");
+        let said = |p: &[u8], q: &[u8], n| (p.to_vec(), q.to_vec(), n);
+        assert_eq!(walked(&r), [said(b"bar", b"", 1), said(b"foo", b"", 1), said(b"jobs", b"q", 4)]);
+    }
+
+    #[test]
+    fn a_forgotten_peer_leaves_nothing_behind() {
+        let mut r = Replica::new(1);
+        for i in 0..100 {
+            r.peer_stated(PeerId(3), format!("s.{i}").as_bytes(), b"", 1);
+            r.peer_stated(PeerId(3), format!("w.{i}.*").as_bytes(), b"q", 2);
+            r.peer_stated(PeerId(4), format!("s.{i}").as_bytes(), b"", 1);
+        }
+        let mut at = Some(Cursor::default());
+        while let Some(from) = at {
+            at = r.forget_peer(PeerId(3), from, 7);
+        }
+        assert_eq!(r.len(), 100);
+        r.matches(b"s.5", |w| assert!(!w.peers.contains(PeerId(3)) && w.peers.contains(PeerId(4))));
     }
 }

@@ -46,8 +46,8 @@ struct Wild<V> {
     next: u32,
 }
 
-/// Where a walk stands. The default is the beginning.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Where a walk stands. The default is the beginning; in the order of the walk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
     wild: bool,
     hash: u64,
@@ -216,6 +216,12 @@ impl<V> Trie<V> {
             }
         });
         next.map(|hash| Cursor { wild: true, hash })
+    }
+
+    /// Has a walk that stands at `cursor` left this pattern behind it (or would have, were it there)?
+    pub fn passed(&self, cursor: Cursor, pattern: &[u8]) -> bool {
+        let place = Cursor { wild: !subject::is_literal(pattern), hash: whole(self.hashing, pattern) };
+        place < cursor
     }
 
     /// Heap bytes held, roughly; without what the values own.

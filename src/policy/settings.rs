@@ -3,6 +3,7 @@
 //! Both spellings of a configuration (TOML and nats-server's `.conf`) and the command line end here, through one
 //! validator. Sizes are bytes, times are [`Duration`]s.
 
+use crate::wire::subject;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -131,6 +132,14 @@ pub struct SubjectRules {
     pub allow: Vec<String>,
     /// Denied patterns.
     pub deny: Vec<String>,
+}
+
+impl SubjectRules {
+    /// May interest in `pattern` cross? All it can match must be allowed and none of it denied as a whole.
+    pub fn allows(&self, pattern: &[u8]) -> bool {
+        let covers = |p: &String| subject::contains(p.as_bytes(), pattern);
+        (self.allow.is_empty() || self.allow.iter().any(covers)) && !self.deny.iter().any(covers)
+    }
 }
 
 /// How the machine's cores are used.

@@ -20,7 +20,8 @@ impl Shard {
                 let places = self.outbox.conns.places();
                 let end = from.saturating_add(max).min(places);
                 let rows = (from..end).filter_map(|p| self.outbox.conns.at(p));
-                let rows = rows.filter(|(_, c)| c.lives()).map(|(_, c)| self.row(c, subs)).collect();
+                let rows =
+                    rows.filter(|(_, c)| c.lives() && c.route.is_none()).map(|(_, c)| self.row(c, subs)).collect();
                 Answer::Connections { rows, next: (end < places).then_some(end) }
             }
             Ask::Closed { from, max } => {
@@ -45,11 +46,17 @@ impl Shard {
     fn tally(&self) -> Tally {
         let l = &self.outbox.ledger;
         let mut passed: Vec<Counts> = self.worlds.iter().map(|w| w.ledger.passed).collect();
+        let mut routes = Counts::default();
         for (_, c) in self.outbox.conns.iter() {
+            if c.route.is_some() {
+                routes.add(&c.counts);
+                continue;
+            }
             passed[usize::from(c.account)].add(&c.counts.since(&c.booked));
         }
         let mut all = Counts::default();
         passed.iter().for_each(|p| all.add(p));
+        all.add(&routes);
         let named = self.worlds.iter().zip(&self.settings.auth.accounts).zip(&passed);
         let accounts = named.map(|((w, a), passed)| AccountTally {
             account: a.name.clone(),
@@ -63,7 +70,7 @@ impl Shard {
             slow_consumers: w.ledger.slow_consumers,
         });
         Tally {
-            connections: self.outbox.conns.iter().filter(|(_, c)| c.lives()).count() as u64,
+            connections: self.outbox.conns.iter().filter(|(_, c)| c.lives() && c.route.is_none()).count() as u64,
             subscriptions: self.outbox.subs.len() as u64,
             in_msgs: all.in_msgs,
             in_bytes: all.in_bytes,
@@ -73,6 +80,7 @@ impl Shard {
             slow_consumers_deadline: l.slow_consumers_deadline,
             stale_connections: l.stale_connections,
             stalled_clients: l.stalled_clients,
+            interest_refused: l.interest_refused,
             inserts: l.inserts,
             removes: l.removes,
             matches: l.matches,

@@ -3,7 +3,7 @@
 //!
 //! Nothing here is a question. Each kind says what its loss would mean; rings lose nothing.
 
-use crate::base::{ConnId, ShardId};
+use crate::base::{ConnId, PeerId, ShardId};
 use crate::wire::Message;
 use bytes::Bytes;
 
@@ -20,9 +20,11 @@ struct Span {
 #[derive(Clone, Copy, Debug)]
 enum Item {
     Interest { account: u16, n: u32, pattern: Span, queue: Span },
+    PeerInterest { account: u16, peer: PeerId, n: u32, pattern: Span, queue: Span },
+    Route { peer: PeerId, up: bool },
     Connections { account: u16, n: u32 },
     Message(Parcel),
-    Pressure { conn: ConnId, on: bool },
+    Pressure { conn: ConnId, press: Press },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +32,8 @@ struct Parcel {
     account: u16,
     plain: bool,
     reaimed: bool,
-    /// Queue names, one after the other, each behind its length in four bytes.
+    routed: bool,
+    /// As [`Groups`] has them.
     queues: Span,
     subject: Span,
     reply: Span,
@@ -59,6 +62,28 @@ pub enum Said<'a> {
         /// How many.
         n: u32,
     },
+    /// "The peer whose route I own now wants this": `n` members of a queue group, or 1 (0) for plain interest. Absolute.
+    /// Lost: messages would not reach that peer, or reach it for nobody.
+    PeerInterest {
+        /// Index of the account.
+        account: u16,
+        /// The peer.
+        peer: PeerId,
+        /// The pattern.
+        pattern: &'a [u8],
+        /// The queue group; empty for plain interest.
+        queue: &'a [u8],
+        /// How many.
+        n: u32,
+    },
+    /// "The route to this peer is mine", or has ended: then everything the peer wanted is void. Lost: its messages would
+    /// go nowhere.
+    Route {
+        /// The peer.
+        peer: PeerId,
+        /// Has it begun or ended?
+        up: bool,
+    },
     /// "I now have `n` connections of this account." Lost: the account's limit would be off.
     Connections {
         /// Index of the account.
@@ -73,9 +98,20 @@ pub enum Said<'a> {
     Pressure {
         /// The publisher, a connection of the shard that hears this.
         conn: ConnId,
-        /// Has it begun or ended?
-        on: bool,
+        /// What it is to do.
+        press: Press,
     },
+}
+
+/// What slow receivers on one shard ask of a publisher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Press {
+    /// Nothing any more.
+    Off,
+    /// All receivers here are congested: wait, if it is so everywhere.
+    All,
+    /// A route is congested, and a route slows its feeders: wait.
+    Route,
 }
 
 /// A message on its way to one shard.
@@ -87,6 +123,8 @@ pub struct Delivery<'a> {
     pub plain: bool,
     /// Has it been sent on once because a queue member had left?
     pub reaimed: bool,
+    /// Did it come over a route? Then it is for clients only.
+    pub routed: bool,
     /// The shard that it was published on: the sender's, unless it was sent on.
     pub home: ShardId,
     /// The connection there that published it.
@@ -97,15 +135,14 @@ pub struct Delivery<'a> {
 }
 
 impl<'a> Delivery<'a> {
-    /// The queue groups of which one member of this shard is to get it.
-    pub fn queues(&self) -> impl Iterator<Item = &'a [u8]> {
-        let mut rest = self.queues;
-        std::iter::from_fn(move || {
-            let (len, more) = rest.split_first_chunk::<4>()?;
-            let (name, more) = more.split_at_checked(u32::from_le_bytes(*len) as usize)?;
-            rest = more;
-            Some(name)
-        })
+    /// The queue groups of which one member is to get it: a client of this shard, or of a peer whose route is here.
+    pub fn queues(&self) -> impl Iterator<Item = (Option<PeerId>, &'a [u8])> {
+        picks(self.queues)
+    }
+
+    /// The same, as [`Groups::bytes`].
+    pub fn groups(&self) -> &'a [u8] {
+        self.queues
     }
 }
 
@@ -118,13 +155,18 @@ pub struct Batch {
     shared_bytes: usize,
 }
 
-/// Names of the groups a message is for, as [`Batch::message`] wants them.
+/// Stands for a shard's own clients where else the number of a peer stands; peers are fewer.
+const CLIENTS: u8 = u8::MAX;
+
+/// The groups a message is for, as [`Batch::message`] wants them: one after the other, whose member is to get it (a peer, or
+/// [`CLIENTS`]), the name's length in four bytes, the name.
 #[derive(Debug, Default)]
 pub struct Groups(Vec<u8>);
 
 impl Groups {
-    /// Adds a name.
-    pub fn push(&mut self, name: &[u8]) {
+    /// Adds a group of which a member behind `peer`'s route is to get the message; None: a client of the shard.
+    pub fn push(&mut self, peer: Option<PeerId>, name: &[u8]) {
+        self.0.push(peer.map_or(CLIENTS, |p| p.0));
         self.0.extend_from_slice(&(name.len() as u32).to_le_bytes());
         self.0.extend_from_slice(name);
     }
@@ -133,6 +175,23 @@ impl Groups {
     pub fn clear(&mut self) {
         self.0.clear();
     }
+
+    /// All of them, for [`picks`].
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// What [`Groups`] says: whose member (None: a client of the shard), and the group.
+pub fn picks(bytes: &[u8]) -> impl Iterator<Item = (Option<PeerId>, &[u8])> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let (&whose, more) = rest.split_first()?;
+        let (len, more) = more.split_first_chunk::<4>()?;
+        let (name, more) = more.split_at_checked(u32::from_le_bytes(*len) as usize)?;
+        rest = more;
+        Some(((whose != CLIENTS).then_some(PeerId(whose)), name))
+    })
 }
 
 /// Where a message goes and from whom; the part of [`Batch::message`] that differs between shards.
@@ -144,6 +203,8 @@ pub struct Address {
     pub plain: bool,
     /// Sent on once already?
     pub reaimed: bool,
+    /// Came over a route?
+    pub routed: bool,
     /// The shard that it was published on.
     pub home: ShardId,
     /// Who published it there.
@@ -185,14 +246,25 @@ impl Batch {
         self.items.push(Item::Interest { account, n, pattern, queue });
     }
 
+    /// See [`Said::PeerInterest`].
+    pub fn peer_interest(&mut self, account: u16, peer: PeerId, pattern: &[u8], queue: &[u8], n: u32) {
+        let (pattern, queue) = (self.keep(pattern), self.keep(queue));
+        self.items.push(Item::PeerInterest { account, peer, n, pattern, queue });
+    }
+
+    /// See [`Said::Route`].
+    pub fn route(&mut self, peer: PeerId, up: bool) {
+        self.items.push(Item::Route { peer, up });
+    }
+
     /// See [`Said::Connections`].
     pub fn connections(&mut self, account: u16, n: u32) {
         self.items.push(Item::Connections { account, n });
     }
 
     /// See [`Said::Pressure`].
-    pub fn pressure(&mut self, conn: ConnId, on: bool) {
-        self.items.push(Item::Pressure { conn, on });
+    pub fn pressure(&mut self, conn: ConnId, press: Press) {
+        self.items.push(Item::Pressure { conn, press });
     }
 
     /// See [`Said::Message`]. `shared` is the message's tail as a shared allocation, if one was made.
@@ -210,6 +282,7 @@ impl Batch {
             account: to.account,
             plain: to.plain,
             reaimed: to.reaimed,
+            routed: to.routed,
             home: to.home,
             publisher: to.publisher,
             queues,
@@ -228,12 +301,17 @@ impl Batch {
             Item::Interest { account, n, pattern, queue } => {
                 Said::Interest { account, n, pattern: self.span(pattern), queue: self.span(queue) }
             }
+            Item::PeerInterest { account, peer, n, pattern, queue } => {
+                Said::PeerInterest { account, peer, n, pattern: self.span(pattern), queue: self.span(queue) }
+            }
+            Item::Route { peer, up } => Said::Route { peer, up },
             Item::Connections { account, n } => Said::Connections { account, n },
-            Item::Pressure { conn, on } => Said::Pressure { conn, on },
+            Item::Pressure { conn, press } => Said::Pressure { conn, press },
             Item::Message(p) => Said::Message(Delivery {
                 account: p.account,
                 plain: p.plain,
                 reaimed: p.reaimed,
+                routed: p.routed,
                 home: p.home,
                 publisher: p.publisher,
                 queues: self.span(p.queues),

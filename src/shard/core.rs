@@ -5,16 +5,20 @@
 use super::batch::{Batch, Groups};
 use super::diary::Diary;
 use super::due::Due;
+use super::edges::Edges;
+use super::forgetting::Forgetting;
 use super::identity::Identity;
 use super::jams::Jams;
 use super::ledger::AccountLedger;
 use super::outbox::Outbox;
 use super::past::Past;
+use super::peers::Peers;
 use super::report::{Answer, Order};
 use super::verdict::Verdicts;
 use crate::base::limits::{BATCH_BYTES_MAX, BATCH_BYTES_MIN, TURN_DELIVERIES_MAX};
-use crate::base::{Cid, ConnId, Level, Now, Rng, Seeded, ShardId, Time, Wheel};
-use crate::interest::Replica;
+use crate::base::{Cid, ConnId, Level, Now, Rng, Seeded, ShardId, Time, Wheel, SECOND};
+use crate::conn::Tidings;
+use crate::interest::{Place, Replica};
 use crate::policy::login::Directory;
 use crate::policy::Settings;
 use crate::wire::hello::PreparedInfo;
@@ -68,8 +72,10 @@ pub enum Act {
     Resume(ConnId),
     /// Nothing more will be written: shut the sending side, go on reading.
     Finish(ConnId),
-    /// Close it; the id names nothing any more.
+    /// Close a client's socket; the id names nothing any more.
     Close(ConnId),
+    /// The same for a route's.
+    CloseRoute(ConnId),
     /// Compare a password with a bcrypt hash somewhere that moves no messages; [`Order::Verified`] brings the answer.
     Verify {
         /// Who waits for it.
@@ -86,6 +92,19 @@ pub enum Act {
         /// What was asked for.
         answer: Answer,
     },
+    /// News of a route, for the mesh.
+    Tidings(Tidings),
+    /// A client of this port says that it is a route: its socket, with what it has said so far, goes to the mesh.
+    HandOver {
+        /// The connection; the id names nothing any more.
+        conn: ConnId,
+        /// Its public number.
+        cid: Cid,
+        /// All that it has said.
+        said: Vec<u8>,
+    },
+    /// How many bytes has the peer of this connection not acknowledged? The answer is `Turn::unacked`.
+    Measure(ConnId),
     /// A line for the log.
     Log {
         /// How grave.
@@ -107,6 +126,31 @@ pub struct World {
     pub elsewhere: Vec<u32>,
 }
 
+/// How often routes came to the client port.
+#[derive(Debug, Default)]
+pub(super) struct WrongDials {
+    /// When it was last said.
+    pub(super) last: Option<Time>,
+    /// How many came since.
+    pub(super) unsaid: u64,
+}
+
+impl WrongDials {
+    /// One more came: what is to be added to the line that says so; None: nothing is to be said, one line a second is
+    /// enough.
+    pub(super) fn happened(&mut self, now: Time) -> Option<String> {
+        if self.last.is_some_and(|t| now.since(t) < SECOND) {
+            self.unsaid += 1;
+            return None;
+        }
+        self.last = Some(now);
+        Some(match std::mem::take(&mut self.unsaid) {
+            0 => String::new(),
+            n => format!(" (and {n} like it since the last such line)"),
+        })
+    }
+}
+
 /// Something that did not fit into a turn. Batches may overtake connections; no connection overtakes a batch, or a
 /// subscription could get what was published, and confirmed, before it.
 pub(super) enum Work {
@@ -120,7 +164,10 @@ pub(super) enum Work {
 pub struct Shard {
     pub(super) id: ShardId,
     pub(super) settings: Arc<Settings>,
+    pub(super) identity: Arc<Identity>,
     pub(super) greeting: PreparedInfo,
+    /// The server is a lame duck: clients are told to go elsewhere.
+    pub(super) lame: bool,
     pub(super) directory: Directory,
     pub(super) rng: Rng,
     /// Hashes sids; seeded, so that no client can choose them to collide.
@@ -144,6 +191,22 @@ pub struct Shard {
     pub(super) past: Past,
     pub(super) body: Body,
     pub(super) groups: Groups,
+    /// Where the current message's queue members are that are not on this shard: place, and which of its verdict's groups.
+    pub(super) away: Vec<(Place, u32)>,
+    pub(super) peers: Peers,
+    pub(super) edges: Edges,
+    pub(super) forgetting: Forgetting,
+    pub(super) wrong_dials: WrongDials,
+    /// Connections that are routes and go to the mesh.
+    pub(super) leaving: Vec<ConnId>,
+    /// A buffer for lines to new peers.
+    pub(super) lines: Vec<u8>,
+    /// New peers are being told, or lost ones forgotten: the next turn is due at once.
+    pub(super) peer_work: bool,
+    /// Client addresses of the whole cluster, as clients are told.
+    pub(super) client_urls: Arc<[String]>,
+    /// Clients from this place on have yet to be told of them.
+    pub(super) informing: Option<u32>,
     /// Bytes for one other shard after which a turn parses nothing more. What lies in the rings reaches a slow receiver
     /// after its publishers were told to wait: all shards together must fit above three quarters of its limit.
     pub(super) batch_bytes_max: usize,
@@ -163,6 +226,7 @@ impl Shard {
         let Setup { id, shards, seed, settings, identity } = setup;
         let mut rng = Rng::new(seed);
         let limits = &settings.limits;
+        let edges_seed = rng.next_u64();
         let worlds = settings.auth.accounts.iter().map(|_| World {
             replica: Replica::new(rng.next_u64()),
             ledger: AccountLedger::default(),
@@ -172,7 +236,8 @@ impl Shard {
             id,
             worlds: worlds.collect(),
             verdicts: Verdicts::new(rng.next_u64()),
-            greeting: identity.greeting(&settings),
+            greeting: identity.greeting(&settings, None),
+            identity,
             directory: Directory::new(&settings.auth, rng.next_u64()),
             outbox: Outbox::new(limits.max_pending, settings.no_fast_producer_stall, Diary::new(settings.clone())),
             sids: Seeded(rng.next_u64()),
@@ -190,6 +255,17 @@ impl Shard {
             past: Past::new(limits.max_closed_clients / shards.max(1)),
             body: Body::default(),
             groups: Groups::default(),
+            away: Vec::new(),
+            peers: Peers::default(),
+            edges: Edges::new(edges_seed),
+            forgetting: Forgetting::default(),
+            wrong_dials: WrongDials::default(),
+            leaving: Vec::new(),
+            lines: Vec::new(),
+            peer_work: false,
+            lame: false,
+            client_urls: Arc::from([]),
+            informing: None,
             batch_bytes_max: (limits.max_pending / 64 / shards.max(1)).clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX),
             crammed: false,
             budget: TURN_DELIVERIES_MAX,
@@ -202,7 +278,13 @@ impl Shard {
     /// When the next turn is due at the latest; None: not before something happens.
     pub fn next_at(&self) -> Option<Time> {
         let left_over = !self.unfinished.is_empty() || self.batches.iter().any(|b| !b.is_empty());
-        if left_over || !self.waiting.is_empty() {
+        if left_over
+            || !self.waiting.is_empty()
+            || self.peer_work
+            || !self.leaving.is_empty()
+            || self.edges.wait()
+            || self.informing.is_some()
+        {
             return Some(Time(0));
         }
         self.wheel.next_at()
@@ -215,7 +297,7 @@ impl Shard {
     }
 
     /// The peers' batches, to state something to all of them.
-    pub(super) fn peers(&mut self) -> impl Iterator<Item = &mut Batch> {
+    pub(super) fn peer_batches(&mut self) -> impl Iterator<Item = &mut Batch> {
         let me = self.id.index();
         self.batches.iter_mut().enumerate().filter(move |(i, _)| *i != me).map(|(_, b)| b)
     }
@@ -229,6 +311,13 @@ impl Shard {
             }
             Order::Verified { conn, ok } => self.verified(conn, ok),
             Order::Drain => self.drain(),
+            Order::Instruct(instruction) => self.instructed(instruction),
+            Order::ClientUrls { urls, ldm } => {
+                self.client_urls = urls;
+                self.lame = ldm;
+                self.informing = Some(0);
+            }
+            Order::ClusterName(name) => self.greeting = self.identity.greeting(&self.settings, Some(&name)),
         }
     }
 }

@@ -13,6 +13,10 @@ impl Shard {
         if !client.lives() {
             return; // thrown away: see Stage::Lingering
         }
+        if client.route.is_some() {
+            self.heard_from_peer(id);
+        }
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
         let must_wait = self.held > 0 || client.waiting;
         if client.tail.is_empty() && !client.held() && !must_wait {
             let used = self.parse(id, data);
@@ -25,7 +29,7 @@ impl Shard {
             self.outbox.spares.put(std::mem::replace(&mut client.tail, larger));
         }
         client.tail.extend_from_slice(data);
-        if client.held() || client.tail.len() < client.parser.need() {
+        if client.held() || client.tail.len() < client.need() {
             return;
         }
         match must_wait {
@@ -62,6 +66,9 @@ impl Shard {
 
     /// Carries out the operations of `data` and says how many bytes are done with.
     fn parse(&mut self, id: ConnId, data: &[u8]) -> usize {
+        if self.outbox.conns.get(id).is_some_and(|c| c.route.is_some()) {
+            return self.parse_route(id, data);
+        }
         let mut at = 0;
         loop {
             let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.lives()) else { return data.len() };

@@ -15,6 +15,8 @@ pub(super) enum Due {
     LastWords(ConnId),
     /// Time to read them is over.
     Linger(ConnId),
+    /// Is the peer of this route there?
+    Route(ConnId),
     /// Look at the jams.
     Jams,
 }

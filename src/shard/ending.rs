@@ -21,6 +21,7 @@ impl Shard {
         }
         self.end_subscriptions(id);
         self.leave_account(id);
+        self.route_ended(id, &why);
         let flushes = why.flushes();
         let text = why.text();
         if flushes && !text.is_empty() {
@@ -60,6 +61,7 @@ impl Shard {
     /// Counts and logs an end.
     fn note_end(&mut self, id: ConnId, why: &Close) {
         let Some(client) = self.outbox.conns.get(id) else { return };
+        let is_route = client.route.is_some();
         let account = &mut self.worlds[usize::from(client.account)].ledger;
         let (ledger, diary) = (&mut self.outbox.ledger, &mut self.outbox.diary);
         match why {
@@ -90,10 +92,19 @@ impl Shard {
             Close::Fault(f @ (Fault::AuthTimeout | Fault::Stale)) => {
                 diary.about(client, Level::Debug, || f.text().into());
             }
+            Close::Route { why, .. } if !is_route => {
+                // They may come a thousand times a second.
+                if let Some(more) = self.wrong_dials.happened(self.now.mono) {
+                    diary.about(client, Level::Error, || format!("{why}{more}"));
+                }
+            }
             Close::Fault(f) if *f != Fault::PeerError => diary.about(client, Level::Error, || f.text().into()),
             _ => {}
         }
-        diary.about(client, Level::Debug, || format!("Client connection closed: {}", why.reason()));
+        match is_route {
+            true => diary.about(client, Level::Info, || format!("Router connection closed: {}", why.detail())),
+            false => diary.about(client, Level::Debug, || format!("Client connection closed: {}", why.reason())),
+        }
     }
 
     /// Everything for an ending connection is written.
@@ -116,6 +127,10 @@ impl Shard {
         if lost > 0 && matches!(lost_as, Drop::SlowConsumerPending | Drop::SlowConsumerDeadline) {
             let text = || format!("{lost} messages that waited for this slow consumer are lost");
             self.outbox.diary.about(&client, Level::Info, text);
+        }
+        if client.route.is_some() {
+            self.acts.push_back(Act::CloseRoute(id));
+            return self.drained_if_empty();
         }
         let mut row = self.row(&client, false);
         if let Stage::Closing(why) | Stage::Lingering(why) = &client.stage {
@@ -172,6 +187,9 @@ impl Shard {
     pub(super) fn wrote(&mut self, id: ConnId, n: usize) {
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
         client.out.wrote(n, &mut self.outbox.spares);
+        if let Some(route) = client.route.as_deref_mut() {
+            route.pulse.sent(n);
+        }
         if n > 0 {
             client.progress_at = self.now.mono;
         }

@@ -3,11 +3,13 @@
 
 use super::core::{Act, Opening, Shard};
 use super::due::Due;
+use crate::base::limits::TURN_INFORMED_MAX;
 use crate::base::{ConnId, Level};
 use crate::conn::{Client, Close, Entry, Stage};
 use crate::policy::login::{designation, Verdict};
 use crate::wire::hello::{Connect, Info};
 use crate::wire::{Fault, Rules};
+use std::sync::Arc;
 
 impl Shard {
     /// A connection was accepted: greet it.
@@ -50,6 +52,7 @@ impl Shard {
         let Some(client) = self.outbox.conns.get(id) else { return };
         let (cid, ip, payload) = (client.cid.0, client.ip.clone(), client.rules.max_payload);
         let account = usize::from(client.account);
+        let (urls, ldm) = (Arc::clone(&self.client_urls), self.lame);
         let (greeting, auth) = (&self.greeting, &self.settings.auth);
         let name = auth.accounts.get(account).map(|a| a.name.as_str());
         self.outbox.say(id, |out| {
@@ -59,8 +62,8 @@ impl Shard {
                 client_id: cid,
                 client_ip: Some(&ip),
                 nonce: None,
-                connect_urls: &[],
-                ldm: false,
+                connect_urls: &urls,
+                ldm,
                 connect_info: after_first_pong,
                 remote_account: name.filter(|_| after_first_pong),
                 acc_is_sys: after_first_pong && auth.system == Some(account),
@@ -77,6 +80,9 @@ impl Shard {
         let said = client.said.insert(said);
         if read.is_err() {
             return self.close(id, Close::Fault(Fault::Malformed));
+        }
+        if said.route {
+            return self.leave(id, json);
         }
         let verdict = self.directory.decide(&self.settings.auth, said);
         // A further CONNECT begins anew: what was subscribed is gone (client-protocol.md §2.9).
@@ -95,6 +101,43 @@ impl Shard {
                 self.acts.push_back(Act::Verify { conn: id, hash, password });
             }
             Verdict::Refuse(_) => self.close(id, Close::Fault(Fault::Authorization)),
+        }
+    }
+
+    /// A connection says that it is a route. Where routes come in on this port the mesh takes it over, and decides; else
+    /// both sides are told where routes are taken.
+    #[cold]
+    fn leave(&mut self, id: ConnId, json: &[u8]) {
+        let says = match &self.settings.cluster {
+            Some(c) if c.listen.is_none() => {
+                let Some(client) = self.outbox.conns.get_mut(id) else { return };
+                client.stage = Stage::Leaving([b"CONNECT ", json, b"\r\n"].concat());
+                return self.leaving.push(id);
+            }
+            Some(c) => {
+                let port = c.listen.as_ref().and_then(|l| l.port).map_or("its own".into(), |p| p.to_string());
+                format!("this is a client port: routes to this server go to port {port}")
+            }
+            None => "this server takes no routes: it has no cluster in its configuration".into(),
+        };
+        let why = format!("a route came to the client port; it was told: {says}");
+        self.close(id, Close::Route { says, why });
+    }
+
+    /// Gives away the connections that are routes, with all they have said; those that have not been written to yet wait.
+    pub(super) fn hand_over(&mut self) {
+        for id in std::mem::take(&mut self.leaving) {
+            let Some(client) = self.outbox.conns.get(id) else { continue };
+            if client.out.pending() > 0 && client.lives() {
+                self.leaving.push(id);
+                continue;
+            }
+            let Stage::Leaving(line) = &client.stage else { continue };
+            let said = [line.as_slice(), &client.tail].concat();
+            self.end_subscriptions(id);
+            self.leave_account(id);
+            let Some(client) = self.outbox.conns.remove(id) else { continue };
+            self.acts.push_back(Act::HandOver { conn: id, cid: client.cid, said });
         }
     }
 
@@ -189,7 +232,7 @@ impl Shard {
             return;
         }
         let n = self.worlds[usize::from(account)].ledger.connections as u32;
-        for batch in self.peers() {
+        for batch in self.peer_batches() {
             batch.connections(account, n);
         }
     }
@@ -213,5 +256,20 @@ impl Shard {
         if inform {
             self.send_info(id, true);
         }
+    }
+
+    /// Goes on telling clients of the cluster's addresses, a slice per turn: those that take INFO at any time and have
+    /// had their first PONG (cluster-protocol.md §3.16).
+    pub(super) fn inform_clients(&mut self) {
+        let Some(from) = self.informing else { return };
+        let places = self.outbox.conns.places();
+        let end = from.saturating_add(TURN_INFORMED_MAX).min(places);
+        for place in from..end {
+            let Some((id, client)) = self.outbox.conns.at(place) else { continue };
+            if client.route.is_none() && client.lives() && client.informed && client.async_info {
+                self.send_info(id, false);
+            }
+        }
+        self.informing = (end < places).then_some(end);
     }
 }

@@ -3,8 +3,10 @@
 use super::batch::{Address, Batch, Delivery, Said};
 use super::core::{Shard, Work};
 use super::ledger::Drop;
-use super::outbox::Fate;
-use crate::base::ShardId;
+use super::relay::{give, Given};
+use super::verdict::Pick;
+use crate::base::{ShardId, Slot};
+use crate::wire::Message;
 
 impl Shard {
     /// Takes in a batch: what it states at once, its messages as far as this turn's budget goes.
@@ -56,67 +58,70 @@ impl Shard {
         match *said {
             Said::Interest { account, pattern, queue, n } => {
                 let world = &mut self.worlds[usize::from(account)];
-                if world.replica.stated(from, pattern, queue, n) {
+                if let Some(news) = world.replica.stated(from, pattern, queue, n) {
+                    self.verdicts.changed(account, pattern);
+                    self.edge(account, pattern, queue, news);
+                }
+            }
+            Said::PeerInterest { account, peer, pattern, queue, n } => {
+                let replica = &mut self.worlds[usize::from(account)].replica;
+                if replica.peer_stated(peer, pattern, queue, n).is_some() {
                     self.verdicts.changed(account, pattern);
                 }
             }
+            Said::Route { peer, up } => self.route_elsewhere(peer, up.then_some(from)),
             Said::Connections { account, n } => {
                 self.worlds[usize::from(account)].elsewhere[from.index()] = n;
             }
-            Said::Pressure { conn, on } => self.pressed(conn, from, on),
+            Said::Pressure { conn, press } => self.pressed(conn, from, press),
             Said::Message(_) => {}
         }
     }
 
-    /// A message that crossed from another shard: for this shard's clients only.
+    /// A message that crossed from another shard: for this shard's clients, and, unless it came over a route, for the
+    /// peers whose routes are here.
     fn receive(&mut self, d: &Delivery<'_>) {
         let key = self.verdict(d.account, d.message.subject);
         self.outbox.next_message();
-        let Some(v) = self.verdicts.get(key) else { return };
-        let mut queued = 0u64;
-        if d.plain {
-            for t in &v.plain {
-                queued += u64::from(self.outbox.deliver(t, v.head(t), &d.message, None) == Fate::Queued);
-            }
-            if queued == 0 {
-                self.outbox.ledger.dropped(Drop::ReceiverLeft, 1);
+        let Delivery { account, plain, reaimed, routed, home, publisher, .. } = *d;
+        let to = Address { account, plain, reaimed, routed, home, publisher };
+        let mut queued = if plain { self.deliver_plain(key, &d.message, routed) } else { 0 };
+        for (peer, name) in d.queues() {
+            match peer {
+                None => queued += u64::from(self.receive_for_group(key, name, to, &d.message)),
+                Some(p) if self.is_member_here(key, p, name) => {} // below, with the peer's other groups
+                Some(_) => self.aim_again(key, name, to, &d.message),
             }
         }
-        for name in d.queues() {
-            queued += u64::from(self.receive_for_group(d, name));
+        if !routed {
+            queued += self.over_routes(key, to, d.groups(), &d.message);
+        }
+        if plain && queued == 0 {
+            self.outbox.ledger.dropped(Drop::ReceiverLeft, 1);
         }
         self.budget = self.budget.saturating_sub(queued);
         // Nobody waits for a message that was sent on: its publisher does not count this shard among those it reached.
-        if self.outbox.crowd.jammed() && !d.reaimed {
-            self.jam(d.home, d.publisher);
+        // What came over a route has no publisher here to wait.
+        if self.outbox.crowd.jammed() && !reaimed && !routed {
+            self.jam(home, publisher);
         }
         self.settle();
     }
 
     /// Gives the message to one member of a queue group here, or sends it after those who left.
-    fn receive_for_group(&mut self, d: &Delivery<'_>, name: &[u8]) -> bool {
-        // Looked up anew: the last group's delivery may have ended a subscription, never an entry of this step.
-        let key = self.verdict(d.account, d.message.subject);
+    pub(super) fn receive_for_group(&mut self, key: Slot, name: &[u8], to: Address, m: &Message<'_>) -> bool {
         let Some(v) = self.verdicts.get(key) else { return false };
         let Some(g) = v.groups.iter().find(|g| *g.name == *name) else {
             self.outbox.ledger.dropped(Drop::QueueMemberLeft, 1);
             return false;
         };
-        let n = g.local.len();
-        let first = self.rng.below(n as u64) as usize;
+        let first = Pick::Local(self.rng.below(g.local.len().max(1) as u64) as usize);
         // Sent on, it may come back to where it was published, and its publisher may not want its own.
-        let own = (d.home == self.id).then_some(d.publisher);
-        let taken = (0..n).any(|k| {
-            let t = &g.local[(first + k) % n];
-            self.outbox.deliver(t, v.head(t), &d.message, own) == Fate::Queued
-        });
-        if !taken {
-            let remote = g.remote.clone();
-            let group = super::verdict::Group { name: g.name.clone(), local: Vec::new(), remote, total: 0 };
-            let Delivery { account, reaimed, home, publisher, .. } = *d;
-            let to = Address { account, plain: false, reaimed, home, publisher };
-            self.aim_again(&group, to, &d.message);
+        let own = (to.home == self.id && !to.routed).then_some(to.publisher);
+        let given = give(&mut self.outbox, &mut self.rng, v, g, first, m, own, to.routed);
+        if given != Given::Taken {
+            self.aim_again(key, name, to, m);
         }
-        taken
+        given == Given::Taken
     }
 }

@@ -19,7 +19,7 @@ pub struct Identity {
 
 impl Identity {
     /// The part of INFO that is the same for everybody.
-    pub(super) fn greeting(&self, settings: &Settings) -> PreparedInfo {
+    pub(super) fn greeting(&self, settings: &Settings, cluster: Option<&str>) -> PreparedInfo {
         PreparedInfo::new(&ServerInfo {
             server_id: &self.server_id,
             server_name: &self.server_name,
@@ -31,8 +31,8 @@ impl Identity {
             port: self.port,
             headers: settings.headers,
             auth_required: settings.auth.announced,
-            cluster: None,
-            takes_routes: false,
+            cluster,
+            takes_routes: settings.cluster.as_ref().is_some_and(|c| c.listen.is_none()),
         })
     }
 }

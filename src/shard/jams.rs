@@ -8,6 +8,8 @@ pub(super) struct Jam {
     /// Where it is connected.
     pub(super) shard: ShardId,
     pub(super) publisher: ConnId,
+    /// It waits for this route; else for `blockers`.
+    pub(super) route: Option<ConnId>,
     /// Any one of them being free ends the jam.
     pub(super) blockers: Vec<ConnId>,
 }

@@ -21,13 +21,19 @@ pub enum Drop {
     ConnectionEnded,
     /// The queue member it was meant for left while it crossed to another shard, and so did the next one.
     QueueMemberLeft,
-    /// Its receivers left while it crossed to another shard.
+    /// Its receivers left while it crossed to another shard or server.
     ReceiverLeft,
+    /// It came over a route for an account that does not exist here.
+    UnknownAccount,
+    /// Twice `max_pending` waits for a route already.
+    RouteFull,
+    /// It, or a queue group of it, did not fit into the longest line a peer accepts, or cannot stand in one.
+    RouteUnsayable,
 }
 
 impl Drop {
     /// All reasons with the names monitoring gives them.
-    pub const ALL: [(Drop, &'static str); 9] = [
+    pub const ALL: [(Drop, &'static str); 12] = [
         (Drop::NoInterest, "no_interest"),
         (Drop::ReservedSubject, "reserved_subject"),
         (Drop::ReservedReply, "reserved_reply"),
@@ -37,6 +43,9 @@ impl Drop {
         (Drop::ConnectionEnded, "connection_ended"),
         (Drop::QueueMemberLeft, "queue_member_left"),
         (Drop::ReceiverLeft, "receiver_left"),
+        (Drop::UnknownAccount, "unknown_account"),
+        (Drop::RouteFull, "route_full"),
+        (Drop::RouteUnsayable, "route_unsayable"),
     ];
 }
 
@@ -48,6 +57,7 @@ pub struct Ledger {
     pub slow_consumers_deadline: u64,
     pub stale_connections: u64,
     pub stalled_clients: u64,
+    pub interest_refused: u64,
     pub inserts: u64,
     pub removes: u64,
     pub matches: u64,

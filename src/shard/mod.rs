@@ -9,11 +9,14 @@
 pub mod batch;
 mod diary;
 mod due;
+mod forgetting;
 mod identity;
 mod jams;
 pub mod ledger;
 mod outbox;
 mod past;
+mod peers;
+mod relayed;
 pub mod report;
 mod verdict;
 
@@ -22,11 +25,14 @@ mod core;
 // What it does.
 mod answer;
 mod dispatch;
+mod edges;
 mod ending;
 mod enter;
 mod hear;
 mod pace;
 mod publish;
+mod relay;
+mod routes;
 mod subscribe;
 mod tick;
 

@@ -3,8 +3,9 @@
 
 use super::diary::Diary;
 use super::ledger::{Drop, Ledger};
+use super::relayed;
 use super::verdict::{Sub, Target};
-use crate::base::limits::BLOCKERS_MAX;
+use crate::base::limits::{BLOCKERS_MAX, ROUTE_PENDING_FACTOR_MAX};
 use crate::base::{ConnId, Now, Slot, Slots};
 use crate::conn::{Client, Spares};
 use crate::wire::Message;
@@ -29,17 +30,20 @@ pub struct Crowd {
     pub blockers: Vec<ConnId>,
     /// Somebody is not.
     pub free: bool,
+    /// A congested route, if the message goes over one: a route slows its feeders whatever the others do.
+    pub route: Option<ConnId>,
 }
 
 impl Crowd {
     fn clear(&mut self) {
         self.blockers.clear();
         self.free = false;
+        self.route = None;
     }
 
-    /// Is everybody congested?
+    /// Is somebody to wait: for a route, or because everybody is congested?
     pub fn jammed(&self) -> bool {
-        !self.free && !self.blockers.is_empty()
+        self.route.is_some() || (!self.free && !self.blockers.is_empty())
     }
 }
 
@@ -162,6 +166,54 @@ impl Outbox {
         Fate::Queued
     }
 
+    /// Queues a message for a peer whose route this is: for its plain subscriptions (`plain`), and for a member of each of
+    /// `queues` (cluster-protocol.md §3.13). `names` as [`Verdict::names`](super::verdict::Verdict::names).
+    pub fn deliver_over_route<'n>(
+        &mut self,
+        conn: ConnId,
+        names: &[u8],
+        m: &Message<'_>,
+        plain: bool,
+        queues: impl Iterator<Item = &'n [u8]>,
+    ) -> Fate {
+        let Some(client) = self.conns.get_mut(conn) else { return Fate::Gone };
+        if !client.lives() {
+            return Fate::Gone;
+        }
+        if names.is_empty() {
+            self.ledger.dropped(Drop::RouteUnsayable, 1);
+            return Fate::Skipped;
+        }
+        let waiting = client.out.pending();
+        if waiting > self.congested {
+            self.crowd.route = Some(conn);
+            if waiting / ROUTE_PENDING_FACTOR_MAX > self.pending_max {
+                self.ledger.dropped(Drop::RouteFull, 1);
+                return Fate::Skipped;
+            }
+        } else {
+            self.crowd.free = true;
+        }
+        let buffer = client.out.line(&mut self.spares);
+        let before = buffer.len();
+        let written = relayed::write(buffer, names, m, client.headers, plain, queues);
+        let grown = buffer.len() - before;
+        client.out.grown(grown);
+        client.counts.out_msgs += u64::from(written.lines);
+        client.counts.out_bytes += m.size as u64 * u64::from(written.lines);
+        if written.left_out > 0 {
+            self.ledger.dropped(Drop::RouteUnsayable, written.left_out);
+        }
+        if written.lines == 0 {
+            return Fate::Skipped;
+        }
+        if !client.dirty {
+            client.dirty = true;
+            self.dirty.push(conn);
+        }
+        Fate::Queued
+    }
+
     #[cold]
     fn tell_diary(&mut self, id: ConnId, bytes: usize) {
         if let Some(client) = self.conns.get(id) {
@@ -177,6 +229,11 @@ impl Outbox {
         if self.conns.get(id).is_some_and(|c| c.out.pending() > self.pending_max) {
             self.over.push(id);
         }
+    }
+
+    /// Does more wait for this connection than three quarters of its limit?
+    pub fn is_congested(&self, id: ConnId) -> bool {
+        self.conns.get(id).is_some_and(|c| c.lives() && c.out.pending() > self.congested)
     }
 
     /// Is this receiver one that a publisher should wait for: congested, there, and taking bytes within `patience_ns`?
@@ -198,7 +255,7 @@ impl Outbox {
             client.dirty = true;
             self.dirty.push(id);
         }
-        if client.out.pending() > self.pending_max {
+        if client.out.pending() > self.pending_max && client.route.is_none() {
             self.over.push(id);
         }
         if self.diary.traces() && grown > 0 {

@@ -5,7 +5,11 @@
 //! A shard on which every receiver is congested keeps a jam: who published, and who is being waited for. It tells the
 //! publisher's shard (itself, without a ring), looks again every few milliseconds and says when it is over. The
 //! publisher stands still while all the shards that its last message reached are jammed.
+//!
+//! A congested route is another matter: what feeds it stands still until it has room again, whatever the other receivers
+//! do, so that nothing piles up for a peer that is slow; one that takes nothing in is given up within seconds.
 
+use super::batch::Press;
 use super::core::{Act, Shard};
 use super::due::Due;
 use super::jams::Jam;
@@ -34,26 +38,27 @@ impl Shard {
     /// All receivers here of a message of `publisher` are congested.
     #[cold]
     pub(super) fn jam(&mut self, shard: ShardId, publisher: ConnId) {
+        let route = self.outbox.crowd.route;
         let blockers = std::mem::take(&mut self.outbox.crowd.blockers);
-        if self.outbox.any_free(&blockers)
-            || self.jams.open.iter().any(|j| j.shard == shard && j.publisher == publisher)
-        {
+        let jam = Jam { shard, publisher, route, blockers };
+        let known = |j: &Jam| j.shard == shard && j.publisher == publisher && j.route.is_some() == route.is_some();
+        if self.outbox.is_over(&jam) || self.jams.open.iter().any(known) {
             return;
         }
-        self.jams.open.push(Jam { shard, publisher, blockers });
+        self.jams.open.push(jam);
         if !self.jams.looking {
             self.jams.looking = true;
             self.wheel.add(self.now.mono.plus_ns(LOOK_NS), Due::Jams);
         }
-        self.tell_pressure(shard, publisher, true);
+        self.tell_pressure(shard, publisher, if route.is_some() { Press::Route } else { Press::All });
     }
 
     /// Looks at all jams: those that are over are reported.
     pub(super) fn look_at_jams(&mut self) {
         let open = std::mem::take(&mut self.jams.open);
         for jam in open {
-            if self.outbox.any_free(&jam.blockers) {
-                self.tell_pressure(jam.shard, jam.publisher, false);
+            if self.outbox.is_over(&jam) {
+                self.tell_pressure(jam.shard, jam.publisher, Press::Off);
             } else {
                 self.jams.open.push(jam);
             }
@@ -64,23 +69,28 @@ impl Shard {
         }
     }
 
-    fn tell_pressure(&mut self, shard: ShardId, publisher: ConnId, on: bool) {
+    fn tell_pressure(&mut self, shard: ShardId, publisher: ConnId, press: Press) {
         if shard == self.id {
-            self.pressed(publisher, shard, on);
+            self.pressed(publisher, shard, press);
         } else {
-            self.batches[shard.index()].pressure(publisher, on);
+            self.batches[shard.index()].pressure(publisher, press);
         }
     }
 
-    /// A shard says that all it got from this connection waits for slow receivers, or no longer does.
-    pub(super) fn pressed(&mut self, id: ConnId, by: ShardId, on: bool) {
+    /// A shard says what became of the receivers there of this connection's last messages.
+    pub(super) fn pressed(&mut self, id: ConnId, by: ShardId, press: Press) {
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
-        if on {
-            client.pressed.insert(by);
-            self.pause_if_pressed(id);
-            return;
+        match press {
+            Press::All => client.pressed.insert(by),
+            Press::Route => client.route_pressed.insert(by),
+            Press::Off => {
+                client.pressed.remove(by);
+                client.route_pressed.remove(by);
+            }
         }
-        client.pressed.remove(by);
+        if press != Press::Off {
+            return self.pause_if_pressed(id);
+        }
         if client.paused {
             client.paused = false;
             self.acts.push_back(Act::Resume(id));
@@ -91,7 +101,7 @@ impl Shard {
     fn pause_if_pressed(&mut self, id: ConnId) {
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
         let everywhere = !client.reached.is_empty() && client.reached.0 & !client.pressed.0 == 0;
-        if everywhere && !client.paused && client.lives() {
+        if (everywhere || !client.route_pressed.is_empty()) && !client.paused && client.lives() {
             client.paused = true;
             client.counts.stalls += 1;
             self.outbox.ledger.stalled_clients += 1;
@@ -101,8 +111,12 @@ impl Shard {
 }
 
 impl super::outbox::Outbox {
-    /// Is one of these no longer to be waited for?
-    fn any_free(&self, blockers: &[ConnId]) -> bool {
-        blockers.iter().any(|b| !self.worth_waiting_for(*b, PATIENCE_NS))
+    /// Has the publisher waited long enough: is one of the receivers no longer to be waited for, or has the route room?
+    /// A route is waited for until it has, or ends: whether its peer is there is decided elsewhere (`shard::routes`).
+    fn is_over(&self, jam: &Jam) -> bool {
+        match jam.route {
+            Some(route) => !self.is_congested(route),
+            None => jam.blockers.iter().any(|b| !self.worth_waiting_for(*b, PATIENCE_NS)),
+        }
     }
 }

@@ -1,14 +1,14 @@
 //! The first journey: a message from a client of this shard to everybody who wants it (client-protocol.md §8, §10).
 
-use super::batch::{Address, SHARED_BYTES_MIN};
+use super::batch::Address;
 use super::core::Shard;
 use super::ledger::Drop;
 use super::outbox::Fate;
-use super::verdict::{may_be_reserved, reserved_reply, reserved_subject, Group, Pick};
-use crate::base::{same, ConnId, ShardId, ShardSet, Slot};
+use super::relay::{give, Given};
+use super::verdict::{may_be_reserved, reserved_reply, reserved_subject};
+use crate::base::{same, ConnId, ShardSet, Slot};
 use crate::wire::fault::{write_complaint, Complaint};
 use crate::wire::{headers, subject, Message, Publish};
-use bytes::Bytes;
 
 impl Shard {
     /// `PUB` or `HPUB`.
@@ -62,7 +62,7 @@ impl Shard {
 
     /// Finds or reaches the verdict of a subject and has the connection remember it.
     #[cold]
-    fn judge(&mut self, id: ConnId, account: u16, subject: &[u8]) -> Slot {
+    pub(super) fn judge(&mut self, id: ConnId, account: u16, subject: &[u8]) -> Slot {
         let verdict = self.verdict(account, subject);
         if let Some(client) = self.outbox.conns.get_mut(id) {
             client.memo.subject.clear();
@@ -79,7 +79,8 @@ impl Shard {
             return key;
         }
         let replica = &self.worlds[usize::from(account)].replica;
-        let key = self.verdicts.reach(account, subject, replica, &self.outbox.subs);
+        let name = self.settings.auth.accounts[usize::from(account)].name.as_str();
+        let key = self.verdicts.reach((account, name), subject, replica, &self.outbox.subs, &self.peers);
         let ledger = &mut self.outbox.ledger;
         ledger.matches += 1;
         if let Some(n) = self.verdicts.get(key).map(|v| v.fanout()).filter(|n| *n > 0) {
@@ -99,15 +100,12 @@ impl Shard {
         for t in &v.plain {
             queued += u64::from(self.outbox.deliver(t, v.head(t), m, Some(id)) == Fate::Queued);
         }
-        let mut reached = v.remote;
-        if !v.groups.is_empty() {
-            let (local, picked) = self.spread_to_groups(id, account, verdict, m);
-            queued += local;
-            reached.0 |= picked.0;
-        } else if !reached.is_empty() {
-            self.groups.clear();
-            let to = Address { account, plain: true, reaimed: false, home: self.id, publisher: id };
-            self.send(reached, to, m);
+        let mut reached = ShardSet::EMPTY;
+        if v.leaves() {
+            let to = Address { account, plain: true, reaimed: false, routed: false, home: self.id, publisher: id };
+            let (here, shards) = self.spread_further(verdict, to, m);
+            queued += here;
+            reached = shards;
         }
         self.budget = self.budget.saturating_sub(1 + queued);
         if queued > 0 {
@@ -121,74 +119,22 @@ impl Shard {
         reached
     }
 
-    /// One member of each queue group. Says how many local ones got it, and which other shards.
-    #[cold]
-    fn spread_to_groups(&mut self, id: ConnId, account: u16, verdict: Slot, m: &Message<'_>) -> (u64, ShardSet) {
+    /// One member of each queue group, other shards, routes. Says how many copies were queued here, and which other
+    /// shards were reached.
+    fn spread_further(&mut self, verdict: Slot, to: Address, m: &Message<'_>) -> (u64, ShardSet) {
         let Some(v) = self.verdicts.get(verdict) else { return (0, ShardSet::EMPTY) };
         let mut queued = 0;
-        // Which group's message goes to which other shard.
-        let mut away: Vec<(ShardId, usize)> = Vec::new();
+        self.away.clear();
         for (i, g) in v.groups.iter().enumerate() {
-            let shard = match g.pick(&mut self.rng) {
-                Pick::Remote(s) => Some(s),
-                Pick::Local(first) => {
-                    let taken = (0..g.local.len()).any(|k| {
-                        let t = &g.local[(first + k) % g.local.len()];
-                        self.outbox.deliver(t, v.head(t), m, Some(id)) == Fate::Queued
-                    });
-                    queued += u64::from(taken);
-                    if taken {
-                        None
-                    } else {
-                        g.pick_elsewhere(&mut self.rng)
-                    }
-                }
-            };
-            away.extend(shard.map(|s| (s, i)));
-        }
-        let mut picked = ShardSet::EMPTY;
-        away.iter().for_each(|(s, _)| picked.insert(*s));
-        let (plain, account_of) = (v.remote, account);
-        let all = ShardSet(plain.0 | picked.0);
-        for shard in all.iter() {
-            self.groups.clear();
-            if let Some(v) = self.verdicts.get(verdict) {
-                away.iter().filter(|(s, _)| *s == shard).for_each(|(_, g)| self.groups.push(&v.groups[*g].name));
-            }
-            let mut one = ShardSet::EMPTY;
-            one.insert(shard);
-            let plain = plain.contains(shard);
-            let to = Address { account: account_of, plain, reaimed: false, home: self.id, publisher: id };
-            self.send(one, to, m);
-        }
-        (queued, picked)
-    }
-
-    /// Puts a message into the batches of other shards, for `self.groups` and as `to` says.
-    pub(super) fn send(&mut self, shards: ShardSet, to: Address, m: &Message<'_>) {
-        let shared = (m.tail.len() >= SHARED_BYTES_MIN).then(|| Bytes::copy_from_slice(m.tail));
-        for s in shards.iter() {
-            let batch = &mut self.batches[s.index()];
-            batch.message(to, &self.groups, m, shared.as_ref());
-            if batch.bytes() >= self.batch_bytes_max {
-                self.crammed = true;
+            let Some(pick) = g.pick(&mut self.rng, false) else { continue };
+            match give(&mut self.outbox, &mut self.rng, v, g, pick, m, Some(to.publisher), false) {
+                Given::Taken => queued += 1,
+                Given::Elsewhere(place) => self.away.push((place, i as u32)),
+                Given::Nobody => {}
             }
         }
-    }
-
-    /// A message from another shard that no member of `group` here could take: one of another shard gets it, unless
-    /// that was tried before.
-    pub(super) fn aim_again(&mut self, group: &Group, to: Address, m: &Message<'_>) {
-        let elsewhere = if to.reaimed { None } else { group.pick_elsewhere(&mut self.rng) };
-        let Some(shard) = elsewhere else {
-            self.outbox.ledger.dropped(Drop::QueueMemberLeft, 1);
-            return;
-        };
-        self.groups.clear();
-        self.groups.push(&group.name);
-        let mut one = ShardSet::EMPTY;
-        one.insert(shard);
-        self.send(one, Address { plain: false, reaimed: true, ..to }, m);
+        let (routes, shards) = self.relay(verdict, to, m);
+        (queued + routes, shards)
     }
 
     /// Tells a requester that nobody is there (client-protocol.md §10).

@@ -2,6 +2,8 @@
 //! in slices, so that no scrape holds a shard for longer than a turn.
 
 use crate::base::ConnId;
+use crate::conn::Instruction;
+use std::sync::Arc;
 
 /// An order from outside the shards.
 #[derive(Clone, Debug)]
@@ -22,6 +24,17 @@ pub enum Order {
     },
     /// Write what waits, then end every connection; [`Act::Drained`](super::Act::Drained) when done.
     Drain,
+    /// The mesh has something to say about a route.
+    Instruct(Instruction),
+    /// The client addresses of the cluster have changed: clients are told.
+    ClientUrls {
+        /// `host:port`; this server's own first, unless it is going.
+        urls: Arc<[String]>,
+        /// This server is going: clients are told to go elsewhere.
+        ldm: bool,
+    },
+    /// The cluster is called so from now on.
+    ClusterName(Arc<str>),
 }
 
 /// A question of monitoring.
@@ -109,6 +122,8 @@ pub struct Tally {
     pub stale_connections: u64,
     /// Times a publisher was paused.
     pub stalled_clients: u64,
+    /// Interest of peers that `cluster.permissions.export` kept out.
+    pub interest_refused: u64,
     /// Subscriptions added.
     pub inserts: u64,
     /// Subscriptions removed.

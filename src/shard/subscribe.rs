@@ -3,6 +3,7 @@
 use super::core::Shard;
 use super::verdict::Sub;
 use crate::base::{ConnId, Slot, Slots};
+use crate::interest::News;
 use crate::wire::fault::{write_complaint, Complaint};
 use crate::wire::subject;
 use std::hash::BuildHasher;
@@ -118,15 +119,16 @@ impl Shard {
         }
     }
 
-    /// Interest of this shard's clients has changed: verdicts that rest on it fall, and every other shard is told if
-    /// it is news to it.
-    fn interest_changed(&mut self, account: u16, pattern: &[u8], queue: &[u8], news: Option<u32>) {
+    /// Interest of this shard's clients has changed: verdicts that rest on it fall, and every other shard and every peer
+    /// is told if it is news to it.
+    fn interest_changed(&mut self, account: u16, pattern: &[u8], queue: &[u8], news: News) {
         self.verdicts.changed(account, pattern);
-        if let Some(n) = news {
-            for batch in self.peers() {
+        if let Some(n) = news.own {
+            for batch in self.peer_batches() {
                 batch.interest(account, pattern, queue, n);
             }
         }
+        self.edge(account, pattern, queue, news);
     }
 }
 

@@ -36,6 +36,7 @@ impl Shard {
                         self.remove(id, Drop::ConnectionEnded);
                     }
                 }
+                Due::Route(id) => self.beat_route(id),
                 Due::Jams => self.look_at_jams(),
             }
         }
@@ -76,7 +77,8 @@ impl Shard {
     /// Bytes wait for a socket that takes none at the moment: from now on it is watched.
     pub(super) fn watch_progress(&mut self, id: ConnId) {
         let deadline = self.settings.timers.write_deadline;
-        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        // Whether the peer of a route is there is found out in another way (`conn::Pulse`).
+        let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.route.is_none()) else { return };
         if !client.deadline_set {
             client.deadline_set = true;
             client.progress_at = self.now.mono;

@@ -16,6 +16,7 @@ use super::batch::Batch;
 use super::core::{Act, Lost, Opening, Shard};
 use super::report::Order;
 use crate::base::{ConnId, Now, ShardId};
+use crate::conn::Introduction;
 use std::marker::PhantomData;
 
 /// The step of hearing, or telling, the other shards.
@@ -82,11 +83,22 @@ impl<'a> Turn<'a, Sockets> {
     pub fn time(&mut self) {
         self.shard.tick();
         self.shard.go_on();
+        self.shard.go_on_with_peers();
     }
 
     /// A connection was accepted for this shard.
     pub fn open(&mut self, opening: Opening) -> ConnId {
         self.shard.enter(opening)
+    }
+
+    /// A registered route is this shard's from now on.
+    pub fn introduce(&mut self, intro: Introduction) -> ConnId {
+        self.shard.introduce(intro)
+    }
+
+    /// The answer to [`Act::Measure`]: so many bytes of what was written are not acknowledged by the peer's system.
+    pub fn unacked(&mut self, conn: ConnId, bytes: u64) {
+        self.shard.unacked(conn, bytes);
     }
 
     /// Bytes arrived. All are taken: what cannot be done yet is kept.
@@ -111,6 +123,8 @@ impl<'a> Turn<'a, Sockets> {
 
     /// Nothing more has happened.
     pub fn end(self) -> Flush<'a, Rings> {
+        self.shard.tell_ends(false);
+        self.shard.hand_over();
         self.shard.stuck = false;
         Flush { shard: self.shard, next: 0, step: PhantomData }
     }

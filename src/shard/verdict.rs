@@ -4,9 +4,11 @@
 //! A verdict whose key still names an entry is right: whoever changes interest calls [`Verdicts::changed`] in the same
 //! step, and that removes every entry the change could touch.
 
+use super::peers::{At, Peers};
 use crate::base::limits::{HEADS_BYTES_MAX, TARGETS_MAX, VERDICTS_MAX};
-use crate::base::{ConnId, Rng, Seeded, ShardId, ShardSet, Slot, Slots};
-use crate::interest::Replica;
+use crate::base::{ConnId, PeerId, PeerSet, Rng, Seeded, ShardSet, Slot, Slots};
+use crate::interest::{Place, Replica};
+use crate::wire::route::write_names;
 use crate::wire::{subject, Publish};
 use std::hash::{BuildHasher, Hasher};
 
@@ -29,49 +31,86 @@ pub struct Group {
     pub name: Box<[u8]>,
     /// Members on this shard.
     pub local: Vec<Target>,
-    /// Members on other shards.
-    pub remote: Vec<(ShardId, u32)>,
+    /// Members elsewhere: clients of other shards first, then other servers.
+    pub remote: Vec<(Place, u32)>,
+    /// Members among this server's clients.
+    pub here: u64,
     /// Members in all.
     pub total: u64,
 }
 
 /// Whom a group's message goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pick {
     /// The member at this place of [`Group::local`].
     Local(usize),
-    /// Some member of this shard.
-    Remote(ShardId),
+    /// Some member there.
+    Remote(Place),
 }
 
 impl Group {
-    /// A member, all equally likely.
-    pub fn pick(&self, rng: &mut Rng) -> Pick {
-        let n = rng.below(self.total);
-        let mut beyond = match n.checked_sub(self.local.len() as u64) {
-            None => return Pick::Local(n as usize),
-            Some(b) => b,
-        };
-        for (shard, members) in &self.remote {
-            match beyond.checked_sub(u64::from(*members)) {
-                None => return Pick::Remote(*shard),
-                Some(b) => beyond = b,
-            }
-        }
-        Pick::Local(0)
+    fn new(name: &[u8]) -> Group {
+        Group { name: name.into(), local: Vec::new(), remote: Vec::new(), here: 0, total: 0 }
     }
 
-    /// Another shard with members, weighted by how many it has; None if there is none.
-    pub fn pick_elsewhere(&self, rng: &mut Rng) -> Option<ShardId> {
-        let all: u64 = self.remote.iter().map(|(_, n)| u64::from(*n)).sum();
-        let mut n = rng.below(all);
-        self.remote.iter().find_map(|(s, m)| match n.checked_sub(u64::from(*m)) {
-            None => Some(*s),
+    fn add(&mut self, place: Place, n: u32) {
+        match self.remote.iter_mut().find(|(p, _)| *p == place) {
+            Some(r) => r.1 += n,
+            None => self.remote.push((place, n)),
+        }
+    }
+
+    fn count(&mut self) {
+        let far = |p: &Place| matches!(p, Place::Peer(_));
+        self.remote.sort_by_key(|(p, _)| far(p));
+        let sum = |all: &[(Place, u32)]| all.iter().map(|(_, n)| u64::from(*n)).sum::<u64>();
+        let nearer = self.remote.partition_point(|(p, _)| !far(p));
+        self.here = self.local.len() as u64 + sum(&self.remote[..nearer]);
+        self.total = self.here + sum(&self.remote[nearer..]);
+    }
+
+    /// A member, all equally likely: of the whole cluster, or of this server only (what came over a route goes no
+    /// further: cluster-protocol.md §3.14). None if there is none.
+    pub fn pick(&self, rng: &mut Rng, here_only: bool) -> Option<Pick> {
+        let all = if here_only { self.here } else { self.total };
+        if all == 0 {
+            return None;
+        }
+        let n = rng.below(all);
+        match n.checked_sub(self.local.len() as u64) {
+            None => Some(Pick::Local(n as usize)),
+            Some(beyond) => self.place(beyond).map(Pick::Remote),
+        }
+    }
+
+    /// A place with members that is not this shard, weighted by how many it has; None if there is none.
+    pub fn pick_elsewhere(&self, rng: &mut Rng, here_only: bool) -> Option<Place> {
+        let all = if here_only { self.here } else { self.total } - self.local.len() as u64;
+        if all == 0 {
+            return None;
+        }
+        self.place(rng.below(all))
+    }
+
+    /// Where the `n`-th member is of those that are not on this shard.
+    fn place(&self, mut n: u64) -> Option<Place> {
+        self.remote.iter().find_map(|(place, members)| match n.checked_sub(u64::from(*members)) {
+            None => Some(*place),
             Some(rest) => {
                 n = rest;
                 None
             }
         })
     }
+}
+
+/// A peer whose route this shard owns and whose clients want the subject.
+#[derive(Clone, Copy, Debug)]
+pub struct Link {
+    /// The peer.
+    pub peer: PeerId,
+    /// Its route.
+    pub conn: ConnId,
 }
 
 /// Where messages of one subject go.
@@ -81,10 +120,16 @@ pub struct Verdict {
     subject: Box<[u8]>,
     /// Plain receivers on this shard.
     pub plain: Vec<Target>,
-    /// Other shards with plain receivers.
+    /// Other shards whose clients are plain receivers.
+    pub clients: ShardSet,
+    /// Those, and other shards with routes to peers that have some.
     pub remote: ShardSet,
+    /// Peers with plain receivers whose routes are on this shard.
+    pub links: Vec<Link>,
     /// Queue groups, one message for each.
     pub groups: Vec<Group>,
+    /// What all lines of its messages to peers have in common ([`write_names`]); empty where no peer wants it.
+    pub names: Vec<u8>,
     heads: Vec<u8>,
 }
 
@@ -93,6 +138,13 @@ impl Verdict {
     #[inline]
     pub fn head(&self, t: &Target) -> &[u8] {
         &self.heads[t.at as usize..(t.at + t.len) as usize]
+    }
+
+    /// The same for a message that is delivered under another subject than it was matched with.
+    #[cold]
+    pub fn head_for(&self, t: &Target, subject: &[u8]) -> Vec<u8> {
+        let sid = &self.head(t)[b"MSG ".len() + self.subject.len()..];
+        [b"MSG ", subject, sid].concat()
     }
 
     fn target(&mut self, sub: Slot, who: &Sub) -> Target {
@@ -105,11 +157,17 @@ impl Verdict {
 
     /// Receivers in all, a remote shard counting as one.
     pub fn fanout(&self) -> u64 {
-        (self.plain.len() + self.groups.len()) as u64 + u64::from(self.remote.0.count_ones())
+        (self.plain.len() + self.links.len() + self.groups.len()) as u64 + u64::from(self.remote.0.count_ones())
+    }
+
+    /// Does a message leave the plain receivers of this shard?
+    #[inline]
+    pub fn leaves(&self) -> bool {
+        !self.groups.is_empty() || !self.remote.is_empty() || !self.links.is_empty()
     }
 
     fn targets(&self) -> usize {
-        self.plain.len() + self.groups.iter().map(|g| g.local.len() + 1).sum::<usize>()
+        self.plain.len() + self.links.len() + self.groups.iter().map(|g| g.local.len() + 1).sum::<usize>()
     }
 }
 
@@ -172,17 +230,29 @@ impl Verdicts {
     }
 
     /// Reaches a verdict and remembers it.
-    pub fn reach(&mut self, account: u16, subject: &[u8], replica: &Replica, subs: &Slots<Sub>) -> Slot {
+    pub fn reach(
+        &mut self,
+        (account, name): (u16, &str),
+        subject: &[u8],
+        replica: &Replica,
+        subs: &Slots<Sub>,
+        peers: &Peers,
+    ) -> Slot {
         let mut v = Verdict {
             account,
             subject: subject.into(),
             plain: Vec::new(),
+            clients: ShardSet::EMPTY,
             remote: ShardSet::EMPTY,
+            links: Vec::new(),
             groups: Vec::new(),
+            names: Vec::new(),
             heads: Vec::new(),
         };
+        let mut far = PeerSet::EMPTY;
         replica.matches(subject, |want| {
-            v.remote.0 |= want.remote.0;
+            v.clients.0 |= want.remote.0;
+            far.0 |= want.peers.0;
             for s in &want.plain {
                 if let Some(who) = subs.get(*s) {
                     let t = v.target(*s, who);
@@ -191,7 +261,7 @@ impl Verdicts {
             }
             for q in want.queues() {
                 let at = v.groups.iter().position(|g| g.name == q.name).unwrap_or_else(|| {
-                    v.groups.push(Group { name: q.name.clone(), local: Vec::new(), remote: Vec::new(), total: 0 });
+                    v.groups.push(Group::new(&q.name));
                     v.groups.len() - 1
                 });
                 for s in &q.local {
@@ -200,16 +270,22 @@ impl Verdicts {
                         v.groups[at].local.push(t);
                     }
                 }
-                let g = &mut v.groups[at];
-                for (shard, n) in &q.remote {
-                    match g.remote.iter_mut().find(|(s, _)| s == shard) {
-                        Some(r) => r.1 += n,
-                        None => g.remote.push((*shard, *n)),
-                    }
-                }
-                g.total = g.local.len() as u64 + g.remote.iter().map(|(_, n)| u64::from(*n)).sum::<u64>();
+                q.remote.iter().filter(|(p, _)| peers.has(*p)).for_each(|(p, n)| v.groups[at].add(*p, *n));
             }
         });
+        v.groups.iter_mut().for_each(Group::count);
+        if !far.is_empty() || v.groups.iter().any(|g| g.here < g.total) {
+            // What cannot be said to a peer is left out there: names stays empty.
+            let _ = write_names(&mut v.names, name.as_bytes(), subject);
+        }
+        v.remote = v.clients;
+        for peer in PeerSet(far.0 & peers.live.0).iter() {
+            match peers.place(peer) {
+                Some(At::Here(conn)) => v.links.push(Link { peer, conn }),
+                Some(At::There(shard)) => v.remote.insert(shard),
+                None => {}
+            }
+        }
         let heads_bytes = self.heads_bytes + v.heads.len();
         if self.entries.len() >= VERDICTS_MAX
             || self.targets + v.targets() > TARGETS_MAX
@@ -244,7 +320,8 @@ impl Verdicts {
         }
     }
 
-    fn forget_all(&mut self) {
+    /// Everything may have changed.
+    pub fn forget_all(&mut self) {
         let keys: Vec<Slot> = self.index.drain().collect();
         for k in keys {
             self.entries.remove(k);

@@ -418,6 +418,8 @@ fn outlets(
                 (check.reply)(false);
             }
         }),
+        tidings: Box::new(|_, _| ()),
+        hand_over: Box::new(|_, _, _| ()),
         answer: Box::new(move |shard, ticket, answer| replies.give(shard, ticket, answer)),
         drained: Box::new(move || {
             let _ = tell.send(Event::Drained);

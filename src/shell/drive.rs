@@ -4,10 +4,12 @@
 use super::clock::Clock;
 use super::rings::{Mail, Post};
 use super::socket::{Read, Sockets};
-use crate::base::{ConnId, Level, ShardId};
+use crate::base::{Cid, ConnId, Level, ShardId};
+use crate::conn::Tidings;
 use crate::policy::Idle;
 use crate::shard::{Act, Answer, Flush, Lost, Rings, Shard, Turn};
 use glommio::io::PollableFd;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 /// Written to one connection in one turn; the rest comes in the next, so that one fast reader of a long queue keeps
@@ -22,6 +24,10 @@ pub struct Outlets {
     pub closed: Box<dyn Fn() + Send>,
     /// A password is to be checked: hash, password, and who waits.
     pub verify: Box<dyn Fn(ConnId, String, String) + Send>,
+    /// News of a route, for the mesh.
+    pub tidings: Box<dyn Fn(ShardId, Tidings) + Send>,
+    /// A client's socket that is a route after all, with all it has said, for the mesh.
+    pub hand_over: Box<dyn Fn(TcpStream, Cid, Vec<u8>) + Send>,
     /// An answer for monitoring.
     pub answer: Box<dyn Fn(ShardId, u64, Answer) + Send>,
     /// Every connection has ended.
@@ -40,12 +46,14 @@ pub struct Driver {
     stop: bool,
     /// The last turn could not push its batches.
     stuck: bool,
+    /// What peers have not acknowledged, for the next turn.
+    measured: Vec<(ConnId, u64)>,
 }
 
 impl Driver {
     /// A driver for `shard`, one of `shards`.
     pub fn new(shard: Shard, shards: usize, post: Post, clock: Clock, outlets: Outlets) -> Driver {
-        Driver { shard, shards, post, clock, outlets, stop: false, stuck: false }
+        Driver { shard, shards, post, clock, outlets, stop: false, stuck: false, measured: Vec::new() }
     }
 
     /// Runs until [`Mail::Stop`].
@@ -111,12 +119,21 @@ impl Driver {
         }
         let mut worked = due | hear(&self.post, &mut turn);
         let mut turn = turn.sockets();
+        for (conn, bytes) in self.measured.drain(..) {
+            turn.unacked(conn, bytes);
+        }
         turn.time();
         while let Some(mail) = self.post.mail() {
             worked = true;
             match mail {
                 Mail::Order(order) => turn.order(order),
                 Mail::Stop => self.stop = true,
+                Mail::Route(stream, introduction) => {
+                    let conn = turn.introduce(introduction);
+                    if let Err(e) = sockets.add(conn, stream) {
+                        turn.lost(conn, Lost::Failed(format!("read: {e}")));
+                    }
+                }
                 Mail::Accepted(stream, opening) => {
                     let conn = turn.open(opening);
                     if let Err(e) = sockets.add(conn, stream) {
@@ -156,7 +173,7 @@ impl Driver {
             }
         }
         let flush = turn.end();
-        self.stuck = !self.outlets.flush(flush, self.shards, &self.post, sockets);
+        self.stuck = !self.outlets.flush(flush, self.shards, &self.post, sockets, &mut self.measured);
         worked
     }
 }
@@ -172,7 +189,14 @@ fn hear(post: &Post, turn: &mut Turn<'_, Rings>) -> bool {
 
 impl Outlets {
     /// Tells the rings, then writes the sockets. False: a ring was full, nothing was written.
-    fn flush(&self, mut flush: Flush<'_, Rings>, shards: usize, post: &Post, sockets: &mut Sockets) -> bool {
+    fn flush(
+        &self,
+        mut flush: Flush<'_, Rings>,
+        shards: usize,
+        post: &Post,
+        sockets: &mut Sockets,
+        measured: &mut Vec<(ConnId, u64)>,
+    ) -> bool {
         for to in (0..shards).map(|i| ShardId(i as u8)) {
             if let Some(batch) = flush.batch(to) {
                 if let Err(batch) = post.send(to, batch) {
@@ -216,7 +240,10 @@ impl Outlets {
             flush.lost(conn, Lost::Failed(what));
         }
         while let Some(act) = flush.act() {
-            self.act(act, post.id(), sockets);
+            match act {
+                Act::Measure(conn) => measured.extend(sockets.unacked(conn).map(|n| (conn, n))),
+                act => self.act(act, post.id(), sockets),
+            }
         }
         true
     }
@@ -231,6 +258,15 @@ impl Outlets {
                     (self.closed)();
                 }
             }
+            Act::CloseRoute(conn) => drop(sockets.take(conn)),
+            Act::HandOver { conn, cid, said } => {
+                if let Some(stream) = sockets.take(conn) {
+                    (self.closed)();
+                    (self.hand_over)(stream, cid, said);
+                }
+            }
+            Act::Measure(_) => {} // answered where the answer can be kept
+            Act::Tidings(tidings) => (self.tidings)(shard, tidings),
             Act::Verify { conn, hash, password } => (self.verify)(conn, hash, password),
             Act::Answer { ticket, answer } => (self.answer)(shard, ticket, answer),
             Act::Log { level, text } => (self.log)(level, text),

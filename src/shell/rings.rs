@@ -5,6 +5,7 @@
 //! and only a sleeping one costs a system call.
 
 use crate::base::{ShardId, ShardSet};
+use crate::conn::Introduction;
 use crate::shard::{Batch, Opening, Order};
 use crossbeam_channel::{bounded, unbounded, Receiver, Sender, TryRecvError, TrySendError};
 use rustix::event::{eventfd, EventfdFlags};
@@ -25,6 +26,8 @@ const MAIL_MAX: usize = 4096;
 pub enum Mail {
     /// A connection for this shard.
     Accepted(TcpStream, Opening),
+    /// A registered route for this shard.
+    Route(TcpStream, Introduction),
     /// An order.
     Order(Order),
     /// All has been said: the executor ends.

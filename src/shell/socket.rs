@@ -215,6 +215,21 @@ impl Sockets {
         }
     }
 
+    /// Bytes written that the peer's system has not acknowledged; None where it cannot be known.
+    pub fn unacked(&mut self, conn: ConnId) -> Option<u64> {
+        let s = self.get(conn)?;
+        unacknowledged(&s.stream).ok()
+    }
+
+    /// Gives a socket away.
+    pub fn take(&mut self, conn: ConnId) -> Option<TcpStream> {
+        self.get(conn)?;
+        let Socket { stream, .. } = self.sockets[conn.place() as usize].take()?;
+        // It fails only for a descriptor that is not in the set, and this one is.
+        let _ = epoll::delete(&self.epoll, &stream);
+        Some(stream)
+    }
+
     /// Closes a socket. False: there was none.
     pub fn close(&mut self, conn: ConnId) -> bool {
         let known = self.get(conn).is_some();
@@ -238,4 +253,13 @@ impl Sockets {
         // It fails only for values out of range, and these are not.
         let _ = rustix::time::timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &spec);
     }
+}
+
+/// What of the bytes written lies in the system's send queue: not sent, or not acknowledged.
+#[allow(unsafe_code, reason = "this request (SIOCOUTQ, tcp(7)) has no safe wrapper")]
+fn unacknowledged(stream: &TcpStream) -> rustix::io::Result<u64> {
+    const SIOCOUTQ: rustix::ioctl::Opcode = 0x5411;
+    // SAFETY: SIOCOUTQ writes one int and nothing else, which is what `Getter` gives it room for.
+    let queued: i32 = unsafe { rustix::ioctl::ioctl(stream, rustix::ioctl::Getter::<SIOCOUTQ, i32>::new())? };
+    Ok(u64::try_from(queued).unwrap_or(0))
 }

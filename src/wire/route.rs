@@ -22,9 +22,7 @@ pub use info::{gossip, Reached, RouteInfo, SubjectLists};
 pub use message::{Queues, Routed};
 pub use parse::{RouteParser, RouteRules};
 pub use refusal::Refusal;
-pub use write::{
-    queue_room, sayable, write_interest, write_message, write_names, write_no_interest, Unsayable,
-};
+pub use write::{queue_room, sayable, write_interest, write_message, write_names, write_no_interest, Unsayable};
 
 /// One complete operation of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -91,6 +91,35 @@ pub(crate) fn covers(mut pattern: &[u8], mut subject: &[u8]) -> bool {
     }
 }
 
+/// Does `outer` match every subject that `inner` matches? Both are patterns.
+pub fn contains(outer: &[u8], inner: &[u8]) -> bool {
+    let (mut outer, mut inner) = (tokens(outer), tokens(inner));
+    loop {
+        match (outer.next(), inner.next()) {
+            (Some(b">"), Some(_)) | (None, None) => return true,
+            (Some(_), Some(b">")) => return false,
+            (Some(b"*"), Some(_)) => {}
+            (Some(o), Some(i)) if o == i => {}
+            _ => return false,
+        }
+    }
+}
+
+/// The reply of a message that another server forwards for JetStream can name the subject that its receivers are to see:
+/// `$JS.ACK.<…>@<subject>`, at least 8 dots before the `@`. Splits it into reply and subject (cluster-protocol.md §3.18).
+pub fn acknowledged(reply: &[u8]) -> Option<(&[u8], &[u8])> {
+    if !reply.starts_with(b"$JS.ACK.") {
+        return None;
+    }
+    let mut dots = 0;
+    let at = reply.iter().position(|c| {
+        dots += u32::from(*c == b'.');
+        *c == b'@' && dots >= 8
+    })?;
+    let (before, after) = (&reply[..at], &reply[at + 1..]);
+    (!after.is_empty()).then_some((before, after))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

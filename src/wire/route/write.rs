@@ -4,6 +4,7 @@
 //! here writes one: each name is looked at where it enters ([`sayable`]), whether it came from a client, a
 //! configuration or a peer. What cannot be said is not begun.
 
+use crate::base::limits::{ROUTE_LINE_BYTES_MAX as LINE_MAX, ROUTE_WEIGHT_MAX as WEIGHT_MAX};
 use crate::wire::scan::below_33;
 use crate::wire::Message;
 

@@ -1,0 +1,367 @@
+//! Routes: how other servers' interest and messages come in, and how a route begins and ends on the shard that owns it
+//! (cluster-protocol.md §3). Who the peers are and which connection to one counts is decided before, by the mesh.
+
+use super::batch::Address;
+use super::core::{Act, Shard};
+use super::due::Due;
+use super::ledger::Drop;
+use super::outbox::Fate;
+use super::peers::At;
+use super::relay::{give, Given};
+use crate::base::limits::{PEER_INTEREST_MAX, ROUTE_LINE_BYTES_MAX, TURN_FORGOTTEN_MAX};
+use crate::base::{ConnId, Level, PeerId, ShardId, ShardSet, Slot, Time};
+use crate::conn::{Client, Close, Instruction, Introduction, Pulse, Route, Telling, Tidings};
+use crate::interest::Cursor;
+use crate::wire::route::{RouteOp, RouteParser, RouteRules, Routed};
+use crate::wire::{subject, Fault, Message, Rules, Step};
+
+impl Shard {
+    /// A route was registered for this shard: it is told everything, and listened to.
+    pub(super) fn introduce(&mut self, intro: Introduction) -> ConnId {
+        let now = self.now;
+        let rules =
+            Rules { max_control_line: ROUTE_LINE_BYTES_MAX, max_payload: 0, headers: true, connect_first: false };
+        let mut client = Client::new(intro.rid, &intro.ip, intro.port, rules, now);
+        client.start_ns = intro.start_ns;
+        client.headers = intro.headers;
+        client.stage = crate::conn::Stage::Open;
+        let (peer, rest) = (intro.peer, intro.rest.clone());
+        client.route = Some(Box::new(Route {
+            intro: Introduction { rest: Vec::new(), ..intro },
+            parser: RouteParser::default(),
+            telling: Some(Telling::default()),
+            interest: 0,
+            pulse: Pulse::new(now.mono),
+            probed: false,
+            strangers_told: false,
+        }));
+        // What has ended is told to those who were told of it, before somebody comes who was not.
+        self.tell_ends(true);
+        let id = self.outbox.conns.insert(client);
+        self.peers.set(peer, Some(At::Here(id)));
+        self.verdicts.forget_all();
+        for batch in self.peer_batches() {
+            batch.route(peer, true);
+        }
+        self.peer_work = true;
+        self.beat_route(id);
+        if !rest.is_empty() {
+            self.bytes(id, &rest);
+        }
+        id
+    }
+
+    /// Another shard says that the route to a peer is there (Some), or has ended.
+    pub(super) fn route_elsewhere(&mut self, peer: PeerId, at: Option<ShardId>) {
+        self.peers.set(peer, at.map(At::There));
+        self.verdicts.forget_all();
+        if at.is_none() {
+            self.forgetting.push_back((peer, 0, Cursor::default()));
+            self.peer_work = true;
+        }
+    }
+
+    /// The route `id` is over: nothing goes to its peer any more, and what the peer wanted is void everywhere.
+    pub(super) fn route_ended(&mut self, id: ConnId, why: &Close) {
+        let Some(route) = self.outbox.conns.get(id).and_then(|c| c.route.as_deref()) else { return };
+        let peer = route.intro.peer;
+        self.peers.set(peer, None);
+        self.verdicts.forget_all();
+        self.forgetting.push_back((peer, 0, Cursor::default()));
+        self.peer_work = true;
+        for batch in self.peer_batches() {
+            batch.route(peer, false);
+        }
+        self.acts.push_back(Act::Tidings(Tidings::Ended { peer, why: why.detail() }));
+    }
+
+    /// Goes on forgetting peers that have gone, a slice. True: there is more to forget at once.
+    pub(super) fn forget_peers(&mut self) -> bool {
+        let Some((peer, account, cursor)) = self.forgetting.pop_front() else { return false };
+        let Some(world) = self.worlds.get_mut(usize::from(account)) else {
+            self.acts.push_back(Act::Tidings(Tidings::Forgotten { peer }));
+            return !self.forgetting.is_empty();
+        };
+        match world.replica.forget_peer(peer, cursor, TURN_FORGOTTEN_MAX) {
+            Some(cursor) => self.forgetting.push_front((peer, account, cursor)),
+            None => self.forgetting.push_front((peer, account + 1, Cursor::default())),
+        }
+        true
+    }
+
+    /// What of telling new peers and forgetting lost ones fits into this turn.
+    pub(super) fn go_on_with_peers(&mut self) {
+        let telling = self.tell_new_peers();
+        let forgetting = self.forget_peers();
+        self.peer_work = telling || forgetting;
+        self.inform_clients();
+    }
+
+    /// The mesh says what is to be done with a route.
+    pub(super) fn instructed(&mut self, instruction: Instruction) {
+        let here = |s: &Shard, peer| match s.peers.place(peer) {
+            Some(At::Here(conn)) => Some(conn),
+            _ => None,
+        };
+        match instruction {
+            Instruction::Say { peer, line } => {
+                if let Some(conn) = here(self, peer) {
+                    self.outbox.say(conn, |out| out.extend_from_slice(&line));
+                }
+            }
+            Instruction::Probe { peer } => {
+                let Some(conn) = here(self, peer) else { return };
+                if let Some(route) = self.outbox.conns.get_mut(conn).and_then(|c| c.route.as_deref_mut()) {
+                    route.probed = true;
+                }
+                self.outbox.say(conn, |out| out.extend_from_slice(b"PING\r\n"));
+            }
+            Instruction::End { peer, says, why } => {
+                if let Some(conn) = here(self, peer) {
+                    self.close(conn, Close::Route { says, why });
+                }
+            }
+        }
+    }
+
+    /// Carries out what a peer says; how many bytes are done with.
+    pub(super) fn parse_route(&mut self, id: ConnId, data: &[u8]) -> usize {
+        let rules = RouteRules {
+            max_control_line: ROUTE_LINE_BYTES_MAX,
+            max_payload: self.route_payload_max(),
+            connect_first: false,
+        };
+        let now = self.now.mono;
+        let mut at = 0;
+        loop {
+            let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.lives()) else { return data.len() };
+            if self.budget == 0 || self.crammed {
+                self.wait(id);
+                return at;
+            }
+            let Some(route) = client.route.as_deref_mut() else { return data.len() };
+            match route.parser.next(&data[at..], &rules) {
+                Ok(Step::Op(op, used)) => {
+                    at += used;
+                    self.carry_out_for_peer(id, op, now);
+                    if self.outbox.unsettled() {
+                        self.settle();
+                    }
+                }
+                Ok(Step::More(used)) => return at + used,
+                Err(fault) => {
+                    self.close(id, Close::Fault(fault));
+                    return data.len();
+                }
+            }
+        }
+    }
+
+    /// nats-server takes payloads beyond its limit from a peer (cluster-protocol.md §1.1): whoever let the message in has
+    /// checked its size. Eight times our limit is more than any reasonable cluster mixes.
+    fn route_payload_max(&self) -> usize {
+        self.settings.limits.max_payload.saturating_mul(8).max(64 << 20)
+    }
+
+    fn carry_out_for_peer(&mut self, id: ConnId, op: RouteOp<'_>, now: Time) {
+        match op {
+            RouteOp::Message(m) => self.receive_routed(id, &m),
+            RouteOp::Interest { account, subject, queue, weight } => {
+                self.peer_wants(id, account, subject, queue, weight);
+            }
+            RouteOp::NoInterest { account, subject, queue } => self.peer_wants(id, account, subject, queue, 0),
+            RouteOp::Ping => self.outbox.say(id, |out| out.extend_from_slice(b"PONG\r\n")),
+            RouteOp::Pong => {
+                if let Some(route) = self.outbox.conns.get_mut(id).and_then(|c| c.route.as_deref_mut()) {
+                    route.pulse.pong(now);
+                }
+            }
+            RouteOp::Info(json) => {
+                let Some(peer) = self.peer_of(id) else { return };
+                self.acts.push_back(Act::Tidings(Tidings::Info { peer, json: json.to_vec() }));
+            }
+            RouteOp::PeerError(text) => {
+                let says = String::from_utf8_lossy(text).into_owned();
+                self.log_about(id, Level::Error, || format!("the peer says {says}, and is left"));
+                self.close(id, Close::Fault(Fault::PeerError));
+            }
+            // A second CONNECT changes nothing that it may change; the others mean nothing on a route.
+            RouteOp::Connect(_) | RouteOp::Ok | RouteOp::Ignored => {}
+        }
+    }
+
+    fn peer_of(&self, id: ConnId) -> Option<PeerId> {
+        self.outbox.conns.get(id).and_then(|c| c.route.as_deref()).map(|r| r.intro.peer)
+    }
+
+    fn log_about(&mut self, id: ConnId, level: Level, text: impl FnOnce() -> String) {
+        if let Some(client) = self.outbox.conns.get(id) {
+            self.outbox.diary.about(client, level, text);
+        }
+    }
+
+    /// Which account a peer means; None, and said once for each route: none that exists here (its interest is ignored,
+    /// its messages are counted).
+    fn account_of(&mut self, id: ConnId, name: &[u8]) -> Option<u16> {
+        let accounts = &self.settings.auth.accounts;
+        // Most often it is the one it was before.
+        let last = self.outbox.conns.get(id).map_or(0, |c| c.account);
+        if accounts.get(usize::from(last)).is_some_and(|a| a.name.as_bytes() == name) {
+            return Some(last);
+        }
+        let found = accounts.iter().position(|a| a.name.as_bytes() == name).map(|i| i as u16);
+        let Some(client) = self.outbox.conns.get_mut(id) else { return None };
+        match (found, client.route.as_deref_mut()) {
+            (Some(account), _) => {
+                client.account = account;
+                client.memo.subject.clear();
+                client.memo.verdict = Slot::NONE;
+            }
+            (None, Some(route)) if !route.strangers_told => {
+                route.strangers_told = true;
+                let name = String::from_utf8_lossy(name).into_owned();
+                self.log_about(id, Level::Warn, || {
+                    format!("the peer has an account {name:?} that is not configured here: nothing of it crosses")
+                });
+            }
+            (None, _) => {}
+        }
+        found
+    }
+
+    /// `RS+` and `RS-` (weight 0).
+    fn peer_wants(&mut self, id: ConnId, account: &[u8], pattern: &[u8], queue: &[u8], n: u32) {
+        let Some(account) = self.account_of(id, account) else { return };
+        let Some(peer) = self.peer_of(id) else { return };
+        if !subject::valid_subscription(pattern) {
+            self.outbox.say(id, |out| out.extend_from_slice(b"-ERR 'Invalid Subscription'\r\n"));
+            return self.close(id, Close::Fault(Fault::Malformed));
+        }
+        let rules = self.settings.cluster.as_ref().and_then(|c| c.permissions.as_ref());
+        if n > 0 && rules.is_some_and(|p| !p.export.allows(pattern)) {
+            self.outbox.ledger.interest_refused += 1;
+            return;
+        }
+        let replica = &mut self.worlds[usize::from(account)].replica;
+        let Some(before) = replica.peer_stated(peer, pattern, queue, n) else { return };
+        self.verdicts.changed(account, pattern);
+        for batch in self.peer_batches() {
+            batch.peer_interest(account, peer, pattern, queue, n);
+        }
+        let Some(route) = self.outbox.conns.get_mut(id).and_then(|c| c.route.as_deref_mut()) else { return };
+        route.interest = (route.interest + u64::from(before == 0)).saturating_sub(u64::from(n == 0));
+        if route.interest > PEER_INTEREST_MAX {
+            let why = format!("it wants more than {PEER_INTEREST_MAX} subjects");
+            self.close(id, Close::Route { says: "maximum subscriptions exceeded".into(), why });
+        }
+    }
+
+    /// A message that came over a route: for this server's clients only (cluster-protocol.md §3.14).
+    fn receive_routed(&mut self, id: ConnId, r: &Routed<'_>) {
+        let Some(account) = self.account_of(id, r.account) else {
+            self.outbox.ledger.dropped(Drop::UnknownAccount, 1);
+            return;
+        };
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        client.counts.in_msgs += 1;
+        client.counts.in_bytes += r.payload.len() as u64;
+        let mut key = client.memo.verdict;
+        if !crate::base::same(&client.memo.subject, r.subject) || self.verdicts.get(key).is_none() {
+            key = self.judge(id, account, r.subject);
+        }
+        let mut body = std::mem::take(&mut self.body);
+        let p = r.publish();
+        let m = if p.tail.is_empty() { body.message(&p) } else { Message::whole(&p) };
+        self.outbox.next_message();
+        let to = Address { account, plain: true, reaimed: false, routed: true, home: self.id, publisher: ConnId::NONE };
+        let mut queued = self.deliver_plain(key, &m, true);
+        self.away.clear();
+        for name in r.queues.iter() {
+            queued += u64::from(self.routed_to_group(key, name, &m));
+        }
+        let (_, shards) = self.relay(key, to, &m);
+        if queued == 0 && shards == ShardSet::EMPTY {
+            self.outbox.ledger.dropped(Drop::ReceiverLeft, 1);
+        }
+        self.body = body;
+        self.budget = self.budget.saturating_sub(1 + queued);
+    }
+
+    /// One client of this server out of a queue group that a peer has named: here (true), or noted in `self.away`.
+    fn routed_to_group(&mut self, key: Slot, name: &[u8], m: &Message<'_>) -> bool {
+        let Some(v) = self.verdicts.get(key) else { return false };
+        let given = v.groups.iter().position(|g| *g.name == *name).map(|at| {
+            let g = &v.groups[at];
+            let pick = g.pick(&mut self.rng, true);
+            let given = pick.map(|p| give(&mut self.outbox, &mut self.rng, v, g, p, m, None, true));
+            (at as u32, given.unwrap_or(Given::Nobody))
+        });
+        match given {
+            Some((_, Given::Taken)) => return true,
+            Some((at, Given::Elsewhere(place))) => self.away.push((place, at)),
+            Some((_, Given::Nobody)) | None => self.outbox.ledger.dropped(Drop::QueueMemberLeft, 1),
+        }
+        false
+    }
+
+    /// Gives a message to the plain receivers here. What comes over a route may be meant for another subject.
+    pub(super) fn deliver_plain(&mut self, key: Slot, m: &Message<'_>, routed: bool) -> u64 {
+        let Some(v) = self.verdicts.get(key) else { return 0 };
+        let mut queued = 0;
+        let mapped = if routed { subject::acknowledged(m.reply) } else { None };
+        for t in &v.plain {
+            let fate = match mapped {
+                None => self.outbox.deliver(t, v.head(t), m, None),
+                Some((reply, subject)) => {
+                    let head = v.head_for(t, subject);
+                    self.outbox.deliver(t, &head, &Message { subject, reply, ..*m }, None)
+                }
+            };
+            queued += u64::from(fate == Fate::Queued);
+        }
+        queued
+    }
+
+    /// The route's timer: is the peer there?
+    pub(super) fn beat_route(&mut self, id: ConnId) {
+        let Some(cluster) = self.settings.cluster.as_ref() else { return };
+        let (interval, timeout) = (cluster.ping_interval, cluster.peer_timeout.as_nanos() as u64);
+        let now = self.now.mono;
+        let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.lives()) else { return };
+        let pending = client.out.pending();
+        let Some(route) = client.route.as_deref_mut() else { return };
+        if let Some(how) = route.pulse.lost(now, timeout) {
+            let seconds = route.pulse.silence(now) as f64 / 1e9;
+            let why = format!("{how} for {seconds:.1} s, {pending} bytes waited for it");
+            self.outbox.ledger.stale_connections += 1;
+            return self.close(id, Close::Route { says: "Stale Connection".into(), why });
+        }
+        let ping = route.pulse.ping(now);
+        if ping {
+            self.outbox.say(id, |out| out.extend_from_slice(b"PING\r\n"));
+        }
+        self.acts.push_back(Act::Measure(id));
+        self.wheel.add(now.plus(interval), Due::Route(id));
+    }
+
+    /// The system says how many bytes a peer has not acknowledged.
+    pub(super) fn unacked(&mut self, id: ConnId, bytes: u64) {
+        if let Some(route) = self.outbox.conns.get_mut(id).and_then(|c| c.route.as_deref_mut()) {
+            route.pulse.unacked(self.now.mono, bytes);
+        }
+    }
+
+    /// Bytes came from a peer.
+    pub(super) fn heard_from_peer(&mut self, id: ConnId) {
+        let now = self.now.mono;
+        let Some(route) = self.outbox.conns.get_mut(id).and_then(|c| c.route.as_deref_mut()) else { return };
+        route.pulse.heard(now);
+        if std::mem::take(&mut route.probed) {
+            let peer = route.intro.peer;
+            self.acts.push_back(Act::Tidings(Tidings::Alive { peer }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

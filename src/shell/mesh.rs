@@ -1,0 +1,305 @@
+//! Drives the mesh: the route listener, dials, and connections until they are registered routes, on one thread that is
+//! pinned to no core. A registered route's socket goes to its shard; from then on mesh and shard speak by mail.
+
+mod dial;
+mod sockets;
+
+use self::dial::dial;
+use self::sockets::{Happened, Sockets};
+use super::clock::Clock;
+use super::log::Log;
+use super::rings::{Door, Mail};
+use super::verify::{Check, Verifier};
+use crate::base::{Cid, Level, ShardId};
+use crate::conn::Tidings;
+use crate::mesh::{Act, Dial, Mesh, Report, Setup};
+use crate::policy::RouteUrl;
+use crate::shard::Order;
+use crossbeam_channel::{unbounded, Receiver, Sender};
+use rustix::event::{eventfd, EventfdFlags};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+/// INFO lines and handed-over connections that may wait for the mesh; more are dropped, for a peer that sends so many
+/// means harm. All else that is sent here is bounded by the number of routes.
+const WAITING_MAX: usize = 1024;
+
+/// What the mesh is told by others.
+enum Note {
+    Tidings(ShardId, Tidings),
+    HandedOver(TcpStream, Cid, Vec<u8>),
+    Dialed(Dial, std::io::Result<TcpStream>),
+    Verified(Cid, bool),
+    Reload(Vec<RouteUrl>),
+    LameDuck,
+    Report(Sender<(Report, Vec<String>)>),
+    Stop,
+}
+
+/// How other threads reach the mesh.
+#[derive(Clone)]
+pub struct MeshDoor {
+    notes: Sender<Note>,
+    bell: Arc<OwnedFd>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl MeshDoor {
+    fn send(&self, note: Note) {
+        // The mesh has ended when nobody listens any more.
+        if self.notes.send(note).is_ok() {
+            let _ = rustix::io::write(&*self.bell, &1u64.to_ne_bytes());
+        }
+    }
+
+    /// Is there room for one more of what anybody can send?
+    fn admit(&self) -> bool {
+        let room = self.waiting.fetch_add(1, Ordering::Relaxed) < WAITING_MAX;
+        if !room {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        room
+    }
+
+    /// A shard tells about a route.
+    pub fn tidings(&self, shard: ShardId, tidings: Tidings) {
+        if !matches!(tidings, Tidings::Info { .. }) || self.admit() {
+            self.send(Note::Tidings(shard, tidings));
+        }
+    }
+
+    /// A connection of the client port is a route; `said` is all that it has said. Closed where too many wait.
+    pub fn hand_over(&self, stream: TcpStream, cid: Cid, said: Vec<u8>) {
+        if self.admit() {
+            self.send(Note::HandedOver(stream, cid, said));
+        }
+    }
+
+    /// The configured routes have changed.
+    pub fn reload(&self, routes: Vec<RouteUrl>) {
+        self.send(Note::Reload(routes));
+    }
+
+    /// The server is going to stop: peers and clients are told.
+    pub fn lame_duck(&self) {
+        self.send(Note::LameDuck);
+    }
+
+    /// What the mesh knows, and why the server is not ready (empty: it is). None: it has ended.
+    pub fn report(&self) -> Option<(Report, Vec<String>)> {
+        let (reply, answer) = crossbeam_channel::bounded(1);
+        self.send(Note::Report(reply));
+        answer.recv_timeout(std::time::Duration::from_secs(2)).ok()
+    }
+}
+
+/// The place where letters to a mesh wait that has not begun.
+pub struct Letterbox {
+    notes: Receiver<Note>,
+    bell: Arc<OwnedFd>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// A door, and what is behind it.
+///
+/// # Errors
+/// When the system has no more descriptors.
+pub fn door() -> std::io::Result<(MeshDoor, Letterbox)> {
+    let bell = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+    let (send, notes) = unbounded();
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let door = MeshDoor { notes: send, bell: bell.clone(), waiting: waiting.clone() };
+    Ok((door, Letterbox { notes, bell, waiting }))
+}
+
+/// What a mesh works with.
+pub struct Surroundings {
+    /// The shards.
+    pub doors: Vec<Door>,
+    /// The route listener; none where routes come in on the client port.
+    pub listener: Option<TcpListener>,
+    /// The numbers of connections, shared with the client listener.
+    pub numbers: Arc<AtomicU64>,
+    /// Compares passwords.
+    pub verifier: Verifier,
+    /// Log lines.
+    pub log: Log,
+    /// What monitoring shows of the cluster's name.
+    pub name: Arc<Mutex<String>>,
+    /// Client addresses of this server, `host:port`.
+    pub client_urls: Vec<String>,
+}
+
+/// The running mesh.
+pub struct Running {
+    door: MeshDoor,
+    thread: JoinHandle<()>,
+}
+
+impl Running {
+    /// The way to it.
+    pub fn door(&self) -> &MeshDoor {
+        &self.door
+    }
+
+    /// Ends it: it dials and accepts no more.
+    pub fn stop(self) {
+        self.door.send(Note::Stop);
+        let _ = self.thread.join();
+    }
+}
+
+/// Begins to dial and to accept routes.
+///
+/// # Errors
+/// When the system has no more threads or descriptors.
+pub fn start(setup: Setup, door: MeshDoor, letters: Letterbox, around: Surroundings) -> std::io::Result<Running> {
+    let sockets = Sockets::new(&*letters.bell, around.listener.as_ref())?;
+    let clock = Clock::new();
+    let mut mesh = Mesh::new(setup, clock.now());
+    mesh.urls(around.client_urls.clone());
+    let driver = Driver { mesh, sockets, letters, around, clock, door: door.clone() };
+    let thread = std::thread::Builder::new().name("turnpike-mesh".into()).spawn(move || driver.run())?;
+    Ok(Running { door, thread })
+}
+
+struct Driver {
+    mesh: Mesh,
+    sockets: Sockets,
+    letters: Letterbox,
+    around: Surroundings,
+    clock: Clock,
+    door: MeshDoor,
+}
+
+impl Driver {
+    fn run(mut self) {
+        loop {
+            self.mesh.time(self.clock.now());
+            self.act();
+            let now = self.clock.now().mono;
+            let patience = self.mesh.next_at().map(|at| at.since(now));
+            for happened in self.sockets.wait(patience) {
+                self.mesh.time(self.clock.now());
+                self.happened(happened);
+                self.act();
+            }
+            while let Ok(note) = self.letters.notes.try_recv() {
+                self.mesh.time(self.clock.now());
+                if !self.note(note) {
+                    return;
+                }
+                self.act();
+            }
+        }
+    }
+
+    fn happened(&mut self, happened: Happened) {
+        match happened {
+            Happened::Incoming => {
+                let Some(listener) = &self.around.listener else { return };
+                // One at a time: the rest is still there at the next look.
+                if let Ok((stream, from)) = listener.accept() {
+                    self.admit(stream, from, |mesh, link, ip, port| mesh.accepted(link, ip, port));
+                }
+            }
+            Happened::Bytes(link, bytes) => self.mesh.bytes(link, &bytes),
+            Happened::Lost(link, why) => self.mesh.lost(link, &why),
+        }
+    }
+
+    fn admit(&mut self, stream: TcpStream, from: SocketAddr, tell: impl FnOnce(&mut Mesh, Cid, &str, u16)) {
+        let link = Cid(self.around.numbers.fetch_add(1, Ordering::Relaxed));
+        match self.sockets.add(link, stream) {
+            Ok(()) => tell(&mut self.mesh, link, &from.ip().to_canonical().to_string(), from.port()),
+            Err(e) => self.around.log.line(Level::Error, format!("cannot take in a route from {from}: {e}")),
+        }
+    }
+
+    /// False: the mesh is to end.
+    fn note(&mut self, note: Note) -> bool {
+        if matches!(note, Note::Tidings(_, Tidings::Info { .. }) | Note::HandedOver(..)) {
+            self.letters.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        match note {
+            Note::Tidings(shard, tidings) => self.mesh.tidings(shard, tidings),
+            Note::HandedOver(stream, link, said) => {
+                let Ok(from) = stream.peer_addr() else { return true };
+                if self.sockets.add(link, stream).is_ok() {
+                    let ip = from.ip().to_canonical().to_string();
+                    self.mesh.handed_over(link, &ip, from.port(), said);
+                }
+            }
+            Note::Dialed(dial, outcome) => self.dialed(dial, outcome),
+            Note::Verified(link, matches) => self.mesh.verified(link, matches),
+            Note::Reload(routes) => self.mesh.reload(&routes),
+            Note::LameDuck => self.mesh.lame_duck(),
+            Note::Report(reply) => {
+                // Whoever asked may have given up.
+                let _ = reply.send((self.mesh.report(), self.mesh.unready()));
+            }
+            Note::Stop => return false,
+        }
+        true
+    }
+
+    fn dialed(&mut self, dial: Dial, outcome: std::io::Result<TcpStream>) {
+        let connected = outcome.and_then(|stream| {
+            let at = stream.peer_addr()?;
+            let link = Cid(self.around.numbers.fetch_add(1, Ordering::Relaxed));
+            self.sockets.add(link, stream)?;
+            Ok((link, at.ip().to_canonical().to_string(), at.port()))
+        });
+        self.mesh.dialed(dial, connected.map_err(|e| e.to_string()));
+    }
+
+    fn act(&mut self) {
+        while let Some(act) = self.mesh.poll() {
+            match act {
+                Act::Dial { dial: number, host, port } => {
+                    let door = self.door.clone();
+                    dial(host, port, move |outcome| door.send(Note::Dialed(number, outcome)));
+                }
+                Act::Write { link, bytes } => self.sockets.write(link, &bytes),
+                Act::Close { link } => self.sockets.close(link),
+                Act::Give { link, shard, route } => {
+                    let door = self.around.doors[shard.index()].clone();
+                    self.sockets.give(link, move |stream| door.send(Mail::Route(stream, *route)));
+                }
+                Act::Tell { shard, instruction } => {
+                    self.around.doors[shard.index()].send(Mail::Order(Order::Instruct(instruction)));
+                }
+                Act::Verify { link, hash, password } => self.verify(link, hash, password),
+                Act::ClientUrls { urls, ldm } => {
+                    let urls: Arc<[String]> = urls.into();
+                    for door in &self.around.doors {
+                        door.send(Mail::Order(Order::ClientUrls { urls: urls.clone(), ldm }));
+                    }
+                }
+                Act::ClusterName(name) => {
+                    self.around.log.line(Level::Info, format!("Cluster name is {name}"));
+                    for door in &self.around.doors {
+                        door.send(Mail::Order(Order::ClusterName(name.as_str().into())));
+                    }
+                    if let Ok(mut shown) = self.around.name.lock() {
+                        *shown = name;
+                    }
+                }
+                Act::Log { level, text } => self.around.log.line(level, text),
+            }
+        }
+    }
+
+    fn verify(&self, link: Cid, hash: String, password: String) {
+        let door = self.door.clone();
+        let reply: Box<dyn FnOnce(bool) + Send> = Box::new(move |ok| door.send(Note::Verified(link, ok)));
+        let check = Check { ticket: link.0, hash, password: password.into_bytes(), reply };
+        // Too many wait already: refused, as a wrong password is.
+        if let Err(check) = self.around.verifier.submit(check) {
+            (check.reply)(false);
+        }
+    }
+}
