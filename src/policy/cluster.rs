@@ -26,9 +26,9 @@ pub(super) struct ClusterDraft {
     port: Port,
     user: Option<Written<String>>,
     password: Option<Written<String>>,
-    /// Of the block.
+    /// Of the block, or of the command line alone.
     routes: Option<Written<Vec<RouteUrl>>>,
-    /// At the top, or those of the command line.
+    /// At the top of the file.
     top_routes: Option<Written<Vec<RouteUrl>>>,
     ping_interval: Option<Duration>,
     ping_max: Option<u32>,
@@ -167,7 +167,10 @@ impl ClusterDraft {
             }
             // They take the place of the file's, wherever those stand.
             let place = if self.top_routes.is_some() { &mut self.top_routes } else { &mut self.routes };
-            *place = Some(Written { it: list, at: nowhere });
+            match place {
+                Some(routes) => routes.it = list,
+                None => *place = Some(Written { it: list, at: nowhere }),
+            }
         }
     }
 
@@ -201,12 +204,12 @@ impl ClusterDraft {
         self.check_names(notes);
         self.liveness(notes);
         self.take_login(notes);
-        let on_client_port = self.top_routes.as_ref().map(|r| r.at);
+        let on_client_port = self.top_routes.is_some();
         let routes_at = self.take_routes(notes);
         if self.port.number != 0 {
             let port = self.port.checked(notes, "port");
             self.cluster.listen = Some(Listen { host: host(&self.host), port });
-        } else if on_client_port.is_none() {
+        } else if !on_client_port {
             if !self.cluster.routes.is_empty() {
                 let text = "solicited routes require cluster capabilities, e.g. --cluster nats://0.0.0.0:6222, or \
                             listen in the cluster block";
@@ -286,7 +289,8 @@ impl ClusterDraft {
     fn take_routes(&mut self, notes: &mut Notes<'_>) -> At {
         let routes = match (self.routes.take(), self.top_routes.take()) {
             (Some(a), Some(b)) => {
-                let (first, second) = if a.at.line < b.at.line { (a, b) } else { (b, a) };
+                let order = |r: &Written<_>| (r.at.file, r.at.line);
+                let (first, second) = if order(&a) < order(&b) { (a, b) } else { (b, a) };
                 let text = format!(
                     "routes stand at the top and in cluster (lines {} and {}): write them in one place",
                     first.at.line, second.at.line

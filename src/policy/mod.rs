@@ -2,7 +2,7 @@
 //!
 //! A configuration takes one way whatever its spelling: `conf` or `file` (TOML) read a [`tree::Tree`]; `model`, obeying
 //! the table in [`keys`], makes [`Settings`] of it and of the command line, or a list of everything [`Invalid`].
-//! [`load`] and [`load_with`] are the door.
+//! [`load`] and [`load_with`] are the door; [`reload`] says what a new configuration changes.
 
 mod access;
 mod address;
