@@ -341,7 +341,7 @@ impl Mesh {
             self.say_lists(id);
         }
         for id in silent {
-            self.end_route(id, "", "it did not answer a probe within 1 s, and another connection waits", false);
+            self.end_route(id, "", "it did not answer a probe within 1 s, and a newcomer came in its place", false);
         }
     }
 

@@ -87,7 +87,12 @@ pub(super) struct World {
     pub cut: Vec<(usize, usize)>,
     /// Dials by pair of nodes.
     pub dialed: BTreeMap<(usize, usize), u64>,
+    /// Ends whose other end died in silence, and when their shard notices.
+    stale: Vec<(Time, usize, usize)>,
 }
+
+/// As `peer_timeout`.
+const STALE_NS: u64 = 5 * SECOND;
 
 impl World {
     pub(super) fn new() -> World {
@@ -100,6 +105,7 @@ impl World {
             cids: 0,
             cut: Vec::new(),
             dialed: BTreeMap::new(),
+            stale: Vec::new(),
         }
     }
 
@@ -134,13 +140,15 @@ impl World {
         self.nodes[at].up = false;
         self.nodes[at].routes.clear();
         self.dials.retain(|(node, ..)| *node != at);
-        for wire in &mut self.wires {
+        let noticed = self.now.plus_ns(STALE_NS);
+        for (at_wire, wire) in self.wires.iter_mut().enumerate() {
             for end in 0..2 {
                 if wire.ends[end].0 == at && wire.open[end] {
                     wire.open[end] = false;
                     wire.queues[end].clear();
-                    if loud {
-                        wire.queues[1 - end].push_back(Item::Fin);
+                    match loud {
+                        true => wire.queues[1 - end].push_back(Item::Fin),
+                        false => self.stale.push((noticed, at_wire, 1 - end)),
                     }
                 }
             }
@@ -356,11 +364,16 @@ impl World {
 
     /// Goes on to the next moment something is due; false: nothing is before `limit`.
     pub(super) fn advance(&mut self, limit: Time) -> bool {
-        let due = |w: &World| {
-            let up = w.nodes.iter().enumerate().filter(|(_, n)| n.up);
-            up.filter_map(|(i, n)| Some((n.mesh.next_at()?, i))).min()
-        };
-        match due(self) {
+        let up = self.nodes.iter().enumerate().filter(|(_, n)| n.up);
+        let due = up.filter_map(|(i, n)| Some((n.mesh.next_at()?, i))).min();
+        let stale = self.stale.first().copied().filter(|(at, ..)| *at <= limit && due.is_none_or(|(d, _)| *at <= d));
+        if let Some((at, wire, end)) = stale {
+            self.stale.remove(0);
+            self.now = self.now.max(at);
+            self.wires[wire].queues[end].push_back(Item::Fin);
+            return true;
+        }
+        match due {
             Some((at, node)) if at <= limit => {
                 self.now = self.now.max(at);
                 self.tick(node);
