@@ -30,7 +30,7 @@ impl Close {
             Close::WriteDeadline => "Slow Consumer (Write Deadline)",
             Close::Shutdown => "Server Shutdown",
             Close::Fault(f) => match f {
-                Fault::UnknownOperation | Fault::Malformed => "Protocol Violation",
+                Fault::UnknownOperation | Fault::Malformed | Fault::InvalidSubscription => "Protocol Violation",
                 Fault::ControlLine => "Maximum Control Line Exceeded",
                 Fault::Payload => "Maximum Message Payload Exceeded",
                 Fault::Authorization => "Authentication Failure",

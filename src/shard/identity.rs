@@ -32,6 +32,7 @@ impl Identity {
             headers: settings.headers,
             auth_required: settings.auth.announced,
             cluster: None,
+            takes_routes: false,
         })
     }
 }

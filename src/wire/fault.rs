@@ -12,6 +12,8 @@ pub enum Fault {
     Payload,
     /// Arguments, a size, JSON, or `HPUB` without headers: nats-server closes here without a word, we say one.
     Malformed,
+    /// A peer's interest in what is no pattern (cluster-protocol.md §3.5); on a route every `-ERR` is the last word.
+    InvalidSubscription,
     /// Something other than `CONNECT` came first where authentication is required, or the credentials are wrong.
     Authorization,
     /// No `CONNECT` in time.
@@ -38,6 +40,7 @@ impl Fault {
             Fault::ControlLine => "maximum control line exceeded",
             Fault::Payload => "Maximum Payload Violation",
             Fault::Malformed => "Parser Error",
+            Fault::InvalidSubscription => "Invalid Subscription",
             Fault::Authorization => "Authorization Violation",
             Fault::AuthTimeout => "Authentication Timeout",
             Fault::ClientProtocol => "invalid client protocol",
@@ -83,16 +86,16 @@ pub fn write_complaint(out: &mut Vec<u8>, c: Complaint<'_>) {
         Complaint::InvalidSubject => out.extend_from_slice(b"Invalid Subject"),
         Complaint::InvalidPublishSubject => out.extend_from_slice(b"Invalid Publish Subject"),
         Complaint::Subscriptions => out.extend_from_slice(b"maximum subscriptions exceeded"),
-        Complaint::Publish(s) => quoted(out, "Permissions Violation for Publish to ", s),
-        Complaint::Reply(s) => quoted(out, "Permissions Violation for Publish with Reply of ", s),
+        Complaint::Publish(s) => write_quoted(out, "Permissions Violation for Publish to ", s),
+        Complaint::Reply(s) => write_quoted(out, "Permissions Violation for Publish with Reply of ", s),
         Complaint::Subscribe(s, q) => {
-            quoted(out, "Permissions Violation for Subscription to ", s);
+            write_quoted(out, "Permissions Violation for Subscription to ", s);
             if !q.is_empty() {
-                quoted(out, " using queue ", q);
+                write_quoted(out, " using queue ", q);
             }
         }
         Complaint::Tokens(s) => {
-            quoted(out, "Permissions Violation for Subscription to ", s);
+            write_quoted(out, "Permissions Violation for Subscription to ", s);
             out.extend_from_slice(b", too many tokens");
         }
     }
@@ -101,7 +104,7 @@ pub fn write_complaint(out: &mut Vec<u8>, c: Complaint<'_>) {
 
 /// `text` and then `subject` in Go's quotes: `"` and `\` escaped, control bytes and invalid UTF-8 as `\xNN`,
 /// printable Unicode kept (client-protocol.md §16).
-fn quoted(out: &mut Vec<u8>, text: &str, subject: &[u8]) {
+pub(super) fn write_quoted(out: &mut Vec<u8>, text: &str, subject: &[u8]) {
     out.extend_from_slice(text.as_bytes());
     out.push(b'"');
     for chunk in subject.utf8_chunks() {

@@ -1,7 +1,6 @@
 //! The greeting: INFO as the server says it, CONNECT as clients say it (client-protocol.md §§3, 4, 19). No state;
 //! called by a connection when it opens, when it says CONNECT, and when an INFO is due.
 
-mod json;
 #[cfg(test)]
 mod tests;
 
@@ -9,8 +8,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use self::json::{folded, Reader, Want};
-pub use self::json::{Flaw, Malformed, DEPTH_MAX};
+use super::json::{folded, Reader, Want};
+pub use super::json::{Flaw, Malformed, DEPTH_MAX};
 
 /// What a client said in its CONNECTs so far (client-protocol.md §4). Its `Debug` hides what lets somebody in.
 #[derive(Clone, PartialEq, Eq)]
@@ -51,6 +50,8 @@ pub struct Connect {
     pub version: String,
     /// Obsolete; refused after authentication unless empty.
     pub account: String,
+    /// Ours: this is no client but a route, for `route::RouteConnect` to read.
+    pub route: bool,
 }
 
 impl Default for Connect {
@@ -75,6 +76,7 @@ impl Default for Connect {
             lang: String::new(),
             version: String::new(),
             account: String::new(),
+            route: false,
         }
     }
 }
@@ -101,6 +103,7 @@ impl fmt::Debug for Connect {
             .field("lang", &self.lang)
             .field("version", &self.version)
             .field("account", &self.account)
+            .field("route", &self.route)
             .finish()
     }
 }
@@ -136,6 +139,7 @@ impl Connect {
             "lang" => Want::Text(&mut self.lang),
             "version" => Want::Text(&mut self.version),
             "account" => Want::Text(&mut self.account),
+            "route" => Want::Bool(&mut self.route),
             "proxy_sig" | "remote_account" => Want::AnyText,
             "import" | "export" => Want::Permission,
             _ => Want::Anything,
@@ -176,6 +180,9 @@ pub struct ServerInfo<'a> {
     /// Name of the cluster, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<&'a str>,
+    /// Ours: routes are taken where clients are.
+    #[serde(skip_serializing_if = "is_false")]
+    pub takes_routes: bool,
 }
 
 /// [`ServerInfo`] as JSON, made once and copied into each INFO. One per shard.

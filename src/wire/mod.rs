@@ -3,8 +3,11 @@
 pub mod fault;
 pub mod headers;
 pub mod hello;
+mod json;
 mod op;
 mod parse;
+pub mod route;
+mod scan;
 pub mod subject;
 mod write;
 

@@ -19,11 +19,11 @@ pub struct Rules {
     pub connect_first: bool,
 }
 
-/// What [`Parser::next`] found.
+/// What a parser found.
 #[derive(Debug)]
-pub enum Step<'a> {
+pub enum Step<O> {
     /// An operation, and how many bytes of the buffer it and anything before it took.
-    Op(Op<'a>, usize),
+    Op(O, usize),
     /// So many bytes are done with; the rest is the beginning of something.
     More(usize),
 }
@@ -84,7 +84,7 @@ impl Parser {
     /// # Errors
     /// A [`Fault`] ends the connection; the parser is not to be used again.
     #[inline]
-    pub fn next<'a>(&mut self, b: &'a [u8], rules: &Rules) -> Result<Step<'a>, Fault> {
+    pub fn next<'a>(&mut self, b: &'a [u8], rules: &Rules) -> Result<Step<Op<'a>>, Fault> {
         if self.at == At::Start && b.starts_with(b"PUB ") && !rules.connect_first {
             if let Some((p, used)) = whole_publish(b, rules) {
                 return Ok(Step::Op(Op::Publish(p), used));
@@ -98,7 +98,7 @@ impl Parser {
         self.need
     }
 
-    fn step<'a>(&mut self, b: &'a [u8], rules: &Rules) -> Result<Step<'a>, Fault> {
+    fn step<'a>(&mut self, b: &'a [u8], rules: &Rules) -> Result<Step<Op<'a>>, Fault> {
         if b.len() < self.need {
             return Ok(Step::More(0));
         }
@@ -159,7 +159,7 @@ impl Parser {
     }
 }
 
-fn is_blank(c: u8) -> bool {
+pub(super) fn is_blank(c: u8) -> bool {
     c == b' ' || c == b'\t'
 }
 

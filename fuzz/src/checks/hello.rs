@@ -85,6 +85,7 @@ fn expected(members: &[(String, Value)]) -> Option<Result<Connect, ()>> {
             "no_responders" => Ok(&mut c.no_responders),
             "tls_required" => Ok(&mut c.tls_required),
             "new_account" => Ok(&mut c.new_account),
+            "route" => Ok(&mut c.route),
             "user" => Err(&mut c.user),
             "pass" => Err(&mut c.pass),
             "auth_token" => Err(&mut c.auth_token),
@@ -133,6 +134,7 @@ fn check_info(text: &str) {
         headers: true,
         auth_required: true,
         cluster: Some(text),
+        takes_routes: true,
     };
     let server = PreparedInfo::new(&server);
     let urls = [text.to_string()];

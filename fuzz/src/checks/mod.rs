@@ -6,17 +6,19 @@ pub mod config;
 pub mod headers;
 pub mod hello;
 pub mod interest;
+pub mod route_parser;
 
 /// One check: panics if the bytes show a fault.
 pub type Check = fn(&[u8]);
 
 /// Every target: the name of its corpus, and its check.
-pub const TARGETS: [(&str, Check); 5] = [
+pub const TARGETS: [(&str, Check); 6] = [
     ("client_parser", client_parser::check),
     ("config", config::check),
     ("headers", headers::check),
     ("hello", hello::check),
     ("interest", interest::check),
+    ("route_parser", route_parser::check),
 ];
 
 /// A seed that depends on every byte (FNV-1a).

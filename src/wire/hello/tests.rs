@@ -19,6 +19,7 @@ fn fields(c: &Connect) -> Value {
         "no_responders": c.no_responders, "tls_required": c.tls_required, "new_account": c.new_account,
         "protocol": c.protocol, "user": c.user, "pass": c.pass, "auth_token": c.auth_token, "nkey": c.nkey,
         "sig": c.sig, "jwt": c.jwt, "name": c.name, "lang": c.lang, "version": c.version, "account": c.account,
+        "route": c.route,
     })
 }
 
@@ -95,6 +96,7 @@ fn server() -> ServerInfo<'static> {
         headers: true,
         auth_required: false,
         cluster: None,
+        takes_routes: false,
     }
 }
 
@@ -133,6 +135,7 @@ fn info_says_only_what_holds() {
         auth_required: true,
         headers: false,
         cluster: Some("east"),
+        takes_routes: true,
         ..server()
     });
     let urls = ["a:1".to_string(), "b:2".to_string()];
@@ -148,7 +151,7 @@ fn info_says_only_what_holds() {
     };
     let mut all = plain;
     for (key, value) in json!({
-        "git_commit": "abc", "auth_required": true, "headers": false, "cluster": "east", "nonce": "n0nce",
+        "git_commit": "abc", "auth_required": true, "headers": false, "cluster": "east", "takes_routes": true, "nonce": "n0nce",
         "connect_urls": ["a:1", "b:2"], "ldm": true, "connect_info": true, "remote_account": "$SYS", "acc_is_sys": true,
     })
     .as_object()

@@ -1,5 +1,5 @@
-//! A strict JSON reader with the semantics of Go's `encoding/json`, on which clients have come to rely
-//! (client-protocol.md §4). Lives on the stack of one call; used by the rest of `hello`.
+//! A strict JSON reader with the semantics of Go's `encoding/json`, on which clients and servers have come to rely
+//! (client-protocol.md §4). Lives on the stack of one call; used for what clients and peers say about themselves.
 //!
 //! serde_json differs from Go where it matters here: it refuses invalid UTF-8, lone surrogates and repeated keys, and
 //! knows no case-insensitive keys.
@@ -57,6 +57,8 @@ pub(super) enum Want<'a> {
     Text(&'a mut String),
     /// A string whose value is of no interest.
     AnyText,
+    /// An array of strings.
+    Texts(&'a mut Vec<String>),
     /// An array of strings whose values are of no interest.
     AnyTexts,
     /// An object whose `allow` and `deny` are arrays of strings; its values are of no interest.
@@ -80,16 +82,47 @@ impl<'j> Reader<'j> {
         &mut self,
         member: impl FnMut(&mut Self, &str) -> Result<(), Malformed>,
     ) -> Result<(), Malformed> {
-        match self.peek() {
-            Some(b'{') => self.object(member)?,
-            Some(b'n') => self.word("null")?,
-            Some(_) => return Err(self.flaw(Flaw::Type)),
-            None => return Err(self.flaw(Flaw::Syntax)),
-        }
+        self.members(member)?;
         match self.peek() {
             None => Ok(()),
             Some(_) => Err(self.flaw(Flaw::Syntax)),
         }
+    }
+
+    /// Reads an object, or `null`; `member` reads each value, given its unquoted key.
+    pub(super) fn members(
+        &mut self,
+        member: impl FnMut(&mut Self, &str) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
+        match self.peek() {
+            Some(b'{') => self.object(member),
+            Some(b'n') => self.word("null"),
+            Some(_) => Err(self.flaw(Flaw::Type)),
+            None => Err(self.flaw(Flaw::Syntax)),
+        }
+    }
+
+    /// Reads an array, or `null`; `element` reads each value.
+    pub(super) fn elements(
+        &mut self,
+        element: impl FnMut(&mut Self) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
+        match self.peek() {
+            Some(b'[') => self.array(element),
+            Some(b'n') => self.word("null"),
+            Some(_) => Err(self.flaw(Flaw::Type)),
+            None => Err(self.flaw(Flaw::Syntax)),
+        }
+    }
+
+    /// Offset of the next byte to be read.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The text read since the reader was `at` that offset.
+    pub(super) fn read_since(&self, at: usize) -> &'j [u8] {
+        self.json.get(at..self.at).unwrap_or_default()
     }
 
     /// Reads one value into its place; `null` leaves the place as it was.
@@ -104,6 +137,15 @@ impl<'j> Reader<'j> {
             }),
             (b'[', Want::Anything) => self.array(|r| r.value(Want::Anything)),
             (b'[', Want::AnyTexts) => self.array(|r| r.value(Want::AnyText)),
+            (b'[', Want::Texts(place)) => {
+                place.clear();
+                self.array(|r| {
+                    let mut text = String::new();
+                    r.value(Want::Text(&mut text))?;
+                    place.push(text);
+                    Ok(())
+                })
+            }
             (b'"', Want::Anything | Want::AnyText) => self.string(&mut String::new()),
             (b'"', Want::Text(place)) => {
                 place.clear();
