@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The floors from the ground up; `cli` stands beside the server and is imported by nobody but `main`.
-const FLOORS: [&str; 8] = ["base", "wire", "interest", "policy", "conn", "shard", "shell", "cli"];
+/// The floors from the ground up, each with its folders, which do not import one another; `cli` stands beside the server
+/// and is imported by nobody but `main`.
+const FLOORS: [&[&str]; 8] =
+    [&["base"], &["wire"], &["interest"], &["policy"], &["conn"], &["mesh", "shard"], &["shell"], &["cli"]];
 /// Floors below this one are pure.
 const SHELL: usize = 6;
 /// The table of limits of the floors below the shell.
@@ -80,7 +82,7 @@ impl Source {
 
     /// Its floor; `None` for `lib.rs` and `main.rs`, which stand above all.
     fn floor(&self) -> Option<usize> {
-        FLOORS.iter().position(|f| *f == self.module()[0])
+        floor_of(self.module()[0])
     }
 
     /// Everything this file names by a path from the crate's root, in code (`tests` too if asked).
@@ -103,6 +105,11 @@ impl Source {
         }
         absolute
     }
+}
+
+/// The floor a folder stands on.
+fn floor_of(folder: &str) -> Option<usize> {
+    FLOORS.iter().position(|folders| folders.contains(&folder))
 }
 
 /// The text without comments; what stands in strings and characters is blanked.
@@ -256,9 +263,11 @@ fn breaches(sources: &[Source]) -> Vec<String> {
     for source in sources {
         let Some(floor) = source.floor() else { continue };
         for import in source.imports(true) {
-            let target = import.first().and_then(|name| FLOORS.iter().position(|f| f == name));
-            if target.is_some_and(|t| t > floor) {
-                out.push(format!("{}: imports up: {}", source.path, import.join("::")));
+            let Some(target) = import.first() else { continue };
+            let beside = floor_of(target) == Some(floor) && target != source.module()[0];
+            if beside || floor_of(target).is_some_and(|t| t > floor) {
+                let way = if beside { "beside" } else { "up" };
+                out.push(format!("{}: imports {way}: {}", source.path, import.join("::")));
             }
         }
         if floor < SHELL {
@@ -266,10 +275,8 @@ fn breaches(sources: &[Source]) -> Vec<String> {
             out.extend(stray_limits(source));
         }
     }
-    for (floor, name) in FLOORS.iter().enumerate() {
-        out.extend(
-            circles(sources, floor).iter().map(|c| format!("{name}: files import one another in a circle: {c}")),
-        );
+    for name in FLOORS.iter().copied().flatten() {
+        out.extend(circles(sources, name).iter().map(|c| format!("{name}: files import one another in a circle: {c}")));
     }
     out
 }
@@ -306,10 +313,10 @@ fn stray_limits(source: &Source) -> Vec<String> {
     strays.map(|w| format!("{}: {} belongs into {LIMITS}", source.path, w[1])).collect()
 }
 
-/// Circles of imports among the modules of a floor: without one, they stand in an order in which each imports only
+/// Circles of imports among the modules of a folder: without one, they stand in an order in which each imports only
 /// earlier ones. After each circle found its last import is taken as mended, so that all are told at once.
-fn circles(sources: &[Source], floor: usize) -> Vec<String> {
-    let mut imports = imports_within(sources, floor);
+fn circles(sources: &[Source], folder: &str) -> Vec<String> {
+    let mut imports = imports_within(sources, folder);
     let mut out = Vec::new();
     while let Some(circle) = circle(&imports) {
         if let [.., from, to] = circle[..] {
@@ -320,9 +327,9 @@ fn circles(sources: &[Source], floor: usize) -> Vec<String> {
     out
 }
 
-/// Which modules of a floor import which others of it, by path or by a name the door hands on.
-fn imports_within(sources: &[Source], floor: usize) -> BTreeMap<&str, BTreeSet<&str>> {
-    let own: Vec<&Source> = sources.iter().filter(|s| s.floor() == Some(floor)).collect();
+/// Which modules of a folder import which others of it, by path or by a name the door hands on.
+fn imports_within<'a>(sources: &'a [Source], folder: &str) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
+    let own: Vec<&Source> = sources.iter().filter(|s| s.module()[0] == folder).collect();
     let modules: BTreeSet<&str> = own.iter().filter_map(|s| s.module().get(1).copied()).collect();
     let door = own.iter().find(|s| s.module().len() == 1).map(|d| handed_on(d)).unwrap_or_default();
     let mut out: BTreeMap<&str, BTreeSet<&str>> = modules.iter().map(|m| (*m, BTreeSet::new())).collect();
@@ -330,7 +337,7 @@ fn imports_within(sources: &[Source], floor: usize) -> BTreeMap<&str, BTreeSet<&
         let Some(&from) = source.module().get(1) else { continue };
         for import in source.imports(false) {
             let (Some(first), Some(second)) = (import.first(), import.get(1)) else { continue };
-            if first != FLOORS[floor] {
+            if first != folder {
                 continue;
             }
             let handed = door.get(second).and_then(|module| modules.get(module.as_str()));
@@ -385,8 +392,8 @@ fn imports_point_down_and_the_floors_below_the_shell_are_pure() {
         .iter()
         .map(|p| Source::new(&p.strip_prefix(&src).unwrap().to_string_lossy(), &fs::read_to_string(p).unwrap()))
         .collect();
-    for floor in FLOORS {
-        assert!(sources.iter().any(|s| s.module() == [floor]), "no door of {floor}");
+    for folder in FLOORS.iter().copied().flatten() {
+        assert!(sources.iter().any(|s| s.module() == [*folder]), "no door of {folder}");
     }
     let found = breaches(&sources);
     assert!(found.is_empty(), "\n{}", found.join("\n"));
@@ -429,6 +436,8 @@ fn planted_imports_up_are_caught() {
     for text in ["use crate::base::Slot;", "// use crate::shard::Shard;", "const S: &str = \"crate::shard::Shard\";"] {
         assert!(planted(&[("wire/op.rs", text)]).is_empty(), "{text}");
     }
+    assert_eq!(planted(&[("mesh/core.rs", "use crate::shard::Shard;")]).len(), 1);
+    assert_eq!(planted(&[("shard/core.rs", "use crate::mesh::Mesh;")]).len(), 1);
     assert!(planted(&[("main.rs", "use crate::cli::bench;")]).is_empty());
     assert_eq!(planted(&[("shell/boot.rs", "use crate::cli::bench;")]).len(), 1);
 }

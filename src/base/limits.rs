@@ -100,3 +100,27 @@ pub const TURN_INFORMED_MAX: u32 = 512;
 pub const TELL_PENDING_MAX: usize = 1 << 20;
 /// Bytes of a subject, or of a queue group's name, that peers are told of: the line must not exceed what they accept.
 pub const TOLD_SUBJECT_BYTES_MAX: usize = 16 << 10;
+
+// The mesh (floor 5).
+
+/// Different things remembered; further addresses share one line per cause.
+pub const MESH_NOTICES_MAX: usize = 256;
+/// Dials of a member that may be gone for everybody, beyond `connect_retries`: an hour's worth.
+pub const DOUBTFUL_DIALS_MAX: u32 = 120;
+/// Bytes of another protocol that are shown.
+pub const SHOWN_BYTES_MAX: usize = 32;
+/// Addresses known at a time; a cluster has 128 members, so this many are somebody's mistake or malice.
+pub const KNOWN_ADDRESSES_MAX: usize = 4096;
+/// Accepted connections in handshake.
+pub const HANDSHAKES_MAX: usize = 256;
+/// Dials under way.
+pub const DIALS_MAX: usize = 64;
+/// Longest text of a peer that is kept or shown, characters; real names and addresses are far shorter.
+pub const PEER_TEXT_BYTES_MAX: usize = 256;
+/// Client addresses taken over from one peer.
+pub const PEER_URLS_MAX: usize = 64;
+/// Members one peer may name: twice as many as a cluster can have.
+pub const PEER_REACHES_MAX: usize = 256;
+/// Bytes one link may have unread before it is registered; also the longest line of a handshake (cluster-protocol.md
+/// §1.1: 64 KiB on server links).
+pub const UNREAD_BYTES_MAX: usize = 64 * 1024;

@@ -353,8 +353,8 @@ fn enter(notes: &mut Notes<'_>, auth: &mut Auth, users: Vec<(usize, Entrant)>) {
     }
 }
 
-/// Bcrypt by its look: `$2a$`, `$2b$`, `$2x$` or `$2y$`, two digits, `$` (operations.md §4).
-pub(super) fn secret(text: String) -> Secret {
+/// A secret as configured. Bcrypt by its look: `$2a$`, `$2b$`, `$2x$` or `$2y$`, two digits, `$` (operations.md §4).
+pub fn secret(text: String) -> Secret {
     let b = text.as_bytes();
     let bcrypt = b.len() >= 7
         && b.starts_with(b"$2")

@@ -24,6 +24,7 @@ pub mod settings;
 mod source;
 pub mod tree;
 
+pub use access::secret;
 pub use access::{GLOBAL, SYSTEM};
 pub use invalid::Invalid;
 pub use load::{load, load_with};

@@ -1,0 +1,328 @@
+//! The addresses this server dials: configured ones for ever, those of members learned by gossip for as long as there is
+//! hope. One per mesh. It says when an address is due; the mesh dials.
+//!
+//! ```text
+//!            due              connected              registered, or found registered
+//! Waiting ────────▶ Dialing ────────────▶ Greeting ─────────────────────────────────▶ Settled
+//!    ▲                 │ failed               │ failed                                   │ the route ended
+//!    └─────────────────┴──────────────────────┴──────────────────────────────────────────┘
+//! Own: it is this server itself; never dialed again.
+//! ```
+
+use super::speech::{join_address, split_address};
+use crate::base::limits::KNOWN_ADDRESSES_MAX;
+use crate::base::{Cid, Rng, Time, MILLISECOND, SECOND};
+use crate::policy::{RouteLogin, RouteUrl};
+use std::collections::BTreeMap;
+
+/// The first pause after a failure, and the longest (scenarios.md §3.1).
+const PAUSE_NS: u64 = SECOND;
+const PAUSE_MAX_NS: u64 = 30 * SECOND;
+/// A route that lasted so long was a success; a shorter one counts as one more failure.
+pub(super) const STABLE_NS: u64 = 10 * SECOND;
+
+/// Names one attempt to connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Dial(pub u64);
+
+/// Where an address stands; see the file's head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// To be dialed then.
+    Waiting(Time),
+    /// A connection is being made.
+    Dialing(Dial),
+    /// Connected; hands are being shaken.
+    Greeting(Cid),
+    /// There is a route to who lives there, or another attempt is under way.
+    Settled,
+    /// This server itself.
+    Own,
+}
+
+/// One address.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub host: String,
+    pub port: u16,
+    /// It is in the list of routes.
+    pub configured: bool,
+    pub login: Option<RouteLogin>,
+    /// The server met there last, or said to live there.
+    pub id: String,
+    pub name: String,
+    pub standing: Standing,
+    /// In a row.
+    pub failures: u32,
+    /// Ever.
+    pub attempts: u64,
+    pub last_error: String,
+    /// `gossip_mode` of the INFO that named it (cluster-protocol.md §3.10).
+    pub mode: u8,
+    /// When it was last dialed.
+    dialed_at: Option<Time>,
+}
+
+/// See the file's head. Keys are `host:port`.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    entries: BTreeMap<String, Entry>,
+    dials: BTreeMap<Dial, String>,
+    last_dial: u64,
+    /// More addresses were named than fit.
+    pub full: bool,
+}
+
+impl Book {
+    /// Takes the configured list; what was configured before and is no longer counts as learned. New ones are due now.
+    pub(super) fn configure(&mut self, routes: &[RouteUrl], now: Time) {
+        for entry in self.entries.values_mut() {
+            (entry.configured, entry.login) = (false, None);
+        }
+        for route in routes {
+            let address = join_address(&route.host, route.port);
+            let entry = self.entries.entry(address).or_insert_with(|| Entry::new(&route.host, route.port, now));
+            (entry.configured, entry.login) = (true, route.login.clone());
+        }
+    }
+
+    /// A member is said to live at `address`; it is dialed after `delay` unless the address is in the book already.
+    pub(super) fn learn(&mut self, address: &str, id: &str, name: &str, mode: u8, now: Time, delay_ns: u64) {
+        let Some((host, port)) = split_address(address) else { return };
+        let at = now.plus_ns(delay_ns);
+        if let Some(entry) = self.entries.get_mut(address) {
+            if entry.id != id {
+                entry.supersede(id, name, now, at);
+            }
+            return;
+        }
+        if self.entries.len() >= KNOWN_ADDRESSES_MAX {
+            self.full = true;
+            return;
+        }
+        let entry = Entry { id: id.into(), name: name.into(), mode, ..Entry::new(host, port, at) };
+        self.entries.insert(address.into(), entry);
+    }
+
+    pub(super) fn get(&self, address: &str) -> Option<&Entry> {
+        self.entries.get(address)
+    }
+
+    pub(super) fn get_mut(&mut self, address: &str) -> Option<&mut Entry> {
+        self.entries.get_mut(address)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &Entry)> {
+        self.entries.iter()
+    }
+
+    /// Dials under way.
+    pub(super) fn dialing(&self) -> usize {
+        self.dials.len()
+    }
+
+    /// Addresses due now, at most `room`.
+    pub(super) fn due(&self, now: Time, room: usize) -> Vec<String> {
+        let due = self.entries.iter().filter(|(_, e)| matches!(e.standing, Standing::Waiting(at) if at <= now));
+        due.take(room).map(|(address, _)| address.clone()).collect()
+    }
+
+    /// The next moment an address is due.
+    pub(super) fn next_at(&self) -> Option<Time> {
+        let waiting = self.entries.values().filter_map(|e| match e.standing {
+            Standing::Waiting(at) => Some(at),
+            _ => None,
+        });
+        waiting.min()
+    }
+
+    /// Begins a dial.
+    pub(super) fn dial(&mut self, address: &str, now: Time) -> Option<(Dial, String, u16)> {
+        let entry = self.entries.get_mut(address)?;
+        self.last_dial += 1;
+        let dial = Dial(self.last_dial);
+        (entry.standing, entry.dialed_at) = (Standing::Dialing(dial), Some(now));
+        entry.attempts += 1;
+        self.dials.insert(dial, address.into());
+        Some((dial, entry.host.clone(), entry.port))
+    }
+
+    /// A dial came to an end: the address it was for. `None`: nobody waits for it.
+    pub(super) fn answered(&mut self, dial: Dial) -> Option<String> {
+        self.dials.remove(&dial)
+    }
+
+    /// An attempt failed: the next one comes after a pause that grows. A learned address with no hope left
+    /// (`retries` used up and not `wanted`) is forgotten.
+    pub(super) fn failed(&mut self, address: &str, why: &str, now: Time, rng: &mut Rng, hope: Hope) {
+        let Some(entry) = self.entries.get_mut(address) else { return };
+        entry.failures = entry.failures.saturating_add(1);
+        why.clone_into(&mut entry.last_error);
+        if !entry.configured && !hope.wanted && entry.failures > hope.retries {
+            self.entries.remove(address);
+            return;
+        }
+        entry.standing = Standing::Waiting(now.plus_ns(pause(entry.failures, rng)));
+    }
+
+    /// Nothing is to be done about the address: there is a route to who lives there.
+    pub(super) fn settle(&mut self, address: &str, id: &str, name: &str) {
+        if let Some(entry) = self.entries.get_mut(address) {
+            entry.standing = Standing::Settled;
+            (entry.id, entry.name) = (id.into(), name.into());
+        }
+    }
+
+    /// The route to `id` was there for long enough: its addresses start anew.
+    pub(super) fn proved(&mut self, id: &str) {
+        for entry in self.entries.values_mut().filter(|e| e.id == id) {
+            entry.failures = 0;
+            entry.last_error.clear();
+        }
+    }
+
+    /// Is `id` at one of these addresses?
+    pub(super) fn of<'a>(&'a self, id: &'a str) -> impl Iterator<Item = (&'a String, &'a Entry)> + 'a {
+        self.entries.iter().filter(move |(_, e)| e.id == id)
+    }
+
+    /// The settled addresses of `id`: its route or the attempt that settled them has ended.
+    pub(super) fn settled(&self, id: &str) -> Vec<String> {
+        self.of(id).filter(|(_, e)| e.standing == Standing::Settled).map(|(a, _)| a.clone()).collect()
+    }
+
+    /// To be dialed after `delay`.
+    pub(super) fn wake(&mut self, address: &str, now: Time, delay_ns: u64) {
+        if let Some(entry) = self.entries.get_mut(address) {
+            entry.standing = Standing::Waiting(now.plus_ns(delay_ns));
+        }
+    }
+
+    /// Drops an address that was learned; a configured one stays.
+    pub(super) fn forget(&mut self, address: &str) {
+        if self.entries.get(address).is_some_and(|e| !e.configured) {
+            self.entries.remove(address);
+        }
+    }
+}
+
+/// Whether a learned address is worth another attempt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hope {
+    /// `connect_retries`
+    pub retries: u32,
+    /// A live member reaches who lives there.
+    pub wanted: bool,
+}
+
+impl Entry {
+    fn new(host: &str, port: u16, due: Time) -> Entry {
+        Entry {
+            host: host.into(),
+            port,
+            configured: false,
+            login: None,
+            id: String::new(),
+            name: String::new(),
+            standing: Standing::Waiting(due),
+            failures: 0,
+            attempts: 0,
+            last_error: String::new(),
+            mode: 0,
+            dialed_at: None,
+        }
+    }
+
+    /// Somebody new lives here: no need to wait out a pause that the former inhabitant's absence made long, but never
+    /// more than a dial a second.
+    fn supersede(&mut self, id: &str, name: &str, now: Time, at: Time) {
+        let soonest = self.dialed_at.map_or(now, |t| t.plus_ns(PAUSE_NS)).max(at);
+        match self.standing {
+            Standing::Waiting(due) => self.standing = Standing::Waiting(due.min(soonest)),
+            Standing::Settled => self.standing = Standing::Waiting(soonest),
+            Standing::Dialing(_) | Standing::Greeting(_) | Standing::Own => return,
+        }
+        (self.id, self.name) = (id.into(), name.into());
+    }
+}
+
+/// The pause after so many failures in a row: doubling, capped, up to a quarter shorter by chance so that many servers
+/// do not dial in step.
+fn pause(failures: u32, rng: &mut Rng) -> u64 {
+    let full = PAUSE_NS.saturating_mul(1 << failures.saturating_sub(1).min(5)).min(PAUSE_MAX_NS);
+    full - rng.below(full / 4)
+}
+
+/// The delay before dialing a member that may be dialing us at the same time: the greater id lets the other go first.
+pub(super) fn courtesy(own: &str, theirs: &str, rng: &mut Rng) -> u64 {
+    if own > theirs {
+        (300 + rng.below(300)) * MILLISECOND
+    } else {
+        rng.below(50) * MILLISECOND
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOPELESS: Hope = Hope { retries: 0, wanted: false };
+
+    fn configured() -> Book {
+        let mut book = Book::default();
+        book.configure(&[RouteUrl { host: "a".into(), port: 1, login: None }], Time(0));
+        book
+    }
+
+    #[test]
+    fn pauses_double_from_a_second_to_thirty_and_are_never_shorter_than_three_quarters() {
+        let mut rng = Rng::new(1);
+        for (failures, seconds) in [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (6, 30), (7, 30), (u32::MAX, 30)] {
+            for _ in 0..100 {
+                let p = pause(failures, &mut rng);
+                assert!(p <= seconds * SECOND && p > seconds * SECOND * 3 / 4, "{failures}: {p}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_configured_address_is_kept_for_ever_and_a_learned_one_while_there_is_hope() {
+        let mut book = configured();
+        book.learn("b:2", "B", "b", 0, Time(0), 0);
+        let mut rng = Rng::new(1);
+        for n in 0..20 {
+            book.failed("a:1", "refused", Time(n), &mut rng, HOPELESS);
+        }
+        assert_eq!(book.get("a:1").unwrap().failures, 20);
+        book.failed("b:2", "refused", Time(0), &mut rng, Hope { retries: 1, wanted: false });
+        book.failed("b:2", "refused", Time(0), &mut rng, Hope { retries: 1, wanted: true });
+        assert!(book.get("b:2").is_some());
+        book.failed("b:2", "refused", Time(0), &mut rng, Hope { retries: 1, wanted: false });
+        assert!(book.get("b:2").is_none());
+    }
+
+    #[test]
+    fn somebody_new_at_an_address_is_not_kept_waiting_but_dialed_once_a_second_at_most() {
+        let mut book = configured();
+        let mut rng = Rng::new(1);
+        for _ in 0..10 {
+            book.failed("a:1", "refused", Time(0), &mut rng, HOPELESS);
+        }
+        book.dial("a:1", Time(100 * SECOND));
+        book.failed("a:1", "refused", Time(100 * SECOND), &mut rng, HOPELESS);
+        book.learn("a:1", "NEW", "n", 0, Time(100 * SECOND), 0);
+        assert_eq!(book.next_at(), Some(Time(101 * SECOND)));
+        book.learn("a:1", "NEWER", "n", 0, Time(100 * SECOND), 0);
+        assert_eq!(book.next_at(), Some(Time(101 * SECOND)));
+    }
+
+    #[test]
+    fn a_million_addresses_are_not_remembered() {
+        let mut book = configured();
+        for n in 0..KNOWN_ADDRESSES_MAX + 10 {
+            book.learn(&format!("h{n}:1"), "x", "x", 0, Time(0), 0);
+        }
+        assert_eq!(book.iter().count(), KNOWN_ADDRESSES_MAX);
+        assert!(book.full);
+    }
+}

@@ -1,0 +1,391 @@
+//! How hands are shaken, on both sides (cluster-protocol.md §§3.2–3.6). Runs when a link sent something, or when the
+//! comparison of a password is done.
+
+use super::core::{Act, Mesh, ANSWER_WAIT_NS};
+use super::counters::Cause;
+use super::line::{self, Heard, Verb};
+use super::link::{Ending, Stage};
+use super::names::Match;
+use super::speech::{join_address, line as written, shown, Connect, Hello};
+use crate::base::limits::SHOWN_BYTES_MAX;
+use crate::base::{Cid, Level};
+use crate::policy::login::same;
+use crate::policy::{secret, RouteLogin, Secret};
+use crate::wire::Fault;
+use crate::{NATS_VERSION, TURNPIKE_VERSION};
+use serde_json::{Map, Value};
+
+/// How long a connection for one account is left alone (§3.9: the peer closes it).
+const IGNORED_NS: u64 = 60 * crate::base::SECOND;
+
+impl Mesh {
+    /// Understands what a link sent, line by line, for as long as it reads.
+    pub(super) fn hear(&mut self, rid: Cid) {
+        while let Some(link) = self.links.get_mut(&rid).filter(|l| l.reads()) {
+            match line::first(&link.heard) {
+                Heard::Partial => return,
+                Heard::Line(line) => {
+                    let (verb, rest, length) = (line.verb, line.rest.to_vec(), line.length);
+                    // What follows our proposal belongs to the route; only the PONG was asked for here.
+                    let routes =
+                        matches!(link.stage, Stage::Proposed { .. }) && matches!(verb, Verb::Info | Verb::Routed);
+                    if !routes {
+                        link.heard.drain(..length);
+                    }
+                    self.step(rid, verb, &rest);
+                }
+                Heard::Unknown => {
+                    let shown = link.heard[..link.heard.len().min(SHOWN_BYTES_MAX)].escape_ascii().to_string();
+                    let (says, cause) = match link.dialed {
+                        Some(_) => ("", Cause::Foreign),
+                        None => (Fault::UnknownOperation.text(), Cause::Protocol),
+                    };
+                    self.end(rid, Ending::told(cause, says, format!("speaks another protocol ({shown})")));
+                }
+                Heard::TooLong => {
+                    let fault = Fault::ControlLine.text();
+                    self.end(rid, Ending::told(Cause::Protocol, fault, "sent a line longer than 64 KiB"));
+                }
+            }
+        }
+    }
+
+    /// One line, by stage.
+    fn step(&mut self, rid: Cid, verb: Verb, rest: &[u8]) {
+        let Some(link) = self.links.get(&rid) else { return };
+        match (&link.stage, verb) {
+            (_, Verb::Ping) => self.write(rid, b"PONG\r\n".to_vec()),
+            (_, Verb::Ok) => {}
+            (_, Verb::Err) => {
+                let text = shown(String::from_utf8_lossy(rest).trim_matches('\''));
+                self.end(rid, Ending::silent(Cause::Refused, format!("refused us: {text}")));
+            }
+            (Stage::Greeted, Verb::Connect) => self.asked_in(rid, rest),
+            (Stage::Admitted, Verb::Info) => self.introduced(rid, rest),
+            (Stage::Knocking, Verb::Info) => self.reached(rid, rest),
+            (Stage::Asked { .. }, Verb::Info) => self.route_reached(rid, rest),
+            (Stage::Proposed { .. }, Verb::Info | Verb::Routed | Verb::Pong) => self.welcomed(rid),
+            (Stage::Greeted | Stage::Admitted | Stage::Knocking | Stage::Asked { .. }, Verb::Pong) => {}
+            (Stage::Greeted, _) => {
+                let says = Fault::Authorization.text();
+                self.end(rid, Ending::told(Cause::Protocol, says, "did not begin with CONNECT"));
+            }
+            _ => self.end(rid, Ending::told(Cause::Protocol, Fault::Malformed.text(), "said something out of turn")),
+        }
+    }
+
+    /// Accepted: CONNECT. In the order of the checks of §3.5.
+    fn asked_in(&mut self, rid: Cid, json: &[u8]) {
+        let Some(connect) = Connect::read(json) else {
+            return self.end(rid, Ending::told(Cause::Protocol, Fault::Malformed.text(), "sent a malformed CONNECT"));
+        };
+        if !connect.lang.is_empty() {
+            let why = "is a client, and this is the cluster port: clients connect to the client port";
+            return self.end(rid, Ending::told(Cause::Client, "attempted to connect to route port", why));
+        }
+        if !connect.gateway.is_empty() {
+            let says = format!("Rejecting connection from gateway \"{}\" on the Route port", shown(&connect.gateway));
+            return self.end(rid, Ending::told(Cause::Gateway, says, "is a gateway, and this is the cluster port"));
+        }
+        match self.cluster.login.clone() {
+            None => self.named_cluster(rid, &connect),
+            // Both are compared whatever the first says, so that the time tells nothing.
+            Some(login) => match (secret(login.password), same(&login.user, &connect.user)) {
+                (Secret::Bcrypt(hash), known) => {
+                    let password = connect.pass.clone();
+                    self.stage(rid, Stage::Verifying { connect, known });
+                    self.acts.push_back(Act::Verify { link: rid, hash, password });
+                }
+                (Secret::Plain(password), known) => {
+                    let fits = same(&password, &connect.pass) & known;
+                    self.credentials_checked(rid, &connect, fits);
+                }
+            },
+        }
+    }
+
+    /// The answer to [`Act::Verify`].
+    pub(super) fn password_compared(&mut self, rid: Cid, matches: bool) {
+        let Some(link) = self.links.get_mut(&rid) else { return };
+        let Stage::Verifying { connect, known } = &link.stage else { return };
+        let (connect, fits) = (connect.clone(), *known && matches);
+        link.stage = Stage::Greeted;
+        self.credentials_checked(rid, &connect, fits);
+        self.hear(rid);
+    }
+
+    fn credentials_checked(&mut self, rid: Cid, connect: &Connect, fits: bool) {
+        if fits {
+            return self.named_cluster(rid, connect);
+        }
+        let why = format!("presented a wrong user (\"{}\") or password", shown(&connect.user));
+        self.end(rid, Ending::told(Cause::Credentials, Fault::Authorization.text(), why));
+    }
+
+    fn named_cluster(&mut self, rid: Cid, connect: &Connect) {
+        match self.name.compare(&connect.cluster, connect.cluster_dynamic) {
+            Match::Same => {}
+            Match::WeYield => self.adopt(&connect.cluster, connect.cluster_dynamic, Some(rid)),
+            Match::TheyYield | Match::Clash => return self.end(rid, self.other_cluster(&connect.cluster)),
+        }
+        if let Some(link) = self.links.get_mut(&rid) {
+            link.stage = Stage::Admitted;
+        }
+    }
+
+    /// Accepted: the INFO that registers.
+    fn introduced(&mut self, rid: Cid, json: &[u8]) {
+        let Some(hello) = Hello::read(json).filter(|h| !h.id.is_empty()) else {
+            return self.end(rid, Ending::told(Cause::Protocol, Fault::Malformed.text(), "sent a malformed INFO"));
+        };
+        if !hello.route_account.is_empty() {
+            let until = self.now.mono.plus_ns(IGNORED_NS);
+            if let Some(link) = self.links.get_mut(&rid) {
+                (link.stage, link.deadline) = (Stage::Ignored, until);
+                link.heard = Vec::new();
+            }
+            return;
+        }
+        if let Err(ending) = self.check(rid, &hello) {
+            return self.end(rid, ending);
+        }
+        match self.name.compare(&hello.cluster, hello.cluster_dynamic) {
+            _ if hello.cluster.is_empty() => {}
+            Match::Same => {}
+            Match::WeYield => self.adopt(&hello.cluster, hello.cluster_dynamic, Some(rid)),
+            Match::TheyYield | Match::Clash => return self.end(rid, self.other_cluster(&hello.cluster)),
+        }
+        self.meet(rid, hello);
+    }
+
+    /// Dialed: what answers, by its first INFO.
+    fn reached(&mut self, rid: Cid, json: &[u8]) {
+        let Some(hello) = Hello::read(json) else {
+            let shown = json[..json.len().min(SHOWN_BYTES_MAX)].escape_ascii();
+            let why = format!("speaks another protocol (INFO {shown})");
+            return self.end(rid, Ending::silent(Cause::Foreign, why));
+        };
+        if hello.id == self.identity.server_id {
+            return self.end(rid, Ending::silent(Cause::Itself, "is this server itself"));
+        }
+        if hello.for_clients && !hello.takes_routes {
+            let why = "is a client port: routes connect to the cluster port (6222 by custom)";
+            return self.end(rid, Ending::silent(Cause::Foreign, why));
+        }
+        if !hello.gateway.is_empty() {
+            let why = "is a gateway port: routes connect to the cluster port (6222 by custom)";
+            return self.end(rid, Ending::silent(Cause::Foreign, why));
+        }
+        if hello.id.is_empty() {
+            return self.end(rid, Ending::silent(Cause::Foreign, "is no NATS server: its INFO has no server_id"));
+        }
+        if self.taken(rid, &hello) {
+            return;
+        }
+        if hello.for_clients {
+            self.propose(rid, &hello, true);
+            self.stage(rid, Stage::Asked { id: hello.id });
+        } else if self.agreed(rid, &hello) {
+            self.propose(rid, &hello, false);
+            self.stage(rid, Stage::Proposed { hello });
+        }
+    }
+
+    /// Dialed a client port that takes routes: the route's own INFO.
+    fn route_reached(&mut self, rid: Cid, json: &[u8]) {
+        let expected = self.links.get(&rid).and_then(|l| l.courts().map(String::from)).unwrap_or_default();
+        match Hello::read(json) {
+            Some(hello) if hello.for_clients => {}
+            Some(hello) if hello.id == expected => {
+                if self.agreed(rid, &hello) {
+                    self.stage(rid, Stage::Proposed { hello });
+                }
+            }
+            _ => self.end(rid, Ending::silent(Cause::Foreign, "answered with the INFO of another server")),
+        }
+    }
+
+    /// Is there a route to that server, or about to be? Then nothing is said, and the address is settled.
+    fn taken(&mut self, rid: Cid, hello: &Hello) -> bool {
+        let taken = self.peers.find(&hello.id).is_some() || self.courting(&hello.id).is_some();
+        if taken {
+            self.know(rid, hello);
+            self.end(rid, Ending::silent(Cause::Duplicate, format!("leads to \"{}\" too", shown(&hello.name))));
+        }
+        taken
+    }
+
+    /// Dialed: do the names allow a route? If not, it is ended.
+    fn agreed(&mut self, rid: Cid, hello: &Hello) -> bool {
+        self.know(rid, hello);
+        if let Err(ending) = self.check(rid, hello) {
+            self.end(rid, ending);
+            return false;
+        }
+        match self.name.compare(&hello.cluster, hello.cluster_dynamic) {
+            _ if hello.cluster.is_empty() => {}
+            Match::Same | Match::TheyYield => {}
+            Match::WeYield => self.adopt(&hello.cluster, hello.cluster_dynamic, Some(rid)),
+            Match::Clash => {
+                self.end(rid, self.other_cluster(&hello.cluster));
+                return false;
+            }
+        }
+        true
+    }
+
+    /// May that server be a member beside this one?
+    fn check(&self, rid: Cid, hello: &Hello) -> Result<(), Ending> {
+        if hello.id == self.identity.server_id {
+            return Err(Ending::silent(Cause::Itself, "is this server itself"));
+        }
+        if hello.name == self.identity.server_name {
+            let from = self.links.get(&rid).map(|l| l.shown()).unwrap_or_default();
+            let name = shown(&hello.name);
+            let says = format!(
+                "Rejecting connection, server name \"{name}\" is used by server {} too",
+                self.identity.server_id
+            );
+            let why = format!("is another server with our name \"{name}\" (id {} at {from})", shown(&hello.id));
+            return Err(Ending::told(Cause::ServerName, says, why));
+        }
+        Ok(())
+    }
+
+    fn other_cluster(&self, theirs: &str) -> Ending {
+        let says = format!(
+            "Rejecting connection, cluster name \"{}\" does not match \"{}\"",
+            shown(theirs),
+            shown(&self.name.name)
+        );
+        Ending::told(Cause::ClusterName, says.clone(), says)
+    }
+
+    /// Takes another name for the cluster: every route and every other link begins anew under it (§3.6).
+    pub(super) fn adopt(&mut self, name: &str, dynamic: bool, keep: Option<Cid>) {
+        let renamed = self.name.name != name;
+        (self.name.name, self.name.dynamic) = (name.into(), dynamic);
+        if !renamed {
+            return;
+        }
+        self.acts.push_back(Act::ClusterName(name.into()));
+        self.log(Level::Info, format!("the cluster's name is now \"{}\"", shown(name)));
+        for link in self.links.keys().copied().filter(|l| Some(*l) != keep).collect::<Vec<_>>() {
+            self.end(link, Ending::silent(Cause::Given, "the cluster's name changed"));
+        }
+        for peer in self.peers.iter().map(|(id, _)| id).collect::<Vec<_>>() {
+            self.end_route(peer, "", "the cluster's name changed", true);
+        }
+    }
+
+    /// Says CONNECT, INFO, and a PING whose answer tells that both were taken in.
+    fn propose(&mut self, rid: Cid, hello: &Hello, on_client_port: bool) {
+        let Some(address) = self.links.get(&rid).and_then(|l| l.dialed.clone()) else { return };
+        let entry = self.book.get(&address);
+        let mode = entry.map_or(0, |e| e.mode);
+        let login = entry.and_then(|e| e.login.clone()).or_else(|| self.login().filter(|_| hello.auth_required));
+        let mut connect = Map::new();
+        for (key, value) in [("echo", true), ("verbose", false), ("pedantic", false), ("tls_required", false)] {
+            connect.insert(key.into(), value.into());
+        }
+        connect.insert("headers".into(), self.identity.headers.into());
+        connect.insert("name".into(), self.identity.server_id.clone().into());
+        connect.insert("cluster".into(), self.name.name.clone().into());
+        if self.name.dynamic {
+            connect.insert("cluster_dynamic".into(), true.into());
+        }
+        if on_client_port {
+            connect.insert("route".into(), true.into());
+        }
+        if let Some(login) = login {
+            connect.insert("user".into(), login.user.into());
+            connect.insert("pass".into(), login.password.into());
+        }
+        let mut bytes = written("CONNECT", &connect);
+        bytes.extend(self.info_line(mode));
+        bytes.extend_from_slice(b"PING\r\n");
+        self.write(rid, bytes);
+        if let Some(link) = self.links.get_mut(&rid) {
+            link.deadline = self.now.mono.plus_ns(ANSWER_WAIT_NS);
+        }
+    }
+
+    /// What is presented to peers that no URL has a login for: ours, unless only its hash is known here; then one that
+    /// a configured URL has.
+    fn login(&self) -> Option<RouteLogin> {
+        let plain = |login: &RouteLogin| matches!(secret(login.password.clone()), Secret::Plain(_));
+        let ours = self.cluster.login.clone().filter(plain);
+        ours.or_else(|| self.cluster.routes.iter().find_map(|route| route.login.clone()))
+    }
+
+    /// Our INFO (§6.1 item 1), the same for both roles.
+    pub(super) fn info(&self) -> Map<String, Value> {
+        let mut info = Map::new();
+        let mut say = |key: &str, value: Value| info.insert(key.into(), value);
+        say("server_id", self.identity.server_id.clone().into());
+        say("server_name", self.identity.server_name.clone().into());
+        say("version", NATS_VERSION.into());
+        say("turnpike", TURNPIKE_VERSION.into());
+        say("proto", 2.into());
+        say("headers", self.identity.headers.into());
+        say("max_payload", self.identity.max_payload.into());
+        say("cluster", self.name.name.clone().into());
+        let advertised = self.advertised();
+        if let Some((host, port)) = &advertised {
+            say("ip", format!("nats-route://{}/", join_address(host, *port)).into());
+        }
+        let (host, port) = advertised.unwrap_or((self.identity.host.clone(), self.identity.port));
+        say("host", host.into());
+        say("port", port.into());
+        if self.name.dynamic {
+            say("cluster_dynamic", true.into());
+        }
+        if self.cluster.login.is_some() {
+            say("auth_required", true.into());
+        }
+        if !self.cluster.no_advertise && !self.own_urls.is_empty() {
+            say("connect_urls", self.own_urls.clone().into());
+        }
+        if self.ldm {
+            say("ldm", true.into());
+        }
+        info
+    }
+
+    /// The INFO line that opens a link.
+    pub(super) fn info_line(&mut self, mode: u8) -> Vec<u8> {
+        let mut info = self.info();
+        // Nobody signs it on a route, but a nats-server's INFO has one too.
+        info.insert("nonce".into(), format!("{:016x}", self.rng.next_u64()).into());
+        if mode > 0 {
+            info.insert("gossip_mode".into(), mode.into());
+        }
+        written("INFO", &info)
+    }
+
+    /// The book learns who lives at the address of a dial.
+    fn know(&mut self, rid: Cid, hello: &Hello) {
+        let address = self.links.get(&rid).and_then(|l| l.dialed.clone());
+        if let Some(entry) = address.and_then(|a| self.book.get_mut(&a)) {
+            (entry.id, entry.name) = (hello.id.clone(), hello.name.clone());
+        }
+    }
+
+    fn stage(&mut self, rid: Cid, stage: Stage) {
+        if let Some(link) = self.links.get_mut(&rid) {
+            link.stage = stage;
+        }
+    }
+
+    pub(super) fn write(&mut self, rid: Cid, bytes: Vec<u8>) {
+        self.acts.push_back(Act::Write { link: rid, bytes });
+    }
+
+    /// Dialed: the acceptor answered behind our INFO.
+    fn welcomed(&mut self, rid: Cid) {
+        let Some(mut link) = self.links.remove(&rid) else { return };
+        if let Stage::Proposed { hello } = std::mem::replace(&mut link.stage, Stage::Ignored) {
+            self.register(rid, link, hello);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Who is missing: members that another live member has a route to and this server has not. Such a gap loses messages
+//! (one hop is all a message makes), so it is said soon, and again while it lasts; and so is its end.
+
+use super::core::Mesh;
+use super::gap::Missing;
+use super::speech::shown;
+use crate::base::{Level, SECOND};
+use std::collections::BTreeMap;
+
+/// A gap that closes by itself within this time is not worth a word: members notice an end at different times.
+const PATIENCE_NS: u64 = 3 * SECOND;
+/// Pauses between the lines about one gap; the last one repeats.
+const AGAIN_NS: [u64; 3] = [10 * SECOND, 30 * SECOND, 60 * SECOND];
+
+impl Mesh {
+    /// Looks who is missing, and speaks of those whose time has come.
+    pub(super) fn review(&mut self) {
+        let mut seen = self.reached_by_others();
+        let gone: Vec<String> = self.missing.keys().filter(|id| !seen.contains_key(*id)).cloned().collect();
+        for id in gone {
+            self.found(&id);
+        }
+        let now = self.now.mono;
+        while let Some((id, (name, address, via))) = seen.pop_first() {
+            let missing = self.missing.entry(id).or_insert_with(|| {
+                let say_at = now.plus_ns(PATIENCE_NS);
+                Missing { name, address, via: Vec::new(), since: now, say_at, said: 0 }
+            });
+            missing.via = via;
+        }
+        self.speak();
+        self.review_at = self.missing.values().map(|m| m.say_at).min();
+    }
+
+    /// By id: name, address, and who reaches it; without those we reach, and without whom a peer of ours replaced.
+    fn reached_by_others(&self) -> BTreeMap<String, (String, String, Vec<String>)> {
+        let mut out: BTreeMap<String, (String, String, Vec<String>)> = BTreeMap::new();
+        for (_, peer) in self.peers.iter().filter(|(_, p)| !p.ending) {
+            for (id, named) in peer.reaches.iter().filter(|(_, n)| !n.doubtful) {
+                let replaced = || self.peers.iter().any(|(_, p)| p.address == named.address);
+                if *id == self.identity.server_id || self.peers.find(id).is_some() || replaced() {
+                    continue;
+                }
+                let blank = || (named.name.clone(), named.address.clone(), Vec::new());
+                out.entry(id.clone()).or_insert_with(blank).2.push(peer.shown());
+            }
+        }
+        out
+    }
+
+    /// A gap is closed, or nobody reaches that member any more.
+    fn found(&mut self, id: &str) {
+        let Some(missing) = self.missing.remove(id).filter(Missing::lasting) else { return };
+        let how = match self.peers.find(id) {
+            Some(_) => "is there",
+            None => "is missed no longer: nobody else has one either",
+        };
+        let seconds = self.now.mono.since(missing.since) / SECOND;
+        let (name, address) = (shown(&missing.name), &missing.address);
+        self.log(Level::Info, format!("the route to \"{name}\" ({address}) {how}, after {seconds} s"));
+    }
+
+    fn speak(&mut self) {
+        let now = self.now.mono;
+        let mut lines = Vec::new();
+        for (id, missing) in self.missing.iter_mut().filter(|(_, m)| m.say_at <= now) {
+            let entry = self.book.of(id).next().map(|(_, e)| e).or_else(|| self.book.get(&missing.address));
+            let error = entry.map(|e| e.last_error.as_str()).filter(|e| !e.is_empty()).unwrap_or("not reached yet");
+            let (name, via) = (shown(&missing.name), missing.via.join(", "));
+            lines.push(format!(
+                "no route to \"{name}\" ({}) for {} s, though {via} has one: {error}",
+                missing.address,
+                now.since(missing.since) / SECOND,
+            ));
+            missing.say_at = now.plus_ns(AGAIN_NS[missing.said.min(AGAIN_NS.len() - 1)]);
+            self.counters.missing += u64::from(missing.said == 0);
+            missing.said += 1;
+        }
+        lines.into_iter().for_each(|text| self.log(Level::Error, text));
+    }
+}
