@@ -1,13 +1,16 @@
 //! From settings to a running server and back: the order in which things are made, and unmade.
 
+use super::address::{advertised, bind, display};
 use super::clock::Clock;
 use super::cores::{self, Machine, Plan, RING_DEPTH};
 use super::descriptors;
 use super::drive::{Driver, Outlets};
 use super::files::{self, Ports, PortsFile};
 use super::identity;
+use super::join::{Joining, Neighbours};
 use super::listen::{self, Listening, Load};
 use super::log::Log;
+use super::mesh::{self, MeshDoor};
 use super::monitor::{self, Facts, Inbox, Monitor, Replies, ShardDoor};
 use super::probe;
 use super::refusal::Refusal;
@@ -15,15 +18,15 @@ use super::rings::{self, Door, Mail, Post};
 use super::signal::{self, Signal};
 use super::verify::{Check, Verifier};
 use crate::base::{Level, Rng, ShardId};
-use crate::policy::{Idle, Listen, Settings};
+use crate::policy::{Idle, Settings};
 use crate::shard::{Identity, Order, Setup, Shard};
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
 use crossbeam_channel::{unbounded, Receiver, Sender};
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// A server to be started, as the command line and the configuration say.
@@ -83,6 +86,7 @@ struct Server {
     doors: Vec<Door>,
     executors: Executors,
     monitor: Option<Monitor>,
+    mesh: Option<mesh::Running>,
     _signals: signal::Signals,
     ports_file: Option<PortsFile>,
 }
@@ -108,6 +112,7 @@ impl Server {
         let socket = bind(&settings.listen)?;
         let bound =
             socket.local_addr().map_err(|e| Refusal::new(format!("cannot read the listen address: {e}"), ""))?;
+        let joining = Joining::prepare(&settings, bound)?;
         let (host, port) = advertised(&settings, bound.port());
         let identity = Arc::new(Identity { server_id, server_name: name, host, port });
 
@@ -124,9 +129,36 @@ impl Server {
             log.line(Level::Warn, w.clone());
         }
         let load = Arc::new(Load::new(plan.cpus.len()));
-        let (doors, executors, inbox) = start_shards(&plan, &settings, &identity, &key, log, &load, &tell)?;
+        let (verifier, _) = Verifier::start().map_err(no_room)?;
+        let mut seeds = Rng::new(key.iter().fold(0, |n, b| n << 8 ^ u64::from(*b) ^ n >> 57));
+        let outlets = Outward {
+            log: log.clone(),
+            load: load.clone(),
+            verifier: verifier.clone(),
+            mesh: joining.as_ref().map(Joining::door),
+            tell,
+        };
+        let (doors, executors, inbox) = start_shards(&plan, &settings, &identity, &mut seeds, &outlets)?;
         let log = log.clone();
-        let facts = Arc::new(facts(&settings, &identity, &plan));
+        let numbers = Arc::new(AtomicU64::new(1));
+        let name = Arc::new(Mutex::new(String::new()));
+        let cluster_at = joining.as_ref().map(|j| j.at);
+        let mesh = joining.map(|joining| {
+            let neighbours = Neighbours {
+                settings: &settings,
+                identity: &identity,
+                doors: doors.clone(),
+                clients: bound,
+                numbers: numbers.clone(),
+                verifier,
+                seed: seeds.next_u64(),
+                log: &log,
+                name: name.clone(),
+            };
+            joining.start(neighbours)
+        });
+        let mesh = mesh.transpose()?;
+        let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref().map(|m| m.door().clone()), name));
         let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, &log)?;
         log.line(
             Level::Info,
@@ -135,13 +167,14 @@ impl Server {
         if let Some(w) = open_to_everybody(&settings, bound) {
             log.line(Level::Warn, w);
         }
-        let listening = listen::start(socket, shares.clients, doors.clone(), load, facts, log.clone());
+        let listening = listen::start(socket, shares.clients, doors.clone(), load, numbers, facts, log.clone());
         let listening = listening.map_err(|e| Refusal::new(format!("cannot accept clients: {e}"), ""))?;
-        let ports_file = write_files(&settings, &start.program, bound, monitor.as_ref().map(Monitor::addr), &log)?;
+        let at = Addresses { clients: bound, monitor: monitor.as_ref().map(Monitor::addr), cluster: cluster_at };
+        let ports_file = write_files(&settings, &start.program, &at, &log)?;
         log.line(Level::Info, "Server is ready".into());
         // Not under systemd is not an error.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-        Ok(Server { settings, log, events, listening, doors, executors, monitor, _signals: signals, ports_file })
+        Ok(Server { settings, log, events, listening, doors, executors, monitor, mesh, _signals: signals, ports_file })
     }
 
     fn serve(self) -> i32 {
@@ -207,6 +240,9 @@ impl Server {
                 }
             }
         }
+        if let Some(mesh) = self.mesh {
+            mesh.stop();
+        }
         if let Some(monitor) = self.monitor {
             monitor.stop();
         }
@@ -223,20 +259,23 @@ impl Server {
     }
 }
 
-/// The pid file and the ports file (operations.md §13).
-fn write_files(
-    settings: &Settings,
-    program: &str,
+/// Where the server listens.
+struct Addresses {
     clients: SocketAddr,
     monitor: Option<SocketAddr>,
-    log: &Log,
-) -> Result<Option<PortsFile>, Refusal> {
+    /// Where routes come in, if they do.
+    cluster: Option<SocketAddr>,
+}
+
+/// The pid file and the ports file (operations.md §13).
+fn write_files(settings: &Settings, program: &str, at: &Addresses, log: &Log) -> Result<Option<PortsFile>, Refusal> {
     if let Some(path) = &settings.pid_file {
         files::write_pid_file(path)?;
     }
     let Some(dir) = &settings.ports_file_dir else { return Ok(None) };
-    let monitoring = monitor.map(|m| files::urls("http", m)).unwrap_or_default();
-    let ports = Ports { nats: files::urls("nats", clients), monitoring, cluster: Vec::new() };
+    let monitoring = at.monitor.map(|m| files::urls("http", m)).unwrap_or_default();
+    let cluster = at.cluster.map(|c| files::urls("nats", c)).unwrap_or_default();
+    let ports = Ports { nats: files::urls("nats", at.clients), monitoring, cluster };
     match PortsFile::write(dir, program, &ports) {
         Ok(file) => Ok(Some(file)),
         Err(e) => {
@@ -259,41 +298,6 @@ fn announce(log: &Log, start: &Start, server_id: &str, name: &str) {
     start.notices.iter().chain(&start.settings.warnings).for_each(|w| log.line(Level::Warn, w.clone()));
 }
 
-/// `host:port`, IPv6 in brackets.
-pub(super) fn display(host: &str, port: u16) -> String {
-    if host.contains(':') {
-        format!("[{host}]:{port}")
-    } else {
-        format!("{host}:{port}")
-    }
-}
-
-/// Opens a listener.
-///
-/// # Errors
-/// In nats-server's words (operations.md §1), with the remedy.
-pub(super) fn bind(listen: &Listen) -> Result<TcpListener, Refusal> {
-    let port = listen.port.unwrap_or(0);
-    let at = display(&listen.host, port);
-    TcpListener::bind((listen.host.as_str(), port)).map_err(|e| {
-        let remedy = match e.kind() {
-            std::io::ErrorKind::AddrInUse => format!(
-                "another process has this port: find it with `ss -ltnp 'sport = :{port}'`, or choose another with -p"
-            ),
-            std::io::ErrorKind::PermissionDenied => "ports below 1024 need CAP_NET_BIND_SERVICE".into(),
-            std::io::ErrorKind::AddrNotAvailable => {
-                "no interface of this machine has that address: see `ip address`".into()
-            }
-            // No error of the system: the name was not found.
-            _ if e.raw_os_error().is_none() => {
-                "give an address, or a name that resolves on this machine, with -a or host".into()
-            }
-            _ => "give another address with -a or host, another port with -p".into(),
-        };
-        Refusal::new(format!("Error listening on port: {at}, {e}"), remedy)
-    })
-}
-
 /// What to say about a listener that others can reach and that asks nobody who they are.
 fn open_to_everybody(settings: &Settings, at: SocketAddr) -> Option<String> {
     let guarded = !settings.auth.users.is_empty() || settings.auth.token.is_some();
@@ -306,15 +310,13 @@ fn open_to_everybody(settings: &Settings, at: SocketAddr) -> Option<String> {
     })
 }
 
-fn advertised(settings: &Settings, port: u16) -> (String, u16) {
-    let Some(a) = &settings.client_advertise else { return (settings.listen.host.clone(), port) };
-    match a.rsplit_once(':').and_then(|(h, p)| Some((h, p.parse().ok()?))) {
-        Some((host, p)) => (host.trim_matches(['[', ']']).into(), p),
-        None => (a.clone(), port),
-    }
-}
-
-fn facts(settings: &Arc<Settings>, identity: &Identity, plan: &Plan) -> Facts {
+fn facts(
+    settings: &Arc<Settings>,
+    identity: &Identity,
+    plan: &Plan,
+    mesh: Option<MeshDoor>,
+    cluster: Arc<Mutex<String>>,
+) -> Facts {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let machine = Machine::read().map(|m| m.affinity).unwrap_or_default();
     Facts {
@@ -329,6 +331,8 @@ fn facts(settings: &Arc<Settings>, identity: &Identity, plan: &Plan) -> Facts {
         pins: plan.cpus.clone(),
         accepted: AtomicU64::new(0),
         listening: AtomicBool::new(false),
+        mesh,
+        cluster,
     }
 }
 
@@ -361,23 +365,21 @@ fn start_monitor(
 
 type Started = (Vec<Door>, Executors, Inbox);
 
+fn no_room(e: std::io::Error) -> Refusal {
+    Refusal::new(format!("cannot connect the shards: {e}"), "raise LimitNOFILE (ulimit -n)")
+}
+
 fn start_shards(
     plan: &Plan,
     settings: &Arc<Settings>,
     identity: &Arc<Identity>,
-    key: &[u8; 32],
-    log: &Log,
-    load: &Arc<Load>,
-    tell: &Sender<Event>,
+    seeds: &mut Rng,
+    outward: &Outward,
 ) -> Result<Started, Refusal> {
     let n = plan.cpus.len();
-    let system =
-        |e: std::io::Error| Refusal::new(format!("cannot connect the shards: {e}"), "raise LimitNOFILE (ulimit -n)");
-    let (posts, doors) = rings::connect(n).map_err(system)?;
-    let (verifier, _) = Verifier::start().map_err(system)?;
+    let (posts, doors) = rings::connect(n).map_err(no_room)?;
     let (replies, inbox) = monitor::replies(n);
     let clock = Clock::new();
-    let mut seeds = Rng::new(key.iter().fold(0, |n, b| n << 8 ^ u64::from(*b) ^ n >> 57));
     let mut executors = Vec::new();
     for (i, post) in posts.into_iter().enumerate() {
         let setup = Setup {
@@ -387,46 +389,58 @@ fn start_shards(
             settings: settings.clone(),
             identity: identity.clone(),
         };
-        let outlets = outlets(log, load, i, &verifier, &doors[i], &replies, tell);
+        let outlets = outward.outlets(i, &doors[i], &replies);
         let idle = *settings.cores.idle.get(i).or(settings.cores.idle.first()).unwrap_or(&Idle::Park);
         executors.push(start_shard(setup, post, plan.cpus[i], settings.cores.io_memory, idle, clock, outlets)?);
     }
     Ok((doors, executors, inbox))
 }
 
-fn outlets(
-    log: &Log,
-    load: &Arc<Load>,
-    shard: usize,
-    verifier: &Verifier,
-    door: &Door,
-    replies: &Replies,
-    tell: &Sender<Event>,
-) -> Outlets {
-    let (log, load, verifier, door) = (log.clone(), load.clone(), verifier.clone(), door.clone());
-    let (replies, tell, failed) = (replies.clone(), tell.clone(), tell.clone());
-    Outlets {
-        log: Box::new(move |level, text| log.line(level, text)),
-        closed: Box::new(move || load.gone(shard)),
-        verify: Box::new(move |conn, hash, password| {
-            let door = door.clone();
-            let reply: Box<dyn FnOnce(bool) + Send> =
-                Box::new(move |ok| door.send(Mail::Order(Order::Verified { conn, ok })));
-            // Too many wait already: refused, as a wrong password is.
-            let password = password.into_bytes();
-            if let Err(check) = verifier.submit(Check { ticket: conn.to_bits(), hash, password, reply }) {
-                (check.reply)(false);
-            }
-        }),
-        tidings: Box::new(|_, _| ()),
-        hand_over: Box::new(|_, _, _| ()),
-        answer: Box::new(move |shard, ticket, answer| replies.give(shard, ticket, answer)),
-        drained: Box::new(move || {
-            let _ = tell.send(Event::Drained);
-        }),
-        failed: Box::new(move |e| {
-            let _ = failed.send(Event::Failed(e));
-        }),
+/// What all shards speak to beside their sockets and one another.
+struct Outward {
+    log: Log,
+    load: Arc<Load>,
+    verifier: Verifier,
+    mesh: Option<MeshDoor>,
+    tell: Sender<Event>,
+}
+
+impl Outward {
+    fn outlets(&self, shard: usize, door: &Door, replies: &Replies) -> Outlets {
+        let (log, load, verifier, door) = (self.log.clone(), self.load.clone(), self.verifier.clone(), door.clone());
+        let (replies, tell, failed) = (replies.clone(), self.tell.clone(), self.tell.clone());
+        let (mesh, entrance) = (self.mesh.clone(), self.mesh.clone());
+        Outlets {
+            log: Box::new(move |level, text| log.line(level, text)),
+            closed: Box::new(move || load.gone(shard)),
+            verify: Box::new(move |conn, hash, password| {
+                let door = door.clone();
+                let reply: Box<dyn FnOnce(bool) + Send> =
+                    Box::new(move |ok| door.send(Mail::Order(Order::Verified { conn, ok })));
+                // Too many wait already: refused, as a wrong password is.
+                let password = password.into_bytes();
+                if let Err(check) = verifier.submit(Check { ticket: conn.to_bits(), hash, password, reply }) {
+                    (check.reply)(false);
+                }
+            }),
+            tidings: Box::new(move |shard, tidings| {
+                if let Some(mesh) = &mesh {
+                    mesh.tidings(shard, tidings);
+                }
+            }),
+            hand_over: Box::new(move |stream, cid, said| {
+                if let Some(mesh) = &entrance {
+                    mesh.hand_over(stream, cid, said);
+                }
+            }),
+            answer: Box::new(move |shard, ticket, answer| replies.give(shard, ticket, answer)),
+            drained: Box::new(move || {
+                let _ = tell.send(Event::Drained);
+            }),
+            failed: Box::new(move |e| {
+                let _ = failed.send(Event::Failed(e));
+            }),
+        }
     }
 }
 

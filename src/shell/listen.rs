@@ -73,7 +73,7 @@ struct Listener {
     log: Log,
     max: u64,
     files: u64,
-    next_cid: u64,
+    numbers: Arc<AtomicU64>,
     said: Option<Instant>,
     unsaid: u64,
 }
@@ -87,6 +87,7 @@ pub fn start(
     files: u64,
     doors: Vec<Door>,
     load: Arc<Load>,
+    numbers: Arc<AtomicU64>,
     facts: Arc<Facts>,
     log: Log,
 ) -> std::io::Result<Listening> {
@@ -102,7 +103,7 @@ pub fn start(
         facts,
         log,
         files,
-        next_cid: 1,
+        numbers,
         said: None,
         unsaid: 0,
     };
@@ -159,8 +160,7 @@ impl Listener {
             self.complain(text);
             return refuse(stream);
         }
-        let cid = Cid(self.next_cid);
-        self.next_cid += 1;
+        let cid = Cid(self.numbers.fetch_add(1, Ordering::Relaxed));
         self.facts.accepted.fetch_add(1, Ordering::Relaxed);
         self.load.shards[shard].fetch_add(1, Ordering::Relaxed);
         let over_limit = total >= self.max;

@@ -28,6 +28,7 @@ use std::thread::JoinHandle;
 const WAITING_MAX: usize = 1024;
 
 /// What the mesh is told by others.
+#[derive(Debug)]
 enum Note {
     Tidings(ShardId, Tidings),
     HandedOver(TcpStream, Cid, Vec<u8>),
@@ -40,7 +41,7 @@ enum Note {
 }
 
 /// How other threads reach the mesh.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct MeshDoor {
     notes: Sender<Note>,
     bell: Arc<OwnedFd>,

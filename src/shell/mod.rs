@@ -1,7 +1,8 @@
 //! Floor 6: the only floor that knows glommio, threads, sockets, clocks, HTTP and signals. [`boot`] makes everything and
 //! takes it down again; `drive` runs one shard on one core, with `socket` and `rings` at its hands; `listen` deals out
-//! connections; [`monitor`] answers over HTTP. The rest is what the boot asks or starts on the way.
+//! connections; `mesh` shakes hands with peers; [`monitor`] answers over HTTP. The rest is what the boot asks or starts on the way.
 
+mod address;
 pub mod argv;
 pub mod boot;
 mod clock;
@@ -10,8 +11,10 @@ pub mod descriptors;
 mod drive;
 pub mod files;
 mod identity;
+mod join;
 mod listen;
 pub mod log;
+mod mesh;
 pub mod monitor;
 pub mod probe;
 pub mod refusal;

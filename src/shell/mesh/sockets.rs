@@ -16,6 +16,9 @@ const LISTENER: u64 = u64::MAX - 1;
 /// Read from one connection at a time: greetings are a few hundred bytes.
 const READ_BYTES: usize = 16 << 10;
 
+/// Taken from the system at a time.
+const EVENTS: usize = 64;
+
 /// What happened.
 pub(super) enum Happened {
     /// Somebody knocks at the listener.
@@ -49,7 +52,6 @@ pub(super) struct Sockets {
     epoll: OwnedFd,
     bell: OwnedFd,
     all: BTreeMap<Cid, Socket>,
-    events: Vec<epoll::Event>,
     buffer: Vec<u8>,
 }
 
@@ -65,8 +67,8 @@ impl Sockets {
             listener.set_nonblocking(true)?;
             epoll::add(&epoll, listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
         }
-        let (events, buffer) = (Vec::with_capacity(64), vec![0; READ_BYTES]);
-        Ok(Sockets { epoll, bell: bell.try_clone()?, all: BTreeMap::new(), events, buffer })
+        let buffer = vec![0; READ_BYTES];
+        Ok(Sockets { epoll, bell: bell.try_clone()?, all: BTreeMap::new(), buffer })
     }
 
     /// Takes a connection in.
@@ -85,19 +87,19 @@ impl Sockets {
     pub(super) fn wait(&mut self, patience_ns: Option<u64>) -> Vec<Happened> {
         let lingers = self.all.values().any(|s| matches!(s.then, Then::Linger(_)));
         self.all.retain(|_, s| !matches!(s.then, Then::Linger(since) if since.elapsed() > LINGER));
-        let patience_ns = if lingers { Some(patience_ns.unwrap_or(u64::MAX).min(LINGER.as_nanos() as u64)) } else { patience_ns };
+        let patience_ns =
+            if lingers { Some(patience_ns.unwrap_or(u64::MAX).min(LINGER.as_nanos() as u64)) } else { patience_ns };
         let patience = patience_ns.map(|ns| Timespec {
             tv_sec: (ns / 1_000_000_000) as i64,
             // Rounded up to a millisecond, or the last one would be spent turning round.
             tv_nsec: ((ns % 1_000_000_000).max(1_000_000)) as _,
         });
-        self.events.clear();
-        let spare = rustix::buffer::spare_capacity(&mut self.events);
+        let mut events = Vec::with_capacity(EVENTS);
+        let spare = rustix::buffer::spare_capacity(&mut events);
         if epoll::wait(&self.epoll, spare, patience.as_ref()).is_err() {
             return Vec::new();
         }
-        let events: Vec<(u64, EventFlags)> = self.events.iter().map(|e| (e.data.u64(), e.flags)).collect();
-        events.into_iter().filter_map(|(who, flags)| self.look(who, flags)).collect()
+        events.iter().filter_map(|e: &epoll::Event| self.look(e.data.u64(), e.flags)).collect()
     }
 
     fn look(&mut self, who: u64, flags: EventFlags) -> Option<Happened> {

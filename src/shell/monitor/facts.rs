@@ -3,9 +3,10 @@
 
 use super::json::Nothing;
 use crate::policy::Settings;
+use crate::shell::mesh::MeshDoor;
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// See the file's head.
 #[derive(Debug)]
@@ -32,6 +33,10 @@ pub struct Facts {
     pub accepted: AtomicU64,
     /// Are clients let in? False before the listener is up, in a lame duck and at the end.
     pub listening: AtomicBool,
+    /// The way to the mesh, if the server is in a cluster.
+    pub mesh: Option<MeshDoor>,
+    /// What the cluster is called now.
+    pub cluster: Arc<Mutex<String>>,
 }
 
 impl Facts {
