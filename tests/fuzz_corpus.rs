@@ -62,7 +62,7 @@ fn every_target_has_a_corpus_and_a_test() {
         std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     there.sort();
     assert_eq!(there, checks::TARGETS.map(|(name, _)| name));
-    assert_eq!(there, ["client_parser", "config", "headers", "hello", "interest"]);
+    assert_eq!(there, ["client_parser", "config", "headers", "hello", "interest", "shard", "writer"]);
 }
 
 #[test]
@@ -88,4 +88,14 @@ fn hello() {
 #[test]
 fn interest() {
     replay("interest");
+}
+
+#[test]
+fn shard() {
+    replay("shard");
+}
+
+#[test]
+fn writer() {
+    replay("writer");
 }

@@ -33,6 +33,8 @@ pub struct Setup {
     pub settings: Arc<Settings>,
     /// Who the server is.
     pub identity: Arc<Identity>,
+    /// What one turn delivers at most; see [`TURN_DELIVERIES_MAX`].
+    pub turn_deliveries_max: u64,
 }
 
 /// A connection that was accepted for this shard.
@@ -149,20 +151,25 @@ pub struct Shard {
     pub(super) unfinished: Vec<ConnId>,
     /// So much waits for the rings that no more is parsed.
     pub(super) crammed: bool,
+    /// Deliveries of a turn.
+    turn_deliveries_max: u64,
     /// Deliveries left in this turn.
     pub(super) budget: u64,
     pub(super) stuck: bool,
+    /// No connection is to live on: [`Order::Drain`] came.
     pub(super) draining: bool,
+    /// [`Act::Drained`] is said.
+    pub(super) drained: bool,
 }
 
 /// Deliveries in one turn after which the rest waits for the next, so that no turn is long (one message with more
 /// receivers than that is still delivered whole).
-const TURN_DELIVERIES_MAX: u64 = 50_000;
+pub const TURN_DELIVERIES_MAX: u64 = 50_000;
 
 impl Shard {
     /// A shard without connections.
     pub fn new(setup: Setup) -> Shard {
-        let Setup { id, shards, seed, settings, identity } = setup;
+        let Setup { id, shards, seed, settings, identity, turn_deliveries_max } = setup;
         let mut rng = Rng::new(seed);
         let limits = &settings.limits;
         let worlds = settings.auth.accounts.iter().map(|_| World {
@@ -194,9 +201,11 @@ impl Shard {
             groups: Groups::default(),
             batch_bytes_max: (limits.max_pending / 64 / shards.max(1)).clamp(2 << 10, 256 << 10),
             crammed: false,
-            budget: TURN_DELIVERIES_MAX,
+            turn_deliveries_max,
+            budget: turn_deliveries_max,
             stuck: false,
             draining: false,
+            drained: false,
             settings,
         }
     }
@@ -223,7 +232,7 @@ impl Shard {
 
     /// A new turn begins: what it may do.
     pub(super) fn take_breath(&mut self) {
-        self.budget = TURN_DELIVERIES_MAX;
+        self.budget = self.turn_deliveries_max;
         self.crammed = self.batches.iter().any(|b| b.bytes() >= self.batch_bytes_max);
     }
 

@@ -206,8 +206,8 @@ impl Shard {
     }
 
     fn drained_if_empty(&mut self) {
-        if self.draining && self.outbox.conns.is_empty() {
-            self.draining = false;
+        if self.draining && !self.drained && self.outbox.conns.is_empty() {
+            self.drained = true;
             self.acts.push_back(Act::Drained);
         }
     }

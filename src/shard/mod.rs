@@ -31,7 +31,7 @@ mod tick;
 
 mod turn;
 
-pub use self::core::{Act, Lost, Opening, Setup, Shard};
+pub use self::core::{Act, Lost, Opening, Setup, Shard, TURN_DELIVERIES_MAX};
 pub use batch::Batch;
 pub use identity::Identity;
 pub use report::{Answer, Ask, Order};

@@ -15,7 +15,7 @@ use super::signal::{self, Signal};
 use super::verify::{Check, Verifier};
 use crate::base::{Level, Rng, ShardId};
 use crate::policy::{Idle, Listen, Settings};
-use crate::shard::{Identity, Order, Setup, Shard};
+use crate::shard::{Identity, Order, Setup, Shard, TURN_DELIVERIES_MAX};
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
 use crossbeam_channel::{unbounded, Receiver, Sender};
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
@@ -332,6 +332,7 @@ fn start_shards(
             seed: seeds.next_u64(),
             settings: settings.clone(),
             identity: identity.clone(),
+            turn_deliveries_max: TURN_DELIVERIES_MAX,
         };
         let outlets = outlets(log, load, i, &verifier, &doors[i], &replies, tell);
         let idle = *settings.cores.idle.get(i).or(settings.cores.idle.first()).unwrap_or(&Idle::Park);
