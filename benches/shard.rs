@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use turnpike::base::{Cid, ConnId, Now, ShardId, Time};
 use turnpike::policy::Settings;
-use turnpike::shard::{Act, Identity, Opening, Setup, Shard};
+use turnpike::shard::{Act, Identity, Opening, Setup, Shard, TURN_DELIVERIES_MAX};
 
 struct Counting;
 
@@ -45,7 +45,14 @@ struct Bench {
 impl Bench {
     fn new() -> Bench {
         let (settings, identity) = (Arc::new(Settings::default()), Arc::new(Identity::default()));
-        let shard = Shard::new(Setup { id: ShardId(0), shards: 1, seed: 1, settings, identity });
+        let shard = Shard::new(Setup {
+            id: ShardId(0),
+            shards: 1,
+            seed: 1,
+            settings,
+            identity,
+            turn_deliveries_max: TURN_DELIVERIES_MAX,
+        });
         Bench { shard, ns: 1, cid: 0 }
     }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use turnpike::base::{Cid, ConnId, Now, ShardId, Time};
 use turnpike::policy::Settings;
-use turnpike::shard::{Identity, Opening, Setup, Shard};
+use turnpike::shard::{Identity, Opening, Setup, Shard, TURN_DELIVERIES_MAX};
 
 struct Counting;
 
@@ -43,7 +43,14 @@ impl Pair {
         let (settings, identity) = (Arc::new(Settings::default()), Arc::new(Identity::default()));
         let shard = |i| {
             let (settings, identity) = (settings.clone(), identity.clone());
-            Shard::new(Setup { id: ShardId(i), shards: 2, seed: 1, settings, identity })
+            Shard::new(Setup {
+                id: ShardId(i),
+                shards: 2,
+                seed: 1,
+                settings,
+                identity,
+                turn_deliveries_max: TURN_DELIVERIES_MAX,
+            })
         };
         Pair { shards: vec![shard(0), shard(1)], ns: 1, written: 0 }
     }

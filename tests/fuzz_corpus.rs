@@ -62,7 +62,8 @@ fn every_target_has_a_corpus_and_a_test() {
         std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     there.sort();
     assert_eq!(there, checks::TARGETS.map(|(name, _)| name));
-    assert_eq!(there, ["client_parser", "config", "headers", "hello", "interest", "route_parser"]);
+    let names = ["client_parser", "config", "headers", "hello", "interest", "route_parser", "shard", "writer"];
+    assert_eq!(there, names);
 }
 
 #[test]
@@ -93,4 +94,14 @@ fn interest() {
 #[test]
 fn route_parser() {
     replay("route_parser");
+}
+
+#[test]
+fn shard() {
+    replay("shard");
+}
+
+#[test]
+fn writer() {
+    replay("writer");
 }

@@ -156,6 +156,8 @@ impl World {
             free_cpus: Vec::new(),
             accepted: AtomicU64::new(7),
             listening: AtomicBool::new(true),
+            mesh: None,
+            cluster: Arc::default(),
         });
         let (replies, inbox) = replies(shards);
         let doors = (0..shards).map(|id| {

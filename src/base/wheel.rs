@@ -9,7 +9,8 @@ const TICK_NS: u64 = MILLISECOND;
 const SLOTS: usize = 1024;
 
 /// A set of `(when, what)` that yields what is due. Timers are not cancelled: whoever gets one checks whether it
-/// still means something, which is cheaper than finding and removing it.
+/// still means something, which is cheaper than finding and removing it. Where many no longer do, [`Wheel::due`] can
+/// be told to forget them on its way.
 #[derive(Debug)]
 pub struct Wheel<T> {
     slots: Vec<Vec<(u64, T)>>,
@@ -35,14 +36,24 @@ impl<T> Wheel<T> {
         self.soonest = self.soonest.min(tick);
     }
 
-    /// Moves everything due at `now` into `into`, in order of ticks.
-    pub fn due(&mut self, now: Time, into: &mut Vec<T>) {
+    /// How many timers there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Is there none?
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Moves everything due at `now` into `into`, in order of ticks. Of the others in the slots that the wheel passes,
+    /// which are all of them within one turn, only those that `keep` wants stay.
+    pub fn due(&mut self, now: Time, into: &mut Vec<T>, mut keep: impl FnMut(&T) -> bool) {
         let tick = now.0 / TICK_NS;
         if self.len == 0 || tick < self.soonest {
-            self.done = self.done.max(tick);
             return;
         }
-        let from = self.soonest.max(self.done + 1);
+        let from = self.done + 1;
         let full_turn = tick - from >= SLOTS as u64;
         let slots = if full_turn { SLOTS as u64 } else { tick - from + 1 };
         let first = into.len();
@@ -53,8 +64,10 @@ impl<T> Wheel<T> {
                 if t <= tick {
                     ticks.push(t);
                     into.push(what);
-                } else {
+                } else if keep(&what) {
                     slot.push((t, what));
+                } else {
+                    self.len -= 1;
                 }
             }
         }
@@ -103,20 +116,20 @@ mod tests {
             w.add(ms(at), at);
         }
         let mut got = Vec::new();
-        w.due(ms(2), &mut got);
+        w.due(ms(2), &mut got, |_| true);
         assert_eq!(got, [1]);
         assert_eq!(w.next_at(), Some(ms(3)));
         got.clear();
-        w.due(ms(6000), &mut got);
+        w.due(ms(6000), &mut got, |_| true);
         assert_eq!(got, [3, 4, 70, 2048, 5000]);
         got.clear();
         // the search may stop early, but never past the timer
         while w.next_at().is_some_and(|t| t < ms(1_000_000)) {
             let t = w.next_at().unwrap();
-            w.due(t, &mut got);
+            w.due(t, &mut got, |_| true);
         }
         assert!(got.is_empty());
-        w.due(ms(1_000_000), &mut got);
+        w.due(ms(1_000_000), &mut got, |_| true);
         assert_eq!(got, [1_000_000]);
         assert_eq!(w.next_at(), None);
     }
@@ -126,19 +139,36 @@ mod tests {
         let mut w = Wheel::default();
         w.add(Time(MILLISECOND + 1), ());
         let mut got = Vec::new();
-        w.due(Time(MILLISECOND + 1), &mut got);
+        w.due(Time(MILLISECOND + 1), &mut got, |_| true);
         assert!(got.is_empty());
-        w.due(ms(2), &mut got);
+        w.due(ms(2), &mut got, |_| true);
         assert_eq!(got.len(), 1);
     }
 
     #[test]
     fn a_timer_set_in_the_past_comes_next() {
         let mut w = Wheel::default();
-        w.due(ms(500), &mut Vec::new());
+        w.due(ms(500), &mut Vec::new(), |_| true);
         w.add(ms(20), ());
         let mut got = Vec::new();
-        w.due(w.next_at().unwrap(), &mut got);
+        w.due(w.next_at().unwrap(), &mut got, |_| true);
         assert_eq!(got.len(), 1);
+    }
+
+    #[test]
+    fn what_nobody_wants_is_gone_within_one_turn_of_the_wheel() {
+        let mut w = Wheel::default();
+        let (wanted, unwanted) = (1u64, 2);
+        for i in 0..100u64 {
+            w.add(ms(200_000 + 7 * i), unwanted);
+            w.add(ms(200_000 + 7 * i), wanted);
+        }
+        w.add(ms(SLOTS as u64), wanted);
+        let mut got = Vec::new();
+        w.due(ms(SLOTS as u64), &mut got, |what| *what == wanted);
+        assert_eq!((got.len(), w.len()), (1, 100));
+        w.due(ms(300_000), &mut got, |_| true);
+        assert_eq!(got, [wanted; 101]);
+        assert!(w.is_empty());
     }
 }

@@ -15,8 +15,12 @@ pub struct Health {
     measured_at: Option<Time>,
     /// The last round trip, nanoseconds.
     pub rtt_ns: Option<u64>,
-    /// When the peer last did something that counts as a sign of life: a message, SUB, UNSUB, PING.
+    /// When the peer last said something that counts as activity: a message, SUB, UNSUB.
     pub active_at: Time,
+    /// When its last PING came: a sign of life, and no activity.
+    pub pinging_at: Time,
+    /// When it last got a message, or its CONNECT was accepted: activity, and no sign of life.
+    pub served_at: Time,
 }
 
 /// What is to be done when the ping timer fires.
@@ -39,7 +43,8 @@ impl Health {
 
     /// The ping timer fired.
     pub fn beat(&mut self, now: Time, interval_ns: u64, ping_max: u32) -> Beat {
-        let active = self.active_at.0 > 0 && now.since(self.active_at) < interval_ns;
+        let heard_at = self.active_at.max(self.pinging_at);
+        let active = heard_at.0 > 0 && now.since(heard_at) < interval_ns;
         if active && self.measured_at.is_some_and(|t| now.since(t) < RTT_OLD_NS) {
             return Beat::Skip;
         }
@@ -48,6 +53,18 @@ impl Health {
         }
         self.ping(now);
         Beat::Ping
+    }
+
+    /// CONNECT was accepted, on a connection accepted at `since`: the first guess at the round trip, as nats-server
+    /// makes it. The first ping measures it all the same.
+    pub fn connected(&mut self, now: Time, since: Time) {
+        self.served_at = now;
+        self.rtt_ns = Some(now.since(since).max(1));
+    }
+
+    /// The last activity, as monitoring shows it: no PING or PONG of either side counts, as in nats-server.
+    pub fn last_activity(&self) -> Time {
+        self.active_at.max(self.served_at)
     }
 
     /// A `PING` is sent now.
@@ -90,6 +107,25 @@ mod tests {
         h.active_at = Time(SECOND + 3);
         assert_eq!(h.beat(Time(2 * SECOND), 2 * SECOND, 2), Beat::Skip);
         assert_eq!(h.beat(Time(9 * SECOND), 2 * SECOND, 2), Beat::Ping);
+    }
+
+    #[test]
+    fn connect_is_a_guess_at_the_round_trip_and_the_first_ping_measures_it() {
+        let mut h = Health::default();
+        h.connected(Time(5 * SECOND), Time(3 * SECOND));
+        assert_eq!((h.rtt_ns, h.last_activity()), (Some(2 * SECOND), Time(5 * SECOND)));
+        assert_eq!(h.beat(Time(6 * SECOND), 120 * SECOND, 2), Beat::Ping);
+        h.pong(Time(7 * SECOND));
+        assert_eq!((h.rtt_ns, h.last_activity()), (Some(SECOND), Time(5 * SECOND)));
+    }
+
+    #[test]
+    fn a_ping_is_a_sign_of_life_and_no_activity_a_delivery_the_reverse() {
+        let known = || Health { measured_at: Some(Time(SECOND)), ..Health::default() };
+        let mut h = Health { pinging_at: Time(2 * SECOND), ..known() };
+        assert_eq!((h.beat(Time(3 * SECOND), 2 * SECOND, 2), h.last_activity()), (Beat::Skip, Time(0)));
+        let mut h = Health { served_at: Time(2 * SECOND), ..known() };
+        assert_eq!((h.beat(Time(3 * SECOND), 2 * SECOND, 2), h.last_activity()), (Beat::Ping, Time(2 * SECOND)));
     }
 
     #[test]

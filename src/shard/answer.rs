@@ -99,7 +99,7 @@ impl Shard {
         let said = |f: fn(&crate::wire::hello::Connect) -> &String| {
             c.said.as_deref().filter(|_| c.connected).map(f).cloned().unwrap_or_default()
         };
-        let active = c.health.active_at.0.max(c.since.0);
+        let active = c.health.last_activity().0.max(c.since.0);
         let mut keys: Vec<Slot> = if subs { c.subs.iter().copied().collect() } else { Vec::new() };
         keys.sort_unstable();
         let configured = c.user.and_then(|u| self.settings.auth.users.get(u as usize)).map(|u| u.name.clone());

@@ -15,7 +15,7 @@ use super::past::Past;
 use super::peers::Peers;
 use super::report::{Answer, Order};
 use super::verdict::Verdicts;
-use crate::base::limits::{BATCH_BYTES_MAX, BATCH_BYTES_MIN, TURN_DELIVERIES_MAX};
+use crate::base::limits::{BATCH_BYTES_MAX, BATCH_BYTES_MIN};
 use crate::base::{Cid, ConnId, Level, Now, Rng, Seeded, ShardId, Time, Wheel, SECOND};
 use crate::conn::Tidings;
 use crate::interest::{Place, Replica};
@@ -39,6 +39,8 @@ pub struct Setup {
     pub settings: Arc<Settings>,
     /// Who the server is.
     pub identity: Arc<Identity>,
+    /// What one turn delivers at most; see [`TURN_DELIVERIES_MAX`](crate::base::limits::TURN_DELIVERIES_MAX).
+    pub turn_deliveries_max: u64,
 }
 
 /// A connection that was accepted for this shard.
@@ -194,6 +196,8 @@ pub struct Shard {
     /// Where the current message's queue members are that are not on this shard: place, and which of its verdict's groups.
     pub(super) away: Vec<(Place, u32)>,
     pub(super) peers: Peers,
+    /// Connections of this shard that are routes.
+    pub(super) routes_here: usize,
     pub(super) edges: Edges,
     pub(super) forgetting: Forgetting,
     pub(super) wrong_dials: WrongDials,
@@ -214,16 +218,23 @@ pub struct Shard {
     pub(super) unfinished: Vec<ConnId>,
     /// So much waits for the rings that no more is parsed.
     pub(super) crammed: bool,
+    /// Deliveries of a turn.
+    turn_deliveries_max: u64,
     /// Deliveries left in this turn.
     pub(super) budget: u64,
     pub(super) stuck: bool,
+    /// No connection is to live on: [`Order::Drain`] came.
     pub(super) draining: bool,
+    /// It came, and waits for what was heard before it to be delivered.
+    pub(super) drain_due: bool,
+    /// [`Act::Drained`] is said.
+    pub(super) drained: bool,
 }
 
 impl Shard {
     /// A shard without connections.
     pub fn new(setup: Setup) -> Shard {
-        let Setup { id, shards, seed, settings, identity } = setup;
+        let Setup { id, shards, seed, settings, identity, turn_deliveries_max } = setup;
         let mut rng = Rng::new(seed);
         let limits = &settings.limits;
         let edges_seed = rng.next_u64();
@@ -257,6 +268,7 @@ impl Shard {
             groups: Groups::default(),
             away: Vec::new(),
             peers: Peers::default(),
+            routes_here: 0,
             edges: Edges::new(edges_seed),
             forgetting: Forgetting::default(),
             wrong_dials: WrongDials::default(),
@@ -268,9 +280,12 @@ impl Shard {
             informing: None,
             batch_bytes_max: (limits.max_pending / 64 / shards.max(1)).clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX),
             crammed: false,
-            budget: TURN_DELIVERIES_MAX,
+            turn_deliveries_max,
+            budget: turn_deliveries_max,
             stuck: false,
             draining: false,
+            drain_due: false,
+            drained: false,
             settings,
         }
     }
@@ -292,7 +307,7 @@ impl Shard {
 
     /// A new turn begins: what it may do.
     pub(super) fn take_breath(&mut self) {
-        self.budget = TURN_DELIVERIES_MAX;
+        self.budget = self.turn_deliveries_max;
         self.crammed = self.batches.iter().any(|b| b.bytes() >= self.batch_bytes_max);
     }
 

@@ -2,7 +2,8 @@
 
 use crate::base::ConnId;
 
-/// A timer of the shard's wheel. None is ever cancelled: each checks whether it still means something.
+/// A timer of the shard's wheel. None is ever cancelled: each checks whether it still means something, and when there
+/// are many more than connections, those of ended ones are forgotten.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Due {
     /// CONNECT must have been accepted by now.
@@ -19,4 +20,16 @@ pub(super) enum Due {
     Route(ConnId),
     /// Look at the jams.
     Jams,
+}
+
+impl Due {
+    /// The connection that it is for.
+    pub(super) fn conn(self) -> Option<ConnId> {
+        match self {
+            Due::Auth(c) | Due::Ping(c, _) | Due::Progress(c) | Due::LastWords(c) | Due::Linger(c) | Due::Route(c) => {
+                Some(c)
+            }
+            Due::Jams => None,
+        }
+    }
 }

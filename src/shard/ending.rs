@@ -4,7 +4,7 @@ use super::core::{Act, Lost, Shard};
 use super::due::Due;
 use super::ledger::Drop;
 use crate::base::{ConnId, Level, MILLISECOND, SECOND};
-use crate::conn::{Close, Stage};
+use crate::conn::{Client, Close, Stage};
 use crate::wire::{fault, Fault};
 
 /// How long an ending connection has to take its last bytes. nats-server gives at least 100 ms.
@@ -129,6 +129,7 @@ impl Shard {
             self.outbox.diary.about(&client, Level::Info, text);
         }
         if client.route.is_some() {
+            self.routes_here -= 1;
             self.acts.push_back(Act::CloseRoute(id));
             return self.drained_if_empty();
         }
@@ -140,7 +141,9 @@ impl Shard {
         row.lost_msgs = lost;
         self.past.push(row);
         self.acts.push_back(Act::Close(id));
-        self.drained_if_empty();
+        if self.draining && !self.drain_due && self.outbox.conns.len() == self.routes_here {
+            self.go_on_draining();
+        }
     }
 
     /// A socket ended.
@@ -220,7 +223,23 @@ impl Shard {
     /// Ends all connections, each after what waits for it is written.
     pub(super) fn drain(&mut self) {
         self.draining = true;
-        let ids: Vec<ConnId> = self.outbox.conns.iter().map(|(id, _)| id).collect();
+        self.drain_due = true;
+        self.begin_draining();
+    }
+
+    /// Ends them, once what other shards said for them is delivered.
+    pub(super) fn begin_draining(&mut self) {
+        if self.drain_due && self.held == 0 {
+            self.drain_due = false;
+            self.go_on_draining();
+        }
+    }
+
+    /// Clients first; then the routes, over which their last messages went.
+    fn go_on_draining(&mut self) {
+        let routes_only = self.outbox.conns.len() == self.routes_here;
+        let due = |c: &Client| c.lives() && (c.route.is_none() || routes_only);
+        let ids: Vec<ConnId> = self.outbox.conns.iter().filter(|(_, c)| due(c)).map(|(id, _)| id).collect();
         for id in ids {
             self.close(id, Close::Shutdown);
         }
@@ -228,8 +247,8 @@ impl Shard {
     }
 
     fn drained_if_empty(&mut self) {
-        if self.draining && self.outbox.conns.is_empty() {
-            self.draining = false;
+        if self.draining && !self.drained && self.outbox.conns.is_empty() {
+            self.drained = true;
             self.acts.push_back(Act::Drained);
         }
     }

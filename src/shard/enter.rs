@@ -180,6 +180,9 @@ impl Shard {
         client.no_responders = said.no_responders;
         client.async_info = said.protocol >= 1;
         client.connected = true;
+        if first {
+            client.health.connected(self.now.mono, client.since);
+        }
         client.stage = Stage::Open;
         client.rules.headers = headers;
         client.rules.connect_first = false;
@@ -248,7 +251,7 @@ impl Shard {
     /// `PING`: answered, and the first one after CONNECT followed by an INFO that says where the client is (§19.1).
     pub(super) fn ping(&mut self, id: ConnId) {
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
-        client.health.active_at = self.now.mono;
+        client.health.pinging_at = self.now.mono;
         let inform = client.connected && !client.informed;
         client.informed |= inform;
         let inform = inform && client.async_info;

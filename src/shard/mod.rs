@@ -39,6 +39,7 @@ mod tick;
 mod turn;
 
 pub use self::core::{Act, Lost, Opening, Setup, Shard};
+pub use crate::base::limits::TURN_DELIVERIES_MAX;
 pub use batch::Batch;
 pub use identity::Identity;
 pub use report::{Answer, Ask, Order};

@@ -149,6 +149,7 @@ impl Outbox {
         }
         let grown = buffer.len() - before;
         client.out.grown(grown);
+        client.health.served_at = self.now.mono;
         client.counts.out_msgs += 1;
         client.counts.out_bytes += size as u64;
         if !client.dirty {

@@ -38,6 +38,7 @@ impl Shard {
         // What has ended is told to those who were told of it, before somebody comes who was not.
         self.tell_ends(true);
         let id = self.outbox.conns.insert(client);
+        self.routes_here += 1;
         self.peers.set(peer, Some(At::Here(id)));
         self.verdicts.forget_all();
         for batch in self.peer_batches() {

@@ -7,11 +7,20 @@ use crate::base::{ConnId, Level, SECOND};
 use crate::conn::{Beat, Close, Health, Stage};
 use crate::wire::Fault;
 
+/// Timers that a connection may have at a time, all kinds together.
+const TIMERS_PER_CONNECTION: usize = 5;
+/// Timers of ended connections that may be there besides, until a ping interval is over: some kilobytes.
+const TIMERS_SPARE: usize = 1024;
+
 impl Shard {
     /// Does what is due.
     pub(super) fn tick(&mut self) {
         let mut due = Vec::new();
-        self.wheel.due(self.now.mono, &mut due);
+        let conns = &self.outbox.conns;
+        let crowded = self.wheel.len() > TIMERS_PER_CONNECTION * conns.len() + TIMERS_SPARE;
+        // Looking up every connection costs; only a flood of short ones makes it pay.
+        let keep = |d: &Due| !crowded || d.conn().is_none_or(|c| conns.get(c).is_some());
+        self.wheel.due(self.now.mono, &mut due, keep);
         for d in due {
             match d {
                 Due::Auth(id) => {

@@ -84,6 +84,7 @@ impl<'a> Turn<'a, Sockets> {
         self.shard.tick();
         self.shard.go_on();
         self.shard.go_on_with_peers();
+        self.shard.begin_draining();
     }
 
     /// A connection was accepted for this shard.

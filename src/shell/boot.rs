@@ -17,6 +17,7 @@ use super::refusal::Refusal;
 use super::rings::{self, Door, Mail, Post};
 use super::signal::{self, Signal};
 use super::verify::{Check, Verifier};
+use crate::base::limits::TURN_DELIVERIES_MAX;
 use crate::base::{Level, Rng, ShardId};
 use crate::policy::{Idle, Settings};
 use crate::shard::{Identity, Order, Setup, Shard};
@@ -388,6 +389,7 @@ fn start_shards(
             seed: seeds.next_u64(),
             settings: settings.clone(),
             identity: identity.clone(),
+            turn_deliveries_max: TURN_DELIVERIES_MAX,
         };
         let outlets = outward.outlets(i, &doors[i], &replies);
         let idle = *settings.cores.idle.get(i).or(settings.cores.idle.first()).unwrap_or(&Idle::Park);

@@ -211,6 +211,8 @@ mod tests {
             free_cpus: Vec::new(),
             accepted: AtomicU64::new(0),
             listening: AtomicBool::new(false),
+            mesh: None,
+            cluster: Arc::default(),
         })
     }
 
@@ -223,7 +225,7 @@ mod tests {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(socket.local_addr().unwrap()).unwrap();
         let (log, _) = Log::start(&Settings::default().log).unwrap();
-        let listening = start(socket, 10, doors, Arc::new(Load::new(1)), facts(), log).unwrap();
+        let listening = start(socket, 10, doors, Arc::new(Load::new(1)), Arc::default(), facts(), log).unwrap();
         (listening, posts.remove(0), client)
     }
 

@@ -1,6 +1,8 @@
 //! A case: everything that a scenario decides before the world begins to move. A case and a seed give the same run
 //! every time; shrinking takes parts out of a case and runs it again.
 
+use turnpike::shard::TURN_DELIVERIES_MAX;
+
 /// How the node, the network and the driver are in one run.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -14,6 +16,10 @@ pub struct Plan {
     pub max_payload: usize,
     /// `max_pending`, bytes.
     pub max_pending: usize,
+    /// Deliveries of a turn.
+    pub budget: u64,
+    /// `no_fast_producer_stall`: what is congested is passed over, nobody is paused.
+    pub skips: bool,
     /// Shard `s` steps only once in `lazy[s]` of its chances.
     pub lazy: Vec<u64>,
     /// In the middle of a turn the rest of the world runs on once in so many chances.
@@ -51,6 +57,10 @@ pub enum Broken {
     NeverWritable,
     /// A shard is never told the time, nor let go on with what it had left over.
     NoTime,
+    /// Congested receivers are passed over where they should be waited for.
+    NeverWaits,
+    /// A socket that is to be read again is not.
+    NeverResumes,
 }
 
 /// How somebody reads.
@@ -94,6 +104,10 @@ pub struct Actor {
     pub hostile: bool,
     /// Reads in time and gets little: must not be cut even where cuts happen.
     pub spared: bool,
+    /// It may be passed over: what it misses is nobody's fault.
+    pub passed_over: bool,
+    /// How many PINGs of the server it must have got when all steps are done.
+    pub pings: Option<u64>,
     /// Taken out by shrinking; its place stays, for others count on it.
     pub absent: bool,
     /// One after the other.
@@ -184,6 +198,8 @@ impl Plan {
             read_max: 1 << 16,
             max_payload: 1 << 16,
             max_pending: 1 << 20,
+            budget: TURN_DELIVERIES_MAX,
+            skips: false,
             lazy: vec![1; shards],
             rush: 4,
             broken: Broken::Nothing,
@@ -212,6 +228,8 @@ impl Actor {
             responds: false,
             hostile: false,
             spared: false,
+            passed_over: false,
+            pings: None,
             absent: false,
             steps: Vec::new(),
         }

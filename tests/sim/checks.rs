@@ -4,6 +4,7 @@
 use super::case::{Actor, Case, Step};
 use super::client::Client;
 use super::oracle::matches;
+use super::pipes::{Read, Way};
 use super::world::World;
 use std::collections::{BTreeMap, BTreeSet};
 use turnpike::base::SECOND;
@@ -55,6 +56,7 @@ pub fn run(case: &Case, seed: u64, traced: bool) -> Outcome {
 
 fn story(w: &mut World) {
     w.run_until("the clients' steps", |w| w.clients.iter().flatten().all(Client::finished));
+    pings(w);
     w.end_of_story();
     if w.draining.is_some() {
         w.run_until("the end of the drain", |w| w.nodes.iter().flatten().all(|n| n.said.drained));
@@ -79,6 +81,14 @@ fn story(w: &mut World) {
     batches(w);
     if w.draining.is_none() {
         empty(w);
+    }
+}
+
+/// The server pings each connection as often as it should (client-protocol.md §12).
+fn pings(w: &mut World) {
+    let all: Result<(), String> = w.clients.iter().flatten().try_for_each(Client::check_pings);
+    if let Err(why) = all {
+        w.fail(why);
     }
 }
 
@@ -144,6 +154,12 @@ fn counters(w: &mut World) {
         pairs.push(("in_bytes", sum(|t| t.in_bytes), w.oracle.bytes_sent()));
         pairs.push(("out_msgs", sum(|t| t.out_msgs), w.oracle.copies()));
         pairs.push(("inserts - removes", sum(|t| t.inserts) - sum(|t| t.removes), held));
+    }
+    if tallies.iter().flat_map(|t| &t.drops).any(|(why, n)| *why == "slow_consumer_skipped" && *n > 0) {
+        w.oracle.label("slow consumer passed over");
+        if !w.case.plan.skips {
+            w.fail("a slow consumer was passed over where it is to be waited for".into());
+        }
     }
     let accounts = tallies.iter().flat_map(|t| &t.accounts);
     let by_account = accounts.fold([0; 4], |mut s, a| {
@@ -288,6 +304,22 @@ fn check_drained(w: &mut World) {
     let open: usize = w.nodes.iter().flatten().map(|n| n.sockets()).sum();
     if open > 0 {
         w.fail(format!("I16: {open} sockets are open after the drain"));
+    }
+    w.come_late();
+    w.run_for(SECOND);
+    for link in std::mem::take(&mut w.late) {
+        let mut read = Vec::new();
+        let (first, then) =
+            (w.links[link].read(Way::Down, usize::MAX, &mut read), w.links[link].read(Way::Down, 1, &mut Vec::new()));
+        let lines = read.iter().filter(|b| **b == b'\n').count();
+        if !matches!(first, Read::Some(_))
+            || !read.starts_with(b"INFO ")
+            || lines != 1
+            || !matches!(then, Read::End | Read::Reset)
+        {
+            let text = String::from_utf8_lossy(&read);
+            w.fail(format!("scenario 19: who comes after the order to drain hears {text:?}, not INFO and the end"));
+        }
     }
 }
 

@@ -45,6 +45,8 @@ pub struct Client {
     oks_owed: u64,
     /// Messages received over this connection.
     pub received: u64,
+    /// PINGs of the server.
+    pings: u64,
     /// The server ended the connection without being asked to.
     pub cut: bool,
 }
@@ -72,6 +74,7 @@ impl Client {
             oks: 0,
             oks_owed: 0,
             received: 0,
+            pings: 0,
             cut: false,
         }
     }
@@ -106,6 +109,14 @@ impl Client {
     /// The connection in the world's links, as long as there is one; its cid is one more.
     pub fn link(&self) -> usize {
         self.link
+    }
+
+    /// Has the server pinged it as often as it must?
+    pub fn check_pings(&self) -> Result<(), String> {
+        match self.actor.pings.filter(|n| self.on() && *n != self.pings) {
+            Some(n) => Err(format!("client {} got {} PINGs, should have got {n}", self.id, self.pings)),
+            None => Ok(()),
+        }
     }
 
     /// Gives it more to do.
@@ -200,6 +211,9 @@ impl Client {
         };
         node.accept(self.link);
         self.conn = w.oracle.open(self.shard, self.actor.account, self.actor.echo, self.actor.headers);
+        if self.actor.passed_over {
+            w.oracle.may_be_passed_over(self.conn);
+        }
         self.stage = Stage::On;
         self.ear = Ear::default();
         self.subs.clear();
@@ -382,6 +396,7 @@ impl Client {
                 read.map(|_| ()).map_err(|e| format!("INFO with {e}"))
             }
             Heard::Ping => {
+                self.pings += 1;
                 if self.stage == Stage::On {
                     self.out.extend_from_slice(b"PONG\r\n");
                 }

@@ -31,6 +31,7 @@ const MUST_BE_MET: &[&str] = &[
     "server's PING answered",
     "slow consumer cut",
     "slow consumer in monitoring",
+    "slow consumer passed over",
 ];
 
 #[test]
@@ -69,6 +70,8 @@ fn broken_rules_are_caught() {
         (Broken::RingLoses, "tight_rings"),
         (Broken::NeverWritable, "bulk"),
         (Broken::NoTime, "lone_slow"),
+        (Broken::NeverWaits, "lone_slow"),
+        (Broken::NeverResumes, "lone_slow"),
     ] {
         let caught = run::caught_after(name, broken, 60);
         let (seeds, why) = caught.unwrap_or_else(|| panic!("{broken:?} was not noticed in scenario {name}"));

@@ -113,10 +113,16 @@ pub struct SaidOutside {
 
 impl Node {
     /// Shard `id` of a node.
-    pub fn new(id: usize, shards: usize, seed: u64, settings: &Arc<Settings>) -> Node {
+    pub fn new(id: usize, shards: usize, seed: u64, budget: u64, settings: &Arc<Settings>) -> Node {
         let identity = Identity { server_id: "NSIM".into(), server_name: "sim".into(), ..Identity::default() };
-        let setup =
-            Setup { id: ShardId(id as u8), shards, seed, settings: settings.clone(), identity: Arc::new(identity) };
+        let setup = Setup {
+            id: ShardId(id as u8),
+            shards,
+            seed,
+            settings: settings.clone(),
+            identity: Arc::new(identity),
+            turn_deliveries_max: budget,
+        };
         Node {
             id,
             shard: Shard::new(setup),
@@ -375,6 +381,12 @@ fn do_act(w: &mut World, s: usize, act: Act, sockets: &mut BTreeMap<ConnId, Sock
         Act::Pause(c) | Act::Resume(c) => {
             let paused = matches!(act, Act::Pause(_));
             w.oracle.label(if paused { "publisher paused" } else { "publisher resumed" });
+            if w.case.plan.skips {
+                w.fail(format!("shard {s}: {act:?}, and nobody is to be waited for"));
+            }
+            if !paused && w.case.plan.broken == Broken::NeverResumes {
+                return;
+            }
             if let Some(socket) = sockets.get_mut(&c) {
                 socket.paused = paused;
             }
@@ -414,6 +426,7 @@ pub fn settings(plan: &super::case::Plan) -> Settings {
     let mut s = Settings::default();
     s.limits.max_payload = plan.max_payload;
     s.limits.max_pending = plan.max_pending;
+    s.no_fast_producer_stall = plan.skips || plan.broken == Broken::NeverWaits;
     if plan.accounts > 0 {
         // Where there are secrets, all is logged: none may show.
         (s.log.debug, s.log.trace) = (true, true);

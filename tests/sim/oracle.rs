@@ -22,6 +22,8 @@ pub struct Conn {
     gone: bool,
     echo: bool,
     headers: bool,
+    /// What it misses is nobody's fault.
+    passed_over: bool,
     /// See the file's head.
     pub horizon: Tick,
     /// Told, and waiting for a PONG.
@@ -142,8 +144,23 @@ impl Oracle {
     /// A client opens a connection.
     pub fn open(&mut self, shard: usize, account: usize, echo: bool, headers: bool) -> usize {
         let (unsure, pings) = (VecDeque::new(), VecDeque::new());
-        self.conns.push(Conn { shard, account, gone: false, echo, headers, horizon: 0, unsure, pings });
+        self.conns.push(Conn {
+            shard,
+            account,
+            gone: false,
+            echo,
+            headers,
+            passed_over: false,
+            horizon: 0,
+            unsure,
+            pings,
+        });
         self.conns.len() - 1
+    }
+
+    /// This connection may miss messages because it is slow.
+    pub fn may_be_passed_over(&mut self, conn: usize) {
+        self.conns[conn].passed_over = true;
     }
 
     /// A client sends SUB, and UNSUB with `max` right after it where there is one.
@@ -373,7 +390,7 @@ impl Oracle {
         }
         let live = own || s.live.is_some_and(|l| l < m.sent);
         let stays = s.end_asked.is_none_or(|e| accepted < e);
-        if live && stays && s.max.is_none() {
+        if live && stays && s.max.is_none() && !self.conns[s.conn].passed_over {
             Stand::Must
         } else {
             Stand::May

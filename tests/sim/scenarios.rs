@@ -19,6 +19,8 @@ pub const ALL: &[(&str, Scenario, u64)] = &[
     ("drains", drains, 40),
     ("nobody", nobody, 40),
     ("lone_slow", lone_slow, 30),
+    ("passed_over", passed_over, 8),
+    ("pings", pings, 20),
     ("stuck", stuck, 30),
     ("hostile", hostile, 30),
     ("accounts", accounts, 40),
@@ -55,6 +57,9 @@ fn plan(rng: &mut Rng, shards_min: u64) -> Plan {
     p.ring = if rng.one_in(3) { 1 } else { within(rng, 1, 16) as usize };
     p.read_max = if rng.one_in(4) { 7 } else { 1 << 16 };
     p.rush = within(rng, 2, 12);
+    if rng.one_in(3) {
+        p.budget = within(rng, 1, 6);
+    }
     for lazy in &mut p.lazy {
         *lazy = if rng.one_in(4) { within(rng, 2, 30) } else { 1 };
     }
@@ -360,6 +365,43 @@ pub fn lone_slow(rng: &mut Rng) -> Case {
         let n = within(rng, 400, 1000) / publishers;
         let publisher = Actor::on(rng.below(8) as usize).does(Step::Await { actor: 0, syncs: 1 });
         actors.push(publisher.does_all((0..n).map(|_| Step::publish("a.b", 1000))).does(Step::Sync));
+    }
+    Case { plan, actors }
+}
+
+/// `no_fast_producer_stall`: a lone slow subscriber misses messages, its publisher is never paused, and a neighbour who
+/// reads in time misses nothing.
+pub fn passed_over(rng: &mut Rng) -> Case {
+    let mut case = lone_slow(rng);
+    case.plan.skips = true;
+    case.plan.max_pending = within(rng, 16, 64) as usize * 1024;
+    case.actors[0].passed_over = true;
+    if rng.one_in(2) {
+        let neighbour = Actor::on(rng.below(8) as usize);
+        case.actors.push(neighbour.does(Step::sub("a.*")).does(Step::Sync));
+    }
+    case
+}
+
+/// The server pings the idle once an interval of 20 s and those who speak once in all, however often they said CONNECT.
+pub fn pings(rng: &mut Rng) -> Case {
+    let plan = plan(rng, 1);
+    let intervals = within(rng, 1, 6);
+    let mut actors = Vec::new();
+    for i in 0..within(rng, 1, 6) {
+        let mut a = client(rng, i as usize);
+        a = if rng.one_in(3) { a.does(Step::Again) } else { a }.does(Step::Sync);
+        if rng.one_in(3) {
+            a.pings = Some(1);
+            for _ in 0..2 * intervals + 1 {
+                a = a.does(Step::publish("a.b", 1)).does(Step::Sleep(10_000));
+            }
+        } else {
+            // The first comes 2 to 2.4 s after CONNECT.
+            a.pings = Some(1 + intervals);
+            a = a.does(Step::Sleep(intervals * 20_000 + 10_000));
+        }
+        actors.push(a.does(Step::Ping));
     }
     Case { plan, actors }
 }

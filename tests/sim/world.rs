@@ -40,6 +40,8 @@ pub struct World {
     pub batch_bytes_max: usize,
     /// When the order to drain was given: virtual time and the oracle's tick.
     pub draining: Option<(u64, u64)>,
+    /// Links of those who came after it.
+    pub late: Vec<usize>,
     /// Everything written by the server, mixed into one number.
     pub hash: u64,
     /// The first thing that was wrong.
@@ -66,7 +68,7 @@ impl World {
         let plan = &case.plan;
         let mut rng = Rng::new(seed ^ 0x5157_0a2c_11d3_77e9);
         let settings = Arc::new(node::settings(plan));
-        let nodes = (0..plan.shards).map(|s| Some(Node::new(s, plan.shards, rng.next_u64(), &settings)));
+        let nodes = (0..plan.shards).map(|s| Some(Node::new(s, plan.shards, rng.next_u64(), plan.budget, &settings)));
         World {
             nodes: nodes.collect(),
             rings: RingSet::new(plan.shards, plan.ring, plan.broken),
@@ -79,6 +81,7 @@ impl World {
             oracle: Oracle::default(),
             batch_bytes_max: 0,
             draining: None,
+            late: Vec::new(),
             hash: 0xcbf2_9ce4_8422_2325,
             wrong: None,
             trace: traced.then(VecDeque::new),
@@ -240,6 +243,16 @@ impl World {
                 self.links[link].reset();
             }
             node.order(Order::Drain);
+        }
+        self.come_late();
+    }
+
+    /// Somebody whom the listener had accepted before it stopped reaches each shard after the order to drain.
+    pub fn come_late(&mut self) {
+        for node in self.nodes.iter_mut().flatten() {
+            self.late.push(self.links.len());
+            node.accept(self.links.len());
+            self.links.push(Link::new(1 << 16));
         }
     }
 

@@ -5,20 +5,25 @@ pub mod client_parser;
 pub mod config;
 pub mod headers;
 pub mod hello;
+mod house;
 pub mod interest;
 pub mod route_parser;
+pub mod shard;
+pub mod writer;
 
 /// One check: panics if the bytes show a fault.
 pub type Check = fn(&[u8]);
 
 /// Every target: the name of its corpus, and its check.
-pub const TARGETS: [(&str, Check); 6] = [
+pub const TARGETS: [(&str, Check); 8] = [
     ("client_parser", client_parser::check),
     ("config", config::check),
     ("headers", headers::check),
     ("hello", hello::check),
     ("interest", interest::check),
     ("route_parser", route_parser::check),
+    ("shard", shard::check),
+    ("writer", writer::check),
 ];
 
 /// A seed that depends on every byte (FNV-1a).

@@ -39,7 +39,14 @@ impl Node {
         let identity = Arc::new(Identity { server_id: "N".into(), server_name: "n".into(), ..Identity::default() });
         let shard = |i| {
             let (settings, identity) = (settings.clone(), identity.clone());
-            Shard::new(Setup { id: ShardId(i as u8), shards, seed: 7 + i as u64, settings, identity })
+            Shard::new(Setup {
+                id: ShardId(i as u8),
+                shards,
+                seed: 7 + i as u64,
+                settings,
+                identity,
+                turn_deliveries_max: 50_000,
+            })
         };
         let now = Now { mono: Time(SECOND), wall_ns: SECOND };
         Node { shards: (0..shards).map(shard).collect(), now, out: BTreeMap::new(), tidings: Vec::new() }

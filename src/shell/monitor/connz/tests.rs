@@ -21,6 +21,8 @@ fn facts() -> Facts {
         free_cpus: Vec::new(),
         accepted: AtomicU64::new(0),
         listening: AtomicBool::new(true),
+        mesh: None,
+        cluster: Arc::default(),
     }
 }
 
