@@ -1,6 +1,7 @@
 //! A case: everything that a scenario decides before the world begins to move. A case and a seed give the same run
 //! every time; shrinking takes parts out of a case and runs it again.
 
+pub use super::cluster::plan::{Cluster, Fault};
 use turnpike::shard::TURN_DELIVERIES_MAX;
 
 /// How the node, the network and the driver are in one run.
@@ -36,6 +37,8 @@ pub struct Plan {
     pub even: bool,
     /// Order the node to drain after so many events.
     pub drain_after: Option<u64>,
+    /// Several servers; `shards` counts those of all of them.
+    pub cluster: Option<Cluster>,
     /// Give up after so many events.
     pub events_max: u64,
 }
@@ -161,6 +164,10 @@ pub enum Step {
     },
     /// A further CONNECT: all subscriptions end.
     Again,
+    /// Something happens to the servers or between them.
+    Fault(Fault),
+    /// Waits until every server has a route to every other, as far as they are there and reach each other.
+    Meshed,
     /// Lets so many milliseconds of virtual time pass.
     Sleep(u64),
     /// The server's bytes to this client stop moving.
@@ -208,6 +215,7 @@ impl Plan {
             accounts: 0,
             even: false,
             drain_after: None,
+            cluster: None,
             events_max: 400_000,
         }
     }

@@ -55,16 +55,22 @@ pub fn run(case: &Case, seed: u64, traced: bool) -> Outcome {
 }
 
 fn story(w: &mut World) {
+    w.found();
     w.run_until("the clients' steps", |w| w.clients.iter().flatten().all(Client::finished));
     pings(w);
     w.end_of_story();
+    super::cluster::checks::heal(w);
     if w.draining.is_some() {
         w.run_until("the end of the drain", |w| w.nodes.iter().flatten().all(|n| n.said.drained));
         check_drained(w);
     } else {
         settle(w);
         probe(w);
-        counters(w);
+        if w.case.plan.cluster.is_none() {
+            counters(w);
+        } else {
+            super::cluster::checks::mesh(w);
+        }
         tables(w);
         slow_consumers(w);
     }
@@ -124,7 +130,8 @@ fn subjects(case: &Case) -> BTreeSet<String> {
 /// oracle knows for each who must get it, and where nobody is there it must hear the 503.
 fn probe(w: &mut World) {
     let subjects = subjects(&w.case);
-    for shard in 0..w.case.plan.shards {
+    let up = (0..w.case.plan.shards).filter(|s| w.server_of(*s).up);
+    for shard in up.collect::<Vec<_>>() {
         for account in 0..w.case.plan.accounts.max(1) {
             let requests = subjects.iter().cloned().map(Step::Request);
             let probe = Actor { account, ..Actor::on(shard) };

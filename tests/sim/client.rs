@@ -168,6 +168,7 @@ impl Client {
                 Some(other) => other.as_ref().is_some_and(|c| c.syncs >= *syncs || c.stage == Stage::Gone),
                 None => true,
             },
+            Some(Step::Meshed) => w.whole,
             // Ends come after everything was said.
             Some(Step::Quit(_) | Step::Reconnect { .. }) => self.out.is_empty() || self.stage == Stage::Fresh,
             Some(_) => true,
@@ -204,6 +205,11 @@ impl Client {
         self.link = w.links.len();
         w.links.push(Link::new(self.actor.window));
         self.shard %= w.case.plan.shards;
+        if !w.server_of(self.shard).up {
+            w.links.pop();
+            self.stage = Stage::Gone;
+            return;
+        }
         let Some(node) = w.nodes[self.shard].as_mut() else {
             // The shard is in its turn; the connection is made a moment later.
             w.links.pop();
@@ -277,12 +283,13 @@ impl Client {
         }
     }
 
-    fn publish(&mut self, w: &mut World, subject: &str, reply: &str, size: usize) {
+    fn publish(&mut self, w: &mut World, subject: &str, reply: &str, size: usize) -> usize {
         let inbox = if reply.is_empty() { None } else { self.inbox };
         let m = w.oracle.publish(self.conn, subject, reply, size, inbox);
         let bytes = w.oracle.spell(m);
         self.say(w, &bytes);
         self.owe_ok();
+        m
     }
 
     fn step(&mut self, w: &mut World, step: Step) {
@@ -300,7 +307,7 @@ impl Client {
                     self.owe_ok();
                 }
             }
-            Step::Pub { subject, size } => self.publish(w, &subject, "", size),
+            Step::Pub { subject, size } => drop(self.publish(w, &subject, "", size)),
             Step::Request(subject) => {
                 self.requests += 1;
                 let reply = format!("_INBOX.{}.{}", self.conn, self.requests);
@@ -324,6 +331,8 @@ impl Client {
                 }
             }
             Step::Sleep(ms) => self.wake_at = Some(w.now + ms * MILLISECOND),
+            Step::Fault(fault) => w.faults.push_back(fault),
+            Step::Meshed => {}
             Step::Stall => w.links[self.link].down.stalled = true,
             Step::Heal => w.links[self.link].down.stalled = false,
             Step::Quit(end) => self.end(w, end),
@@ -431,12 +440,13 @@ impl Client {
                 if self.actor.hostile {
                     return Ok(());
                 }
-                let Some(_) = w.oracle.heard(self.conn, sid, &subject, &reply, &header, &payload)? else {
+                let Some(asked) = w.oracle.heard(self.conn, sid, &subject, &reply, &header, &payload)? else {
                     return Ok(());
                 };
                 self.received += 1;
                 if self.actor.responds && !reply.is_empty() && self.stage == Stage::On {
-                    self.publish(w, &reply, "", 12);
+                    let answer = self.publish(w, &reply, "", 12);
+                    w.oracle.answers(answer, asked);
                 }
                 Ok(())
             }
@@ -468,6 +478,9 @@ impl Client {
             if !reset && !w.case.plan.cuts && w.oracle.unanswered(self.conn) > 0 {
                 w.fail(format!("client {} shut its sending side and got no PONG before the end", self.id));
             }
+            return;
+        }
+        if w.server_of(self.shard).crashed {
             return;
         }
         self.cut = true;

@@ -6,6 +6,7 @@
 mod case;
 mod checks;
 mod client;
+mod cluster;
 mod node;
 mod oracle;
 mod pipes;

@@ -1,4 +1,4 @@
-//! Drives the shards of one node through their typed contract: the part that a shell plays in production, and the
+//! Drives the shards of a server through their typed contract: the part that a shell plays in production, and the
 //! only file of the simulator that touches [`Shard`].
 //!
 //! A turn is not one event: between its phases the rest of the world may run on (other shards' turns, pipes, clients),
@@ -6,12 +6,15 @@
 //! so nobody else can step it.
 
 use super::case::Broken;
+use super::cluster::member::Note;
+use super::cluster::tap::Tap;
 use super::pipes::{Read, Way};
 use super::world::World;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use turnpike::base::{Cid, ConnId, Now, ShardId, Time};
+use turnpike::conn::{Introduction, Tidings};
 use turnpike::policy::settings::{Account, Secret, User};
 use turnpike::policy::Settings;
 use turnpike::shard::{Act, Answer, Batch, Flush, Identity, Lost, Opening, Order, Rings, Setup, Shard, Sockets, Turn};
@@ -34,6 +37,12 @@ impl RingSet {
         let rings = || (0..shards * shards).map(|_| VecDeque::new()).collect();
         let unordered = broken == Broken::RingUnordered;
         RingSet { shards, capacity, unordered, forth: rings(), out: vec![0; shards * shards], back: rings() }
+    }
+
+    /// Everything in them is gone.
+    pub fn clear(&mut self) {
+        self.forth.iter_mut().chain(&mut self.back).for_each(VecDeque::clear);
+        self.out.fill(0);
     }
 
     fn has_room(&self, from: usize, to: usize) -> bool {
@@ -73,9 +82,12 @@ enum Arrived {
 }
 
 /// One socket of a shard.
-#[derive(Debug)]
 struct Socket {
     link: usize,
+    /// The direction that this end writes.
+    writes: Way,
+    /// A route: what is said over it is looked at.
+    tap: Option<Box<Tap>>,
     paused: bool,
     blocked: bool,
     /// The peer's end was told.
@@ -87,17 +99,30 @@ struct Socket {
 /// One shard and its sockets.
 pub struct Node {
     id: usize,
+    /// The server it belongs to, and its place there.
+    server: usize,
+    local: usize,
     shard: Shard,
     sockets: BTreeMap<ConnId, Socket>,
     /// Links accepted and not opened yet.
     accepted: VecDeque<usize>,
-    orders: VecDeque<Order>,
+    orders: VecDeque<Mail>,
+    /// Answers to [`Act::Measure`] for the next turn.
+    measured: Vec<(ConnId, u64)>,
     /// Shards whose ring was full in the last turn; until a turn gets through no socket is read.
     full: Vec<usize>,
     /// Answers to password checks that are still to be given.
     verifying: VecDeque<Order>,
     /// What it said to the world outside.
     pub said: SaidOutside,
+}
+
+/// What comes to a shard from outside.
+pub enum Mail {
+    /// An order.
+    Order(Order),
+    /// A registered route: its link, the direction that this end writes, and what the mesh knows of it.
+    Route(usize, Way, Box<Introduction>),
 }
 
 /// Acts of a shard that do not concern a socket.
@@ -109,14 +134,20 @@ pub struct SaidOutside {
     pub answers: Vec<Answer>,
     /// Password checks asked for, with their results.
     verify: Vec<Order>,
+    /// News for the mesh.
+    pub tidings: VecDeque<Tidings>,
+    /// Connections to the client port that are routes: link, number, what they said.
+    pub handed: VecDeque<(usize, Cid, Vec<u8>)>,
+    measured: Vec<(ConnId, u64)>,
 }
 
 impl Node {
-    /// Shard `id` of a node.
-    pub fn new(id: usize, shards: usize, seed: u64, budget: u64, settings: &Arc<Settings>) -> Node {
+    /// The shard with number `id` of all, at place `local` among the `shards` of a server.
+    pub fn new(id: usize, at: (usize, usize), shards: usize, seed: u64, budget: u64, settings: &Arc<Settings>) -> Node {
         let identity = Identity { server_id: "NSIM".into(), server_name: "sim".into(), ..Identity::default() };
+        let (server, local) = at;
         let setup = Setup {
-            id: ShardId(id as u8),
+            id: ShardId(local as u8),
             shards,
             seed,
             settings: settings.clone(),
@@ -125,6 +156,9 @@ impl Node {
         };
         Node {
             id,
+            server,
+            local,
+            measured: Vec::new(),
             shard: Shard::new(setup),
             sockets: BTreeMap::new(),
             accepted: VecDeque::new(),
@@ -147,7 +181,12 @@ impl Node {
 
     /// Puts an order.
     pub fn order(&mut self, order: Order) {
-        self.orders.push_back(order);
+        self.orders.push_back(Mail::Order(order));
+    }
+
+    /// Puts a letter.
+    pub fn mail(&mut self, mail: Mail) {
+        self.orders.push_back(mail);
     }
 
     /// When the shard wants a turn at the latest.
@@ -157,31 +196,47 @@ impl Node {
 
     /// Sockets that are open.
     pub fn sockets(&self) -> usize {
-        self.sockets.len()
+        self.sockets.values().filter(|s| s.tap.is_none()).count()
+    }
+
+    /// Links of all its connections, those not let in yet among them.
+    pub fn all_links(&self) -> impl Iterator<Item = usize> + '_ {
+        self.sockets.values().map(|s| s.link).chain(self.accepted.iter().copied())
+    }
+
+    /// Links of the routes that it owns.
+    pub fn routes(&self) -> impl Iterator<Item = usize> + '_ {
+        self.sockets.values().filter(|s| s.tap.is_some()).map(|s| s.link)
     }
 
     /// Is there a reason for a turn?
     pub fn runnable(&self, w: &World) -> bool {
-        if w.rings.waits(self.id) {
+        let rings = &w.servers[self.server].rings;
+        if rings.waits(self.local) {
             return true;
         }
         if !self.full.is_empty() {
-            return self.full.iter().any(|to| w.rings.has_room(self.id, *to));
+            return self.full.iter().any(|to| rings.has_room(self.local, *to));
         }
         !self.accepted.is_empty()
             || !self.orders.is_empty()
             || !self.verifying.is_empty()
+            || !self.measured.is_empty()
             || self.next_at().is_some_and(|t| t.0 <= w.now)
             || self.sockets.values().any(|s| s.wants(w))
     }
 }
 
 impl Socket {
+    fn new(link: usize, writes: Way, tap: Option<Box<Tap>>) -> Socket {
+        Socket { link, writes, tap, paused: false, blocked: false, ended: false, failed: false }
+    }
+
     fn wants(&self, w: &World) -> bool {
         let link = &w.links[self.link];
         (self.failed && !self.ended)
-            || (!self.paused && !self.ended && link.readable(Way::Up))
-            || (self.blocked && (link.room(Way::Down) > 0 || link.reset))
+            || (!self.paused && !self.ended && link.readable(self.writes.other()))
+            || (self.blocked && (link.room(self.writes) > 0 || link.reset))
     }
 }
 
@@ -196,8 +251,11 @@ pub fn turn(w: &mut World, s: usize) {
     }
     let now = Now { mono: Time(w.now), wall_ns: 1_700_000_000_000_000_000 + w.now };
     let mut turn = node.shard.begin(now);
-    hear(w, s, &mut turn);
+    hear(w, (node.server, node.local), &mut turn);
     let mut turn = turn.sockets();
+    for (conn, bytes) in node.measured.drain(..) {
+        turn.unacked(conn, bytes);
+    }
     w.meanwhile();
     if late {
         // Broken on purpose: these bytes may have come because of something that lies in a ring unheard.
@@ -211,7 +269,7 @@ pub fn turn(w: &mut World, s: usize) {
             let opening = Opening { cid: Cid(link as u64 + 1), ip: "127.0.0.1".into(), port: 5000, over_limit: false };
             let conn = turn.open(opening);
             w.note(|| format!("shard {s} opens link {link}"));
-            node.sockets.insert(conn, Socket { link, paused: false, blocked: false, ended: false, failed: false });
+            node.sockets.insert(conn, Socket::new(link, Way::Down, None));
         }
         tell(w, s, &mut turn, arrived);
         if w.rng.one_in(3) {
@@ -220,22 +278,30 @@ pub fn turn(w: &mut World, s: usize) {
             receive(w, true, &mut node.sockets, &mut more);
             w.meanwhile();
             let mut again = turn.rings();
-            hear(w, s, &mut again);
+            hear(w, (node.server, node.local), &mut again);
             turn = again.sockets();
             tell(w, s, &mut turn, more);
         }
     }
     if node.verifying.len() > 1 || w.rng.one_in(3) {
         // Somebody compares passwords, in his own time.
-        node.orders.extend(node.verifying.pop_front());
+        node.orders.extend(node.verifying.pop_front().map(Mail::Order));
     }
-    for order in node.orders.drain(..) {
-        turn.order(order);
+    for mail in node.orders.drain(..) {
+        match mail {
+            Mail::Order(order) => turn.order(order),
+            Mail::Route(link, writes, introduction) => {
+                let tap = Tap::new(node.server, link, &introduction.server_id);
+                let conn = turn.introduce(*introduction);
+                w.note(|| format!("shard {s} has link {link} as a route: {conn:?}"));
+                node.sockets.insert(conn, Socket::new(link, writes, Some(Box::new(tap))));
+            }
+        }
     }
     let mut flush = turn.end();
-    let late_batches = push(w, s, &mut flush, &mut node.full);
+    let late_batches = push(w, (node.server, node.local), &mut flush, &mut node.full);
     while let Some((from, batch)) = flush.heard() {
-        w.rings.give_back(from.index(), s, batch);
+        w.servers[node.server].rings.give_back(from.index(), node.local, batch);
     }
     match flush.sockets() {
         Err(_) => w.oracle.label("a ring was full"),
@@ -248,19 +314,26 @@ pub fn turn(w: &mut World, s: usize) {
     }
     for (to, batch) in late_batches {
         w.meanwhile();
-        w.rings.push(s, to, batch);
+        w.servers[node.server].rings.push(node.local, to, batch);
+    }
+    node.measured.append(&mut node.said.measured);
+    if let Some(mesh) = w.servers[node.server].mesh.as_mut() {
+        let handed = node.said.handed.drain(..).map(|(link, cid, said)| Note::HandedOver(link, cid, said));
+        let tidings = node.said.tidings.drain(..).map(Note::Tidings);
+        mesh.notes[node.local].extend(tidings.chain(handed));
     }
     node.verifying.extend(node.said.verify.drain(..));
     w.nodes[s] = Some(node);
 }
 
 /// Hears all rings.
-fn hear(w: &mut World, s: usize, turn: &mut Turn<'_, Rings>) {
-    for from in 0..w.rings.shards {
-        while let Some(batch) = w.rings.pop(from, s) {
+fn hear(w: &mut World, (server, me): (usize, usize), turn: &mut Turn<'_, Rings>) {
+    let rings = &mut w.servers[server].rings;
+    for from in 0..rings.shards {
+        while let Some(batch) = rings.pop(from, me) {
             turn.batch(ShardId(from as u8), batch);
         }
-        while let Some(batch) = w.rings.back[s * w.rings.shards + from].pop_front() {
+        while let Some(batch) = rings.back[me * rings.shards + from].pop_front() {
             turn.spent(batch);
         }
     }
@@ -275,7 +348,7 @@ fn receive(w: &mut World, through: bool, sockets: &mut BTreeMap<ConnId, Socket>,
     let most = w.case.plan.read_max as u64;
     for (conn, socket) in sockets.iter_mut() {
         let link = &mut w.links[socket.link];
-        if socket.blocked && (link.room(Way::Down) > 0 || link.reset) {
+        if socket.blocked && (link.room(socket.writes) > 0 || link.reset) {
             socket.blocked = false;
             if w.case.plan.broken != Broken::NeverWritable {
                 arrived.push(Arrived::Writable(*conn));
@@ -290,7 +363,7 @@ fn receive(w: &mut World, through: bool, sockets: &mut BTreeMap<ConnId, Socket>,
         }
         let mut bytes = Vec::new();
         let max = 1 + w.rng.below(most) as usize;
-        match link.read(Way::Up, max, &mut bytes) {
+        match link.read(socket.writes.other(), max, &mut bytes) {
             Read::Some(_) => arrived.push(Arrived::Bytes(*conn, bytes)),
             Read::Empty => {}
             Read::End => {
@@ -322,24 +395,29 @@ fn tell(w: &mut World, s: usize, turn: &mut Turn<'_, Sockets>, arrived: Vec<Arri
 }
 
 /// Pushes every batch into its ring. A driver that is broken on purpose returns them instead, to push them too late.
-fn push(w: &mut World, s: usize, flush: &mut Flush<'_, Rings>, full: &mut Vec<usize>) -> Vec<(usize, Batch)> {
+fn push(
+    w: &mut World,
+    (server, s): (usize, usize),
+    flush: &mut Flush<'_, Rings>,
+    full: &mut Vec<usize>,
+) -> Vec<(usize, Batch)> {
     let mut late = Vec::new();
     full.clear();
-    let n = w.rings.shards;
+    let n = w.servers[server].rings.shards;
     let first = w.rng.below(n as u64) as usize;
     for k in 0..n {
         let to = (first + k) % n;
         let Some(batch) = flush.batch(ShardId(to as u8)) else { continue };
         w.batch_bytes_max = w.batch_bytes_max.max(batch.bytes());
-        w.note(|| format!("shard {s} tells {to}: {batch:?}"));
-        match (w.rings.has_room(s, to), w.case.plan.broken) {
+        w.note(|| format!("server {server} shard {s} tells {to}: {batch:?}"));
+        match (w.servers[server].rings.has_room(s, to), w.case.plan.broken) {
             (false, Broken::RingLoses) => {}
             (false, _) => {
                 full.push(to);
                 flush.full(ShardId(to as u8), batch);
             }
             (true, Broken::WritesFirst) => late.push((to, batch)),
-            (true, _) => w.rings.push(s, to, batch),
+            (true, _) => w.servers[server].rings.push(s, to, batch),
         }
         w.meanwhile();
     }
@@ -361,13 +439,18 @@ fn write(w: &mut World, s: usize, flush: &mut Flush<'_, Sockets>, sockets: &mut 
             if w.links[socket.link].reset {
                 socket.failed = true;
             }
-            let n = if socket.failed { 0 } else { w.links[socket.link].write(Way::Down, bytes, short) };
+            let n = if socket.failed { 0 } else { w.links[socket.link].write(socket.writes, bytes, short) };
             w.mix(conn.to_bits(), &bytes[..n]);
             w.note(|| format!("shard {s} {conn:?} writes {n}: {:?}", String::from_utf8_lossy(&bytes[..n])));
             if n == 0 {
                 socket.blocked = !socket.failed;
                 flush.blocked(conn);
                 break;
+            }
+            if let Some(tap) = &mut socket.tap {
+                if let Err(why) = tap.hear(&bytes[..n], &w.oracle) {
+                    w.fail(why);
+                }
             }
             flush.wrote(conn, n);
         }
@@ -410,8 +493,23 @@ fn do_act(w: &mut World, s: usize, act: Act, sockets: &mut BTreeMap<ConnId, Sock
             said.verify.push(Order::Verified { conn, ok: hash == hash_of(&password) });
         }
         Act::Drained => said.drained = true,
-        Act::CloseRoute(_) | Act::HandOver { .. } | Act::Tidings(_) | Act::Measure(_) => {
+        _ if w.case.plan.cluster.is_none() => {
             w.fail(format!("shard {s} of a server without a cluster: {act:?}"));
+        }
+        Act::CloseRoute(c) => match sockets.remove(&c) {
+            Some(socket) => w.links[socket.link].closed_by(socket.writes),
+            None => w.fail(format!("shard {s} closes route {c:?}, which has no socket")),
+        },
+        Act::HandOver { conn, cid, said: bytes } => {
+            if let Some(socket) = sockets.remove(&conn) {
+                said.handed.push_back((socket.link, cid, bytes));
+            }
+        }
+        Act::Tidings(tidings) => said.tidings.push_back(tidings),
+        Act::Measure(c) => {
+            if let Some(socket) = sockets.get(&c) {
+                said.measured.push((c, w.links[socket.link].under_way(socket.writes) as u64));
+            }
         }
     }
 }
@@ -423,7 +521,7 @@ fn hash_of(password: &str) -> String {
 
 /// Settings for a run.
 pub fn settings(plan: &super::case::Plan) -> Settings {
-    let mut s = Settings::default();
+    let mut s = Settings { cluster: plan.cluster.as_ref().map(|_| Default::default()), ..Settings::default() };
     s.limits.max_payload = plan.max_payload;
     s.limits.max_pending = plan.max_pending;
     s.no_fast_producer_stall = plan.skips || plan.broken == Broken::NeverWaits;

@@ -7,6 +7,8 @@
 //! - a message is *accepted* at the latest at the tick at which its publisher heard such a PONG;
 //! - a subscriber has heard everything up to its *horizon*, the tick at which it sent the last PING that was answered.
 
+use super::cluster::paths::Paths;
+use super::cluster::server::Server;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Order of events.
@@ -18,6 +20,10 @@ pub struct Conn {
     /// The shard it lives on.
     pub shard: usize,
     account: usize,
+    /// The server that the shard belongs to.
+    server: usize,
+    /// When that server died.
+    died: Option<Tick>,
     /// Ended by its client without UNSUB.
     gone: bool,
     echo: bool,
@@ -73,6 +79,8 @@ pub struct Msg {
     accepted: Option<Tick>,
     /// The publisher's inbox subscription, if the server owes a 503 when nobody listens.
     inbox: Option<usize>,
+    /// The message that it answers.
+    because: Option<usize>,
     refused: u32,
     copies: u64,
 }
@@ -101,6 +109,11 @@ pub struct Oracle {
     pub msgs: Vec<Msg>,
     /// Rare things met.
     pub labels: BTreeMap<&'static str, u64>,
+    /// Between servers.
+    pub paths: Paths,
+    /// The server of each shard; empty: there is one.
+    server_of: Vec<usize>,
+    accounts: bool,
 }
 
 /// Does a pattern match a subject? The plain definition of client-protocol.md §7.
@@ -136,6 +149,32 @@ impl Oracle {
         self.tick
     }
 
+    /// For clients of several servers.
+    pub fn over(servers: &[Server]) -> Oracle {
+        let server_of = servers.iter().enumerate().flat_map(|(at, s)| (0..s.shards).map(move |_| at));
+        Oracle { server_of: server_of.collect(), paths: Paths::new(servers.len()), ..Oracle::default() }
+    }
+
+    /// The world is at rest.
+    pub fn rest(&mut self, state: impl Fn(usize, usize) -> Option<bool>) {
+        let now = self.now();
+        self.paths.rest(now, state);
+    }
+
+    /// A server died, and all connections with it.
+    pub fn died(&mut self, server: usize) {
+        let now = self.now();
+        for conn in self.conns.iter_mut().filter(|c| c.server == server && c.died.is_none()) {
+            (conn.died, conn.gone) = (Some(now), true);
+        }
+    }
+
+    /// The server that a message was published to, and the name of its account.
+    pub fn home(&self, m: usize) -> Option<(usize, String)> {
+        let conn = &self.conns[self.msgs.get(m)?.conn];
+        Some((conn.server, if self.accounts { format!("ACC{}", conn.account) } else { "$G".into() }))
+    }
+
     /// Counts something rare.
     pub fn label(&mut self, name: &'static str) {
         *self.labels.entry(name).or_default() += 1;
@@ -144,8 +183,11 @@ impl Oracle {
     /// A client opens a connection.
     pub fn open(&mut self, shard: usize, account: usize, echo: bool, headers: bool) -> usize {
         let (unsure, pings) = (VecDeque::new(), VecDeque::new());
+        let server = self.server_of.get(shard).copied().unwrap_or_default();
         self.conns.push(Conn {
             shard,
+            server,
+            died: None,
             account,
             gone: false,
             echo,
@@ -221,10 +263,27 @@ impl Oracle {
         let headed = self.conns[conn].headers && m.is_multiple_of(3);
         let size = payload(m, size).len();
         let (subject, reply) = (subject.to_string(), reply.to_string());
-        let m_new = Msg { conn, subject, reply, headed, size, sent, accepted: None, inbox, refused: 0, copies: 0 };
+        let m_new = Msg {
+            conn,
+            subject,
+            reply,
+            headed,
+            size,
+            sent,
+            accepted: None,
+            inbox,
+            because: None,
+            refused: 0,
+            copies: 0,
+        };
         self.msgs.push(m_new);
         self.conns[conn].unsure.push_back((sent, Told::Publish(m)));
         m
+    }
+
+    /// Message `m` answers message `to`.
+    pub fn answers(&mut self, m: usize, to: usize) {
+        self.msgs[m].because = Some(to);
     }
 
     /// The bytes that publish message `m`.
@@ -376,6 +435,12 @@ impl Oracle {
     }
 
     fn stand(&self, s: &Sub, m: &Msg) -> Stand {
+        if let Some((from, to)) = self.far(s, m) {
+            return self.stand_far(s, m, from, to);
+        }
+        if self.conns[s.conn].died.is_some_and(|d| d < m.sent) {
+            return Stand::MustNot;
+        }
         let silenced = s.conn == m.conn && !self.conns[s.conn].echo;
         let before = m.accepted.is_some_and(|a| a < s.asked);
         // On one connection everything happens in the order in which it was said.
@@ -395,6 +460,95 @@ impl Oracle {
         } else {
             Stand::May
         }
+    }
+
+    /// The servers of a message's publisher and of a subscription, if they are two.
+    fn far(&self, s: &Sub, m: &Msg) -> Option<(usize, usize)> {
+        let (from, to) = (self.conns[m.conn].server, self.conns[s.conn].server);
+        (from != to).then_some((from, to))
+    }
+
+    /// The same for a subscription on another server than the publisher's.
+    fn stand_far(&self, s: &Sub, m: &Msg, from: usize, to: usize) -> Stand {
+        let over = s.dead.is_some_and(|d| d < m.sent);
+        let died = self.conns[s.conn].died.is_some_and(|d| self.paths.rested(from, to, d, m.sent));
+        if over || died {
+            return Stand::MustNot;
+        }
+        let Some(accepted) = m.accepted else { return Stand::May };
+        let before = accepted < s.asked && self.paths.rested(from, to, accepted, s.asked);
+        if before || self.paths.apart(from, to, m.sent, accepted) {
+            return Stand::MustNot;
+        }
+        let Some(arrived) = self.paths.arrival(from, to, m.sent, accepted) else { return Stand::May };
+        if arrived > self.conns[s.conn].horizon {
+            return Stand::Doubtful;
+        }
+        let stays = s.end_asked.is_none_or(|e| arrived < e);
+        if self.known(s, m, from, to) && stays && s.max.is_none() && !self.conns[s.conn].passed_over {
+            Stand::Must
+        } else {
+            Stand::May
+        }
+    }
+
+    /// Did the publisher's server know of a subscription elsewhere when the message was published?
+    fn known(&self, s: &Sub, m: &Msg, from: usize, to: usize) -> bool {
+        let Some(accepted) = m.accepted else { return false };
+        let told = |s: &Sub| s.live.is_some_and(|l| self.paths.known(from, to, l, m.sent, accepted));
+        // Who answers a message knows what its sender had said before it: interest goes before messages.
+        let answers = m.because.is_some_and(|b| {
+            let asked = &self.msgs[b];
+            asked.conn == s.conn && s.asked < asked.sent && self.paths.known(from, to, 0, asked.sent, accepted)
+        });
+        told(s) || answers || self.handed_over(s, m, &told)
+    }
+
+    /// Is a subscription one of several in turn to one pattern on one server, each there before the last one ended? Then
+    /// the interest of that server never ended, and a route says nothing of it (cluster-protocol.md §3.12).
+    fn handed_over(&self, s: &Sub, m: &Msg, told: &impl Fn(&Sub) -> bool) -> bool {
+        if s.queue.is_some() || s.live.is_none_or(|l| l >= m.sent) {
+            return false;
+        }
+        let (server, account) = (self.conns[s.conn].server, self.conns[s.conn].account);
+        let same = |o: &&Sub| {
+            let conn = &self.conns[o.conn];
+            let steady = o.max.is_none() && !conn.gone && o.live.is_some();
+            steady && o.queue.is_none() && o.pattern == s.pattern && (conn.server, conn.account) == (server, account)
+        };
+        let chain: Vec<&Sub> = self.subs.iter().filter(same).collect();
+        let mut reached: Vec<&Sub> = chain.iter().copied().filter(|o| told(o)).collect();
+        let mut at = 0;
+        while let Some(link) = reached.get(at).copied() {
+            if link.end_asked.is_none_or(|e| s.live.is_some_and(|l| l < e)) {
+                return true;
+            }
+            let next = |o: &&&Sub| {
+                let overlaps = link.end_asked.is_none_or(|e| o.live.is_some_and(|l| l < e));
+                overlaps && !reached.iter().any(|r| std::ptr::eq(*r, **o))
+            };
+            let more: Vec<&Sub> = chain.iter().filter(next).copied().collect();
+            reached.extend(more);
+            at += 1;
+        }
+        false
+    }
+
+    /// May the publisher's server still believe in a subscription elsewhere that has ended?
+    fn haunts(&self, s: &Sub, m: &Msg) -> bool {
+        let Some((from, to)) = self.far(s, m) else { return false };
+        let ended = s.dead.or(self.conns[s.conn].died);
+        ended.is_some_and(|e| e < m.sent && !self.paths.rested(from, to, e, m.sent))
+            && m.accepted.is_none_or(|a| !self.paths.apart(from, to, m.sent, a))
+    }
+
+    /// May a queue message be lost with this member of another server: it leaves, or the way there is disturbed?
+    fn loses(&self, s: &Sub, m: &Msg) -> bool {
+        let Some((from, to)) = self.far(s, m) else { return false };
+        let unsure = self.stand(s, m) != Stand::MustNot;
+        let undisturbed = m.accepted.is_some_and(|a| self.paths.arrival(from, to, m.sent, a).is_some());
+        let leaves = s.end_asked.is_some() || s.max.is_some() || self.conns[s.conn].gone;
+        self.haunts(s, m) || (unsure && (!undisturbed || leaves))
     }
 
     /// Was a message published before a subscription was asked for, and is that all that stands between them?
@@ -426,7 +580,7 @@ impl Oracle {
             let stand = self.stand(s, msg);
             let got = s.has.contains_key(&m);
             owed |= stand == Stand::Must;
-            possible |= stand != Stand::MustNot;
+            possible |= stand != Stand::MustNot || self.haunts(s, msg);
             // A message that followed a member who had left may find one who came after it was accepted.
             let late = s.queue.is_some() && self.only_too_early(msg, s) && self.re_aimed(i, m);
             if got && stand == Stand::MustNot && !late {
@@ -462,6 +616,9 @@ impl Oracle {
         if copies > 1 {
             return Err(format!("I5: message {m} {msg:?} reached {copies} members of {}", brief()));
         }
+        if members.iter().any(|(i, _)| self.loses(&self.subs[*i], msg)) {
+            return Ok(());
+        }
         let shard = |i: &usize| self.conns[self.subs[*i].conn].shard;
         let of = |stand| members.iter().filter(move |(_, s)| *s == stand).map(|(i, _)| i);
         // A member that leaves costs one re-aim, and there is only one: members leaving on two other shards at a
@@ -491,6 +648,11 @@ impl Oracle {
         }
         let horizon = self.conns[sub.conn].horizon;
         let owed = self.msgs.iter().filter(|m| {
+            if let Some((from, to)) = self.far(sub, m).filter(|_| self.fits(sub, m)) {
+                let arrived = m.accepted.and_then(|a| self.paths.arrival(from, to, m.sent, a));
+                let stays = |a: Tick| a < horizon && sub.end_asked.is_none_or(|e| a < e);
+                return self.known(sub, m, from, to) && arrived.is_some_and(stays);
+            }
             self.fits(sub, m)
                 && sub.live.is_some_and(|l| l < m.sent)
                 && m.accepted.is_some_and(|a| a < horizon && sub.end_asked.is_none_or(|e| a < e))

@@ -14,6 +14,10 @@ pub struct Pipe {
     window: usize,
     /// Nothing moves while this holds.
     pub stalled: bool,
+    /// The same, by a fault of the network between two servers.
+    pub blocked: bool,
+    /// Nobody reads at the other end any more: what is written is gone.
+    void: bool,
     /// The writer has shut its side.
     shut: bool,
 }
@@ -33,10 +37,21 @@ pub enum Read {
 
 impl Pipe {
     fn new(window: usize) -> Pipe {
-        Pipe { flight: VecDeque::new(), ready: VecDeque::new(), window, stalled: false, shut: false }
+        Pipe {
+            flight: VecDeque::new(),
+            ready: VecDeque::new(),
+            window,
+            stalled: false,
+            blocked: false,
+            void: false,
+            shut: false,
+        }
     }
 
     fn room(&self) -> usize {
+        if self.void {
+            return usize::MAX;
+        }
         self.window.saturating_sub(self.flight.len() + self.ready.len())
     }
 }
@@ -52,6 +67,8 @@ pub struct Link {
     pub reset: bool,
     /// Cut silently: nothing moves any more and nobody is told.
     pub cut: bool,
+    /// The servers at its ends, the one that dialed first, if both are servers.
+    pub servers: Option<(usize, usize)>,
 }
 
 /// Which pipe of a link.
@@ -63,10 +80,20 @@ pub enum Way {
     Down,
 }
 
+impl Way {
+    /// The other one.
+    pub fn other(self) -> Way {
+        match self {
+            Way::Up => Way::Down,
+            Way::Down => Way::Up,
+        }
+    }
+}
+
 impl Link {
     /// A link whose pipes hold `window` bytes each.
     pub fn new(window: usize) -> Link {
-        Link { up: Pipe::new(window), down: Pipe::new(window), reset: false, cut: false }
+        Link { up: Pipe::new(window), down: Pipe::new(window), reset: false, cut: false, servers: None }
     }
 
     /// The pipe of a direction.
@@ -80,7 +107,7 @@ impl Link {
     /// Can bytes of this direction move on?
     pub fn can_move(&self, way: Way) -> bool {
         let p = if way == Way::Up { &self.up } else { &self.down };
-        !self.cut && !self.reset && !p.stalled && !p.flight.is_empty()
+        !self.cut && !self.reset && !p.stalled && !p.blocked && !p.flight.is_empty()
     }
 
     /// Moves 1 to all bytes that are in flight on.
@@ -106,6 +133,9 @@ impl Link {
     pub fn write(&mut self, way: Way, data: &[u8], max: usize) -> usize {
         let p = self.pipe(way);
         let n = data.len().min(p.room()).min(max);
+        if p.void {
+            return n;
+        }
         p.flight.extend(&data[..n]);
         n
     }
@@ -116,7 +146,7 @@ impl Link {
         if self.cut {
             return false;
         }
-        self.reset || !p.ready.is_empty() || (p.shut && p.flight.is_empty() && !p.stalled)
+        self.reset || !p.ready.is_empty() || (p.shut && p.flight.is_empty() && !p.stalled && !p.blocked)
     }
 
     /// Appends up to `max` ready bytes to `into`.
@@ -141,6 +171,20 @@ impl Link {
     /// The writer of this direction says no more.
     pub fn shut(&mut self, way: Way) {
         self.pipe(way).shut = true;
+    }
+
+    /// Bytes that were written and have not reached the other end's system.
+    pub fn under_way(&self, way: Way) -> usize {
+        if way == Way::Up { &self.up } else { &self.down }.flight.len()
+    }
+
+    /// One end of a connection between servers is closed: its writer says no more, and nobody reads what comes there.
+    pub fn closed_by(&mut self, writer: Way) {
+        self.shut(writer);
+        let p = self.pipe(writer.other());
+        p.void = true;
+        p.flight.clear();
+        p.ready.clear();
     }
 
     /// One side resets: what is in flight is gone, what was received may still be read.

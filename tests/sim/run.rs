@@ -196,7 +196,7 @@ fn smaller(case: &Case) -> Vec<Case> {
             }
         }
     }
-    if case.plan.shards > 2 {
+    if case.plan.shards > 2 && case.plan.cluster.is_none() {
         let mut c = case.clone();
         c.plan.shards -= 1;
         c.plan.lazy.pop();

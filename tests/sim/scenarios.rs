@@ -1,6 +1,7 @@
 //! The scenarios: each makes a case from a random generator. Numbers are those of scenarios.md §5.2.
 
 use super::case::{Actor, Case, End, Plan, Reads, Step};
+use super::cluster::scenarios as cluster;
 use turnpike::base::Rng;
 
 /// Makes a case.
@@ -27,18 +28,21 @@ pub const ALL: &[(&str, Scenario, u64)] = &[
     ("spread", spread, 20),
     ("bulk", bulk, 20),
     ("swarm", swarm, 80),
+    ("routed", cluster::routed, 30),
 ];
 
 /// Subjects that scenarios publish to.
-const SUBJECTS: &[&str] = &["a.b", "a.c", "b.c", "a.b.c", "d"];
+pub const SUBJECTS: &[&str] = &["a.b", "a.c", "b.c", "a.b.c", "d"];
 /// Patterns that they subscribe to.
-const PATTERNS: &[&str] = &["a.b", "a.*", "a.>", "*.c", "b.c", "d", ">", "a.*.c"];
+pub const PATTERNS: &[&str] = &["a.b", "a.*", "a.>", "*.c", "b.c", "d", ">", "a.*.c"];
 
-fn pick<'a>(rng: &mut Rng, from: &[&'a str]) -> &'a str {
+/// One of these.
+pub fn pick<'a>(rng: &mut Rng, from: &[&'a str]) -> &'a str {
     from[rng.below(from.len() as u64) as usize]
 }
 
-fn within(rng: &mut Rng, from: u64, to: u64) -> u64 {
+/// A number in this range, its end among them.
+pub fn within(rng: &mut Rng, from: u64, to: u64) -> u64 {
     from + rng.below(to - from + 1)
 }
 
@@ -52,7 +56,7 @@ fn divided(rng: &mut Rng, mut case: Case) -> Case {
 }
 
 /// A node with some of its parts made small or slow.
-fn plan(rng: &mut Rng, shards_min: u64) -> Plan {
+pub fn plan(rng: &mut Rng, shards_min: u64) -> Plan {
     let mut p = Plan::new(within(rng, shards_min, 8) as usize);
     p.ring = if rng.one_in(3) { 1 } else { within(rng, 1, 16) as usize };
     p.read_max = if rng.one_in(4) { 7 } else { 1 << 16 };
@@ -66,7 +70,8 @@ fn plan(rng: &mut Rng, shards_min: u64) -> Plan {
     p
 }
 
-fn client(rng: &mut Rng, shard: usize) -> Actor {
+/// Somebody on a shard, with some of his habits left to chance.
+pub fn client(rng: &mut Rng, shard: usize) -> Actor {
     let mut a = Actor::on(shard);
     a.verbose = rng.one_in(4);
     a.headers = !rng.one_in(3);
@@ -75,7 +80,8 @@ fn client(rng: &mut Rng, shard: usize) -> Actor {
     a
 }
 
-fn publishes(rng: &mut Rng, n: u64, subjects: &[&str]) -> Vec<Step> {
+/// So many publishes, with a PING now and then.
+pub fn publishes(rng: &mut Rng, n: u64, subjects: &[&str]) -> Vec<Step> {
     let most = if rng.one_in(5) { 600 } else { 40 };
     (0..n)
         .flat_map(|_| {

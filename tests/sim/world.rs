@@ -3,10 +3,12 @@
 
 use super::case::Case;
 use super::client::Client;
-use super::node::{self, Node, RingSet};
+use super::cluster::plan::Fault;
+use super::cluster::server::Server;
+use super::node::{self, Node};
 use super::oracle::Oracle;
 use super::pipes::{Link, Way};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use turnpike::base::{Rng, SECOND};
 use turnpike::shard::{Answer, Ask, Order};
@@ -28,8 +30,16 @@ pub struct World {
     pub events: u64,
     /// The shards; one that is in its turn is not here.
     pub nodes: Vec<Option<Node>>,
-    /// Between them.
-    pub rings: RingSet,
+    /// The servers that they make up.
+    pub servers: Vec<Server>,
+    /// What is to happen to them.
+    pub faults: VecDeque<Fault>,
+    /// Which server's bytes do not reach which other.
+    pub blocked: BTreeSet<(usize, usize)>,
+    /// Routes that must be given up soon.
+    pub doomed: Vec<super::cluster::faults::Doomed>,
+    /// When the world was last at rest every server had the routes that it can have.
+    pub whole: bool,
     /// All connections ever.
     pub links: Vec<Link>,
     /// All clients; one that is acting is not here.
@@ -50,7 +60,7 @@ pub struct World {
     pub trace: Option<VecDeque<String>>,
     /// The same of the part in which the clients did their steps.
     pub story: Vec<String>,
-    depth: usize,
+    pub(super) depth: usize,
     moves: Vec<Move>,
 }
 
@@ -60,6 +70,10 @@ enum Move {
     Turn(usize),
     Pipe(usize, Way),
     Act(usize),
+    /// The mesh of a server does something.
+    Mesh(usize),
+    /// A letter of a server's mesh reaches a shard.
+    Letter(usize),
 }
 
 impl World {
@@ -68,17 +82,23 @@ impl World {
         let plan = &case.plan;
         let mut rng = Rng::new(seed ^ 0x5157_0a2c_11d3_77e9);
         let settings = Arc::new(node::settings(plan));
-        let nodes = (0..plan.shards).map(|s| Some(Node::new(s, plan.shards, rng.next_u64(), plan.budget, &settings)));
+        let servers = Server::all(plan);
+        let nodes = servers.iter().enumerate().flat_map(|(at, s)| s.places(at));
+        let nodes = nodes.map(|(id, at, n)| Some(Node::new(id, at, n, rng.next_u64(), plan.budget, &settings)));
         World {
             nodes: nodes.collect(),
-            rings: RingSet::new(plan.shards, plan.ring, plan.broken),
+            oracle: Oracle::over(&servers),
+            servers,
+            faults: VecDeque::new(),
+            blocked: BTreeSet::new(),
+            doomed: Vec::new(),
+            whole: false,
             clients: (0..case.actors.len()).map(|i| Some(Client::new(i, case.actors[i].clone()))).collect(),
             case: case.clone(),
             rng,
             now: SECOND,
             events: 0,
             links: Vec::new(),
-            oracle: Oracle::default(),
             batch_bytes_max: 0,
             draining: None,
             late: Vec::new(),
@@ -145,6 +165,11 @@ impl World {
             self.fail(format!("no end within {} events: {}", self.events, self.who_waits()));
             return false;
         }
+        while self.depth == 0 && !self.faults.is_empty() {
+            if let Some(fault) = self.faults.pop_front() {
+                self.strike(fault);
+            }
+        }
         let mut moves = std::mem::take(&mut self.moves);
         moves.clear();
         self.list(&mut moves);
@@ -161,6 +186,8 @@ impl World {
                 }
             }
             Move::Pipe(l, way) => self.links[l].advance(way, &mut self.rng),
+            Move::Mesh(n) => self.mesh_acts(n),
+            Move::Letter(s) => self.letter(s),
             Move::Act(c) => {
                 if let Some(mut client) = self.clients[c].take() {
                     client.act(self);
@@ -171,9 +198,15 @@ impl World {
         true
     }
 
+    /// The server of a shard.
+    pub fn server_of(&self, shard: usize) -> &Server {
+        let found = self.servers.iter().find(|s| s.owns(shard));
+        found.unwrap_or(&self.servers[0])
+    }
+
     fn list(&self, moves: &mut Vec<Move>) {
         for (s, node) in self.nodes.iter().enumerate() {
-            if node.as_ref().is_some_and(|n| n.runnable(self)) {
+            if node.as_ref().is_some_and(|n| self.server_of(s).runs() && n.runnable(self)) {
                 moves.push(Move::Turn(s));
             }
         }
@@ -184,6 +217,13 @@ impl World {
                 }
             }
         }
+        for (n, server) in self.servers.iter().enumerate().filter(|(_, s)| s.runs()) {
+            if server.mesh.as_ref().is_some_and(|m| m.runnable(self)) {
+                moves.push(Move::Mesh(n));
+            }
+            let written = server.letters().filter(|s| self.nodes[*s].is_some());
+            moves.extend(written.map(Move::Letter));
+        }
         for (c, client) in self.clients.iter().enumerate() {
             if client.as_ref().is_some_and(|c| c.runnable(self)) {
                 moves.push(Move::Act(c));
@@ -193,9 +233,12 @@ impl World {
 
     /// When the next thing comes that waits for time.
     fn next_at(&self) -> Option<u64> {
-        let timers = self.nodes.iter().flatten().filter_map(|n| n.next_at().map(|t| t.0));
+        let shards =
+            self.nodes.iter().enumerate().filter(|(s, _)| self.server_of(*s).runs()).filter_map(|(_, n)| n.as_ref());
+        let timers = shards.filter_map(|n| n.next_at().map(|t| t.0));
+        let meshes = self.servers.iter().filter(|s| s.runs()).filter_map(|s| s.mesh.as_ref()?.next_at());
         let sleepers = self.clients.iter().flatten().filter_map(Client::wakes_at);
-        timers.chain(sleepers).filter(|t| *t > self.now).min()
+        timers.chain(sleepers).chain(meshes).filter(|t| *t > self.now).min()
     }
 
     /// Lets the world run until nothing can happen and `done` holds; time passes only when nothing else can.
@@ -208,6 +251,7 @@ impl World {
             if self.event() {
                 continue;
             }
+            self.at_rest();
             if done(self) {
                 return;
             } else if let Some(at) = self.next_at().filter(|at| *at < give_up) {
@@ -223,6 +267,7 @@ impl World {
         let until = self.now + ns;
         while self.wrong.is_none() && self.now < until {
             if !self.event() {
+                self.at_rest();
                 self.now = self.next_at().unwrap_or(until).min(until);
             }
         }
@@ -258,12 +303,16 @@ impl World {
 
     /// Asks every shard something and returns the answers in order of shards.
     pub fn ask(&mut self, ask: &Ask) -> Vec<Answer> {
-        for node in self.nodes.iter_mut().flatten() {
+        let up: Vec<usize> = (0..self.nodes.len()).filter(|s| self.server_of(*s).up).collect();
+        for s in &up {
+            let Some(node) = self.nodes[*s].as_mut() else { continue };
             node.said.answers.clear();
             node.order(Order::Report { ticket: 1, ask: ask.clone() });
         }
-        self.run_until("answers of monitoring", |w| w.nodes.iter().flatten().all(|n| n.said.answers.len() == 1));
-        self.nodes.iter_mut().flatten().filter_map(|n| n.said.answers.pop()).collect()
+        let all = |w: &World| up.iter().filter_map(|s| w.nodes[*s].as_ref()).all(|n| n.said.answers.len() == 1);
+        self.run_until("answers of monitoring", all);
+        let nodes = self.nodes.iter_mut().enumerate().filter(|(s, _)| up.contains(s));
+        nodes.filter_map(|(_, n)| n.as_mut()?.said.answers.pop()).collect()
     }
 
     /// Adds a client in the middle of the run.

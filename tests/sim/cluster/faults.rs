@@ -1,0 +1,246 @@
+//! What happens to servers and between them, and what is known whenever the world is at rest.
+
+use super::super::node::Node;
+use super::super::world::World;
+use super::member::{settings, Member};
+use super::plan::Fault;
+use super::server::Server;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use turnpike::base::{MILLISECOND, SECOND};
+
+/// A silent peer is out after so long (G6): five seconds, a ping's interval, and the world's own delays.
+const OUT_NS: u64 = 6 * SECOND + 200 * MILLISECOND;
+
+/// A route that must be given up: by which server, which link, until when.
+#[derive(Clone, Copy, Debug)]
+pub struct Doomed {
+    server: usize,
+    link: usize,
+    until: u64,
+}
+
+impl World {
+    /// Do bytes of one of two servers not reach the other?
+    pub fn apart(&self, a: usize, b: usize) -> bool {
+        self.blocked.contains(&(a, b)) || self.blocked.contains(&(b, a))
+    }
+
+    /// Starts the meshes of all servers.
+    pub fn found(&mut self) {
+        for at in 0..self.servers.len() {
+            self.give_mesh(at);
+        }
+    }
+
+    fn give_mesh(&mut self, at: usize) {
+        let Some(cluster) = self.case.plan.cluster.clone() else { return };
+        let seed = self.rng.next_u64();
+        let server = &mut self.servers[at];
+        server.lives += 1;
+        let mut member = Member::new(&cluster, at, server.lives, seed, self.now);
+        member.with(self.now, |m| m.urls(vec![format!("10.0.0.{}:4222", at + 1)]));
+        self.servers[at].mesh = Some(Box::new(member));
+    }
+
+    /// Something happens.
+    pub fn strike(&mut self, fault: Fault) {
+        self.note(|| format!("{fault:?}"));
+        self.oracle.label("fault");
+        match fault {
+            Fault::Block(a, b) => self.block(a, b),
+            Fault::Cut(a, b) => {
+                self.block(a, b);
+                self.block(b, a);
+            }
+            Fault::Heal(a, b) => {
+                self.unblock(a, b);
+                self.unblock(b, a);
+            }
+            Fault::Kill(at, loud) => self.kill(at, loud),
+            Fault::Start(at) => self.start(at),
+            Fault::Pause(at) => {
+                self.servers[at].paused = true;
+                self.touch_all(at);
+                self.doom_all(at);
+            }
+            Fault::Resume(at) => {
+                self.servers[at].paused = false;
+                self.touch_all(at);
+                let spared: Vec<usize> = self.links_of(at).collect();
+                self.doomed.retain(|d| !spared.contains(&d.link));
+            }
+            Fault::Reload(at, routes) => {
+                let Some(cluster) = &mut self.case.plan.cluster else { return };
+                cluster.members[at].routes = routes.to_vec();
+                let routes = settings(cluster, at).routes;
+                let now = self.now;
+                if let Some(mesh) = self.servers[at].mesh.as_mut() {
+                    mesh.with(now, |m| m.reload(&routes));
+                }
+            }
+        }
+    }
+
+    fn links_of(&self, at: usize) -> impl Iterator<Item = usize> + '_ {
+        let its = move |l: &super::super::pipes::Link| l.servers.is_some_and(|(a, b)| a == at || b == at);
+        self.links.iter().enumerate().filter(move |(_, l)| its(l)).map(|(i, _)| i)
+    }
+
+    fn between(&self, a: usize, b: usize) -> Vec<usize> {
+        let ends = [Some((a, b)), Some((b, a))];
+        self.links.iter().enumerate().filter(|(_, l)| ends.contains(&l.servers)).map(|(i, _)| i).collect()
+    }
+
+    fn set_blocked(&mut self, a: usize, b: usize, blocked: bool) {
+        for l in self.between(a, b) {
+            let link = &mut self.links[l];
+            let up = link.servers == Some((a, b));
+            if up { &mut link.up } else { &mut link.down }.blocked = blocked;
+        }
+        self.oracle.paths.touch(a, b);
+    }
+
+    fn block(&mut self, a: usize, b: usize) {
+        self.blocked.insert((a, b));
+        self.set_blocked(a, b, true);
+        for server in [a, b] {
+            self.doom(server, self.between(a, b));
+        }
+    }
+
+    fn unblock(&mut self, a: usize, b: usize) {
+        self.blocked.remove(&(a, b));
+        self.set_blocked(a, b, false);
+        let spared = self.between(a, b);
+        self.doomed.retain(|d| !spared.contains(&d.link));
+    }
+
+    fn doom(&mut self, server: usize, links: Vec<usize>) {
+        let until = self.now + OUT_NS;
+        self.doomed.extend(links.into_iter().map(|link| Doomed { server, link, until }));
+    }
+
+    /// Everybody else is to give up a server that has fallen silent.
+    fn doom_all(&mut self, at: usize) {
+        for other in (0..self.servers.len()).filter(|o| *o != at) {
+            self.doom(other, self.between(at, other));
+        }
+    }
+
+    fn touch_all(&mut self, at: usize) {
+        for other in (0..self.servers.len()).filter(|o| *o != at) {
+            self.oracle.paths.touch(at, other);
+        }
+    }
+
+    fn kill(&mut self, at: usize, loud: bool) {
+        if !self.servers[at].up {
+            return;
+        }
+        self.touch_all(at);
+        self.doom_all(at);
+        let links: Vec<usize> = self.links_of(at).collect();
+        for link in links {
+            match loud {
+                true => self.links[link].reset(),
+                false => self.links[link].cut = true,
+            }
+        }
+        if !loud {
+            for other in (0..self.servers.len()).filter(|o| *o != at) {
+                self.blocked.extend([(at, other), (other, at)]);
+            }
+        }
+        let server = &mut self.servers[at];
+        (server.up, server.crashed, server.paused, server.mesh) = (false, true, false, None);
+        server.rings.clear();
+        let places: Vec<_> = server.places(at).collect();
+        self.oracle.died(at);
+        let settings = Arc::new(super::super::node::settings(&self.case.plan));
+        for (id, place, shards) in places {
+            let seed = self.rng.next_u64();
+            let fresh = Node::new(id, place, shards, seed, self.case.plan.budget, &settings);
+            let Some(old) = self.nodes[id].replace(fresh) else { continue };
+            for link in old.all_links() {
+                self.links[link].reset();
+            }
+        }
+    }
+
+    fn start(&mut self, at: usize) {
+        if self.servers[at].up {
+            return;
+        }
+        for other in (0..self.servers.len()).filter(|o| *o != at) {
+            self.blocked.remove(&(at, other));
+            self.blocked.remove(&(other, at));
+        }
+        self.touch_all(at);
+        self.servers[at].up = true;
+        self.give_mesh(at);
+    }
+
+    /// Nothing moves until time goes on: what is so now is so everywhere.
+    pub fn at_rest(&mut self) {
+        if self.case.plan.cluster.is_none() || self.wrong.is_some() {
+            return;
+        }
+        let owned = self.owned();
+        self.check_doomed(&owned);
+        let states: BTreeMap<_, _> = pairs(self.servers.len()).map(|p| (p, joined(self, &owned, p.0, p.1))).collect();
+        let state = |a: usize, b: usize| states.get(&(a, b)).copied().flatten();
+        self.whole = self.is_whole(&state);
+        self.oracle.rest(state);
+    }
+
+    /// Links of the routes that each server's shards own.
+    pub fn owned(&self) -> Vec<Vec<usize>> {
+        let of = |s: &Server| {
+            let nodes = self.nodes[s.first..s.first + s.shards].iter().flatten();
+            nodes.flat_map(Node::routes).collect()
+        };
+        self.servers.iter().map(of).collect()
+    }
+
+    fn is_whole(&self, state: &impl Fn(usize, usize) -> Option<bool>) -> bool {
+        let Some(cluster) = &self.case.plan.cluster else { return false };
+        pairs(self.servers.len()).all(|(a, b)| {
+            let stranger = cluster.strangers.contains(&(a, b)) || cluster.strangers.contains(&(b, a));
+            let reach = !stranger && self.servers[a].runs() && self.servers[b].runs() && !self.apart(a, b);
+            state(a, b) == Some(reach)
+        })
+    }
+
+    fn check_doomed(&mut self, owned: &[Vec<usize>]) {
+        let now = self.now;
+        let late = self
+            .doomed
+            .iter()
+            .find(|d| d.until < now && self.servers[d.server].runs() && owned[d.server].contains(&d.link));
+        if let Some(d) = late.copied() {
+            self.fail(format!("I14: server {} holds on to dead link {}", d.server, d.link));
+        }
+        self.doomed.retain(|d| d.until >= now);
+    }
+}
+
+/// All pairs of servers.
+pub fn pairs(servers: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..servers).flat_map(move |a| (a + 1..servers).map(move |b| (a, b)))
+}
+
+/// Have two servers one route, at both ends the same? Some(false): neither has any.
+fn joined(w: &World, owned: &[Vec<usize>], a: usize, b: usize) -> Option<bool> {
+    let of = |s: usize| -> Vec<usize> {
+        let between = |l: &&usize| matches!(w.links[**l].servers, Some(ends) if ends == (a, b) || ends == (b, a));
+        owned[s].iter().filter(between).copied().collect()
+    };
+    let (at_a, at_b) = (of(a), of(b));
+    let run = w.servers[a].runs() && w.servers[b].runs();
+    match (at_a.as_slice(), at_b.as_slice()) {
+        ([], []) => Some(false),
+        ([l], [k]) if l == k && run && !w.apart(a, b) && !w.links[*l].cut && !w.links[*l].reset => Some(true),
+        _ => None,
+    }
+}
