@@ -42,7 +42,7 @@ impl Tap {
             _ => return Ok(Some(end + 2)),
         };
         let size: usize = words[words.len() - 1].parse().map_err(|_| format!("a size in {line:?}"))?;
-        let Some(body) = rest.get(end + 2..end + 2 + size) else { return Ok(None) };
+        let Some(body) = rest.get(end + 2..end + 2 + size + 2) else { return Ok(None) };
         let number: String = body[header..].iter().take_while(|b| b.is_ascii_digit()).map(|b| *b as char).collect();
         let (server, link, peer) = (self.server, self.link, &self.peer);
         let what = || format!("{line:?} of server {server} to {peer} (link {link})");
