@@ -21,7 +21,7 @@ const FORGET_NS: u64 = 100 * SECOND;
 const GRACE_NS: u64 = 6_000_000_000;
 
 /// Lines of the trace that are shown of the time after the clients' steps.
-const LATER_LINES: usize = 40;
+const LATER_LINES: usize = 300;
 
 /// How a run came out.
 #[derive(Clone, Debug)]

@@ -19,6 +19,9 @@ use turnpike::policy::settings::{Account, Secret, User};
 use turnpike::policy::Settings;
 use turnpike::shard::{Act, Answer, Batch, Flush, Identity, Lost, Opening, Order, Rings, Setup, Shard, Sockets, Turn};
 
+/// Turns without room in a ring after which a shard waits for room: by then what it had heard is delivered.
+const STUCK_TURNS: u32 = 100;
+
 /// The rings between the shards of a node: one per ordered pair, first in, first out, and the way back for spent
 /// batches.
 pub struct RingSet {
@@ -98,7 +101,6 @@ struct Socket {
 
 /// One shard and its sockets.
 pub struct Node {
-    id: usize,
     /// The server it belongs to, and its place there.
     server: usize,
     local: usize,
@@ -111,6 +113,8 @@ pub struct Node {
     measured: Vec<(ConnId, u64)>,
     /// Shards whose ring was full in the last turn; until a turn gets through no socket is read.
     full: Vec<usize>,
+    /// Turns in a row that did not get through: what was heard before is gone on with in them.
+    stuck: u32,
     /// Answers to password checks that are still to be given.
     verifying: VecDeque<Order>,
     /// What it said to the world outside.
@@ -142,8 +146,8 @@ pub struct SaidOutside {
 }
 
 impl Node {
-    /// The shard with number `id` of all, at place `local` among the `shards` of a server.
-    pub fn new(id: usize, at: (usize, usize), shards: usize, seed: u64, budget: u64, settings: &Arc<Settings>) -> Node {
+    /// A shard, at place `local` among the `shards` of a server.
+    pub fn new(at: (usize, usize), shards: usize, seed: u64, budget: u64, settings: &Arc<Settings>) -> Node {
         let identity = Identity { server_id: "NSIM".into(), server_name: "sim".into(), ..Identity::default() };
         let (server, local) = at;
         let setup = Setup {
@@ -155,7 +159,6 @@ impl Node {
             turn_deliveries_max: budget,
         };
         Node {
-            id,
             server,
             local,
             measured: Vec::new(),
@@ -164,6 +167,7 @@ impl Node {
             accepted: VecDeque::new(),
             orders: VecDeque::new(),
             full: Vec::new(),
+            stuck: 0,
             verifying: VecDeque::new(),
             said: SaidOutside::default(),
         }
@@ -216,7 +220,7 @@ impl Node {
             return true;
         }
         if !self.full.is_empty() {
-            return self.full.iter().any(|to| rings.has_room(self.local, *to));
+            return self.stuck < STUCK_TURNS || self.full.iter().any(|to| rings.has_room(self.local, *to));
         }
         !self.accepted.is_empty()
             || !self.orders.is_empty()
@@ -304,8 +308,12 @@ pub fn turn(w: &mut World, s: usize) {
         w.servers[node.server].rings.give_back(from.index(), node.local, batch);
     }
     match flush.sockets() {
-        Err(_) => w.oracle.label("a ring was full"),
+        Err(_) => {
+            node.stuck += 1;
+            w.oracle.label("a ring was full");
+        }
         Ok(mut flush) => {
+            node.stuck = 0;
             write(w, s, &mut flush, &mut node.sockets);
             while let Some(act) = flush.act() {
                 do_act(w, s, act, &mut node.sockets, &mut node.said);

@@ -221,7 +221,9 @@ fn commit() -> String {
 
 fn report(name: &str, seed: u64, case: &Case, outcome: &Outcome) -> String {
     let wrong = outcome.wrong.clone().unwrap_or_default();
-    let (small, small_seed) = shrink(case, seed, &wrong);
+    // `SIM_WHOLE`: as it was, not shrunk.
+    let whole = std::env::var_os("SIM_WHOLE").is_some();
+    let (small, small_seed) = if whole { (case.clone(), seed) } else { shrink(case, seed, &wrong) };
     let traced = run(&small, small_seed, true);
     let mut text =
         format!("\nscenario {name}, seed {seed}, commit {}, event {}\n  {wrong}\n", commit(), outcome.events);

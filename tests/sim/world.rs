@@ -84,7 +84,7 @@ impl World {
         let settings = Arc::new(node::settings(plan));
         let servers = Server::all(plan);
         let nodes = servers.iter().enumerate().flat_map(|(at, s)| s.places(at));
-        let nodes = nodes.map(|(id, at, n)| Some(Node::new(id, at, n, rng.next_u64(), plan.budget, &settings)));
+        let nodes = nodes.map(|(_, at, n)| Some(Node::new(at, n, rng.next_u64(), plan.budget, &settings)));
         World {
             nodes: nodes.collect(),
             oracle: Oracle::over(&servers),

@@ -160,7 +160,7 @@ impl World {
         let settings = Arc::new(super::super::node::settings(&self.case.plan));
         for (id, place, shards) in places {
             let seed = self.rng.next_u64();
-            let fresh = Node::new(id, place, shards, seed, self.case.plan.budget, &settings);
+            let fresh = Node::new(place, shards, seed, self.case.plan.budget, &settings);
             let Some(old) = self.nodes[id].replace(fresh) else { continue };
             for link in old.all_links() {
                 self.links[link].reset();
