@@ -7,7 +7,7 @@
 //! - a message is *accepted* at the latest at the tick at which its publisher heard such a PONG;
 //! - a subscriber has heard everything up to its *horizon*, the tick at which it sent the last PING that was answered.
 
-use super::cluster::paths::Paths;
+use super::cluster::paths::{Paths, State};
 use super::cluster::server::Server;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -156,7 +156,7 @@ impl Oracle {
     }
 
     /// The world is at rest.
-    pub fn rest(&mut self, state: impl Fn(usize, usize) -> Option<bool>) {
+    pub fn rest(&mut self, state: impl Fn(usize, usize) -> State) {
         let now = self.now();
         self.paths.rest(now, state);
     }

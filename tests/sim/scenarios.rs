@@ -29,6 +29,21 @@ pub const ALL: &[(&str, Scenario, u64)] = &[
     ("bulk", bulk, 20),
     ("swarm", swarm, 80),
     ("routed", cluster::routed, 30),
+    ("routed_maxima", cluster::routed_maxima, 10),
+    ("hand_overs", cluster::hand_overs, 10),
+    ("both_dial", cluster::both_dial, 10),
+    ("restarts", cluster::restarts, 10),
+    ("joins", cluster::joins, 10),
+    ("strangers", cluster::strangers, 10),
+    ("partial", cluster::partial, 10),
+    ("one_way", cluster::one_way, 10),
+    ("swizzle", cluster::swizzle, 10),
+    ("lost_member", cluster::lost_member, 10),
+    ("pauses", cluster::pauses, 10),
+    ("stuck_route", cluster::stuck_route, 10),
+    ("many_groups", cluster::many_groups, 10),
+    ("storm", cluster::storm, 10),
+    ("fifty", cluster::fifty, 1),
 ];
 
 /// Subjects that scenarios publish to.

@@ -14,6 +14,8 @@ const TIDY_NS: u64 = 15 * SECOND;
 /// and a route that lasted is dialed again at once.
 const WINDOW_NS: u64 = 10 * SECOND;
 const DIALS_MAX: usize = 8;
+/// Lines of a log in a second, for each member of the largest cluster but one some three.
+const LINES_MAX: usize = 200;
 
 /// Ends all faults and waits until the mesh is whole (I15).
 pub fn heal(w: &mut World) {
@@ -34,7 +36,8 @@ pub fn heal(w: &mut World) {
         }
         if w.now - since > WHOLE_NS {
             let routes = w.owned();
-            let logs: Vec<_> = w.servers.iter().filter_map(|s| s.mesh.as_ref()).map(|m| m.log.last()).collect();
+            let logs: Vec<_> =
+                w.servers.iter().filter_map(|s| s.mesh.as_ref()).map(|m| m.log.last().cloned()).collect();
             w.fail(format!("I15: the mesh is not whole again: routes {routes:?}; {logs:?}"));
         }
     }
@@ -63,11 +66,24 @@ pub fn mesh(w: &mut World) {
             let (open, missing) = (member.handshakes(), report.missing);
             wrong.push(format!("I8: server {at} has {open} connections in handshake and misses {missing:?}"));
         }
+        let times: Vec<u64> = member.log.iter().map(|(at, _)| *at).collect();
+        if times.windows(LINES_MAX + 1).any(|t| t[LINES_MAX] - t[0] < SECOND) {
+            wrong.push(format!("I19: server {at} says too much: {:?}", member.log));
+        }
         for to in 0..w.servers.len() {
             let times: Vec<u64> = member.dialed.iter().filter(|(_, t)| *t == to).map(|(at, _)| *at).collect();
             let crowd = times.windows(DIALS_MAX + 1).find(|t| t[DIALS_MAX] - t[0] < WINDOW_NS);
             wrong.extend(crowd.map(|t| format!("I20: server {at} dials {to} too often: {t:?}")));
         }
+    }
+    if let Some(most) = w.case.plan.cluster.as_ref().and_then(|c| c.dials) {
+        let dials = |a: usize, b: usize| {
+            let member = w.servers[a].mesh.as_ref();
+            member.map_or(0, |m| m.dialed.iter().filter(|(_, t)| *t == b).count())
+        };
+        let all = pairs(w.servers.len()).map(|(a, b)| (a, b, dials(a, b) + dials(b, a)));
+        let busy = all.filter(|(_, _, n)| *n > most).map(|p| format!("I20: dials of a pair: {p:?}, at most {most}"));
+        wrong.extend(busy);
     }
     if let Some(why) = wrong.into_iter().next() {
         w.fail(why);

@@ -3,6 +3,7 @@
 use super::super::node::Node;
 use super::super::world::World;
 use super::member::{settings, Member};
+use super::paths::State;
 use super::plan::Fault;
 use super::server::Server;
 use std::collections::BTreeMap;
@@ -28,8 +29,13 @@ impl World {
 
     /// Starts the meshes of all servers.
     pub fn found(&mut self) {
-        for at in 0..self.servers.len() {
-            self.give_mesh(at);
+        let Some(cluster) = self.case.plan.cluster.clone() else { return };
+        for (at, member) in cluster.members.iter().enumerate() {
+            if member.late {
+                self.servers[at].up = false;
+            } else {
+                self.give_mesh(at);
+            }
         }
     }
 
@@ -53,7 +59,10 @@ impl World {
                 self.block(a, b);
                 self.block(b, a);
             }
+            Fault::Stall(a, b) => self.hold(a, b, true),
+            Fault::Flow(a, b) => self.hold(a, b, false),
             Fault::Heal(a, b) => {
+                self.check_named(a, b);
                 self.unblock(a, b);
                 self.unblock(b, a);
             }
@@ -93,12 +102,32 @@ impl World {
     }
 
     fn set_blocked(&mut self, a: usize, b: usize, blocked: bool) {
+        self.hold(a, b, blocked);
+        self.oracle.paths.touch(a, b);
+    }
+
+    fn hold(&mut self, a: usize, b: usize, blocked: bool) {
         for l in self.between(a, b) {
             let link = &mut self.links[l];
             let up = link.servers == Some((a, b));
             if up { &mut link.up } else { &mut link.down }.blocked = blocked;
         }
-        self.oracle.paths.touch(a, b);
+    }
+
+    /// A gap that lasted was named by both of its ends (scenario 28).
+    fn check_named(&mut self, a: usize, b: usize) {
+        let Some(cluster) = self.case.plan.cluster.as_ref().filter(|c| c.named == Some((a, b))) else { return };
+        if !self.blocked.contains(&(a, b)) || cluster.members.len() < 3 {
+            return;
+        }
+        for (here, there) in [(a, b), (b, a)] {
+            let words = format!("no route to \"n{there}\"");
+            let said = self.servers[here].mesh.as_ref().is_some_and(|m| m.log.iter().any(|(_, l)| l.contains(&words)));
+            if !said {
+                self.fail(format!("scenario 28: server {here} does not say that it misses {there}"));
+            }
+        }
+        self.oracle.label("a gap was named");
     }
 
     fn block(&mut self, a: usize, b: usize) {
@@ -189,7 +218,7 @@ impl World {
         let owned = self.owned();
         self.check_doomed(&owned);
         let states: BTreeMap<_, _> = pairs(self.servers.len()).map(|p| (p, joined(self, &owned, p.0, p.1))).collect();
-        let state = |a: usize, b: usize| states.get(&(a, b)).copied().flatten();
+        let state = |a: usize, b: usize| states.get(&(a, b)).copied().unwrap_or(State::Unsure);
         self.whole = self.is_whole(&state);
         self.oracle.rest(state);
     }
@@ -203,12 +232,12 @@ impl World {
         self.servers.iter().map(of).collect()
     }
 
-    fn is_whole(&self, state: &impl Fn(usize, usize) -> Option<bool>) -> bool {
+    fn is_whole(&self, state: &impl Fn(usize, usize) -> State) -> bool {
         let Some(cluster) = &self.case.plan.cluster else { return false };
         pairs(self.servers.len()).all(|(a, b)| {
             let stranger = cluster.strangers.contains(&(a, b)) || cluster.strangers.contains(&(b, a));
             let reach = !stranger && self.servers[a].runs() && self.servers[b].runs() && !self.apart(a, b);
-            state(a, b) == Some(reach)
+            state(a, b) == if reach { State::Joined } else { State::Apart }
         })
     }
 
@@ -230,8 +259,8 @@ pub fn pairs(servers: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..servers).flat_map(move |a| (a + 1..servers).map(move |b| (a, b)))
 }
 
-/// Have two servers one route, at both ends the same? Some(false): neither has any.
-fn joined(w: &World, owned: &[Vec<usize>], a: usize, b: usize) -> Option<bool> {
+/// Have two servers one route, at both ends the same?
+fn joined(w: &World, owned: &[Vec<usize>], a: usize, b: usize) -> State {
     let of = |s: usize| -> Vec<usize> {
         let between = |l: &&usize| matches!(w.links[**l].servers, Some(ends) if ends == (a, b) || ends == (b, a));
         owned[s].iter().filter(between).copied().collect()
@@ -239,8 +268,14 @@ fn joined(w: &World, owned: &[Vec<usize>], a: usize, b: usize) -> Option<bool> {
     let (at_a, at_b) = (of(a), of(b));
     let run = w.servers[a].runs() && w.servers[b].runs();
     match (at_a.as_slice(), at_b.as_slice()) {
-        ([], []) => Some(false),
-        ([l], [k]) if l == k && run && !w.apart(a, b) && !w.links[*l].cut && !w.links[*l].reset => Some(true),
-        _ => None,
+        ([], []) => State::Apart,
+        ([l], [k]) if l == k && run && !w.apart(a, b) && !w.links[*l].cut && !w.links[*l].reset => {
+            if w.links[*l].up.blocked || w.links[*l].down.blocked {
+                State::Waiting
+            } else {
+                State::Joined
+            }
+        }
+        _ => State::Unsure,
     }
 }

@@ -23,7 +23,7 @@ pub struct Member {
     /// The machine under test.
     pub mesh: Mesh,
     /// What it said for the log.
-    pub log: Vec<String>,
+    pub log: Vec<(u64, String)>,
     /// Dials: when, and to which server.
     pub dialed: Vec<(u64, usize)>,
     at: usize,
@@ -303,7 +303,7 @@ impl Member {
                         w.fail(format!("I19: a secret in the log: {text}"));
                     }
                     w.note(|| format!("mesh {} logs: {text}", self.at));
-                    self.log.push(text);
+                    self.log.push((w.now, text));
                 }
             }
         }

@@ -14,33 +14,52 @@ struct Span {
     over: bool,
 }
 
+/// How two servers are to each other when the world is at rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// They have a route, and nothing is under way on it.
+    Joined,
+    /// Neither has one.
+    Apart,
+    /// They have one, and what is on it waits; it will arrive.
+    Waiting,
+    /// None of these.
+    Unsure,
+}
+
 /// See the file's head.
 #[derive(Debug, Default)]
 pub struct Paths {
     servers: usize,
-    rests: Vec<Tick>,
+    /// For each pair the moments at which nothing was under way.
+    rests: Vec<Vec<Tick>>,
     spans: Vec<Vec<Span>>,
 }
 
 impl Paths {
     /// For so many servers.
     pub fn new(servers: usize) -> Paths {
-        Paths { servers, rests: Vec::new(), spans: vec![Vec::new(); servers * servers] }
+        Paths { servers, rests: vec![Vec::new(); servers * servers], spans: vec![Vec::new(); servers * servers] }
     }
 
     fn pair(&self, a: usize, b: usize) -> usize {
         a.min(b) * self.servers + a.max(b)
     }
 
-    /// The world is at rest: what every pair is at, None where that is not clear.
-    pub fn rest(&mut self, now: Tick, state: impl Fn(usize, usize) -> Option<bool>) {
-        self.rests.push(now);
+    /// The world is at rest: how is every pair?
+    pub fn rest(&mut self, now: Tick, state: impl Fn(usize, usize) -> State) {
         for a in 0..self.servers {
             for b in a + 1..self.servers {
                 let pair = self.pair(a, b);
+                let state = state(a, b);
+                if state == State::Waiting {
+                    continue;
+                }
+                self.rests[pair].push(now);
+                let joined = (state != State::Unsure).then_some(state == State::Joined);
                 let spans = &mut self.spans[pair];
                 let open = spans.last_mut().filter(|s| !s.over);
-                match (open, state(a, b)) {
+                match (open, joined) {
                     (Some(span), Some(joined)) if span.joined == joined => span.last = now,
                     (open, state) => {
                         if let Some(span) = open {
@@ -62,8 +81,9 @@ impl Paths {
     }
 
     /// The first moment of rest after `t`.
-    fn after(&self, t: Tick) -> Option<Tick> {
-        self.rests.get(self.rests.partition_point(|r| *r <= t)).copied()
+    fn after(&self, a: usize, b: usize, t: Tick) -> Option<Tick> {
+        let rests = &self.rests[self.pair(a, b)];
+        rests.get(rests.partition_point(|r| *r <= t)).copied()
     }
 
     fn spans(&self, a: usize, b: usize, joined: bool) -> impl Iterator<Item = &Span> {
@@ -72,22 +92,22 @@ impl Paths {
 
     /// When what `a` sent at `sent` and had finished at `accepted` was at `b`, if nothing disturbed them meanwhile.
     pub fn arrival(&self, a: usize, b: usize, sent: Tick, accepted: Tick) -> Option<Tick> {
-        let arrived = self.after(accepted)?;
+        let arrived = self.after(a, b, accepted)?;
         self.spans(a, b, true).any(|s| s.since < sent && arrived <= s.last).then_some(arrived)
     }
 
     /// Did `a` know at `sent` what had been so at `b` since `live`, and was that so until it arrived?
     pub fn known(&self, a: usize, b: usize, live: Tick, sent: Tick, accepted: Tick) -> bool {
-        let Some(arrived) = self.after(accepted) else { return false };
+        let Some(arrived) = self.after(a, b, accepted) else { return false };
         self.spans(a, b, true).any(|s| {
-            let told = self.after(live.max(s.since - 1));
+            let told = self.after(a, b, live.max(s.since - 1));
             told.is_some_and(|t| t < sent) && arrived <= s.last
         })
     }
 
     /// Were they without a route all the time?
     pub fn apart(&self, a: usize, b: usize, sent: Tick, accepted: Tick) -> bool {
-        let Some(arrived) = self.after(accepted) else { return false };
+        let Some(arrived) = self.after(a, b, accepted) else { return false };
         self.spans(a, b, false).any(|s| s.since < sent && arrived <= s.last)
     }
 
@@ -95,7 +115,7 @@ impl Paths {
     pub fn rested(&self, a: usize, b: usize, from: Tick, to: Tick) -> bool {
         let spans = self.spans[self.pair(a, b)].iter();
         spans.filter(|s| s.since < to && s.last > from).any(|s| {
-            let at = self.after(from.max(s.since - 1));
+            let at = self.after(a, b, from.max(s.since - 1));
             at.is_some_and(|t| t < to && t <= s.last)
         })
     }

@@ -11,6 +11,10 @@ pub struct Cluster {
     pub lost: Vec<usize>,
     /// Pairs that stay apart, for they refuse each other.
     pub strangers: Vec<(usize, usize)>,
+    /// When these are healed, both must have said that they miss each other.
+    pub named: Option<(usize, usize)>,
+    /// Most dials between two servers, both ways together.
+    pub dials: Option<usize>,
 }
 
 /// One server.
@@ -28,6 +32,8 @@ pub struct Member {
     pub cluster: Option<String>,
     /// User and password that it asks for, and presents.
     pub login: Option<(String, String)>,
+    /// It is not there at the beginning.
+    pub late: bool,
 }
 
 /// What happens to servers or between them.
@@ -35,7 +41,11 @@ pub struct Member {
 pub enum Fault {
     /// Bytes of the first no longer reach the second; neither is told.
     Block(usize, usize),
-    /// Both directions.
+    /// Bytes of the first wait on their way to the second, for less than a time after which anybody gives up.
+    Stall(usize, usize),
+    /// They go on.
+    Flow(usize, usize),
+    /// Both directions are blocked.
     Cut(usize, usize),
     /// All is well again between them.
     Heal(usize, usize),
@@ -61,6 +71,6 @@ impl Cluster {
             ..Member::default()
         };
         let members = shards.iter().enumerate().map(member).collect();
-        Cluster { members, window: 1 << 16, lost: Vec::new(), strangers: Vec::new() }
+        Cluster { members, window: 1 << 16, lost: Vec::new(), strangers: Vec::new(), named: None, dials: None }
     }
 }
