@@ -210,7 +210,7 @@ impl Node {
 
     /// Links of the routes that it owns.
     pub fn routes(&self) -> impl Iterator<Item = usize> + '_ {
-        self.sockets.values().filter(|s| s.tap.is_some()).map(|s| s.link)
+        self.sockets.values().filter(|s| s.tap.as_ref().is_some_and(|t| !t.over)).map(|s| s.link)
     }
 
     /// Is there a reason for a turn?
@@ -295,7 +295,7 @@ pub fn turn(w: &mut World, s: usize) {
         match mail {
             Mail::Order(order) => turn.order(order),
             Mail::Route(link, writes, introduction) => {
-                let tap = Tap::new(node.server, link, &introduction.server_id);
+                let tap = Tap::new(node.server, link, &introduction);
                 let conn = turn.introduce(*introduction);
                 w.note(|| format!("shard {s} has link {link} as a route: {conn:?}"));
                 node.sockets.insert(conn, Socket::new(link, writes, Some(Box::new(tap))));
@@ -513,7 +513,13 @@ fn do_act(w: &mut World, s: usize, act: Act, sockets: &mut BTreeMap<ConnId, Sock
                 said.handed.push_back((socket.link, cid, bytes));
             }
         }
-        Act::Tidings(tidings) => said.tidings.push_back(tidings),
+        Act::Tidings(tidings) => {
+            if let Tidings::Ended { peer, .. } = &tidings {
+                let taps = sockets.values_mut().filter_map(|s| s.tap.as_mut());
+                taps.filter(|t| t.number == *peer).for_each(|t| t.over = true);
+            }
+            said.tidings.push_back(tidings);
+        }
         Act::Measure(c) => {
             if let Some(socket) = sockets.get(&c) {
                 said.measured.push((c, w.links[socket.link].under_way(socket.writes) as u64));

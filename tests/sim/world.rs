@@ -122,7 +122,7 @@ impl World {
             if trace.len() == TRACE_LINES {
                 trace.pop_front();
             }
-            trace.push_back(format!("{:>7} {}", self.events, line()));
+            trace.push_back(format!("{:>7} {:>6} ms {}", self.events, self.now / 1_000_000, line()));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::super::node::Node;
 use super::super::world::World;
-use super::member::{settings, Member};
+use super::member::Member;
 use super::paths::State;
 use super::plan::Fault;
 use super::server::Server;
@@ -78,15 +78,6 @@ impl World {
                 self.touch_all(at);
                 let spared: Vec<usize> = self.links_of(at).collect();
                 self.doomed.retain(|d| !spared.contains(&d.link));
-            }
-            Fault::Reload(at, routes) => {
-                let Some(cluster) = &mut self.case.plan.cluster else { return };
-                cluster.members[at].routes = routes.to_vec();
-                let routes = settings(cluster, at).routes;
-                let now = self.now;
-                if let Some(mesh) = self.servers[at].mesh.as_mut() {
-                    mesh.with(now, |m| m.reload(&routes));
-                }
             }
         }
     }
@@ -248,7 +239,12 @@ impl World {
             .iter()
             .find(|d| d.until < now && self.servers[d.server].runs() && owned[d.server].contains(&d.link));
         if let Some(d) = late.copied() {
-            self.fail(format!("I14: server {} holds on to dead link {}", d.server, d.link));
+            self.fail(format!(
+                "I14: server {} holds on to dead link {}, {} ms late",
+                d.server,
+                d.link,
+                (now - d.until) / MILLISECOND
+            ));
         }
         self.doomed.retain(|d| d.until >= now);
     }

@@ -57,8 +57,6 @@ pub enum Fault {
     Pause(usize),
     /// It goes on.
     Resume(usize),
-    /// Its list of routes becomes this one.
-    Reload(usize, &'static [usize]),
 }
 
 impl Cluster {

@@ -209,8 +209,8 @@ pub fn joins(rng: &mut Rng) -> Case {
     for server in 0..newcomer {
         let shard = at(rng, &case, server);
         let mut a = Actor { talk: 4096, ..Actor::on(shard) };
-        for i in 0..within(rng, 50, 400) {
-            a = a.does(Step::sub(&format!("s.{}", rng.below(300))));
+        for i in 0..within(rng, 20, 120) {
+            a = a.does(Step::sub(&format!("s.{}", rng.below(60))));
             a = if rng.one_in(3) { a.does(Step::Unsub(rng.below(i + 1) as usize)) } else { a };
         }
         case.actors.push(a.does(Step::Sync));
@@ -368,7 +368,7 @@ pub fn fifty(rng: &mut Rng) -> Case {
 /// 56: a route takes nothing in for a while, under bulk: its feeders slow down, nothing is lost, others are served.
 pub fn stuck_route(rng: &mut Rng) -> Case {
     let mut case = cluster(rng, 3);
-    case.plan.max_payload = 1100;
+    (case.plan.max_payload, case.plan.read_max) = (1100, 1 << 16);
     case.plan.max_pending = case.plan.shards * (128 << 10);
     case.plan.ring = case.plan.ring.min(8);
     servers(&mut case).window = 16 << 10;
@@ -380,7 +380,7 @@ pub fn stuck_route(rng: &mut Rng) -> Case {
         let shard = at(rng, &case, 0);
         let mut a = Actor::on(shard).does(Step::Meshed).does_all((0..3).map(|actor| Step::Await { actor, syncs: 1 }));
         a = a.does(Step::Sleep(1000));
-        let n = if subject == "a.b" { 5000 } else { 50 };
+        let n = if subject == "a.b" { 1500 } else { 50 };
         case.actors.push(a.does_all((0..n).map(|_| Step::publish(subject, 1000))).does(Step::Sync));
     }
     let steps = [Step::Sleep(900), Step::Fault(Fault::Stall(0, 1)), Step::Sleep(3500), Step::Fault(Fault::Flow(0, 1))];
@@ -393,6 +393,9 @@ pub fn stuck_route(rng: &mut Rng) -> Case {
 pub fn many_groups(rng: &mut Rng) -> Case {
     let mut case = cluster(rng, 2);
     let groups = if rng.one_in(8) { 4000 } else { within(rng, 100, 800) };
+    // The names of all groups cross between shards with one message.
+    case.plan.max_payload = 1 << 18;
+    case.plan.max_pending = 1 << 24;
     let shard = at(rng, &case, 1);
     let mut a = Actor { talk: 1 << 16, ..Actor::on(shard) };
     a = a.does_all((0..groups).map(|i| Step::queue("a.b", &format!("a-group-with-a-long-name-{i:04}"))));
@@ -430,6 +433,7 @@ pub fn storm(rng: &mut Rng) -> Case {
         }));
         steps.push(Step::Sleep(within(rng, 1, 5000)));
     }
+    steps.extend((1..n as usize).map(|at| Step::Fault(Fault::Resume(at))));
     let director = director(rng, &case, steps);
     case.actors.push(director);
     case

@@ -3,6 +3,8 @@
 
 use super::super::oracle::Oracle;
 use std::collections::BTreeSet;
+use turnpike::base::PeerId;
+use turnpike::conn::Introduction;
 
 /// See the file's head. One per end of a route.
 pub struct Tap {
@@ -11,13 +13,19 @@ pub struct Tap {
     /// The peer, for people.
     peer: String,
     bytes: Vec<u8>,
-    seen: BTreeSet<usize>,
+    /// Messages, with the group that was named, or none.
+    seen: BTreeSet<(usize, String)>,
+    /// What the server calls the peer.
+    pub number: PeerId,
+    /// The route is over; only last words are written.
+    pub over: bool,
 }
 
 impl Tap {
     /// For the end of `link` at `server`.
-    pub fn new(server: usize, link: usize, peer: &str) -> Tap {
-        Tap { server, link, peer: peer.into(), bytes: Vec::new(), seen: BTreeSet::new() }
+    pub fn new(server: usize, link: usize, route: &Introduction) -> Tap {
+        let (peer, number) = (route.server_id.to_string(), route.peer);
+        Tap { server, link, peer, bytes: Vec::new(), seen: BTreeSet::new(), number, over: false }
     }
 
     /// More was written.
@@ -56,7 +64,14 @@ impl Tap {
         if words[1] != account {
             return Err(format!("I24: published in {account}: {}", what()));
         }
-        if !self.seen.insert(m) {
+        // Groups that do not fit into one line are named in several.
+        let sizes = if header > 0 { 2 } else { 1 };
+        let groups = match words[3] {
+            "|" => words[4..words.len() - sizes].to_vec(),
+            "+" => words[5..words.len() - sizes].to_vec(),
+            _ => vec![""],
+        };
+        if !groups.into_iter().all(|g| self.seen.insert((m, g.into()))) {
             return Err(format!("I7: sent twice: {}", what()));
         }
         Ok(Some(end + 2 + size + 2))
