@@ -129,6 +129,10 @@ pub struct Pulse {
     sent: u64,
     /// The same when that PING was due.
     sent_before_ping: u64,
+    /// The same once it will have left, with all that lay before it.
+    ping_ends: u64,
+    /// When that PING was last seen not to have arrived, though it had had a second for it.
+    waited_at: Time,
     /// Of them, acknowledged by the peer's system.
     acked: u64,
     /// When that last grew, or all was acknowledged.
@@ -170,22 +174,34 @@ impl Pulse {
             self.acked = acked;
             self.acked_at = now;
         }
+        // Looked at together with its sending a PING cannot have arrived.
+        if self.pinged_at.is_some_and(|at| now > at) && !self.asked() {
+            self.waited_at = now;
+        }
     }
 
-    /// Is a PING due? At most one is under way.
-    pub fn ping(&mut self, now: Time) -> bool {
+    /// Has the PING that is under way arrived at the peer's system?
+    fn asked(&self) -> bool {
+        self.acked >= self.ping_ends
+    }
+
+    /// Is a PING due behind the `pending` bytes that wait for the socket? At most one is under way.
+    pub fn ping(&mut self, now: Time, pending: usize) -> bool {
         let due = self.pinged_at.is_none();
         if due {
             self.pinged_at = Some(now);
             self.sent_before_ping = self.sent;
+            self.ping_ends = self.sent + (pending + b"PING\r\n".len()) as u64;
         }
         due
     }
 
     /// Why the peer is to be given up, if it is: silent, or taking nothing in, for `timeout_ns`.
     pub fn lost(&self, now: Time, timeout_ns: u64) -> Option<&'static str> {
-        let draining = self.acked < self.sent && now.since(self.acked_at) < timeout_ns;
-        if now.since(self.heard_at) >= timeout_ns && !draining {
+        // A PING that lies in a long queue is not answered yet. One that has arrived must be, whatever we send meanwhile:
+        // the system of a peer that stands still goes on acknowledging.
+        let draining = !self.asked() && self.acked < self.sent && now.since(self.acked_at) < timeout_ns;
+        if now.since(self.heard_at.max(self.waited_at)) >= timeout_ns && !draining {
             return Some("silent");
         }
         (self.acked < self.sent && now.since(self.acked_at) >= timeout_ns).then_some("takes nothing in")
