@@ -43,7 +43,7 @@ pub const ALL: &[(&str, Scenario, u64)] = &[
     ("stuck_route", cluster::stuck_route, 10),
     ("many_groups", cluster::many_groups, 10),
     ("storm", cluster::storm, 10),
-    ("fifty", cluster::fifty, 1),
+    ("dozen", cluster::dozen, 3),
 ];
 
 /// Subjects that scenarios publish to.
