@@ -220,6 +220,12 @@ impl Client {
         !matches!(self.stage, Stage::Closing(_) | Stage::Lingering(_))
     }
 
+    /// Is the next operation to be carried out: [`Client::lives`], and not [`Client::held`]?
+    #[inline]
+    pub fn ready(&self) -> bool {
+        !self.paused && matches!(self.stage, Stage::Greeted | Stage::Open)
+    }
+
     /// Must what comes wait?
     pub fn held(&self) -> bool {
         self.paused || matches!(self.stage, Stage::Verifying(_))

@@ -142,6 +142,8 @@ pub struct Shard {
     pub(super) past: Past,
     pub(super) body: Body,
     pub(super) groups: Groups,
+    /// For the message at hand: which of its groups (by place in the verdict) goes to which other shard.
+    pub(super) away: Vec<(ShardId, usize)>,
     /// Bytes for one other shard after which a turn parses nothing more. What lies in the rings reaches a slow receiver
     /// after its publishers were told to wait: all shards together must fit above three quarters of its limit.
     pub(super) batch_bytes_max: usize,
@@ -192,6 +194,7 @@ impl Shard {
             past: Past::new(limits.max_closed_clients / shards.max(1)),
             body: Body::default(),
             groups: Groups::default(),
+            away: Vec::new(),
             batch_bytes_max: (limits.max_pending / 64 / shards.max(1)).clamp(2 << 10, 256 << 10),
             crammed: false,
             budget: TURN_DELIVERIES_MAX,

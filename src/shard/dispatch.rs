@@ -65,21 +65,27 @@ impl Shard {
     fn parse(&mut self, id: ConnId, data: &[u8]) -> usize {
         let mut at = 0;
         loop {
-            let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.lives()) else { return data.len() };
-            if client.held() {
-                return at;
+            let Some(client) = self.outbox.conns.get_mut(id) else { return data.len() };
+            if !client.ready() {
+                return if client.lives() { at } else { data.len() };
             }
             if self.budget == 0 || self.crammed {
                 self.wait(id);
                 return at;
             }
+            // Nearly all there is to parse; by itself, so that it need not be wrapped and unwrapped.
+            if let Some((m, used)) = client.parser.publication(&data[at..], &client.rules) {
+                at += used;
+                self.publish(id, &m);
+                if self.outbox.unsettled() {
+                    self.settle();
+                }
+                continue;
+            }
             match client.parser.next(&data[at..], &client.rules) {
                 Ok(Step::Op(op, used)) => {
                     at += used;
-                    match op {
-                        Op::Publish(p) => self.publish(id, &p),
-                        op => self.carry_out(id, op),
-                    }
+                    self.carry_out(id, op);
                     if self.outbox.unsettled() {
                         self.settle();
                     }
@@ -136,7 +142,7 @@ impl Shard {
 
     fn carry_out(&mut self, id: ConnId, op: Op<'_>) {
         match op {
-            Op::Publish(_) => {} // carried out where it is met
+            Op::Publish(p) => self.publish_rewritten(id, &p),
             Op::Subscribe { subject, queue, sid } => self.subscribe(id, subject, queue, sid),
             Op::Unsubscribe { sid, max } => self.unsubscribe(id, sid, max),
             Op::Ping => self.ping(id),

@@ -4,7 +4,7 @@ use super::batch::{Address, Batch, Delivery, Said};
 use super::core::{Shard, Work};
 use super::ledger::Drop;
 use super::outbox::Fate;
-use crate::base::ShardId;
+use crate::base::{ShardId, ShardSet, Slot};
 
 impl Shard {
     /// Takes in a batch: what it states at once, its messages as far as this turn's budget goes.
@@ -83,7 +83,7 @@ impl Shard {
             }
         }
         for name in d.queues() {
-            queued += u64::from(self.receive_for_group(d, name));
+            queued += u64::from(self.receive_for_group(d, key, name));
         }
         self.budget = self.budget.saturating_sub(queued);
         // Nobody waits for a message that was sent on: its publisher does not count this shard among those it reached.
@@ -93,30 +93,29 @@ impl Shard {
         self.settle();
     }
 
-    /// Gives the message to one member of a queue group here, or sends it after those who left.
-    fn receive_for_group(&mut self, d: &Delivery<'_>, name: &[u8]) -> bool {
-        // Looked up anew: the last group's delivery may have ended a subscription, never an entry of this step.
-        let key = self.verdict(d.account, d.message.subject);
-        let Some(v) = self.verdicts.get(key) else { return false };
-        let Some(g) = v.groups.iter().find(|g| *g.name == *name) else {
+    /// Gives the message to one member of a queue group here, or sends it after those who left, once. The verdict
+    /// lasts for all groups of the message: what a delivery ends is ended when all are served.
+    fn receive_for_group(&mut self, d: &Delivery<'_>, verdict: Slot, name: &[u8]) -> bool {
+        let Some(v) = self.verdicts.get(verdict) else { return false };
+        let group = v.groups.iter().find(|g| *g.name == *name);
+        if let Some(g) = group {
+            // Sent on, it may come back to where it was published, and its publisher may not want its own.
+            let own = (d.home == self.id).then_some(d.publisher);
+            let first = self.rng.below(g.local.len() as u64) as usize;
+            if self.outbox.deliver_to_one(v, g, first, &d.message, own) {
+                return true;
+            }
+        }
+        let elsewhere = group.filter(|_| !d.reaimed).and_then(|g| g.pick_elsewhere(&mut self.rng));
+        let Some(shard) = elsewhere else {
             self.outbox.ledger.dropped(Drop::QueueMemberLeft, 1);
             return false;
         };
-        let n = g.local.len();
-        let first = self.rng.below(n as u64) as usize;
-        // Sent on, it may come back to where it was published, and its publisher may not want its own.
-        let own = (d.home == self.id).then_some(d.publisher);
-        let taken = (0..n).any(|k| {
-            let t = &g.local[(first + k) % n];
-            self.outbox.deliver(t, v.head(t), &d.message, own) == Fate::Queued
-        });
-        if !taken {
-            let remote = g.remote.clone();
-            let group = super::verdict::Group { name: g.name.clone(), local: Vec::new(), remote, total: 0 };
-            let Delivery { account, reaimed, home, publisher, .. } = *d;
-            let to = Address { account, plain: false, reaimed, home, publisher };
-            self.aim_again(&group, to, &d.message);
-        }
-        taken
+        self.groups.clear();
+        self.groups.push(name);
+        let Delivery { account, home, publisher, .. } = *d;
+        let to = Address { account, plain: false, reaimed: true, home, publisher };
+        self.send(ShardSet::of(shard), to, &d.message);
+        false
     }
 }

@@ -2,7 +2,7 @@
 //! notes who has something to write, who has had enough, and who is to be cut.
 
 use super::ledger::{Drop, Ledger};
-use super::verdict::{Sub, Target};
+use super::verdict::{Group, Sub, Target, Verdict};
 use crate::base::{ConnId, Now, Slot, Slots};
 use crate::conn::{Client, Spares};
 use crate::wire::Message;
@@ -108,7 +108,7 @@ impl Outbox {
     #[inline]
     pub fn deliver(&mut self, t: &Target, head: &[u8], m: &Message<'_>, publisher: Option<ConnId>) -> Fate {
         let Some(client) = self.conns.get_mut(t.conn) else { return Fate::Gone };
-        if publisher == Some(t.conn) && !client.echo {
+        if !client.echo && publisher == Some(t.conn) {
             return Fate::Echo;
         }
         let Some(sub) = self.subs.get_mut(t.sub) else { return Fate::Gone };
@@ -155,6 +155,20 @@ impl Outbox {
             self.crowd.free = true;
         }
         Fate::Queued
+    }
+
+    /// Queues a message for one member of a queue group here: the one at `first`, or the next that can take it. False:
+    /// none could.
+    pub fn deliver_to_one(
+        &mut self,
+        v: &Verdict,
+        group: &Group,
+        first: usize,
+        m: &Message<'_>,
+        publisher: Option<ConnId>,
+    ) -> bool {
+        let (before, from) = group.local.split_at(first.min(group.local.len()));
+        from.iter().chain(before).any(|t| self.deliver(t, v.head(t), m, publisher) == Fate::Queued)
     }
 
     #[cold]

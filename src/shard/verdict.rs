@@ -6,7 +6,7 @@
 
 use crate::base::{ConnId, Rng, Seeded, ShardId, ShardSet, Slot, Slots};
 use crate::interest::Replica;
-use crate::wire::{subject, Publish};
+use crate::wire::subject;
 use std::hash::{BuildHasher, Hasher};
 
 /// Entries held at most; past it all are forgotten. More subjects than this in use at a time cost a match each.
@@ -271,9 +271,9 @@ fn hash_of(hasher: Seeded, account: u16, subject: &[u8]) -> u64 {
 
 /// Could subject or reply be reserved? One look at each beginning.
 #[inline]
-pub fn may_be_reserved(p: &Publish<'_>) -> bool {
+pub fn may_be_reserved(subject: &[u8], reply: &[u8]) -> bool {
     let starts = |s: &[u8]| matches!(s, [b'_', b'R' | b'G', ..] | [b'$', b'J' | b'N', ..]);
-    starts(p.subject) || starts(p.reply)
+    starts(subject) || starts(reply)
 }
 
 /// Subjects that clients may not publish to (client-protocol.md §5, "Reserved for clients").

@@ -3,6 +3,7 @@
 pub mod fault;
 pub mod headers;
 pub mod hello;
+mod marks;
 mod op;
 mod parse;
 pub mod subject;
