@@ -271,8 +271,7 @@ impl Shard {
             key = self.judge(id, account, r.subject);
         }
         let mut body = std::mem::take(&mut self.body);
-        let p = r.publish();
-        let m = if p.tail.is_empty() { body.message(&p) } else { Message::whole(&p) };
+        let m = r.message(&mut body);
         self.outbox.next_message();
         let to = Address { account, plain: true, reaimed: false, routed: true, home: self.id, publisher: ConnId::NONE };
         let mut queued = self.deliver_plain(key, &m, true);
