@@ -24,15 +24,15 @@ const DOUBTFUL_DIALS_MAX: u32 = 120;
 impl Mesh {
     /// Accepted, and all is well with it: the route is registered unless there is another one to that server.
     pub(super) fn meet(&mut self, rid: Cid, hello: Hello) {
-        if let Some(peer) = self.peers.find(&hello.id) {
+        if let Some(peer) = self.peers.find(&hello.info.server_id) {
             self.probe(peer, Probe::Newcomer);
             return self.park(rid, hello);
         }
-        if let Some(ours) = self.courting(&hello.id) {
+        if let Some(ours) = self.courting(&hello.info.server_id) {
             // Two of us dialed each other: the one with the smaller id keeps its dial. The other end knows that too: it
             // parks ours, for it has proposed already. A nats-server keeps whichever it registers first, and tells us by
             // answering one and closing the other.
-            if !hello.turnpike || self.identity.server_id < hello.id {
+            if !hello.is_turnpike() || self.identity.server_id < hello.info.server_id {
                 return self.park(rid, hello);
             }
             self.end(ours, Ending::silent(Cause::Duplicate, "its own dial is kept"));
@@ -44,7 +44,7 @@ impl Mesh {
 
     /// Keeps a second connection, silent and unread, in case the first is not what it seems.
     fn park(&mut self, rid: Cid, hello: Hello) {
-        if let Some(older) = self.parked(&hello.id) {
+        if let Some(older) = self.parked(&hello.info.server_id) {
             self.end(older, Ending::silent(Cause::Duplicate, "was followed by another connection"));
         }
         self.counters.parked += 1;
@@ -67,7 +67,7 @@ impl Mesh {
             return self.end(rid, Ending::told(Cause::Full, "maximum routes exceeded", why));
         }
         let address = hello.address(&link.ip).unwrap_or_else(|| link.shown());
-        let configured = self.lists(&hello.id, &address)
+        let configured = self.lists(&hello.info.server_id, &address)
             || link.dialed.as_ref().is_some_and(|a| self.book.get(a).is_some_and(|e| e.configured));
         let mode = link.dialed.as_ref().and_then(|a| self.book.get(a)).map_or(0, |e| e.mode);
         let shard = self.peers.idlest();
@@ -93,18 +93,18 @@ impl Mesh {
         let Some(id) = self.peers.insert(peer) else { return };
         self.counters.registered += 1;
         if let Some(dialed) = &link.dialed {
-            self.book.settle(dialed, &hello.id, &hello.name);
+            self.book.settle(dialed, &hello.info.server_id, &hello.info.server_name);
         }
         let route = Introduction {
             peer: id,
-            server_id: hello.id.clone().into(),
-            server_name: hello.name.clone().into(),
+            server_id: hello.info.server_id.clone().into(),
+            server_name: hello.info.server_name.clone().into(),
             ip: link.ip.clone().into(),
             port: link.port,
             rid,
             dialed: link.dialed.is_some(),
             configured,
-            headers: hello.headers && self.identity.headers,
+            headers: hello.info.headers && self.identity.headers,
             start_ns: link.since.wall_ns,
             rest: std::mem::take(&mut link.heard),
         };
@@ -118,7 +118,9 @@ impl Mesh {
 
     /// Another server under a name that a route has already: either it was restarted, or two go by one name.
     fn doubt_namesakes(&mut self, newcomer: PeerId, hello: &Hello) {
-        let same = |p: &Peer| p.hello.name == hello.name && p.hello.id != hello.id;
+        let same = |p: &Peer| {
+            p.hello.info.server_name == hello.info.server_name && p.hello.info.server_id != hello.info.server_id
+        };
         let namesakes: Vec<_> = self.peers.iter().filter(|(_, p)| same(p)).map(|(id, _)| id).collect();
         for namesake in namesakes {
             self.probe(namesake, Probe::Namesake(newcomer));
@@ -139,7 +141,7 @@ impl Mesh {
         let words = peer.shown();
         if let Some((Probe::Namesake(other), _)) = peer.probe.take() {
             if let Some(other) =
-                self.peers.get(other).map(|p| format!("{} and server {}", p.address, shown(&p.hello.id)))
+                self.peers.get(other).map(|p| format!("{} and server {}", p.address, shown(&p.hello.info.server_id)))
             {
                 self.log(
                     Level::Error,
@@ -162,8 +164,8 @@ impl Mesh {
     pub(super) fn ended(&mut self, id: PeerId, why: &str) {
         let Some(peer) = self.peers.remove(id) else { return };
         self.log(Level::Info, format!("route to {} ended: {}", peer.shown(), shown(why)));
-        self.doubt(&peer.hello.id);
-        if !self.promote(&peer.hello.id) {
+        self.doubt(&peer.hello.info.server_id);
+        if !self.promote(&peer.hello.info.server_id) {
             self.redial(&peer, why);
         }
         self.changed();
@@ -190,17 +192,17 @@ impl Mesh {
     /// After the end of a route: its address is dialed again. One address of several is enough; the others' turn comes
     /// when that one fails.
     fn redial(&mut self, peer: &Peer, why: &str) {
-        let id = &peer.hello.id;
+        let id = &peer.hello.info.server_id;
         let lasted = self.now.mono.since(peer.since) >= STABLE_NS;
         let mut addresses = self.book.settled(id);
         addresses.sort_by_key(|a| !self.book.get(a).is_some_and(|e| e.configured));
-        if peer.hello.ldm {
+        if peer.hello.info.ldm {
             // It said that it is going: only the operator's word makes us look for it.
             addresses.iter().for_each(|a| self.book.forget(a));
             addresses.retain(|a| self.book.get(a).is_some());
         } else if addresses.is_empty() && self.book.of(id).next().is_none() {
             if let Some(address) = peer.hello.address("").filter(|a| !self.is_own(a)) {
-                self.book.learn(&address, id, &peer.hello.name, 0, self.now.mono, 0);
+                self.book.learn(&address, id, &peer.hello.info.server_name, 0, self.now.mono, 0);
                 addresses.push(address);
             }
         }
@@ -307,7 +309,7 @@ impl Mesh {
                 }
                 Stage::Ignored => Ending::silent(Cause::Duplicate, "is for one account and was not closed by its peer"),
                 Stage::Parked { hello } => {
-                    let undecided = match self.peers.find(&hello.id).and_then(|p| self.peers.get(p)) {
+                    let undecided = match self.peers.find(&hello.info.server_id).and_then(|p| self.peers.get(p)) {
                         Some(peer) => peer.ending || peer.probe.is_some(),
                         None => true,
                     };
@@ -329,7 +331,7 @@ impl Mesh {
         for (id, peer) in self.peers.iter_mut() {
             if !peer.proved && proof_at(peer) <= now {
                 peer.proved = true;
-                proved.push((id, peer.hello.id.clone()));
+                proved.push((id, peer.hello.info.server_id.clone()));
             }
             if peer.probe.as_ref().is_some_and(|(_, until)| *until <= now) {
                 peer.probe = None;

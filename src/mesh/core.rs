@@ -296,7 +296,8 @@ impl Mesh {
     pub fn reload(&mut self, routes: &[RouteUrl]) {
         self.cluster.routes = routes.to_vec();
         self.book.configure(routes, self.now.mono);
-        let listed: Vec<_> = self.peers.iter().map(|(id, p)| (id, self.lists(&p.hello.id, &p.address))).collect();
+        let listed: Vec<_> =
+            self.peers.iter().map(|(id, p)| (id, self.lists(&p.hello.info.server_id, &p.address))).collect();
         for (id, configured) in listed {
             if let Some(peer) = self.peers.get_mut(id) {
                 peer.configured = configured;

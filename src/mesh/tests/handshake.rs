@@ -217,7 +217,7 @@ fn who_may_not_come_in_is_told_why_in_the_words_nats_server_uses() {
         (
             open(),
             CONNECT.replace("c1", "a'\\r\\nPING"),
-            "Rejecting connection, cluster name \"a\\'\\r\\nPING\" does not match \"c1\"",
+            "Rejecting connection, cluster name \"a'\\r\\nPING\" does not match \"c1\"",
             Cause::ClusterName,
         ),
     ];
