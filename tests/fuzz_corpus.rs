@@ -62,7 +62,7 @@ fn every_target_has_a_corpus_and_a_test() {
         std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     there.sort();
     assert_eq!(there, checks::TARGETS.map(|(name, _)| name));
-    assert_eq!(there, ["client_parser", "config", "headers", "hello", "interest", "route_parser"]);
+    assert_eq!(there, ["client_parser", "config", "handshake", "headers", "hello", "interest", "route_parser"]);
 }
 
 #[test]
@@ -73,6 +73,11 @@ fn client_parser() {
 #[test]
 fn config() {
     replay("config");
+}
+
+#[test]
+fn handshake() {
+    replay("handshake");
 }
 
 #[test]

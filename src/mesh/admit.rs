@@ -1,7 +1,7 @@
 //! Who is let in: one route per server. Registration, the second connection that waits for the first to prove itself,
 //! and all ends (cluster-protocol.md §§3.7, 3.16).
 
-use super::book::{courtesy, Hope, Standing, STABLE_NS};
+use super::book::{courtesy, Entry, Hope, Standing, STABLE_NS};
 use super::core::{Act, Mesh};
 use super::counters::Cause;
 use super::link::{Ending, Link, Stage};
@@ -257,7 +257,15 @@ impl Mesh {
         let who = if link.dialed.is_some() { link.shown() } else { link.ip.clone() };
         self.fail(ending.cause, &who, format!("{} {}", link.shown(), ending.why));
         let courted = link.courts().map(String::from);
-        let Some(address) = link.dialed else { return };
+        self.rebook(rid, link.dialed, &ending);
+        if let Some(id) = courted.filter(|_| ending.cause != Cause::Duplicate) {
+            self.release(&id, "");
+        }
+    }
+
+    /// What the end of a dialed link means for its address.
+    fn rebook(&mut self, rid: Cid, address: Option<String>, ending: &Ending) {
+        let Some(address) = address else { return };
         let known = self.book.get(&address).filter(|e| e.standing == Standing::Greeting(rid));
         let Some((id, name)) = known.map(|e| (e.id.clone(), e.name.clone())) else { return };
         match ending.cause {
@@ -273,8 +281,19 @@ impl Mesh {
             }
             _ => self.dial_failed(&address, &ending.why),
         }
-        if let Some(id) = courted.filter(|_| ending.cause != Cause::Duplicate) {
-            self.release(&id, &address);
+    }
+
+    /// Wakes addresses that rest for the sake of a server that there is neither a route nor an attempt to: it was
+    /// restarted under another id, and may have moved.
+    pub(super) fn wake_orphans(&mut self) {
+        let resting = self.book.iter().filter(|(_, e)| e.standing == Standing::Settled);
+        let orphans = resting.filter(|(_, e)| {
+            let tried = |e: &Entry| !matches!(e.standing, Standing::Settled | Standing::Own);
+            let followed = self.peers.find(&e.id).is_some() || self.book.of(&e.id).any(|(_, e)| tried(e));
+            !followed && self.courting(&e.id).is_none() && self.parked(&e.id).is_none()
+        });
+        for address in orphans.map(|(address, _)| address.clone()).collect::<Vec<_>>() {
+            self.book.wake(&address, self.now.mono, 0);
         }
     }
 

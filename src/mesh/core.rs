@@ -11,7 +11,7 @@ use super::link::{Ending, Link, Stage};
 use super::names::ClusterName;
 use super::notices::Notices;
 use super::peers::Peers;
-use super::speech::split_address;
+use super::speech::{shown, split_address};
 use crate::base::{Cid, Level, Now, Rng, ShardId, Time, MILLISECOND, SECOND};
 use crate::conn::{Instruction, Introduction, Tidings};
 use crate::policy::{Cluster, RouteUrl};
@@ -274,7 +274,9 @@ impl Mesh {
 
     /// A connection ended by itself.
     pub fn lost(&mut self, link: Cid, why: &str) {
-        self.end(link, Ending::silent(Cause::Lost, format!("the connection was lost: {why}")));
+        let silent = self.links.get(&link).is_some_and(|l| l.heard.is_empty() && matches!(l.stage, Stage::Greeted));
+        let cause = if silent { Cause::Left } else { Cause::Lost };
+        self.end(link, Ending::silent(cause, format!("left: {}", shown(why))));
     }
 
     /// The answer to [`Act::Verify`].
@@ -389,7 +391,7 @@ impl Mesh {
 /// How grave it is that no route came of something.
 fn level_of(cause: Cause) -> Level {
     match cause {
-        Cause::Itself | Cause::Duplicate | Cause::Given => Level::Debug,
+        Cause::Itself | Cause::Duplicate | Cause::Given | Cause::Left => Level::Debug,
         Cause::Credentials | Cause::ClusterName | Cause::ServerName | Cause::Client | Cause::Gateway => Level::Error,
         Cause::Refused | Cause::Full | Cause::Crowded | Cause::Foreign => Level::Warn,
         Cause::Unreachable | Cause::Protocol | Cause::Timeout | Cause::Lost => Level::Info,

@@ -10,10 +10,12 @@ use super::peers::Named;
 use super::speech::{dialable, join_address, route_url, shown, Hello, REACHES_MAX, TEXT_MAX};
 use crate::base::{Level, PeerId};
 use crate::conn::Instruction;
-use crate::wire::route::{Reached, Refusal, RouteInfo};
+use crate::wire::route::{Reached, Refusal, RouteInfo, LINE_MAX};
 use crate::wire::Fault;
 use std::collections::BTreeMap;
 
+/// Bytes of one entry of `reaches` beside its texts.
+const REACHED_FRAME: usize = 30;
 /// Client addresses taken over from one peer.
 const URLS_MAX: usize = 64;
 
@@ -69,7 +71,13 @@ impl Mesh {
             name: p.hello.info.server_name.clone(),
             url: route_url(&p.address),
         });
-        let info = RouteInfo { reaches: reaches.collect(), lists_you: hearer.configured, ..self.info() };
+        // A hundred members with the longest of names would not fit into a line; those left out are told of by others.
+        let mut room = LINE_MAX / 2;
+        let fits = reaches.take_while(|r| {
+            room = room.saturating_sub(r.id.len() + r.name.len() + r.url.len() + REACHED_FRAME);
+            room > 0
+        });
+        let info = RouteInfo { reaches: fits.collect(), lists_you: hearer.configured, ..self.info() };
         self.say(to, &info);
     }
 

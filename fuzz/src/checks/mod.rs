@@ -3,6 +3,7 @@
 
 pub mod client_parser;
 pub mod config;
+pub mod handshake;
 pub mod headers;
 pub mod hello;
 pub mod interest;
@@ -12,9 +13,10 @@ pub mod route_parser;
 pub type Check = fn(&[u8]);
 
 /// Every target: the name of its corpus, and its check.
-pub const TARGETS: [(&str, Check); 6] = [
+pub const TARGETS: [(&str, Check); 7] = [
     ("client_parser", client_parser::check),
     ("config", config::check),
+    ("handshake", handshake::check),
     ("headers", headers::check),
     ("hello", hello::check),
     ("interest", interest::check),
