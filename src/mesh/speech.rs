@@ -45,7 +45,9 @@ impl Hello {
         }
         let (nonce, reaches) = (String::new(), Vec::new());
         let (ip, cluster) = (route_url(address), cluster.to_string());
-        let info = RouteInfo { ip, cluster, nonce, reaches, gossip_mode: mode, lists_you: false, ..self.info.clone() };
+        let (cluster_dynamic, lists_you, gossip_mode) = (false, false, mode);
+        let known = self.info.clone();
+        let info = RouteInfo { ip, cluster, cluster_dynamic, nonce, reaches, gossip_mode, lists_you, ..known };
         let mut line = Vec::new();
         info.write(&mut line);
         Some(line)

@@ -291,3 +291,43 @@ fn nothing_is_due_in_a_mesh_at_rest() {
     w.run(600, &mut rng);
     assert!(w.nodes.iter().all(|n| n.mesh.next_at().is_none_or(|at| at > Time(w.now.0 + SECOND))));
 }
+
+/// scenarios.md §5.2, 28–30
+#[test]
+fn whatever_is_cut_and_healed_ends_in_a_full_mesh() {
+    for seed in 100..130 {
+        let mut rng = Rng::new(seed);
+        let nodes = 3 + rng.below(3) as usize;
+        let mut w = world(nodes, |n| if n == 0 { vec![] } else { vec![0] });
+        w.run(10, &mut rng);
+        for _ in 0..4 {
+            for _ in 0..1 + rng.below(4) {
+                let (a, b) = (rng.below(nodes as u64) as usize, rng.below(nodes as u64) as usize);
+                if a != b {
+                    w.sever(a, b);
+                }
+            }
+            w.run(rng.below(40), &mut rng);
+            w.cut.clear();
+            w.run(rng.below(10), &mut rng);
+        }
+        w.run(80, &mut rng);
+        w.assert_full_mesh();
+        for n in 0..nodes {
+            assert_eq!(w.said(n, "no route to") > 0, w.said(n, "no route to") > 0 && w.said(n, ", after ") > 0);
+        }
+    }
+}
+
+/// scenarios.md §2.5, I20
+#[test]
+fn a_dead_address_is_dialed_less_and_less_often() {
+    let mut rng = Rng::new(4);
+    let mut w = world(1, |_| vec![1]);
+    w.run(60, &mut rng);
+    let minute = w.nodes[0].dials;
+    assert!((6..=9).contains(&minute), "1 + 2 + 4 + 8 + 16 s: {minute}");
+    w.run(600, &mut rng);
+    assert!(w.nodes[0].dials - minute <= 600 * 4 / 90, "{}", w.nodes[0].dials - minute);
+    assert!(w.said(0, "cannot reach") <= 12, "one line a minute: {}", w.said(0, "cannot reach"));
+}
