@@ -66,14 +66,17 @@ impl Mesh {
             let why = "is one route too many: 128 are the most, those that just ended included";
             return self.end(rid, Ending::told(Cause::Full, "maximum routes exceeded", why));
         }
-        let address = hello.address(&link.ip).unwrap_or_else(|| link.shown());
+        let listener = hello.address(&link.ip);
+        let dialable = listener.is_some();
+        let address = listener.unwrap_or_else(|| link.shown());
         let configured = self.lists(&hello.info.server_id, &address)
             || link.dialed.as_ref().is_some_and(|a| self.book.get(a).is_some_and(|e| e.configured));
         let mode = link.dialed.as_ref().and_then(|a| self.book.get(a)).map_or(0, |e| e.mode);
         let shard = self.peers.idlest();
         let peer = Peer {
             hello: hello.clone(),
-            address: address.clone(),
+            address,
+            dialable,
             rid,
             shard,
             since: self.now.mono,
@@ -200,11 +203,13 @@ impl Mesh {
             // It said that it is going: only the operator's word makes us look for it.
             addresses.iter().for_each(|a| self.book.forget(a));
             addresses.retain(|a| self.book.get(a).is_some());
-        } else if addresses.is_empty() && self.book.of(id).next().is_none() {
-            if let Some(address) = peer.hello.address("").filter(|a| !self.is_own(a)) {
-                self.book.learn(&address, id, &peer.hello.info.server_name, 0, self.now.mono, 0);
-                addresses.push(address);
-            }
+        } else if addresses.is_empty()
+            && self.book.of(id).next().is_none()
+            && peer.dialable
+            && !self.is_own(&peer.address)
+        {
+            self.book.learn(&peer.address, id, &peer.hello.info.server_name, 0, self.now.mono, 0);
+            addresses.push(peer.address.clone());
         }
         let Some(address) = addresses.first() else { return };
         let Some(entry) = self.book.get_mut(address) else { return };

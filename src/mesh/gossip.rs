@@ -27,7 +27,7 @@ impl Mesh {
         let Some(new) = self.peers.get(newcomer) else { return };
         // A newcomer that others learned of where we learned of it is known to them already (§3.10).
         let by_gossip = new.dialed && !new.configured && new.mode == 1;
-        if new.hello.info.gossip_mode == 1 || by_gossip {
+        if new.hello.info.gossip_mode == 1 || by_gossip || !new.dialable {
             return;
         }
         let mode = |to_configured: bool| match (new.dialed, new.configured, to_configured) {
@@ -65,7 +65,7 @@ impl Mesh {
     /// Our INFO with whom we reach, and whether the hearer is in our list; for turnpikes only.
     fn tell_state(&mut self, to: PeerId) {
         let Some(hearer) = self.peers.get(to).filter(|p| p.hello.is_turnpike()) else { return };
-        let others = self.peers.iter().filter(|(id, p)| *id != to && !p.ending);
+        let others = self.peers.iter().filter(|(id, p)| *id != to && !p.ending && p.dialable);
         let reaches = others.map(|(_, p)| Reached {
             id: p.hello.info.server_id.clone(),
             name: p.hello.info.server_name.clone(),
@@ -99,7 +99,7 @@ impl Mesh {
         if !info.gateway.is_empty() || !info.route_acc_add_reqid.is_empty() || info.server_id.is_empty() {
             return;
         }
-        let same = info.cluster.is_empty() || self.name.compare(&info.cluster, info.cluster_dynamic) == Match::Same;
+        let same = info.cluster.is_empty() || info.cluster == self.name.name;
         match (info.server_id == sender, same) {
             (true, true) => self.peer_informed(from, hello.info),
             (true, false) => self.peer_renamed(from, info),
@@ -126,6 +126,10 @@ impl Mesh {
 
     /// News of the peer itself.
     fn peer_informed(&mut self, from: PeerId, info: RouteInfo) {
+        if self.name.compare(&info.cluster, info.cluster_dynamic) == Match::WeYield {
+            // The same name; but now we know that somebody configured it.
+            self.adopt(&info.cluster, info.cluster_dynamic, None);
+        }
         let Some(peer) = self.peers.get_mut(from) else { return };
         let going = info.ldm && !peer.hello.info.ldm;
         let words = peer.shown();

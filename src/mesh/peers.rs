@@ -27,8 +27,10 @@ pub(super) enum Probe {
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
     pub hello: Hello,
-    /// `host:port` of its route listener.
+    /// `host:port` of its route listener; of its socket, if it named no listener.
     pub address: String,
+    /// It named a listener.
+    pub dialable: bool,
     pub rid: Cid,
     pub shard: ShardId,
     pub since: Time,

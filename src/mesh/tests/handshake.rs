@@ -619,3 +619,19 @@ fn a_peer_that_goes_by_another_name_ends_or_is_followed() {
         assert_eq!(bench.mesh.report().cluster, if follows { "c2".to_string() } else { ours });
     }
 }
+
+/// A server that listens everywhere is dialed where it spoke from; one that names no port is not dialed at all.
+#[test]
+fn a_member_that_called_us_is_called_back_at_its_listener() {
+    for (host, port, expected) in [("0.0.0.0", 7000, Some("10.0.0.2:7000")), ("x", 0, None)] {
+        let mut bench = Bench::acceptor(open());
+        let said = info("PEER", "").replace("10.0.0.2", host).replace("6222", &port.to_string());
+        bench.hear(CONNECT).hear(&said);
+        bench.after(11_000);
+        bench.tidings(Tidings::Ended { peer: PeerId(0), why: "x".into() });
+        let targets = bench.mesh.report().targets;
+        assert_eq!(targets.first().map(|t| t.address.as_str()), expected);
+        bench.after(1000);
+        assert_eq!(bench.dials.len(), usize::from(expected.is_some()));
+    }
+}

@@ -319,6 +319,23 @@ fn whatever_is_cut_and_healed_ends_in_a_full_mesh() {
     }
 }
 
+#[test]
+fn a_made_up_name_that_somebody_configured_is_made_up_no_longer() {
+    let mut rng = Rng::new(4);
+    let mut w = World::new();
+    w.start(0, "A", cluster(None, &[]));
+    w.start(1, "B", cluster(None, &[0]));
+    w.run(10, &mut rng);
+    let name = w.nodes[0].mesh.report().cluster;
+    w.start(2, "C", cluster(Some(&name), &[0]));
+    w.run(10, &mut rng);
+    w.assert_full_mesh();
+    for n in 0..2 {
+        assert!(!w.nodes[n].mesh.report().dynamic);
+        assert_eq!(w.nodes[n].mesh.report().counters.registered, 2, "nobody had to begin anew");
+    }
+}
+
 /// scenarios.md §2.5, I20
 #[test]
 fn a_dead_address_is_dialed_less_and_less_often() {
