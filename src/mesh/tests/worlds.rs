@@ -348,3 +348,38 @@ fn a_dead_address_is_dialed_less_and_less_often() {
     assert!(w.nodes[0].dials - minute <= 600 * 4 / 90, "{}", w.nodes[0].dials - minute);
     assert!(w.said(0, "cannot reach") <= 12, "one line a minute: {}", w.said(0, "cannot reach"));
 }
+
+/// Starts a turnpike or a nats-server, as chance has it.
+fn start_either(w: &mut World, at: usize, id: &str, lists: &[usize], rng: &mut Rng) {
+    match rng.below(2) {
+        0 => w.start(at, id, cluster(Some("c"), lists)),
+        _ => w.start_nats(at, id, lists),
+    }
+}
+
+#[test]
+fn nats_servers_among_us_end_in_a_full_mesh_too() {
+    for seed in 0..60 {
+        let mut rng = Rng::new(seed);
+        let nodes = 2 + rng.below(4) as usize;
+        let mut w = World::new();
+        let everybody = rng.below(2) == 0;
+        let lists = |n: usize| match (everybody, n) {
+            (true, _) => (0..nodes).filter(|o| *o != n).collect(),
+            (false, 0) => vec![],
+            (false, _) => vec![0],
+        };
+        for n in 0..nodes {
+            start_either(&mut w, n, &id(n), &lists(n), &mut rng);
+        }
+        w.run(60, &mut rng);
+        w.assert_full_mesh();
+        // The one that all the others list stays: a nats-server alone with its list finds nobody else.
+        let at = 1 + rng.below(nodes as u64 - 1) as usize;
+        w.kill(at, true);
+        w.run(rng.below(20), &mut rng);
+        start_either(&mut w, at, "reborn", &lists(at), &mut rng);
+        w.run(100, &mut rng);
+        w.assert_full_mesh();
+    }
+}
