@@ -217,7 +217,7 @@ fn who_may_not_come_in_is_told_why_in_the_words_nats_server_uses() {
         (
             open(),
             CONNECT.replace("c1", "a'\\r\\nPING"),
-            "Rejecting connection, cluster name \"a\\'\\r\\nPING\" does not match \"c1\"",
+            "Rejecting connection, cluster name \"a'\\r\\nPING\" does not match \"c1\"",
             Cause::ClusterName,
         ),
     ];
@@ -559,5 +559,79 @@ fn every_line_in_every_order_has_one_meaning() {
             }
             assert!(bench.log.len() <= 2, "{:?}", bench.log);
         }
+    }
+}
+
+#[test]
+fn a_second_address_of_a_server_that_was_restarted_is_dialed_again() {
+    let mut cluster = dialing();
+    cluster.routes.push(crate::policy::RouteUrl { host: "10.0.0.9".into(), port: 6222, login: None });
+    let mut bench = Bench::new(cluster);
+    for link in [Cid(1), PEER] {
+        bench.connect(link);
+        bench.hear_on(link, &info("PEER", "")).hear_on(link, "PONG\r\n");
+    }
+    assert_eq!(bench.given.len(), 1);
+    bench.after(20_000);
+    bench.tidings(Tidings::Ended { peer: PeerId(0), why: "x".into() });
+    bench.after(50);
+    assert_eq!(bench.dials.len(), 1, "one address is enough");
+    bench.connect(Cid(3));
+    bench.hear_on(Cid(3), &info("REBORN", "")).hear_on(Cid(3), "PONG\r\n");
+    bench.after(200);
+    assert_eq!(bench.dials.len(), 1, "who is at the other one?");
+}
+
+#[test]
+fn who_comes_and_goes_without_a_word_is_no_news() {
+    let mut bench = Bench::acceptor(open());
+    bench.mesh.lost(PEER, "end of stream");
+    bench.drain();
+    assert_eq!((bench.failed(Cause::Left), bench.log[0].0), (1, Level::Debug));
+}
+
+/// A member that took our cluster's name after its INFO is handed on under that name (cluster-protocol.md T19).
+#[test]
+fn no_foreign_cluster_is_handed_on() {
+    let mut bench = Bench::new(dialing());
+    bench.accept(Cid(1));
+    bench.hear_on(Cid(1), CONNECT).hear_on(Cid(1), &info("NATS", ""));
+    bench.connect(PEER);
+    bench.hear(&info("PEER", ",\"cluster\":\"0abc\",\"cluster_dynamic\":true")).hear("PONG\r\n");
+    let [Instruction::Say { peer: PeerId(0), line }] = &bench.told[..] else { panic!("{:?}", bench.told) };
+    let line = String::from_utf8(line.clone()).unwrap();
+    assert!(line.contains("\"cluster\":\"c1\"") && !line.contains("cluster_dynamic"), "{line}");
+}
+
+#[test]
+fn a_peer_that_goes_by_another_name_ends_or_is_followed() {
+    for (name, follows) in [(Some("c1"), false), (None, true)] {
+        let mut bench = Bench::new(cluster(name, &[]));
+        let ours = bench.mesh.report().cluster;
+        bench.accept(PEER);
+        let made_up = format!("\"cluster_dynamic\":{follows},\"cluster\":\"{ours}\"");
+        bench.hear(&CONNECT.replace("\"cluster\":\"c1\"", &made_up)).hear(&info("PEER", ""));
+        assert_eq!(bench.given.len(), 1, "{:?}", bench.log);
+        let json = b"{\"server_id\":\"PEER\",\"cluster\":\"c2\"}".to_vec();
+        bench.tidings(Tidings::Info { peer: PeerId(0), json });
+        let [Instruction::End { says, .. }] = &bench.told[..] else { panic!("{:?}", bench.told) };
+        assert_eq!(says.is_empty(), follows);
+        assert_eq!(bench.mesh.report().cluster, if follows { "c2".to_string() } else { ours });
+    }
+}
+
+/// A server that listens everywhere is dialed where it spoke from; one that names no port is not dialed at all.
+#[test]
+fn a_member_that_called_us_is_called_back_at_its_listener() {
+    for (host, port, expected) in [("0.0.0.0", 7000, Some("10.0.0.2:7000")), ("x", 0, None)] {
+        let mut bench = Bench::acceptor(open());
+        let said = info("PEER", "").replace("10.0.0.2", host).replace("6222", &port.to_string());
+        bench.hear(CONNECT).hear(&said);
+        bench.after(11_000);
+        bench.tidings(Tidings::Ended { peer: PeerId(0), why: "x".into() });
+        let targets = bench.mesh.report().targets;
+        assert_eq!(targets.first().map(|t| t.address.as_str()), expected);
+        bench.after(1000);
+        assert_eq!(bench.dials.len(), usize::from(expected.is_some()));
     }
 }
