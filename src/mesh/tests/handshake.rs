@@ -9,16 +9,16 @@ use crate::policy::{Cluster, RouteLogin};
 const PEER: Cid = Cid(9);
 
 /// One mesh and what came out of it.
-struct Bench {
+pub(super) struct Bench {
     mesh: Mesh,
     now: Time,
-    written: String,
-    closed: bool,
-    given: Vec<Introduction>,
+    pub(super) written: String,
+    pub(super) closed: bool,
+    pub(super) given: Vec<Introduction>,
     told: Vec<Instruction>,
     dials: Vec<Dial>,
     verify: Vec<String>,
-    log: Vec<(Level, String)>,
+    pub(super) log: Vec<(Level, String)>,
 }
 
 impl Bench {
@@ -42,7 +42,7 @@ impl Bench {
     }
 
     /// Called by a peer.
-    fn acceptor(cluster: Cluster) -> Bench {
+    pub(super) fn acceptor(cluster: Cluster) -> Bench {
         let mut bench = Bench::new(cluster);
         bench.accept(PEER);
         assert!(bench.written.starts_with("INFO {") && bench.written.ends_with(" \r\n"), "said at once");
@@ -51,7 +51,7 @@ impl Bench {
     }
 
     /// Has called the server at node 1.
-    fn dialer(cluster: Cluster) -> Bench {
+    pub(super) fn dialer(cluster: Cluster) -> Bench {
         let mut bench = Bench::new(cluster);
         bench.connect(PEER);
         bench
@@ -68,7 +68,7 @@ impl Bench {
         self.drain();
     }
 
-    fn hear(&mut self, text: &str) -> &mut Bench {
+    pub(super) fn hear(&mut self, text: &str) -> &mut Bench {
         self.hear_on(PEER, text)
     }
 
@@ -120,22 +120,22 @@ impl Bench {
     }
 }
 
-fn info(id: &str, more: &str) -> String {
+pub(super) fn info(id: &str, more: &str) -> String {
     let name = id.to_lowercase();
     format!(
         "INFO {{\"server_id\":\"{id}\",\"server_name\":\"{name}\",\"host\":\"10.0.0.2\",\"port\":6222,\"headers\":true{more}}} \r\n"
     )
 }
 
-fn open() -> Cluster {
+pub(super) fn open() -> Cluster {
     cluster(Some("c1"), &[])
 }
 
-fn dialing() -> Cluster {
+pub(super) fn dialing() -> Cluster {
     cluster(Some("c1"), &[1])
 }
 
-const CONNECT: &str = "CONNECT {\"echo\":true,\"name\":\"PEER\",\"cluster\":\"c1\"}\r\n";
+pub(super) const CONNECT: &str = "CONNECT {\"echo\":true,\"name\":\"PEER\",\"cluster\":\"c1\"}\r\n";
 
 #[test]
 fn an_accepted_peer_says_connect_and_info_and_is_a_route() {
@@ -488,78 +488,6 @@ fn wrong_connections_are_logged_at_a_bounded_rate() {
     bench.after(60_001);
     assert_eq!(bench.log.len(), 2);
     assert!(bench.said("2999 more times in 60 s"));
-}
-
-/// What each line of the alphabet does, by stage: the machine once more, as a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Expected {
-    First,
-    Second,
-    Registered,
-    Dead,
-}
-
-fn alphabet() -> [(&'static str, String); 13] {
-    [
-        ("CONNECT ok", CONNECT.into()),
-        ("CONNECT bad", CONNECT.replace("c1", "zzz")),
-        ("CONNECT garbage", "CONNECT {x\r\n".into()),
-        ("INFO ok", info("PEER", "")),
-        ("INFO own id", info("ME", "")),
-        ("INFO garbage", "INFO {x\r\n".into()),
-        ("PING", "PING\r\n".into()),
-        ("PONG", "PONG\r\n".into()),
-        ("RS+", "RS+ $G foo\r\n".into()),
-        ("RMSG", "RMSG $G foo 2\r\nhi\r\n".into()),
-        ("-ERR", "-ERR 'x'\r\n".into()),
-        ("SUB", "SUB foo 1\r\n".into()),
-        ("garbage", "\u{1}\u{2}\r\n".into()),
-    ]
-}
-
-fn expected(dialer: bool, state: Expected, line: &str) -> Expected {
-    use Expected::*;
-    match (dialer, state, line) {
-        (_, Registered | Dead, _) => state,
-        (_, _, "PING") => state,
-        (false, _, "PONG") => state,
-        (false, First, "CONNECT ok") => Second,
-        (false, Second, "INFO ok") => Registered,
-        (true, First, "INFO ok") => Second,
-        (true, First, "PONG") => First,
-        (true, Second, "PONG" | "RS+" | "RMSG" | "INFO ok" | "INFO own id" | "INFO garbage") => Registered,
-        _ => Dead,
-    }
-}
-
-/// scenarios.md §5.2, 63: all sequences of four lines, on both sides.
-#[test]
-fn every_line_in_every_order_has_one_meaning() {
-    let lines = alphabet();
-    for dialer in [false, true] {
-        for n in 0..lines.len().pow(4) {
-            let picks: Vec<usize> = (0..4).map(|i| n / lines.len().pow(i) % lines.len()).collect();
-            let mut bench = if dialer { Bench::dialer(dialing()) } else { Bench::acceptor(open()) };
-            let mut state = Expected::First;
-            for pick in &picks {
-                let (name, bytes) = &lines[*pick];
-                // Every other sequence arrives in two pieces.
-                let (a, b) = bytes.split_at(if n % 2 == 0 { bytes.len() } else { bytes.len() / 2 });
-                let before = state;
-                state = expected(dialer, state, name);
-                bench.written.clear();
-                bench.hear(a);
-                bench.hear(b);
-                let got = (bench.given.len(), bench.closed);
-                let want = (usize::from(state == Expected::Registered), state == Expected::Dead);
-                let names = || picks.iter().map(|p| lines[*p].0).collect::<Vec<_>>();
-                assert_eq!(got, want, "dialer {dialer}, {:?}: {:?}", names(), bench.log);
-                let alive = matches!(before, Expected::First | Expected::Second);
-                assert_eq!(bench.written == "PONG\r\n", *name == "PING" && alive, "{:?}", names());
-            }
-            assert!(bench.log.len() <= 2, "{:?}", bench.log);
-        }
-    }
 }
 
 #[test]
