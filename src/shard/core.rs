@@ -305,6 +305,12 @@ impl Shard {
         self.wheel.next_at()
     }
 
+    /// Are messages of other shards held for later turns? Then turns have to go on even while a ring is full: the shard at
+    /// its other end may wait for these to be done with.
+    pub fn is_holding(&self) -> bool {
+        self.held > 0
+    }
+
     /// A new turn begins: what it may do.
     pub(super) fn take_breath(&mut self) {
         self.budget = self.turn_deliveries_max;
