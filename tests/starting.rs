@@ -10,10 +10,14 @@ mod support;
 mod commands;
 #[path = "starting/files.rs"]
 mod files;
+#[path = "starting/leaving.rs"]
+mod leaving;
 #[path = "starting/limits.rs"]
 mod limits;
 #[path = "starting/refused.rs"]
 mod refused;
+#[path = "starting/reloading.rs"]
+mod reloading;
 #[path = "starting/said.rs"]
 mod said;
 #[path = "starting/stopping.rs"]

@@ -335,6 +335,7 @@ impl Shard {
             let seconds = route.pulse.silence(now) as f64 / 1e9;
             let why = format!("{how} for {seconds:.1} s, {pending} bytes waited for it");
             self.outbox.ledger.stale_connections += 1;
+            self.outbox.ledger.stale_routes += 1;
             return self.close(id, Close::Route { says: "Stale Connection".into(), why });
         }
         let ping = route.pulse.ping(now);

@@ -27,8 +27,10 @@ use std::thread::JoinHandle;
 /// means harm. All else that is sent here is bounded by the number of routes.
 const WAITING_MAX: usize = 1024;
 
+/// Takes what the mesh knows, and why the server should not be sent clients (empty: it may).
+type Reply = Box<dyn FnOnce(Report, Vec<String>) + Send>;
+
 /// What the mesh is told by others.
-#[derive(Debug)]
 enum Note {
     Tidings(ShardId, Tidings),
     HandedOver(TcpStream, Cid, Vec<u8>),
@@ -36,7 +38,7 @@ enum Note {
     Verified(Cid, bool),
     Reload(Vec<RouteUrl>),
     LameDuck,
-    Report(Sender<(Report, Vec<String>)>),
+    Report(Reply),
     Stop,
 }
 
@@ -89,11 +91,10 @@ impl MeshDoor {
         self.send(Note::LameDuck);
     }
 
-    /// What the mesh knows, and why the server is not ready (empty: it is). None: it has ended.
-    pub fn report(&self) -> Option<(Report, Vec<String>)> {
-        let (reply, answer) = crossbeam_channel::bounded(1);
-        self.send(Note::Report(reply));
-        answer.recv_timeout(std::time::Duration::from_secs(2)).ok()
+    /// Asks what the mesh knows. `reply` is called on its thread and must not wait; it is dropped where the mesh has
+    /// ended.
+    pub fn report(&self, reply: impl FnOnce(Report, Vec<String>) + Send + 'static) {
+        self.send(Note::Report(Box::new(reply)));
     }
 }
 
@@ -238,10 +239,7 @@ impl Driver {
             Note::Verified(link, matches) => self.mesh.verified(link, matches),
             Note::Reload(routes) => self.mesh.reload(&routes),
             Note::LameDuck => self.mesh.lame_duck(),
-            Note::Report(reply) => {
-                // Whoever asked may have given up.
-                let _ = reply.send((self.mesh.report(), self.mesh.unready()));
-            }
+            Note::Report(reply) => reply(self.mesh.report(), self.mesh.unready()),
             Note::Stop => return false,
         }
         true
