@@ -6,6 +6,8 @@
 
 mod support;
 
+#[path = "starting/cluster.rs"]
+mod cluster;
 #[path = "starting/commands.rs"]
 mod commands;
 #[path = "starting/files.rs"]

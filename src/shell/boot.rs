@@ -29,7 +29,7 @@ use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A server to be started, as the command line and the configuration say.
@@ -117,7 +117,6 @@ impl Server {
         let (doors, executors, inbox) = start_shards(&plan, &settings, &identity, &mut seeds, &outlets)?;
         let log = log.clone();
         let numbers = Arc::new(AtomicU64::new(1));
-        let name = Arc::new(Mutex::new(String::new()));
         let cluster_at = joining.as_ref().map(|j| j.at);
         let mesh = joining.map(|joining| {
             let neighbours = Neighbours {
@@ -129,12 +128,12 @@ impl Server {
                 verifier,
                 seed: seeds.next_u64(),
                 log: &log,
-                name: name.clone(),
             };
             joining.start(neighbours)
         });
         let mesh = mesh.transpose()?;
-        let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref().map(|m| m.door().clone()), name));
+        let cluster_port = cluster_at.map_or(0, |at| at.port());
+        let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref().map(|m| m.door().clone()), cluster_port));
         let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, &log)?;
         log.line(
             Level::Info,
@@ -223,7 +222,7 @@ fn facts(
     identity: &Identity,
     plan: &Plan,
     mesh: Option<MeshDoor>,
-    cluster: Arc<Mutex<String>>,
+    cluster_port: u16,
 ) -> Facts {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let machine = Machine::read().map(|m| m.affinity).unwrap_or_default();
@@ -240,7 +239,7 @@ fn facts(
         accepted: AtomicU64::new(0),
         listening: AtomicBool::new(false),
         mesh,
-        cluster,
+        cluster_port,
     }
 }
 

@@ -20,7 +20,7 @@ use rustix::event::{eventfd, EventfdFlags};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 /// INFO lines and handed-over connections that may wait for the mesh; more are dropped, for a peer that sends so many
@@ -129,8 +129,6 @@ pub struct Surroundings {
     pub verifier: Verifier,
     /// Log lines.
     pub log: Log,
-    /// What monitoring shows of the cluster's name.
-    pub name: Arc<Mutex<String>>,
     /// Client addresses of this server, `host:port`.
     pub client_urls: Vec<String>,
 }
@@ -282,9 +280,6 @@ impl Driver {
                     self.around.log.line(Level::Info, format!("Cluster name is {name}"));
                     for door in &self.around.doors {
                         door.send(Mail::Order(Order::ClusterName(name.as_str().into())));
-                    }
-                    if let Ok(mut shown) = self.around.name.lock() {
-                        *shown = name;
                     }
                 }
                 Act::Log { level, text } => self.around.log.line(level, text),
