@@ -211,7 +211,7 @@ impl Shard {
             return Some(last);
         }
         let found = accounts.iter().position(|a| a.name.as_bytes() == name).map(|i| i as u16);
-        let Some(client) = self.outbox.conns.get_mut(id) else { return None };
+        let client = self.outbox.conns.get_mut(id)?;
         match (found, client.route.as_deref_mut()) {
             (Some(account), _) => {
                 client.account = account;

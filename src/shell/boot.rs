@@ -83,7 +83,7 @@ impl Server {
         let name = settings.server_name.clone().unwrap_or_else(|| server_id.clone());
         announce(log, &start, &server_id, &name);
         let plan = cores::plan(&settings.cores, &Machine::read()?)?;
-        let shares = descriptors::shares(plan.cpus.len())?;
+        let shares = descriptors::shares(plan.cpus.len(), settings.cluster.is_some())?;
         probe::probe(settings.cores.io_memory)?;
         let socket = bind(&settings.listen)?;
         let bound =
@@ -93,13 +93,7 @@ impl Server {
         let identity = Arc::new(Identity { server_id, server_name: name, host, port });
 
         let (tell, events) = unbounded();
-        let heard = tell.clone();
-        let signals = signal::listen(move |s| {
-            // The server has ended when nobody listens any more.
-            let _ = heard.send(Event::Signal(s));
-        });
-        let signals = signals.map_err(|e| Refusal::new(format!("cannot listen for signals: {e}"), ""))?;
-
+        let signals = heed_signals(&tell)?;
         log.line(Level::Info, plan.why.clone());
         if let Some(w) = &plan.warning {
             log.line(Level::Warn, w.clone());
@@ -131,17 +125,10 @@ impl Server {
             };
             joining.start(neighbours)
         });
-        let mesh = mesh.transpose()?;
-        let cluster_port = cluster_at.map_or(0, |at| at.port());
+        let (mesh, cluster_port) = (mesh.transpose()?, cluster_at.map_or(0, |at| at.port()));
         let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref().map(|m| m.door().clone()), cluster_port));
         let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, &log)?;
-        log.line(
-            Level::Info,
-            format!("Listening for client connections on {}", display(&settings.listen.host, bound.port())),
-        );
-        if let Some(w) = open_to_everybody(&settings, bound) {
-            log.line(Level::Warn, w);
-        }
+        say_where(&settings, bound, &log);
         let listening = listen::start(socket, shares.clients, doors.clone(), load, numbers, facts, log.clone());
         let listening = listening.map_err(|e| Refusal::new(format!("cannot accept clients: {e}"), ""))?;
         let at = Addresses { clients: bound, monitor: monitor.as_ref().map(Monitor::addr), cluster: cluster_at };
@@ -164,6 +151,15 @@ impl Server {
             ports_file,
         })
     }
+}
+
+fn heed_signals(tell: &Sender<Event>) -> Result<signal::Signals, Refusal> {
+    let heard = tell.clone();
+    let signals = signal::listen(move |s| {
+        // The server has ended when nobody listens any more.
+        let _ = heard.send(Event::Signal(s));
+    });
+    signals.map_err(|e| Refusal::new(format!("cannot listen for signals: {e}"), ""))
 }
 
 /// Where the server listens.
@@ -203,6 +199,14 @@ fn announce(log: &Log, start: &Start, server_id: &str, name: &str) {
         say(format!("Using configuration file: {} ({})", file.display(), start.settings.digest));
     }
     start.notices.iter().chain(&start.settings.warnings).for_each(|w| log.line(Level::Warn, w.clone()));
+}
+
+fn say_where(settings: &Settings, bound: SocketAddr, log: &Log) {
+    let at = display(&settings.listen.host, bound.port());
+    log.line(Level::Info, format!("Listening for client connections on {at}"));
+    if let Some(w) = open_to_everybody(settings, bound) {
+        log.line(Level::Warn, w);
+    }
 }
 
 /// What to say about a listener that others can reach and that asks nobody who they are.

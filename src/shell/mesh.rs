@@ -157,7 +157,7 @@ impl Running {
 /// # Errors
 /// When the system has no more threads or descriptors.
 pub fn start(setup: Setup, door: MeshDoor, letters: Letterbox, around: Surroundings) -> std::io::Result<Running> {
-    let sockets = Sockets::new(&*letters.bell, around.listener.as_ref())?;
+    let sockets = Sockets::new(&letters.bell, around.listener.as_ref())?;
     let clock = Clock::new();
     let mut mesh = Mesh::new(setup, clock.now());
     mesh.urls(around.client_urls.clone());

@@ -5,7 +5,6 @@
 use super::facts::{ByKind, Facts, UNUSED};
 use super::json::{Float, Nothing};
 use super::time::{stamp, uptime};
-use crate::conn::Counts;
 use crate::mesh::{Report, Standing};
 use crate::shard::report::Tally;
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
@@ -29,6 +28,13 @@ pub struct Look {
     pub mesh: Option<Report>,
     /// Requests by endpoint.
     pub requests: BTreeMap<&'static str, u64>,
+}
+
+impl Look {
+    /// Routes, each to another server.
+    fn routes(&self) -> u64 {
+        self.mesh.as_ref().map_or(0, |m| m.routes.len() as u64)
+    }
 }
 
 /// The answer.
@@ -166,13 +172,9 @@ struct ShardRow {
 pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a> {
     let (settings, timers, limits) = (&facts.settings, &facts.settings.timers, &facts.settings.limits);
     let sum = |field: fn(&Tally) -> u64| tallies.iter().map(field).sum::<u64>();
-    let slow = sum(slow_consumers);
-    let stale = sum(|t| t.stale_connections);
-    let (in_msgs, in_bytes) = (sum(|t| t.in_msgs), sum(|t| t.in_bytes));
-    let routes = look.mesh.as_ref().map_or(0, |m| m.routes.len());
-    let routed = |field: fn(&Counts) -> u64| tallies.iter().map(|t| field(&t.routed)).sum::<u64>();
-    let stale_routes = sum(|t| t.stale_routes);
-    let (out_msgs, out_bytes) = (sum(|t| t.out_msgs), sum(|t| t.out_bytes));
+    let (slow, stale, stale_routes) = (sum(slow_consumers), sum(|t| t.stale_connections), sum(|t| t.stale_routes));
+    let [in_msgs, in_bytes, out_msgs, out_bytes] =
+        [sum(|t| t.in_msgs), sum(|t| t.in_bytes), sum(|t| t.out_msgs), sum(|t| t.out_bytes)];
     Varz {
         server_id: &facts.server_id,
         server_name: &facts.server_name,
@@ -214,17 +216,17 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
         cpu: Float(look.cpu_percent),
         connections: sum(|t| t.connections),
         total_connections: facts.accepted.load(Relaxed),
-        routes: routes as u64,
-        remotes: routes as u64,
+        routes: look.routes(),
+        remotes: look.routes(),
         leafnodes: 0,
         in_msgs,
         in_bytes,
-        in_client_msgs: in_msgs - routed(|c| c.in_msgs),
-        in_client_bytes: in_bytes - routed(|c| c.in_bytes),
+        in_client_msgs: in_msgs - sum(|t| t.routed.in_msgs),
+        in_client_bytes: in_bytes - sum(|t| t.routed.in_bytes),
         out_msgs,
         out_bytes,
-        out_client_msgs: out_msgs - routed(|c| c.out_msgs),
-        out_client_bytes: out_bytes - routed(|c| c.out_bytes),
+        out_client_msgs: out_msgs - sum(|t| t.routed.out_msgs),
+        out_client_bytes: out_bytes - sum(|t| t.routed.out_bytes),
         slow_consumers: slow,
         stale_connections: stale,
         stalled_clients: sum(|t| t.stalled_clients),
