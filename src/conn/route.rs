@@ -109,7 +109,7 @@ pub struct Route {
 }
 
 /// Where the telling stands.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Telling {
     /// Index of the account that is being told.
     pub account: u16,

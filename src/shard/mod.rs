@@ -29,6 +29,7 @@ mod dispatch;
 mod edges;
 mod ending;
 mod enter;
+mod farewell;
 mod hear;
 mod pace;
 mod publish;

@@ -212,7 +212,7 @@ mod tests {
             accepted: AtomicU64::new(0),
             listening: AtomicBool::new(false),
             mesh: None,
-            cluster: Arc::default(),
+            cluster_port: 0,
         })
     }
 
