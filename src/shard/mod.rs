@@ -12,6 +12,7 @@ mod due;
 mod forgetting;
 mod identity;
 mod jams;
+mod leavers;
 pub mod ledger;
 mod outbox;
 mod past;
