@@ -10,19 +10,6 @@ use crate::conn::Close;
 /// Longest pause between two ends.
 const PAUSE_MAX_NS: u64 = SECOND;
 
-/// Clients to be ended. One per shard.
-#[derive(Debug, Default)]
-pub(super) struct Farewell {
-    /// In reverse order.
-    left: Vec<ConnId>,
-    /// From one time to the next.
-    pause_ns: u64,
-    /// How many at a time: more than one where the pause would be shorter than a tick of the wheel.
-    at_once: usize,
-    /// [`Act::Vacant`] is said.
-    vacant: bool,
-}
-
 impl Shard {
     /// Begins to end clients; the last one goes before `over_ns` have passed.
     pub(super) fn send_away(&mut self, over_ns: u64) {

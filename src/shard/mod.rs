@@ -13,6 +13,7 @@ mod ends;
 mod forgetting;
 mod identity;
 mod jams;
+mod leavers;
 pub mod ledger;
 mod outbox;
 mod past;

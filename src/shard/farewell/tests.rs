@@ -1,3 +1,5 @@
+//! A lame duck's clients on one shard, millisecond by millisecond.
+
 use crate::base::{Cid, ConnId, Now, ShardId, Time, MILLISECOND, SECOND};
 use crate::policy::Settings;
 use crate::shard::{Act, Identity, Opening, Order, Setup, Shard, Sockets, Turn};
