@@ -5,7 +5,7 @@
 use super::batch::{Batch, Groups};
 use super::diary::Diary;
 use super::due::Due;
-use super::edges::Edges;
+use super::ends::Ends;
 use super::forgetting::Forgetting;
 use super::identity::Identity;
 use super::jams::Jams;
@@ -198,7 +198,7 @@ pub struct Shard {
     pub(super) peers: Peers,
     /// Connections of this shard that are routes.
     pub(super) routes_here: usize,
-    pub(super) edges: Edges,
+    pub(super) ends: Ends,
     pub(super) forgetting: Forgetting,
     pub(super) wrong_dials: WrongDials,
     /// Connections that are routes and go to the mesh.
@@ -237,7 +237,7 @@ impl Shard {
         let Setup { id, shards, seed, settings, identity, turn_deliveries_max } = setup;
         let mut rng = Rng::new(seed);
         let limits = &settings.limits;
-        let edges_seed = rng.next_u64();
+        let ends_seed = rng.next_u64();
         let worlds = settings.auth.accounts.iter().map(|_| World {
             replica: Replica::new(rng.next_u64()),
             ledger: AccountLedger::default(),
@@ -269,7 +269,7 @@ impl Shard {
             away: Vec::new(),
             peers: Peers::default(),
             routes_here: 0,
-            edges: Edges::new(edges_seed),
+            ends: Ends::new(ends_seed),
             forgetting: Forgetting::default(),
             wrong_dials: WrongDials::default(),
             leaving: Vec::new(),
@@ -297,12 +297,18 @@ impl Shard {
             || !self.waiting.is_empty()
             || self.peer_work
             || !self.leaving.is_empty()
-            || self.edges.wait()
+            || self.ends.wait()
             || self.informing.is_some()
         {
             return Some(Time(0));
         }
         self.wheel.next_at()
+    }
+
+    /// Are messages of other shards held for later turns? Then turns have to go on even while a ring is full: the shard at
+    /// its other end may wait for these to be done with.
+    pub fn is_holding(&self) -> bool {
+        self.held > 0
     }
 
     /// A new turn begins: what it may do.

@@ -9,6 +9,7 @@
 pub mod batch;
 mod diary;
 mod due;
+mod ends;
 mod forgetting;
 mod identity;
 mod jams;

@@ -238,7 +238,8 @@ impl Outbox {
 
     #[cold]
     fn note_congested(&mut self, id: ConnId) {
-        if self.crowd.blockers.len() < BLOCKERS_MAX {
+        // Where congested receivers are passed over nobody waits for them.
+        if !self.skip_congested && self.crowd.blockers.len() < BLOCKERS_MAX {
             self.crowd.blockers.push(id);
         }
         if self.conns.get(id).is_some_and(|c| c.out.pending() > self.pending_max) {

@@ -166,7 +166,7 @@ impl Node {
             return true;
         }
         if !self.full.is_empty() {
-            return self.full.iter().any(|to| w.rings.has_room(self.id, *to));
+            return self.shard.is_holding() || self.full.iter().any(|to| w.rings.has_room(self.id, *to));
         }
         !self.accepted.is_empty()
             || !self.orders.is_empty()
