@@ -60,7 +60,8 @@ fn flags_alone() {
     await_connected(&nodes.iter().collect::<Vec<_>>());
     until("three connections", PATIENCE, || (connections(&pids) == 3).then_some(()));
     for node in &nodes {
-        // Each lists itself too, which is no fault and no endless try.
-        assert_eq!(node.output().matches("is this server itself").count(), 1, "{}", node.output());
+        // Each lists itself too, which is no fault, and no reason to try again or to speak of it twice.
+        let log = node.output();
+        assert!(!log.contains("[ERR]") && log.matches("this server itself").count() <= 1, "{log}");
     }
 }
