@@ -11,14 +11,14 @@ mod support;
 mod beginner;
 #[path = "cluster/delivery.rs"]
 mod delivery;
+#[path = "cluster/faults.rs"]
+mod faults;
 #[path = "cluster/hostile.rs"]
 mod hostile;
-#[path = "cluster/official.rs"]
-mod official;
+#[path = "cluster/mixed.rs"]
+mod mixed;
 #[path = "cluster/strangers.rs"]
 mod strangers;
-#[path = "cluster/urls.rs"]
-mod urls;
 
 use support::cluster::Cluster;
 use support::server::Which;

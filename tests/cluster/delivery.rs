@@ -62,7 +62,9 @@ fn plain_and_headers_reach_everybody_once(c: &Cluster) {
     for (n, server) in c.nodes.iter().enumerate() {
         let mut publisher = Client::of(server);
         let reply = format!("r.{n}");
-        publisher.say(&format!("PUB a.b {reply} 1\r\n{n}\r\nHPUB a.b 18 19\r\nNATS/1.0\r\nK: v\r\n\r\n{n}\r\nPUB a.c 0\r\n\r\n"));
+        publisher.say(&format!(
+            "PUB a.b {reply} 1\r\n{n}\r\nHPUB a.b 18 19\r\nNATS/1.0\r\nK: v\r\n\r\n{n}\r\nPUB a.c 0\r\n\r\n"
+        ));
         for client in &mut all {
             let mut came: Vec<String> = (0..5).map(|_| client.next()).collect();
             let order: Vec<String> = came.iter().filter(|m| m.contains(" 1 ")).cloned().collect();

@@ -210,7 +210,8 @@ pub fn connections(pids: &[u32]) -> usize {
 fn sockets(pid: u32) -> BTreeSet<String> {
     let Ok(all) = fs::read_dir(format!("/proc/{pid}/fd")) else { return BTreeSet::new() };
     let names = all.flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
-    let inode = |name: std::path::PathBuf| Some(name.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_string());
+    let inode =
+        |name: std::path::PathBuf| Some(name.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_string());
     names.filter_map(inode).collect()
 }
 
