@@ -168,6 +168,9 @@ impl Mesh {
         if hello.info.server_id == self.identity.server_id {
             return self.end(rid, Ending::silent(Cause::Itself, "is this server itself"));
         }
+        if hello.info.client_id != 0 && !hello.info.takes_routes && !hello.info.turnpike.is_empty() {
+            return self.ask_where(rid);
+        }
         if hello.info.client_id != 0 && !hello.info.takes_routes {
             let why = "is a client port: routes connect to the cluster port (6222 by custom)";
             return self.end(rid, Ending::silent(Cause::Foreign, why));
@@ -188,6 +191,17 @@ impl Mesh {
         } else if self.agreed(rid, &hello) {
             self.propose(rid, &hello, false);
             self.stage(rid, Stage::Proposed { hello });
+        }
+    }
+
+    /// Dialed the client port of one of us that takes no routes there: its refusal names the place, and stands in its log
+    /// too. It is told nothing that it need not know.
+    fn ask_where(&mut self, rid: Cid) {
+        self.write(rid, b"CONNECT {\"route\":true}\r\n".to_vec());
+        if let Some(link) = self.links.get_mut(&rid) {
+            link.deadline = self.now.mono.plus_ns(ANSWER_WAIT_NS);
+            // Nobody is courted.
+            link.stage = Stage::Asked { id: String::new() };
         }
     }
 
