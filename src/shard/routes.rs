@@ -337,12 +337,15 @@ impl Shard {
             self.outbox.ledger.stale_routes += 1;
             return self.close(id, Close::Route { says: "Stale Connection".into(), why });
         }
+        let silent = route.pulse.silence(now) > interval.as_nanos() as u64;
         let ping = route.pulse.ping(now);
         if ping {
             self.outbox.say(id, |out| out.extend_from_slice(b"PING\r\n"));
         }
         self.acts.push_back(Act::Measure(id));
-        self.wheel.add(now.plus(interval), Due::Route(id));
+        // Looked at more often once it is silent: the time limit is kept to a fraction of a ping.
+        let pause = if silent { interval / 4 } else { interval };
+        self.wheel.add(now.plus(pause), Due::Route(id));
     }
 
     /// The system says how many bytes a peer has not acknowledged.
