@@ -3,37 +3,15 @@
 //! `cargo bench --bench shard` prints nanoseconds and allocations per message; run the same
 //! under callgrind with two numbers of rounds for instructions per message, which do not depend on the machine.
 
-#![allow(unsafe_code, reason = "counting allocations takes a global allocator")]
+#[path = "../tests/support/counting.rs"]
+mod counting;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicU64, Ordering};
+use counting::allocations;
 use std::sync::Arc;
 use std::time::Instant;
 use turnpike::base::{Cid, ConnId, Now, ShardId, Time};
 use turnpike::policy::Settings;
 use turnpike::shard::{Act, Identity, Opening, Setup, Shard, TURN_DELIVERIES_MAX};
-
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: hands everything to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, l: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        System.alloc(l)
-    }
-    unsafe fn dealloc(&self, p: *mut u8, l: Layout) {
-        System.dealloc(p, l)
-    }
-    unsafe fn realloc(&self, p: *mut u8, l: Layout, n: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        System.realloc(p, l, n)
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 /// One shard and a clock that stands still but for a nanosecond a turn.
 struct Bench {
@@ -121,16 +99,16 @@ fn main() {
         for _ in 0..20 {
             bench.turn(publisher, data.as_bytes());
         }
-        let (before, start) = (ALLOCATIONS.load(Ordering::Relaxed), Instant::now());
+        let (before, start) = (allocations(), Instant::now());
         for _ in 0..rounds {
             bench.turn(publisher, data.as_bytes());
         }
-        let (ns, allocations) = (start.elapsed().as_nanos() as f64, ALLOCATIONS.load(Ordering::Relaxed) - before);
+        let (ns, spent) = (start.elapsed().as_nanos() as f64, allocations() - before);
         let messages = (rounds * per_turn) as f64;
         println!(
             "{name:16} {:8.1} ns/msg  {:.6} allocations/msg  {messages} messages",
             ns / messages,
-            allocations as f64 / messages
+            spent as f64 / messages
         );
     }
 }

@@ -81,8 +81,14 @@ pub fn same(a: &[u8], b: &[u8]) -> bool {
         return false;
     }
     let ((wa, ta), (wb, tb)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    wa.iter().zip(wb).all(|(x, y)| u64::from_le_bytes(*x) == u64::from_le_bytes(*y))
-        && ta.iter().zip(tb).all(|(x, y)| x == y)
+    if !wa.iter().zip(wb).all(|(x, y)| u64::from_le_bytes(*x) == u64::from_le_bytes(*y)) {
+        return false;
+    }
+    // The last eight bytes overlap those before them; only what is shorter is looked at byte by byte.
+    match (a.last_chunk::<8>(), b.last_chunk::<8>()) {
+        (Some(x), Some(y)) => u64::from_le_bytes(*x) == u64::from_le_bytes(*y),
+        _ => ta.iter().zip(tb).all(|(x, y)| x == y),
+    }
 }
 
 #[cfg(test)]

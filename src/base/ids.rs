@@ -21,6 +21,11 @@ impl ShardSet {
     /// No shard.
     pub const EMPTY: ShardSet = ShardSet(0);
 
+    /// The set of `s` alone.
+    pub fn of(s: ShardId) -> ShardSet {
+        ShardSet(1 << s.0)
+    }
+
     /// Adds `s`.
     pub fn insert(&mut self, s: ShardId) {
         self.0 |= 1 << s.0;

@@ -42,6 +42,8 @@ pub const CONF_COPIED_BYTES_MAX: usize = 32 << 20;
 pub const CONF_MISTAKES_MAX: usize = 100;
 /// The highest CPU number that can be named.
 pub const CPU_MAX: u16 = 4095;
+/// The longest period between pings to a peer (cluster-protocol.md §3.15).
+pub const ROUTE_PING_INTERVAL_MAX: Duration = Duration::from_secs(30);
 /// The longest `spin`; beyond it `poll` is meant.
 pub const SPIN_MAX: Duration = Duration::from_millis(100);
 

@@ -234,6 +234,12 @@ impl Client {
         self.route.as_ref().map_or(self.parser.need(), |r| r.parser.need())
     }
 
+    /// Is the next operation to be carried out: [`Client::lives`], and not [`Client::held`]?
+    #[inline]
+    pub fn ready(&self) -> bool {
+        !self.paused && matches!(self.stage, Stage::Greeted | Stage::Open)
+    }
+
     /// Must what comes wait?
     pub fn held(&self) -> bool {
         self.paused || matches!(self.stage, Stage::Verifying(_) | Stage::Leaving(_))

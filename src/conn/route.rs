@@ -2,7 +2,7 @@
 //! checks and registers; then one shard owns its socket until it ends. Both directions go by mail and are never on the
 //! path of a message.
 
-use crate::base::{Cid, PeerId, Time};
+use crate::base::{Cid, PeerId, Time, SECOND};
 use crate::interest::Cursor;
 use crate::wire::route::RouteParser;
 
@@ -109,13 +109,16 @@ pub struct Route {
 }
 
 /// Where the telling stands.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Telling {
     /// Index of the account that is being told.
     pub account: u16,
     /// Where in its interest.
     pub cursor: Cursor,
 }
+
+/// How long a PING that has arrived may go unanswered by a peer that was silent before.
+const ANSWER_NS: u64 = 2 * SECOND;
 
 /// Is a peer there? Told apart from one that is only slow: bytes that arrive are a sign of life, and so is the peer's
 /// kernel acknowledging what lies in a long queue.
@@ -129,14 +132,12 @@ pub struct Pulse {
     sent: u64,
     /// The same when that PING was due.
     sent_before_ping: u64,
-    /// The same once it will have left, with all that lay before it.
-    ping_ends: u64,
-    /// When that PING was last seen not to have arrived, though it had had a second for it.
-    waited_at: Time,
     /// Of them, acknowledged by the peer's system.
     acked: u64,
     /// When that last grew, or all was acknowledged.
     acked_at: Time,
+    /// When the peer's system was first seen to have that PING.
+    delivered_at: Option<Time>,
     /// The last round trip, nanoseconds.
     pub rtt_ns: Option<u64>,
 }
@@ -154,6 +155,7 @@ impl Pulse {
 
     /// A PONG came.
     pub fn pong(&mut self, now: Time) {
+        self.delivered_at = None;
         if let Some(at) = self.pinged_at.take() {
             self.rtt_ns = Some(now.since(at).max(1));
             // What was sent before the PING has arrived before it.
@@ -174,34 +176,28 @@ impl Pulse {
             self.acked = acked;
             self.acked_at = now;
         }
-        // Looked at together with its sending a PING cannot have arrived.
-        if self.pinged_at.is_some_and(|at| now > at) && !self.asked() {
-            self.waited_at = now;
+        if self.pinged_at.is_some() && self.acked > self.sent_before_ping {
+            self.delivered_at.get_or_insert(now);
         }
     }
 
-    /// Has the PING that is under way arrived at the peer's system?
-    fn asked(&self) -> bool {
-        self.acked >= self.ping_ends
-    }
-
-    /// Is a PING due behind the `pending` bytes that wait for the socket? At most one is under way.
-    pub fn ping(&mut self, now: Time, pending: usize) -> bool {
+    /// Is a PING due? At most one is under way.
+    pub fn ping(&mut self, now: Time) -> bool {
         let due = self.pinged_at.is_none();
         if due {
             self.pinged_at = Some(now);
             self.sent_before_ping = self.sent;
-            self.ping_ends = self.sent + (pending + b"PING\r\n".len()) as u64;
         }
         due
     }
 
     /// Why the peer is to be given up, if it is: silent, or taking nothing in, for `timeout_ns`.
     pub fn lost(&self, now: Time, timeout_ns: u64) -> Option<&'static str> {
-        // A PING that lies in a long queue is not answered yet. One that has arrived must be, whatever we send meanwhile:
-        // the system of a peer that stands still goes on acknowledging.
-        let draining = !self.asked() && self.acked < self.sent && now.since(self.acked_at) < timeout_ns;
-        if now.since(self.heard_at.max(self.waited_at)) >= timeout_ns && !draining {
+        // What its system takes is no sign of the program that should read it, which may be frozen: only while a PING lies
+        // behind a long queue that moves, and a little longer, is silence no answer.
+        let answering = self.delivered_at.is_none_or(|at| now.since(at) < timeout_ns.min(ANSWER_NS));
+        let draining = answering && now.since(self.acked_at) < timeout_ns;
+        if now.since(self.heard_at) >= timeout_ns && !draining {
             return Some("silent");
         }
         (self.acked < self.sent && now.since(self.acked_at) >= timeout_ns).then_some("takes nothing in")
@@ -210,5 +206,58 @@ impl Pulse {
     /// How long nothing has been heard, nanoseconds.
     pub fn silence(&self, now: Time) -> u64 {
         now.since(self.heard_at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUT: u64 = 5 * SECOND;
+
+    fn at(seconds: u64) -> Time {
+        Time(seconds * SECOND)
+    }
+
+    #[test]
+    fn a_frozen_program_behind_a_willing_system_is_silent() {
+        let mut p = Pulse::new(at(0));
+        for s in 1..5 {
+            p.ping(at(s));
+            p.sent(100);
+            // Always a little on its way, and always moving.
+            p.unacked(at(s), 10);
+            assert_eq!(p.lost(at(s), TIMEOUT), None);
+        }
+        assert_eq!(p.lost(at(5), TIMEOUT), Some("silent"));
+    }
+
+    #[test]
+    fn a_slow_link_that_moves_is_no_silence() {
+        let mut p = Pulse::new(at(0));
+        p.sent(100);
+        p.ping(at(0));
+        p.sent(6);
+        for s in 1..50 {
+            p.unacked(at(s), 106 - s);
+            assert_eq!(p.lost(at(s), TIMEOUT), None);
+        }
+        assert_eq!(p.lost(at(54), TIMEOUT), Some("silent"), "it moves no more");
+        p.unacked(at(55), 0);
+        assert_eq!(p.lost(at(56), TIMEOUT), None, "the PING has only just arrived");
+        assert_eq!(p.lost(at(57), TIMEOUT), Some("silent"));
+    }
+
+    #[test]
+    fn a_peer_that_speaks_but_takes_nothing_in_is_lost() {
+        let mut p = Pulse::new(at(0));
+        p.sent(100);
+        for s in 1..5 {
+            p.heard(at(s));
+            p.unacked(at(s), 100);
+            assert_eq!(p.lost(at(s), TIMEOUT), None);
+        }
+        p.heard(at(5));
+        assert_eq!(p.lost(at(5), TIMEOUT), Some("takes nothing in"));
     }
 }

@@ -1,7 +1,7 @@
 //! Who is let in: one route per server. Registration, the second connection that waits for the first to prove itself,
 //! and all ends (cluster-protocol.md §§3.7, 3.16).
 
-use super::book::{courtesy, Hope, Standing, STABLE_NS};
+use super::book::{courtesy, Entry, Hope, Standing, STABLE_NS};
 use super::core::{Act, Mesh};
 use super::counters::Cause;
 use super::link::{Ending, Link, Stage};
@@ -23,15 +23,15 @@ const PARKED_MAX_NS: u64 = 15 * SECOND;
 impl Mesh {
     /// Accepted, and all is well with it: the route is registered unless there is another one to that server.
     pub(super) fn meet(&mut self, rid: Cid, hello: Hello) {
-        if let Some(peer) = self.peers.find(&hello.id) {
+        if let Some(peer) = self.peers.find(&hello.info.server_id) {
             self.probe(peer, Probe::Newcomer);
             return self.park(rid, hello);
         }
-        if let Some(ours) = self.courting(&hello.id) {
+        if let Some(ours) = self.courting(&hello.info.server_id) {
             // Two of us dialed each other: the one with the smaller id keeps its dial. The other end knows that too: it
             // parks ours, for it has proposed already. A nats-server keeps whichever it registers first, and tells us by
             // answering one and closing the other.
-            if !hello.turnpike || self.identity.server_id < hello.id {
+            if !hello.is_turnpike() || self.identity.server_id < hello.info.server_id {
                 return self.park(rid, hello);
             }
             self.end(ours, Ending::silent(Cause::Duplicate, "its own dial is kept"));
@@ -43,7 +43,7 @@ impl Mesh {
 
     /// Keeps a second connection, silent and unread, in case the first is not what it seems.
     fn park(&mut self, rid: Cid, hello: Hello) {
-        if let Some(older) = self.parked(&hello.id) {
+        if let Some(older) = self.parked(&hello.info.server_id) {
             self.end(older, Ending::silent(Cause::Duplicate, "was followed by another connection"));
         }
         self.counters.parked += 1;
@@ -65,14 +65,17 @@ impl Mesh {
             let why = "is one route too many: 128 are the most, those that just ended included";
             return self.end(rid, Ending::told(Cause::Full, "maximum routes exceeded", why));
         }
-        let address = hello.address(&link.ip).unwrap_or_else(|| link.shown());
-        let configured = self.lists(&hello.id, &address)
+        let listener = hello.address(&link.ip);
+        let dialable = listener.is_some();
+        let address = listener.unwrap_or_else(|| link.shown());
+        let configured = self.lists(&hello.info.server_id, &address)
             || link.dialed.as_ref().is_some_and(|a| self.book.get(a).is_some_and(|e| e.configured));
         let mode = link.dialed.as_ref().and_then(|a| self.book.get(a)).map_or(0, |e| e.mode);
         let shard = self.peers.idlest();
         let peer = Peer {
             hello: hello.clone(),
-            address: address.clone(),
+            address,
+            dialable,
             rid,
             shard,
             since: self.now.mono,
@@ -92,18 +95,18 @@ impl Mesh {
         let Some(id) = self.peers.insert(peer) else { return };
         self.counters.registered += 1;
         if let Some(dialed) = &link.dialed {
-            self.book.settle(dialed, &hello.id, &hello.name);
+            self.book.settle(dialed, &hello.info.server_id, &hello.info.server_name);
         }
         let route = Introduction {
             peer: id,
-            server_id: hello.id.clone().into(),
-            server_name: hello.name.clone().into(),
+            server_id: hello.info.server_id.clone().into(),
+            server_name: hello.info.server_name.clone().into(),
             ip: link.ip.clone().into(),
             port: link.port,
             rid,
             dialed: link.dialed.is_some(),
             configured,
-            headers: hello.headers && self.identity.headers,
+            headers: hello.info.headers && self.identity.headers,
             start_ns: link.since.wall_ns,
             rest: std::mem::take(&mut link.heard),
         };
@@ -117,7 +120,9 @@ impl Mesh {
 
     /// Another server under a name that a route has already: either it was restarted, or two go by one name.
     fn doubt_namesakes(&mut self, newcomer: PeerId, hello: &Hello) {
-        let same = |p: &Peer| p.hello.name == hello.name && p.hello.id != hello.id;
+        let same = |p: &Peer| {
+            p.hello.info.server_name == hello.info.server_name && p.hello.info.server_id != hello.info.server_id
+        };
         let namesakes: Vec<_> = self.peers.iter().filter(|(_, p)| same(p)).map(|(id, _)| id).collect();
         for namesake in namesakes {
             self.probe(namesake, Probe::Namesake(newcomer));
@@ -138,7 +143,7 @@ impl Mesh {
         let words = peer.shown();
         if let Some((Probe::Namesake(other), _)) = peer.probe.take() {
             if let Some(other) =
-                self.peers.get(other).map(|p| format!("{} and server {}", p.address, shown(&p.hello.id)))
+                self.peers.get(other).map(|p| format!("{} and server {}", p.address, shown(&p.hello.info.server_id)))
             {
                 self.log(
                     Level::Error,
@@ -161,8 +166,8 @@ impl Mesh {
     pub(super) fn ended(&mut self, id: PeerId, why: &str) {
         let Some(peer) = self.peers.remove(id) else { return };
         self.log(Level::Info, format!("route to {} ended: {}", peer.shown(), shown(why)));
-        self.doubt(&peer.hello.id);
-        if !self.promote(&peer.hello.id) {
+        self.doubt(&peer.hello.info.server_id);
+        if !self.promote(&peer.hello.info.server_id) {
             self.redial(&peer, why);
         }
         self.changed();
@@ -189,19 +194,21 @@ impl Mesh {
     /// After the end of a route: its address is dialed again. One address of several is enough; the others' turn comes
     /// when that one fails.
     fn redial(&mut self, peer: &Peer, why: &str) {
-        let id = &peer.hello.id;
+        let id = &peer.hello.info.server_id;
         let lasted = self.now.mono.since(peer.since) >= STABLE_NS;
         let mut addresses = self.book.settled(id);
         addresses.sort_by_key(|a| !self.book.get(a).is_some_and(|e| e.configured));
-        if peer.hello.ldm {
+        if peer.hello.info.ldm {
             // It said that it is going: only the operator's word makes us look for it.
             addresses.iter().for_each(|a| self.book.forget(a));
             addresses.retain(|a| self.book.get(a).is_some());
-        } else if addresses.is_empty() && self.book.of(id).next().is_none() {
-            if let Some(address) = peer.hello.address("").filter(|a| !self.is_own(a)) {
-                self.book.learn(&address, id, &peer.hello.name, 0, self.now.mono, 0);
-                addresses.push(address);
-            }
+        } else if addresses.is_empty()
+            && self.book.of(id).next().is_none()
+            && peer.dialable
+            && !self.is_own(&peer.address)
+        {
+            self.book.learn(&peer.address, id, &peer.hello.info.server_name, 0, self.now.mono, 0);
+            addresses.push(peer.address.clone());
         }
         let Some(address) = addresses.first() else { return };
         let Some(entry) = self.book.get_mut(address) else { return };
@@ -254,7 +261,15 @@ impl Mesh {
         let who = if link.dialed.is_some() { link.shown() } else { link.ip.clone() };
         self.fail(ending.cause, &who, format!("{} {}", link.shown(), ending.why));
         let courted = link.courts().map(String::from);
-        let Some(address) = link.dialed else { return };
+        self.rebook(rid, link.dialed, &ending);
+        if let Some(id) = courted.filter(|_| ending.cause != Cause::Duplicate) {
+            self.release(&id, "");
+        }
+    }
+
+    /// What the end of a dialed link means for its address.
+    fn rebook(&mut self, rid: Cid, address: Option<String>, ending: &Ending) {
+        let Some(address) = address else { return };
         let known = self.book.get(&address).filter(|e| e.standing == Standing::Greeting(rid));
         let Some((id, name)) = known.map(|e| (e.id.clone(), e.name.clone())) else { return };
         match ending.cause {
@@ -270,8 +285,19 @@ impl Mesh {
             }
             _ => self.dial_failed(&address, &ending.why),
         }
-        if let Some(id) = courted.filter(|_| ending.cause != Cause::Duplicate) {
-            self.release(&id, &address);
+    }
+
+    /// Wakes addresses that rest for the sake of a server that there is neither a route nor an attempt to: it was
+    /// restarted under another id, and may have moved.
+    pub(super) fn wake_orphans(&mut self) {
+        let resting = self.book.iter().filter(|(_, e)| e.standing == Standing::Settled);
+        let orphans = resting.filter(|(_, e)| {
+            let tried = |e: &Entry| !matches!(e.standing, Standing::Settled | Standing::Own);
+            let followed = self.peers.find(&e.id).is_some() || self.book.of(&e.id).any(|(_, e)| tried(e));
+            !followed && self.courting(&e.id).is_none() && self.parked(&e.id).is_none()
+        });
+        for address in orphans.map(|(address, _)| address.clone()).collect::<Vec<_>>() {
+            self.book.wake(&address, self.now.mono, 0);
         }
     }
 
@@ -306,7 +332,7 @@ impl Mesh {
                 }
                 Stage::Ignored => Ending::silent(Cause::Duplicate, "is for one account and was not closed by its peer"),
                 Stage::Parked { hello } => {
-                    let undecided = match self.peers.find(&hello.id).and_then(|p| self.peers.get(p)) {
+                    let undecided = match self.peers.find(&hello.info.server_id).and_then(|p| self.peers.get(p)) {
                         Some(peer) => peer.ending || peer.probe.is_some(),
                         None => true,
                     };
@@ -328,7 +354,7 @@ impl Mesh {
         for (id, peer) in self.peers.iter_mut() {
             if !peer.proved && proof_at(peer) <= now {
                 peer.proved = true;
-                proved.push((id, peer.hello.id.clone()));
+                proved.push((id, peer.hello.info.server_id.clone()));
             }
             if peer.probe.as_ref().is_some_and(|(_, until)| *until <= now) {
                 peer.probe = None;

@@ -58,7 +58,7 @@ pub(super) struct Entry {
     pub attempts: u64,
     pub last_error: String,
     /// `gossip_mode` of the INFO that named it (cluster-protocol.md §3.10).
-    pub mode: u8,
+    pub mode: i64,
     /// When it was last dialed.
     dialed_at: Option<Time>,
 }
@@ -87,7 +87,7 @@ impl Book {
     }
 
     /// A member is said to live at `address`; it is dialed after `delay` unless the address is in the book already.
-    pub(super) fn learn(&mut self, address: &str, id: &str, name: &str, mode: u8, now: Time, delay_ns: u64) {
+    pub(super) fn learn(&mut self, address: &str, id: &str, name: &str, mode: i64, now: Time, delay_ns: u64) {
         let Some((host, port)) = split_address(address) else { return };
         let at = now.plus_ns(delay_ns);
         if let Some(entry) = self.entries.get_mut(address) {

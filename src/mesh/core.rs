@@ -10,9 +10,8 @@ use super::link::{Ending, Link, Stage};
 use super::names::ClusterName;
 use super::notices::Notices;
 use super::peers::Peers;
-use super::speech::split_address;
-use crate::base::limits::DIALS_MAX;
-use crate::base::limits::UNREAD_BYTES_MAX;
+use super::speech::{shown, split_address};
+use crate::base::limits::{DIALS_MAX, UNREAD_BYTES_MAX};
 use crate::base::{Cid, Level, Now, Rng, ShardId, Time, MILLISECOND, SECOND};
 use crate::conn::{Instruction, Introduction, Tidings};
 use crate::policy::{Cluster, RouteUrl};
@@ -271,7 +270,9 @@ impl Mesh {
 
     /// A connection ended by itself.
     pub fn lost(&mut self, link: Cid, why: &str) {
-        self.end(link, Ending::silent(Cause::Lost, format!("the connection was lost: {why}")));
+        let silent = self.links.get(&link).is_some_and(|l| l.heard.is_empty() && matches!(l.stage, Stage::Greeted));
+        let cause = if silent { Cause::Left } else { Cause::Lost };
+        self.end(link, Ending::silent(cause, format!("left: {}", shown(why))));
     }
 
     /// The answer to [`Act::Verify`].
@@ -293,7 +294,8 @@ impl Mesh {
     pub fn reload(&mut self, routes: &[RouteUrl]) {
         self.cluster.routes = routes.to_vec();
         self.book.configure(routes, self.now.mono);
-        let listed: Vec<_> = self.peers.iter().map(|(id, p)| (id, self.lists(&p.hello.id, &p.address))).collect();
+        let listed: Vec<_> =
+            self.peers.iter().map(|(id, p)| (id, self.lists(&p.hello.info.server_id, &p.address))).collect();
         for (id, configured) in listed {
             if let Some(peer) = self.peers.get_mut(id) {
                 peer.configured = configured;
@@ -385,7 +387,7 @@ impl Mesh {
 /// How grave it is that no route came of something.
 fn level_of(cause: Cause) -> Level {
     match cause {
-        Cause::Itself | Cause::Duplicate | Cause::Given => Level::Debug,
+        Cause::Itself | Cause::Duplicate | Cause::Given | Cause::Left => Level::Debug,
         Cause::Credentials | Cause::ClusterName | Cause::ServerName | Cause::Client | Cause::Gateway => Level::Error,
         Cause::Refused | Cause::Full | Cause::Crowded | Cause::Foreign => Level::Warn,
         Cause::Unreachable | Cause::Protocol | Cause::Timeout | Cause::Lost => Level::Info,

@@ -29,6 +29,8 @@ pub enum Cause {
     Refused,
     /// The peer closed the connection.
     Lost,
+    /// Somebody came, said nothing and left: a health check, or this server reaching itself.
+    Left,
     /// There are as many routes as can be.
     Full,
     /// Too many connections in handshake: the oldest goes.

@@ -7,11 +7,16 @@ use super::core::{Act, Mesh};
 use super::counters::Cause;
 use super::names::Match;
 use super::peers::Named;
-use super::speech::{join_address, line, shown, Hello, Reach};
-use crate::base::limits::PEER_REACHES_MAX;
+use super::speech::{dialable, join_address, route_url, shown, Hello};
+use crate::base::limits::{PEER_REACHES_MAX, PEER_TEXT_BYTES_MAX, PEER_URLS_MAX};
 use crate::base::{Level, PeerId};
 use crate::conn::Instruction;
-use serde_json::{json, Value};
+use crate::wire::route::{Reached, Refusal, RouteInfo, LINE_MAX};
+use crate::wire::Fault;
+use std::collections::BTreeMap;
+
+/// Bytes of one entry of `reaches` beside its texts.
+const REACHED_FRAME: usize = 30;
 
 impl Mesh {
     /// Makes a newcomer and the others known to each other. The newcomer is told whom we reach, if it can hear it; the
@@ -21,7 +26,7 @@ impl Mesh {
         let Some(new) = self.peers.get(newcomer) else { return };
         // A newcomer that others learned of where we learned of it is known to them already (§3.10).
         let by_gossip = new.dialed && !new.configured && new.mode == 1;
-        if new.hello.gossip_mode == 1 || by_gossip {
+        if new.hello.info.gossip_mode == 1 || by_gossip || !new.dialable {
             return;
         }
         let mode = |to_configured: bool| match (new.dialed, new.configured, to_configured) {
@@ -29,11 +34,11 @@ impl Mesh {
             (false, _, false) => 1,
             (true, false, _) => 0,
         };
-        let others = self.peers.iter().filter(|(id, p)| *id != newcomer && !p.hello.turnpike);
+        let others = self.peers.iter().filter(|(id, p)| *id != newcomer && !p.hello.is_turnpike());
         let said: Vec<Act> = others
-            .map(|(id, p)| {
-                let line = new.hello.handed_on(&new.address, &self.name.name, mode(p.dialed && p.configured));
-                Act::Tell { shard: p.shard, instruction: Instruction::Say { peer: id, line } }
+            .filter_map(|(id, p)| {
+                let line = new.hello.handed_on(&new.address, &self.name.name, mode(p.dialed && p.configured))?;
+                Some(Act::Tell { shard: p.shard, instruction: Instruction::Say { peer: id, line } })
             })
             .collect();
         self.acts.extend(said);
@@ -41,53 +46,63 @@ impl Mesh {
 
     /// Tells every turnpike whom we reach.
     pub(super) fn tell_reach(&mut self) {
-        let turnpikes: Vec<_> = self.peers.iter().filter(|(_, p)| p.hello.turnpike).map(|(id, _)| id).collect();
+        let turnpikes: Vec<_> = self.peers.iter().filter(|(_, p)| p.hello.is_turnpike()).map(|(id, _)| id).collect();
         turnpikes.into_iter().for_each(|id| self.tell_state(id));
     }
 
     /// Tells every peer what changed about ourselves.
     pub(super) fn tell_peers_about_us(&mut self) {
-        let all: Vec<_> = self.peers.iter().map(|(id, p)| (id, p.hello.turnpike)).collect();
+        let all: Vec<_> = self.peers.iter().map(|(id, p)| (id, p.hello.is_turnpike())).collect();
         for (id, turnpike) in all {
             match turnpike {
                 true => self.tell_state(id),
-                false => self.say(id, line("INFO", &self.info())),
+                false => self.say(id, &self.info()),
             }
         }
     }
 
     /// Our INFO with whom we reach, and whether the hearer is in our list; for turnpikes only.
     fn tell_state(&mut self, to: PeerId) {
-        let Some(hearer) = self.peers.get(to).filter(|p| p.hello.turnpike) else { return };
-        let others = self.peers.iter().filter(|(id, p)| *id != to && !p.ending);
-        let reaches: Vec<Value> =
-            others.map(|(_, p)| json!({"id": p.hello.id, "name": p.hello.name, "url": p.address})).collect();
-        let mut info = self.info();
-        info.insert("reaches".into(), reaches.into());
-        info.insert("lists_you".into(), hearer.configured.into());
-        self.say(to, line("INFO", &info));
+        let Some(hearer) = self.peers.get(to).filter(|p| p.hello.is_turnpike()) else { return };
+        let others = self.peers.iter().filter(|(id, p)| *id != to && !p.ending && p.dialable);
+        let reaches = others.map(|(_, p)| Reached {
+            id: p.hello.info.server_id.clone(),
+            name: p.hello.info.server_name.clone(),
+            url: route_url(&p.address),
+        });
+        // A hundred members with the longest of names would not fit into a line; those left out are told of by others.
+        let mut room = LINE_MAX / 2;
+        let fits = reaches.take_while(|r| {
+            room = room.saturating_sub(r.id.len() + r.name.len() + r.url.len() + REACHED_FRAME);
+            room > 0
+        });
+        let info = RouteInfo { reaches: fits.collect(), lists_you: hearer.configured, ..self.info() };
+        self.say(to, &info);
     }
 
-    fn say(&mut self, peer: PeerId, line: Vec<u8>) {
+    fn say(&mut self, peer: PeerId, info: &RouteInfo) {
         let Some(shard) = self.peers.get(peer).map(|p| p.shard) else { return };
+        let mut line = Vec::new();
+        info.write(&mut line);
         self.acts.push_back(Act::Tell { shard, instruction: Instruction::Say { peer, line } });
     }
 
     /// An INFO came over a registered route.
     pub(super) fn informed(&mut self, from: PeerId, json: &[u8]) {
         let Some(peer) = self.peers.get(from) else { return };
-        let (sender, rid) = (peer.hello.id.clone(), peer.shown());
-        let Some(info) = Hello::read(json) else {
-            return self.end_route(from, "Parser Error", "it sent a malformed INFO", false);
+        let (sender, rid) = (peer.hello.info.server_id.clone(), peer.shown());
+        let Some(hello) = Hello::read(json) else {
+            return self.end_route(from, Fault::Malformed.text(), "it sent a malformed INFO", false);
         };
-        if !info.gateway.is_empty() || info.account_request || info.id.is_empty() {
+        let info = &hello.info;
+        if !info.gateway.is_empty() || !info.route_acc_add_reqid.is_empty() || info.server_id.is_empty() {
             return;
         }
-        let same = info.cluster.is_empty() || self.name.compare(&info.cluster, info.cluster_dynamic) == Match::Same;
-        match (info.id == sender, same) {
-            (true, true) => self.peer_informed(from, info),
-            (true, false) => self.peer_renamed(from, &info),
-            (false, true) => self.named(from, &info),
+        let same = info.cluster.is_empty() || info.cluster == self.name.name;
+        match (info.server_id == sender, same) {
+            (true, true) => self.peer_informed(from, hello.info),
+            (true, false) => self.peer_renamed(from, info),
+            (false, true) => self.named(from, &hello),
             (false, false) => {
                 let text = format!("{rid} named a member of another cluster, \"{}\"", shown(&info.cluster));
                 self.fail(Cause::ClusterName, &rid, text);
@@ -96,71 +111,72 @@ impl Mesh {
     }
 
     /// A peer goes by another cluster's name now.
-    fn peer_renamed(&mut self, from: PeerId, info: &Hello) {
+    fn peer_renamed(&mut self, from: PeerId, info: &RouteInfo) {
         match self.name.compare(&info.cluster, info.cluster_dynamic) {
             // It keeps its name if it was configured; then we take it, and all routes are made anew.
             Match::WeYield => self.adopt(&info.cluster, info.cluster_dynamic, None),
             Match::Same | Match::TheyYield => {}
             Match::Clash => {
-                let names =
-                    format!("cluster name \"{}\" does not match \"{}\"", shown(&info.cluster), shown(&self.name.name));
-                self.end_route(from, &format!("Rejecting connection, {names}"), &names, false);
+                let says = Refusal::Cluster { theirs: &info.cluster, ours: &self.name.name }.to_string();
+                self.end_route(from, &says, &says, false);
             }
         }
     }
 
     /// News of the peer itself.
-    fn peer_informed(&mut self, from: PeerId, info: Hello) {
+    fn peer_informed(&mut self, from: PeerId, info: RouteInfo) {
+        if self.name.compare(&info.cluster, info.cluster_dynamic) == Match::WeYield {
+            // The same name; but now we know that somebody configured it.
+            self.adopt(&info.cluster, info.cluster_dynamic, None);
+        }
         let Some(peer) = self.peers.get_mut(from) else { return };
-        let going = info.ldm && !peer.hello.ldm;
+        let going = info.ldm && !peer.hello.info.ldm;
         let words = peer.shown();
-        peer.hello.ldm = info.ldm;
-        peer.hello.connect_urls.clone_from(&info.connect_urls);
-        peer.lists_us = info.lists.or(peer.lists_us);
+        peer.hello.info.ldm = info.ldm;
+        peer.hello.info.connect_urls.clone_from(&info.connect_urls);
+        let turnpike = peer.hello.is_turnpike();
+        peer.lists_us = turnpike.then_some(info.lists_you);
         if going {
             self.log(Level::Info, format!("{words} is in lame duck mode: clients are no longer sent there"));
         }
         self.tell_clients();
         self.say_lists(from);
-        if let Some(reaches) = info.reaches {
-            self.heard_reach(from, reaches, info.reaches_cut);
+        // A turnpike says all of it each time; a nats-server nothing.
+        if turnpike {
+            self.heard_reach(from, &info.reaches);
         }
     }
 
     /// A turnpike says whom it reaches: all of them.
-    fn heard_reach(&mut self, from: PeerId, reaches: Vec<Reach>, cut: bool) {
+    fn heard_reach(&mut self, from: PeerId, reaches: &[Reached]) {
         let own = self.identity.server_id.clone();
         let Some(peer) = self.peers.get_mut(from) else { return };
-        let others = reaches.iter().filter(|r| r.id != own && r.id != peer.hello.id);
-        peer.reaches = others
-            .map(|r| (r.id.clone(), Named { name: r.name.clone(), address: r.address.clone(), doubtful: false }))
-            .collect();
-        if cut {
+        let others = reaches.iter().take(PEER_REACHES_MAX).filter(|r| r.id != own && r.id != peer.hello.info.server_id);
+        let named = others.filter_map(|r| Some((r.id.clone(), named(&r.id, &r.name, dialable(&r.url)?)?)));
+        let named: BTreeMap<String, Named> = named.collect();
+        peer.reaches.clone_from(&named);
+        if reaches.len() > PEER_REACHES_MAX {
             self.overlook(from);
         }
-        for r in &reaches {
-            self.learn(&r.id, &r.name, &r.address, 0);
+        for (id, n) in &named {
+            self.learn(id, &n.name, &n.address, 0);
         }
         self.review_soon();
     }
 
     /// A nats-server handed on a member's INFO.
-    fn named(&mut self, from: PeerId, info: &Hello) {
-        let Some(address) = info.address("") else { return };
-        if info.id == self.identity.server_id {
-            return;
+    fn named(&mut self, from: PeerId, hello: &Hello) {
+        let info = &hello.info;
+        let Some(named) = hello.address("").and_then(|a| named(&info.server_id, &info.server_name, a)) else { return };
+        let Some(peer) = self.peers.get_mut(from).filter(|_| info.server_id != self.identity.server_id) else { return };
+        // A turnpike's own account of whom it reaches is the better word.
+        if !peer.hello.is_turnpike() {
+            if peer.reaches.len() >= PEER_REACHES_MAX && !peer.reaches.contains_key(&info.server_id) {
+                return self.overlook(from);
+            }
+            peer.reaches.insert(info.server_id.clone(), named.clone());
         }
-        let Some(peer) = self.peers.get_mut(from) else { return };
-        if peer.hello.turnpike {
-            // Its own account of whom it reaches is the better word.
-            return self.learn(&info.id, &info.name, &address, info.gossip_mode);
-        }
-        if peer.reaches.len() >= PEER_REACHES_MAX && !peer.reaches.contains_key(&info.id) {
-            return self.overlook(from);
-        }
-        let named = Named { name: info.name.clone(), address: address.clone(), doubtful: false };
-        peer.reaches.insert(info.id.clone(), named);
-        self.learn(&info.id, &info.name, &address, info.gossip_mode);
+        self.learn(&info.server_id, &named.name, &named.address, info.gossip_mode);
         self.review_soon();
     }
 
@@ -174,7 +190,7 @@ impl Mesh {
     }
 
     /// A member lives at `address`: it is dialed unless it is known or is ourselves.
-    fn learn(&mut self, id: &str, name: &str, address: &str, mode: u8) {
+    fn learn(&mut self, id: &str, name: &str, address: &str, mode: i64) {
         let known = id == self.identity.server_id
             || self.peers.find(id).is_some()
             || self.courting(id).is_some()
@@ -199,7 +215,7 @@ impl Mesh {
 
     /// Our route to `id` ended: who cannot say that it lost it too is no longer believed to reach it.
     pub(super) fn doubt(&mut self, id: &str) {
-        for (_, peer) in self.peers.iter_mut().filter(|(_, p)| !p.hello.turnpike) {
+        for (_, peer) in self.peers.iter_mut().filter(|(_, p)| !p.hello.is_turnpike()) {
             if let Some(named) = peer.reaches.get_mut(id) {
                 named.doubtful = true;
             }
@@ -235,7 +251,12 @@ impl Mesh {
         let mut urls: Vec<String> = Vec::new();
         if !self.cluster.no_advertise && self.peers.len() > 0 {
             let own = self.own_urls.iter().filter(|_| !self.ldm);
-            let others = self.peers.iter().filter(|(_, p)| !p.hello.ldm).flat_map(|(_, p)| &p.hello.connect_urls);
+            let others = self
+                .peers
+                .iter()
+                .filter(|(_, p)| !p.hello.info.ldm)
+                .flat_map(|(_, p)| p.hello.info.connect_urls.iter().take(PEER_URLS_MAX));
+            let others = others.filter(|url| url.len() <= PEER_TEXT_BYTES_MAX);
             for url in own.chain(others) {
                 if !urls.contains(url) {
                     urls.push(url.clone());
@@ -249,4 +270,10 @@ impl Mesh {
             self.acts.push_back(Act::ClientUrls { urls, ldm });
         }
     }
+}
+
+/// A member as named; `None`: nobody's id or name is so long.
+fn named(id: &str, name: &str, address: String) -> Option<Named> {
+    let fine = !id.is_empty() && id.len() <= PEER_TEXT_BYTES_MAX && name.len() <= PEER_TEXT_BYTES_MAX;
+    fine.then(|| Named { name: name.into(), address, doubtful: false })
 }

@@ -6,14 +6,14 @@ use super::counters::Cause;
 use super::line::{self, Heard, Verb};
 use super::link::{Ending, Stage};
 use super::names::Match;
-use super::speech::{join_address, line as written, shown, Connect, Hello};
+use super::speech::{join_address, route_url, shown, Hello};
 use crate::base::limits::SHOWN_BYTES_MAX;
 use crate::base::{Cid, Level};
 use crate::policy::login::same;
 use crate::policy::{secret, RouteLogin, Secret};
+use crate::wire::route::{Refusal, RouteConnect, RouteInfo};
 use crate::wire::Fault;
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
-use serde_json::{Map, Value};
 
 /// How long a connection for one account is left alone (§3.9: the peer closes it).
 const IGNORED_NS: u64 = 60 * crate::base::SECOND;
@@ -76,15 +76,15 @@ impl Mesh {
 
     /// Accepted: CONNECT. In the order of the checks of §3.5.
     fn asked_in(&mut self, rid: Cid, json: &[u8]) {
-        let Some(connect) = Connect::read(json) else {
+        let Ok(connect) = RouteConnect::parse(json) else {
             return self.end(rid, Ending::told(Cause::Protocol, Fault::Malformed.text(), "sent a malformed CONNECT"));
         };
         if !connect.lang.is_empty() {
             let why = "is a client, and this is the cluster port: clients connect to the client port";
-            return self.end(rid, Ending::told(Cause::Client, "attempted to connect to route port", why));
+            return self.end(rid, Ending::told(Cause::Client, Refusal::Client.to_string(), why));
         }
         if !connect.gateway.is_empty() {
-            let says = format!("Rejecting connection from gateway \"{}\" on the Route port", shown(&connect.gateway));
+            let says = Refusal::Gateway(&connect.gateway).to_string();
             return self.end(rid, Ending::told(Cause::Gateway, says, "is a gateway, and this is the cluster port"));
         }
         match self.cluster.login.clone() {
@@ -114,7 +114,7 @@ impl Mesh {
         self.hear(rid);
     }
 
-    fn credentials_checked(&mut self, rid: Cid, connect: &Connect, fits: bool) {
+    fn credentials_checked(&mut self, rid: Cid, connect: &RouteConnect, fits: bool) {
         if fits {
             return self.named_cluster(rid, connect);
         }
@@ -122,7 +122,7 @@ impl Mesh {
         self.end(rid, Ending::told(Cause::Credentials, Fault::Authorization.text(), why));
     }
 
-    fn named_cluster(&mut self, rid: Cid, connect: &Connect) {
+    fn named_cluster(&mut self, rid: Cid, connect: &RouteConnect) {
         match self.name.compare(&connect.cluster, connect.cluster_dynamic) {
             Match::Same => {}
             Match::WeYield => self.adopt(&connect.cluster, connect.cluster_dynamic, Some(rid)),
@@ -135,10 +135,10 @@ impl Mesh {
 
     /// Accepted: the INFO that registers.
     fn introduced(&mut self, rid: Cid, json: &[u8]) {
-        let Some(hello) = Hello::read(json).filter(|h| !h.id.is_empty()) else {
+        let Some(hello) = Hello::read(json).filter(|h| !h.info.server_id.is_empty()) else {
             return self.end(rid, Ending::told(Cause::Protocol, Fault::Malformed.text(), "sent a malformed INFO"));
         };
-        if !hello.route_account.is_empty() {
+        if !hello.info.route_account.is_empty() {
             let until = self.now.mono.plus_ns(IGNORED_NS);
             if let Some(link) = self.links.get_mut(&rid) {
                 (link.stage, link.deadline) = (Stage::Ignored, until);
@@ -149,11 +149,11 @@ impl Mesh {
         if let Err(ending) = self.check(rid, &hello) {
             return self.end(rid, ending);
         }
-        match self.name.compare(&hello.cluster, hello.cluster_dynamic) {
-            _ if hello.cluster.is_empty() => {}
+        match self.name.compare(&hello.info.cluster, hello.info.cluster_dynamic) {
+            _ if hello.info.cluster.is_empty() => {}
             Match::Same => {}
-            Match::WeYield => self.adopt(&hello.cluster, hello.cluster_dynamic, Some(rid)),
-            Match::TheyYield | Match::Clash => return self.end(rid, self.other_cluster(&hello.cluster)),
+            Match::WeYield => self.adopt(&hello.info.cluster, hello.info.cluster_dynamic, Some(rid)),
+            Match::TheyYield | Match::Clash => return self.end(rid, self.other_cluster(&hello.info.cluster)),
         }
         self.meet(rid, hello);
     }
@@ -165,29 +165,43 @@ impl Mesh {
             let why = format!("speaks another protocol (INFO {shown})");
             return self.end(rid, Ending::silent(Cause::Foreign, why));
         };
-        if hello.id == self.identity.server_id {
+        if hello.info.server_id == self.identity.server_id {
             return self.end(rid, Ending::silent(Cause::Itself, "is this server itself"));
         }
-        if hello.for_clients && !hello.takes_routes {
+        if hello.info.client_id != 0 && !hello.info.takes_routes && !hello.info.turnpike.is_empty() {
+            return self.ask_where(rid);
+        }
+        if hello.info.client_id != 0 && !hello.info.takes_routes {
             let why = "is a client port: routes connect to the cluster port (6222 by custom)";
             return self.end(rid, Ending::silent(Cause::Foreign, why));
         }
-        if !hello.gateway.is_empty() {
+        if !hello.info.gateway.is_empty() {
             let why = "is a gateway port: routes connect to the cluster port (6222 by custom)";
             return self.end(rid, Ending::silent(Cause::Foreign, why));
         }
-        if hello.id.is_empty() {
+        if hello.info.server_id.is_empty() {
             return self.end(rid, Ending::silent(Cause::Foreign, "is no NATS server: its INFO has no server_id"));
         }
         if self.taken(rid, &hello) {
             return;
         }
-        if hello.for_clients {
+        if hello.info.client_id != 0 {
             self.propose(rid, &hello, true);
-            self.stage(rid, Stage::Asked { id: hello.id });
+            self.stage(rid, Stage::Asked { id: hello.info.server_id });
         } else if self.agreed(rid, &hello) {
             self.propose(rid, &hello, false);
             self.stage(rid, Stage::Proposed { hello });
+        }
+    }
+
+    /// Dialed the client port of one of us that takes no routes there: its refusal names the place, and stands in its log
+    /// too. It is told nothing that it need not know.
+    fn ask_where(&mut self, rid: Cid) {
+        self.write(rid, b"CONNECT {\"route\":true}\r\n".to_vec());
+        if let Some(link) = self.links.get_mut(&rid) {
+            link.deadline = self.now.mono.plus_ns(ANSWER_WAIT_NS);
+            // Nobody is courted.
+            link.stage = Stage::Asked { id: String::new() };
         }
     }
 
@@ -195,8 +209,8 @@ impl Mesh {
     fn route_reached(&mut self, rid: Cid, json: &[u8]) {
         let expected = self.links.get(&rid).and_then(|l| l.courts().map(String::from)).unwrap_or_default();
         match Hello::read(json) {
-            Some(hello) if hello.for_clients => {}
-            Some(hello) if hello.id == expected => {
+            Some(hello) if hello.info.client_id != 0 => {}
+            Some(hello) if hello.info.server_id == expected => {
                 if self.agreed(rid, &hello) {
                     self.stage(rid, Stage::Proposed { hello });
                 }
@@ -207,10 +221,13 @@ impl Mesh {
 
     /// Is there a route to that server, or about to be? Then nothing is said, and the address is settled.
     fn taken(&mut self, rid: Cid, hello: &Hello) -> bool {
-        let taken = self.peers.find(&hello.id).is_some() || self.courting(&hello.id).is_some();
+        let taken = self.peers.find(&hello.info.server_id).is_some() || self.courting(&hello.info.server_id).is_some();
         if taken {
             self.know(rid, hello);
-            self.end(rid, Ending::silent(Cause::Duplicate, format!("leads to \"{}\" too", shown(&hello.name))));
+            self.end(
+                rid,
+                Ending::silent(Cause::Duplicate, format!("leads to \"{}\" too", shown(&hello.info.server_name))),
+            );
         }
         taken
     }
@@ -222,12 +239,12 @@ impl Mesh {
             self.end(rid, ending);
             return false;
         }
-        match self.name.compare(&hello.cluster, hello.cluster_dynamic) {
-            _ if hello.cluster.is_empty() => {}
+        match self.name.compare(&hello.info.cluster, hello.info.cluster_dynamic) {
+            _ if hello.info.cluster.is_empty() => {}
             Match::Same | Match::TheyYield => {}
-            Match::WeYield => self.adopt(&hello.cluster, hello.cluster_dynamic, Some(rid)),
+            Match::WeYield => self.adopt(&hello.info.cluster, hello.info.cluster_dynamic, Some(rid)),
             Match::Clash => {
-                self.end(rid, self.other_cluster(&hello.cluster));
+                self.end(rid, self.other_cluster(&hello.info.cluster));
                 return false;
             }
         }
@@ -236,28 +253,25 @@ impl Mesh {
 
     /// May that server be a member beside this one?
     fn check(&self, rid: Cid, hello: &Hello) -> Result<(), Ending> {
-        if hello.id == self.identity.server_id {
+        if hello.info.server_id == self.identity.server_id {
             return Err(Ending::silent(Cause::Itself, "is this server itself"));
         }
-        if hello.name == self.identity.server_name {
+        if hello.info.server_name == self.identity.server_name {
             let from = self.links.get(&rid).map(|l| l.shown()).unwrap_or_default();
-            let name = shown(&hello.name);
+            let name = shown(&hello.info.server_name);
             let says = format!(
                 "Rejecting connection, server name \"{name}\" is used by server {} too",
                 self.identity.server_id
             );
-            let why = format!("is another server with our name \"{name}\" (id {} at {from})", shown(&hello.id));
+            let why =
+                format!("is another server with our name \"{name}\" (id {} at {from})", shown(&hello.info.server_id));
             return Err(Ending::told(Cause::ServerName, says, why));
         }
         Ok(())
     }
 
     fn other_cluster(&self, theirs: &str) -> Ending {
-        let says = format!(
-            "Rejecting connection, cluster name \"{}\" does not match \"{}\"",
-            shown(theirs),
-            shown(&self.name.name)
-        );
+        let says = Refusal::Cluster { theirs, ours: &self.name.name }.to_string();
         Ending::told(Cause::ClusterName, says.clone(), says)
     }
 
@@ -283,25 +297,21 @@ impl Mesh {
         let Some(address) = self.links.get(&rid).and_then(|l| l.dialed.clone()) else { return };
         let entry = self.book.get(&address);
         let mode = entry.map_or(0, |e| e.mode);
-        let login = entry.and_then(|e| e.login.clone()).or_else(|| self.login().filter(|_| hello.auth_required));
-        let mut connect = Map::new();
-        for (key, value) in [("echo", true), ("verbose", false), ("pedantic", false), ("tls_required", false)] {
-            connect.insert(key.into(), value.into());
-        }
-        connect.insert("headers".into(), self.identity.headers.into());
-        connect.insert("name".into(), self.identity.server_id.clone().into());
-        connect.insert("cluster".into(), self.name.name.clone().into());
-        if self.name.dynamic {
-            connect.insert("cluster_dynamic".into(), true.into());
-        }
-        if on_client_port {
-            connect.insert("route".into(), true.into());
-        }
-        if let Some(login) = login {
-            connect.insert("user".into(), login.user.into());
-            connect.insert("pass".into(), login.password.into());
-        }
-        let mut bytes = written("CONNECT", &connect);
+        let login = entry.and_then(|e| e.login.clone()).or_else(|| self.login().filter(|_| hello.info.auth_required));
+        let login = login.unwrap_or(RouteLogin { user: String::new(), password: String::new() });
+        let connect = RouteConnect {
+            echo: true,
+            headers: self.identity.headers,
+            name: self.identity.server_id.clone(),
+            cluster: self.name.name.clone(),
+            cluster_dynamic: self.name.dynamic,
+            user: login.user,
+            pass: login.password,
+            route: on_client_port,
+            ..RouteConnect::default()
+        };
+        let mut bytes = Vec::new();
+        connect.write(&mut bytes);
         bytes.extend(self.info_line(mode));
         bytes.extend_from_slice(b"PING\r\n");
         self.write(rid, bytes);
@@ -319,55 +329,44 @@ impl Mesh {
     }
 
     /// Our INFO (§6.1 item 1), the same for both roles.
-    pub(super) fn info(&self) -> Map<String, Value> {
-        let mut info = Map::new();
-        let mut say = |key: &str, value: Value| info.insert(key.into(), value);
-        say("server_id", self.identity.server_id.clone().into());
-        say("server_name", self.identity.server_name.clone().into());
-        say("version", NATS_VERSION.into());
-        say("turnpike", TURNPIKE_VERSION.into());
-        say("proto", 2.into());
-        say("headers", self.identity.headers.into());
-        say("max_payload", self.identity.max_payload.into());
-        say("cluster", self.name.name.clone().into());
+    pub(super) fn info(&self) -> RouteInfo {
         let advertised = self.advertised();
-        if let Some((host, port)) = &advertised {
-            say("ip", format!("nats-route://{}/", join_address(host, *port)).into());
-        }
+        let ip = advertised.as_ref().map(|(host, port)| route_url(&join_address(host, *port)));
         let (host, port) = advertised.unwrap_or((self.identity.host.clone(), self.identity.port));
-        say("host", host.into());
-        say("port", port.into());
-        if self.name.dynamic {
-            say("cluster_dynamic", true.into());
+        RouteInfo {
+            server_id: self.identity.server_id.clone(),
+            server_name: self.identity.server_name.clone(),
+            version: NATS_VERSION.into(),
+            turnpike: TURNPIKE_VERSION.into(),
+            proto: 2,
+            host,
+            port,
+            ip: ip.unwrap_or_default(),
+            headers: self.identity.headers,
+            max_payload: self.identity.max_payload as i64,
+            auth_required: self.cluster.login.is_some(),
+            cluster: self.name.name.clone(),
+            cluster_dynamic: self.name.dynamic,
+            connect_urls: if self.cluster.no_advertise { Vec::new() } else { self.own_urls.clone() },
+            ldm: self.ldm,
+            ..RouteInfo::default()
         }
-        if self.cluster.login.is_some() {
-            say("auth_required", true.into());
-        }
-        if !self.cluster.no_advertise && !self.own_urls.is_empty() {
-            say("connect_urls", self.own_urls.clone().into());
-        }
-        if self.ldm {
-            say("ldm", true.into());
-        }
-        info
     }
 
     /// The INFO line that opens a link.
-    pub(super) fn info_line(&mut self, mode: u8) -> Vec<u8> {
-        let mut info = self.info();
-        // Nobody signs it on a route, but a nats-server's INFO has one too.
-        info.insert("nonce".into(), format!("{:016x}", self.rng.next_u64()).into());
-        if mode > 0 {
-            info.insert("gossip_mode".into(), mode.into());
-        }
-        written("INFO", &info)
+    pub(super) fn info_line(&mut self, mode: i64) -> Vec<u8> {
+        // Nobody signs the nonce on a route, but a nats-server's INFO has one too.
+        let nonce = format!("{:016x}", self.rng.next_u64());
+        let mut line = Vec::new();
+        RouteInfo { nonce, gossip_mode: mode, ..self.info() }.write(&mut line);
+        line
     }
 
     /// The book learns who lives at the address of a dial.
     fn know(&mut self, rid: Cid, hello: &Hello) {
         let address = self.links.get(&rid).and_then(|l| l.dialed.clone());
         if let Some(entry) = address.and_then(|a| self.book.get_mut(&a)) {
-            (entry.id, entry.name) = (hello.id.clone(), hello.name.clone());
+            (entry.id, entry.name) = (hello.info.server_id.clone(), hello.info.server_name.clone());
         }
     }
 

@@ -66,7 +66,8 @@ const VERBS: [(&[u8], Verb); 19] = [
 pub(super) fn first(bytes: &[u8]) -> Heard<'_> {
     let end = memchr::memchr(b'\n', bytes);
     let line = &bytes[..end.unwrap_or(bytes.len())];
-    let word = line.split(|b| matches!(b, b' ' | b'\t' | b'\r')).next().unwrap_or_default();
+    // INFO and CONNECT need no blank before their argument.
+    let word = line.split(|b| matches!(b, b' ' | b'\t' | b'\r' | b'{')).next().unwrap_or_default();
     let whole = word.len() < line.len() || end.is_some();
     let verb = VERBS.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, verb)| *verb);
     let begun = |name: &[u8]| name.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));

@@ -11,15 +11,16 @@
 //! connections made at the same time it has taken this one. From any stage a link may end.
 
 use super::counters::Cause;
-use super::speech::{Connect, Hello};
+use super::speech::Hello;
 use crate::base::{Now, Time};
+use crate::wire::route::RouteConnect;
 
 /// See the file's head.
 pub(super) enum Stage {
     /// Accepted, our INFO is out: CONNECT is due.
     Greeted,
     /// Accepted: the password is being compared elsewhere. `known`: the user is right.
-    Verifying { connect: Connect, known: bool },
+    Verifying { connect: RouteConnect, known: bool },
     /// Accepted, CONNECT was right: INFO is due.
     Admitted,
     /// Accepted; there is, or is about to be, another route to that server. Nothing is read.
@@ -52,7 +53,7 @@ impl Link {
     pub(super) fn courts(&self) -> Option<&str> {
         match &self.stage {
             Stage::Asked { id } => Some(id),
-            Stage::Proposed { hello } => Some(&hello.id),
+            Stage::Proposed { hello } => Some(&hello.info.server_id),
             _ => None,
         }
     }
@@ -60,7 +61,7 @@ impl Link {
     /// Which server's second connection this is.
     pub(super) fn parked(&self) -> Option<&str> {
         match &self.stage {
-            Stage::Parked { hello } => Some(&hello.id),
+            Stage::Parked { hello } => Some(&hello.info.server_id),
             _ => None,
         }
     }

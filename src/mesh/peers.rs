@@ -28,8 +28,10 @@ pub(super) enum Probe {
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
     pub hello: Hello,
-    /// `host:port` of its route listener.
+    /// `host:port` of its route listener; of its socket, if it named no listener.
     pub address: String,
+    /// It named a listener.
+    pub dialable: bool,
     pub rid: Cid,
     pub shard: ShardId,
     pub since: Time,
@@ -37,7 +39,7 @@ pub(super) struct Peer {
     /// It is in our list of routes.
     pub configured: bool,
     /// `gossip_mode` of the INFO that made us dial it.
-    pub mode: u8,
+    pub mode: i64,
     /// Whom it reaches, by server id.
     pub reaches: BTreeMap<String, Named>,
     /// It named more than is remembered, and that was said.
@@ -59,7 +61,7 @@ pub(super) struct Peer {
 impl Peer {
     /// Its name and address, for people.
     pub(super) fn shown(&self) -> String {
-        format!("\"{}\" ({})", super::speech::shown(&self.hello.name), self.address)
+        format!("\"{}\" ({})", super::speech::shown(&self.hello.info.server_name), self.address)
     }
 }
 
@@ -103,7 +105,7 @@ impl Peers {
     pub(super) fn insert(&mut self, peer: Peer) -> Option<PeerId> {
         let at = self.places.iter().position(|p| !p.taken)?;
         let id = PeerId(at as u8);
-        self.by_id.insert(peer.hello.id.clone(), id);
+        self.by_id.insert(peer.hello.info.server_id.clone(), id);
         self.load[peer.shard.index()] += 1;
         self.places[at] = Place { peer: Some(Box::new(peer)), forgotten: ShardSet::default(), taken: true };
         Some(id)
@@ -112,7 +114,7 @@ impl Peers {
     /// The route ended; its number stays taken until every shard has forgotten it.
     pub(super) fn remove(&mut self, id: PeerId) -> Option<Box<Peer>> {
         let peer = self.places.get_mut(id.index())?.peer.take()?;
-        self.by_id.remove(&peer.hello.id);
+        self.by_id.remove(&peer.hello.info.server_id);
         self.load[peer.shard.index()] -= 1;
         self.release(id);
         Some(peer)

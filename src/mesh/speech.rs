@@ -1,150 +1,64 @@
-//! What servers say to each other before and about membership: the JSON of a route's INFO and CONNECT
-//! (cluster-protocol.md §§3.3, 3.4), ours and theirs. No state; called by `greet` and `gossip`.
+//! What servers say about themselves and each other (cluster-protocol.md §§3.4, 3.10), as the mesh uses it: who it is,
+//! where to dial it, what may be shown of it. No state; the words themselves are `wire::route`'s.
 
-use crate::base::limits::{PEER_REACHES_MAX, PEER_TEXT_BYTES_MAX, PEER_URLS_MAX};
-use serde_json::{Map, Value};
+use crate::base::limits::PEER_TEXT_BYTES_MAX;
+use crate::wire::route::{gossip, RouteInfo};
 
-/// A member that the sender of an INFO has a route to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Reach {
-    pub id: String,
-    pub name: String,
-    /// `host:port` of its route listener.
-    pub address: String,
-}
-
-/// A route's INFO as read (cluster-protocol.md §3.4). What is absent or of another type is empty, zero or false.
+/// An INFO as read, and its JSON, to be handed on with what we do not know in it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Hello {
-    pub id: String,
-    pub name: String,
-    pub host: String,
-    pub port: u16,
-    /// `nats-route://host:port/`: where to dial.
-    pub ip: String,
-    pub cluster: String,
-    pub cluster_dynamic: bool,
-    pub auth_required: bool,
-    pub headers: bool,
-    /// It is one of us, which says more than nats-server does.
-    pub turnpike: bool,
-    pub connect_urls: Vec<String>,
-    pub ldm: bool,
-    pub gossip_mode: u8,
-    /// The connection is for one account (§3.8).
-    pub route_account: String,
-    /// Part of the handshake of §3.8, which is not ours.
-    pub account_request: bool,
-    /// Gateway gossip (§4.4) or a gateway's own INFO.
-    pub gateway: String,
-    /// It is the greeting of a client port.
-    pub for_clients: bool,
-    /// A client port that takes routes too (ours).
-    pub takes_routes: bool,
-    /// We are in the sender's list of routes (ours).
-    pub lists: Option<bool>,
-    /// Whom the sender has routes to (ours); `None`: it does not say.
-    pub reaches: Option<Vec<Reach>>,
-    /// It named more than [`PEER_REACHES_MAX`].
-    pub reaches_cut: bool,
-    /// All of it, to be handed on.
-    raw: Map<String, Value>,
+    pub info: RouteInfo,
+    json: Vec<u8>,
 }
 
 impl Hello {
-    /// Reads an INFO's argument. `None`: no JSON object.
+    /// Reads an INFO's argument. `None`: it is none, or its texts are longer than anybody's.
     pub(super) fn read(json: &[u8]) -> Option<Hello> {
-        let raw = object(json)?;
-        let text = |key: &str| text(&raw, key);
-        let flag = |key: &str| raw.get(key).and_then(Value::as_bool);
-        let number = |key: &str| raw.get(key).and_then(Value::as_u64);
-        let reaches = raw.get("reaches").and_then(Value::as_array);
-        Some(Hello {
-            id: text("server_id"),
-            name: text("server_name"),
-            host: text("host"),
-            port: number("port").and_then(|p| u16::try_from(p).ok()).unwrap_or(0),
-            ip: text("ip"),
-            cluster: text("cluster"),
-            cluster_dynamic: flag("cluster_dynamic").unwrap_or(false),
-            auth_required: flag("auth_required").unwrap_or(false),
-            headers: flag("headers").unwrap_or(false),
-            turnpike: raw.contains_key("turnpike"),
-            connect_urls: texts(raw.get("connect_urls")),
-            ldm: flag("ldm").unwrap_or(false),
-            gossip_mode: number("gossip_mode").map_or(0, |n| n.min(2) as u8),
-            route_account: text("route_account"),
-            account_request: raw.contains_key("route_acc_add_reqid"),
-            gateway: text("gateway"),
-            for_clients: raw.contains_key("client_id"),
-            takes_routes: flag("takes_routes").unwrap_or(false),
-            lists: flag("lists_you"),
-            reaches: reaches.map(|all| all.iter().take(PEER_REACHES_MAX).filter_map(reach).collect()),
-            reaches_cut: reaches.is_some_and(|all| all.len() > PEER_REACHES_MAX),
-            raw,
-        })
+        let info = RouteInfo::parse(json).ok()?;
+        let texts = [&info.server_id, &info.server_name, &info.cluster];
+        let short = texts.iter().all(|text| text.len() <= PEER_TEXT_BYTES_MAX);
+        short.then(|| Hello { info, json: json.to_vec() })
+    }
+
+    /// Is it one of us, who say more than nats-server does?
+    pub(super) fn is_turnpike(&self) -> bool {
+        !self.info.turnpike.is_empty()
     }
 
     /// `host:port` to dial, `ip` first; `None` if it names none. `seen` is the address it spoke from, which stands in for
     /// a host that only means "all interfaces".
     pub(super) fn address(&self, seen: &str) -> Option<String> {
-        let ip = self.ip.strip_prefix("nats-route://").unwrap_or(&self.ip).trim_end_matches('/');
-        if let Some((host, port)) = split_address(ip) {
-            return Some(join_address(host, port));
-        }
-        let host = if matches!(self.host.as_str(), "" | "0.0.0.0" | "::") { seen } else { &self.host };
-        (self.port > 0 && !host.is_empty()).then(|| join_address(host, self.port))
+        let info = &self.info;
+        let host = if matches!(info.host.as_str(), "" | "0.0.0.0" | "::") { seen } else { &info.host };
+        dialable(&info.ip).or_else(|| dialable(&join_address(host, info.port)))
     }
 
-    /// The INFO line by which others are told of this server (§3.10): `ip` filled, `nonce` and what only concerns us
-    /// taken out, the cluster's present name.
-    pub(super) fn handed_on(&self, address: &str, cluster: &str, mode: u8) -> Vec<u8> {
-        let mut raw = self.raw.clone();
-        for key in ["nonce", "reaches", "lists_you", "gossip_mode"] {
-            raw.remove(key);
+    /// The INFO line by which others are told of this server (§3.10). An INFO must not name another cluster: if it was
+    /// said before that server took our cluster's name, only what we know of it is handed on.
+    pub(super) fn handed_on(&self, address: &str, cluster: &str, mode: i64) -> Option<Vec<u8>> {
+        if self.info.cluster.is_empty() || self.info.cluster == cluster {
+            return gossip(&self.json, &route_url(address), mode);
         }
-        raw.insert("ip".into(), format!("nats-route://{address}/").into());
-        raw.insert("cluster".into(), cluster.into());
-        if mode > 0 {
-            raw.insert("gossip_mode".into(), mode.into());
-        }
-        line("INFO", &raw)
+        let (nonce, reaches) = (String::new(), Vec::new());
+        let (ip, cluster) = (route_url(address), cluster.to_string());
+        let (cluster_dynamic, lists_you, gossip_mode) = (false, false, mode);
+        let known = self.info.clone();
+        let info = RouteInfo { ip, cluster, cluster_dynamic, nonce, reaches, gossip_mode, lists_you, ..known };
+        let mut line = Vec::new();
+        info.write(&mut line);
+        Some(line)
     }
 }
 
-/// A route's CONNECT as read (cluster-protocol.md §3.3).
-#[derive(Clone, Default)]
-pub(super) struct Connect {
-    pub cluster: String,
-    pub cluster_dynamic: bool,
-    pub user: String,
-    pub pass: String,
-    /// A client's library.
-    pub lang: String,
-    pub gateway: String,
+/// `nats-route://host:port/`
+pub(super) fn route_url(address: &str) -> String {
+    format!("nats-route://{address}/")
 }
 
-impl Connect {
-    /// Reads a CONNECT's argument. `None`: no JSON object.
-    pub(super) fn read(json: &[u8]) -> Option<Connect> {
-        let raw = object(json)?;
-        let whole = |key: &str| raw.get(key).and_then(Value::as_str).unwrap_or_default().to_string();
-        Some(Connect {
-            cluster: text(&raw, "cluster"),
-            cluster_dynamic: raw.get("cluster_dynamic").and_then(Value::as_bool).unwrap_or(false),
-            user: whole("user"),
-            pass: whole("pass"),
-            lang: text(&raw, "lang"),
-            gateway: text(&raw, "gateway"),
-        })
-    }
-}
-
-/// `VERB {json} \r\n`
-pub(super) fn line(verb: &str, object: &Map<String, Value>) -> Vec<u8> {
-    // A map with text for keys is always JSON.
-    let json = serde_json::to_string(object).unwrap_or_default();
-    format!("{verb} {json} \r\n").into_bytes()
+/// `host:port` of a URL or an address, in one spelling; `None` if it cannot be dialed.
+pub(super) fn dialable(url: &str) -> Option<String> {
+    let address = url.strip_prefix("nats-route://").unwrap_or(url).trim_end_matches('/');
+    split_address(address).map(|(host, port)| join_address(host, port))
 }
 
 /// Splits `host:port`, `[v6]:port`; the host without brackets.
@@ -176,32 +90,6 @@ pub(super) fn shown(text: &str) -> String {
         .collect()
 }
 
-fn object(json: &[u8]) -> Option<Map<String, Value>> {
-    match serde_json::from_str(&String::from_utf8_lossy(json)) {
-        Ok(Value::Object(map)) => Some(map),
-        _ => None,
-    }
-}
-
-fn text(raw: &Map<String, Value>, key: &str) -> String {
-    raw.get(key).and_then(Value::as_str).map(clipped).unwrap_or_default()
-}
-
-fn clipped(text: &str) -> String {
-    text.chars().take(PEER_TEXT_BYTES_MAX).collect()
-}
-
-fn texts(value: Option<&Value>) -> Vec<String> {
-    let all = value.and_then(Value::as_array).into_iter().flatten();
-    all.filter_map(Value::as_str).take(PEER_URLS_MAX).map(clipped).collect()
-}
-
-fn reach(value: &Value) -> Option<Reach> {
-    let raw = value.as_object()?;
-    let reach = Reach { id: text(raw, "id"), name: text(raw, "name"), address: text(raw, "url") };
-    (!reach.id.is_empty() && split_address(&reach.address).is_some()).then_some(reach)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,14 +108,13 @@ mod tests {
 
     #[test]
     fn what_is_handed_on_names_no_foreign_cluster_and_keeps_unknown_fields() {
-        let hello = Hello::read(br#"{"server_id":"N","nonce":"x","cluster":"old","later":{"a":1},"gossip_mode":1}"#);
-        let line = hello.unwrap().handed_on("1.2.3.4:5", "c", 2);
-        let json: Value = serde_json::from_slice(line.strip_prefix(b"INFO ").unwrap()).unwrap();
-        assert_eq!(json["cluster"], "c");
-        assert_eq!(json["later"]["a"], 1);
-        assert_eq!(json["gossip_mode"], 2);
-        assert_eq!(json["ip"], "nats-route://1.2.3.4:5/");
-        assert!(json.get("nonce").is_none());
+        let hello =
+            Hello::read(br#"{"server_id":"N","nonce":"x","cluster":"c","later":{"a":1},"gossip_mode":1}"#).unwrap();
+        let line = String::from_utf8(hello.handed_on("1.2.3.4:5", "c", 2).unwrap()).unwrap();
+        assert!(line.contains("\"later\":{\"a\":1}") && line.contains("\"gossip_mode\":2") && !line.contains("nonce"));
+        assert!(line.contains("nats-route://1.2.3.4:5/"));
+        let line = String::from_utf8(hello.handed_on("1.2.3.4:5", "new", 0).unwrap()).unwrap();
+        assert!(line.contains("\"cluster\":\"new\"") && !line.contains("gossip_mode") && !line.contains("nonce"));
     }
 
     #[test]

@@ -1,5 +1,8 @@
-//! The mesh as a whole: rules of one handshake (`handshake`), and worlds of several meshes (`worlds`).
+//! The mesh as a whole: rules of one handshake (`handshake`, `orders`), and worlds of several meshes (`worlds`), some
+//! with nats-servers among them (`nats`).
 
 mod handshake;
+mod nats;
+mod orders;
 mod world;
 mod worlds;

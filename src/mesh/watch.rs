@@ -15,6 +15,7 @@ const AGAIN_NS: [u64; 3] = [10 * SECOND, 30 * SECOND, 60 * SECOND];
 impl Mesh {
     /// Looks who is missing, and speaks of those whose time has come.
     pub(super) fn review(&mut self) {
+        self.wake_orphans();
         let mut seen = self.reached_by_others();
         let gone: Vec<String> = self.missing.keys().filter(|id| !seen.contains_key(*id)).cloned().collect();
         for id in gone {

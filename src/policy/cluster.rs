@@ -10,13 +10,12 @@ use super::reading::Notes;
 use super::route_url;
 use super::settings::{Auth, Cluster, Listen, RouteLogin, RoutePermissions, RouteUrl, Secret, SubjectRules};
 use super::tree::{At, Node, Value};
+use crate::base::limits::ROUTE_PING_INTERVAL_MAX;
 use crate::wire::subject;
 use std::time::Duration;
 
-/// The longest period between pings (cluster-protocol.md §3.15).
-const PING_INTERVAL_MAX: Duration = Duration::from_secs(30);
 /// Pings that a peer may owe: with a ping each second the five seconds of [`Cluster::default`].
-const PING_MAX: u32 = 4;
+const PINGS_OWED: u32 = 4;
 
 /// What was read, before it is known to fit together.
 #[derive(Default)]
@@ -251,7 +250,7 @@ impl ClusterDraft {
         let cluster = &mut self.cluster;
         cluster.ping_interval = self.ping_interval.unwrap_or(cluster.ping_interval);
         let Some(Written { it, at }) = self.peer_timeout else {
-            let owed = self.ping_max.unwrap_or(PING_MAX);
+            let owed = self.ping_max.unwrap_or(PINGS_OWED);
             cluster.peer_timeout = cluster.ping_interval.saturating_mul(owed.saturating_add(1));
             return;
         };
@@ -354,10 +353,10 @@ fn routes(notes: &mut Notes<'_>, key: &str, node: &Node) -> Option<Written<Vec<R
 
 fn ping_interval(notes: &mut Notes<'_>, key: &str, node: &Node) -> Option<Duration> {
     let interval = notes.duration(key, node)?;
-    if interval > PING_INTERVAL_MAX {
+    if interval > ROUTE_PING_INTERVAL_MAX {
         notes.deprecated(node.at, key, "Cluster 'ping_interval' will reset to 30s which is the max for routes");
     }
-    Some(interval.min(PING_INTERVAL_MAX))
+    Some(interval.min(ROUTE_PING_INTERVAL_MAX))
 }
 
 /// Nothing where everything may pass.

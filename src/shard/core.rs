@@ -5,10 +5,11 @@
 use super::batch::{Batch, Groups};
 use super::diary::Diary;
 use super::due::Due;
-use super::edges::Edges;
+use super::ends::Ends;
 use super::forgetting::Forgetting;
 use super::identity::Identity;
 use super::jams::Jams;
+use super::leavers::Farewell;
 use super::ledger::AccountLedger;
 use super::outbox::Outbox;
 use super::past::Past;
@@ -116,6 +117,8 @@ pub enum Act {
     },
     /// After [`Order::Drain`]: every connection has ended.
     Drained,
+    /// The server is a lame duck and this shard has no client any more.
+    Vacant,
 }
 
 /// One account on this shard.
@@ -170,6 +173,7 @@ pub struct Shard {
     pub(super) greeting: PreparedInfo,
     /// The server is a lame duck: clients are told to go elsewhere.
     pub(super) lame: bool,
+    pub(super) farewell: Farewell,
     pub(super) directory: Directory,
     pub(super) rng: Rng,
     /// Hashes sids; seeded, so that no client can choose them to collide.
@@ -198,7 +202,7 @@ pub struct Shard {
     pub(super) peers: Peers,
     /// Connections of this shard that are routes.
     pub(super) routes_here: usize,
-    pub(super) edges: Edges,
+    pub(super) ends: Ends,
     pub(super) forgetting: Forgetting,
     pub(super) wrong_dials: WrongDials,
     /// Connections that are routes and go to the mesh.
@@ -237,7 +241,7 @@ impl Shard {
         let Setup { id, shards, seed, settings, identity, turn_deliveries_max } = setup;
         let mut rng = Rng::new(seed);
         let limits = &settings.limits;
-        let edges_seed = rng.next_u64();
+        let ends_seed = rng.next_u64();
         let worlds = settings.auth.accounts.iter().map(|_| World {
             replica: Replica::new(rng.next_u64()),
             ledger: AccountLedger::default(),
@@ -269,13 +273,14 @@ impl Shard {
             away: Vec::new(),
             peers: Peers::default(),
             routes_here: 0,
-            edges: Edges::new(edges_seed),
+            ends: Ends::new(ends_seed),
             forgetting: Forgetting::default(),
             wrong_dials: WrongDials::default(),
             leaving: Vec::new(),
             lines: Vec::new(),
             peer_work: false,
             lame: false,
+            farewell: Farewell::default(),
             client_urls: Arc::from([]),
             informing: None,
             batch_bytes_max: (limits.max_pending / 64 / shards.max(1)).clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX),
@@ -297,12 +302,18 @@ impl Shard {
             || !self.waiting.is_empty()
             || self.peer_work
             || !self.leaving.is_empty()
-            || self.edges.wait()
+            || self.ends.wait()
             || self.informing.is_some()
         {
             return Some(Time(0));
         }
         self.wheel.next_at()
+    }
+
+    /// Are messages of other shards held for later turns? Then turns have to go on even while a ring is full: the shard at
+    /// its other end may wait for these to be done with.
+    pub fn is_holding(&self) -> bool {
+        self.held > 0
     }
 
     /// A new turn begins: what it may do.
@@ -332,6 +343,7 @@ impl Shard {
                 self.lame = ldm;
                 self.informing = Some(0);
             }
+            Order::SendAway { over_ns } => self.send_away(over_ns),
             Order::ClusterName(name) => self.greeting = self.identity.greeting(&self.settings, Some(&name)),
         }
     }

@@ -113,7 +113,7 @@ mod tests {
     fn lines(settings: Settings, says: &[u8]) -> Vec<(Level, String)> {
         let (settings, identity) = (Arc::new(settings), Arc::new(Identity::default()));
         let mut shard =
-            Shard::new(Setup { id: ShardId(0), shards: 1, seed: 1, settings, identity, turn_deliveries_max: 1 });
+            Shard::new(Setup { id: ShardId(0), shards: 1, seed: 1, settings, identity, turn_deliveries_max: 50_000 });
         let mut turn = shard.begin(Now { mono: Time(1), wall_ns: 1 }).sockets();
         let conn = turn.open(Opening { cid: Cid(1), ip: "::1".into(), port: 2, over_limit: false });
         turn.bytes(conn, says);

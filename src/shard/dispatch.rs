@@ -69,15 +69,26 @@ impl Shard {
         if self.outbox.conns.get(id).is_some_and(|c| c.route.is_some()) {
             return self.parse_route(id, data);
         }
+        let traces = self.outbox.diary.traces();
         let mut at = 0;
         loop {
-            let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.lives()) else { return data.len() };
-            if client.held() {
-                return at;
+            let Some(client) = self.outbox.conns.get_mut(id) else { return data.len() };
+            if !client.ready() {
+                return if client.lives() { at } else { data.len() };
             }
             if self.budget == 0 || self.crammed {
                 self.wait(id);
                 return at;
+            }
+            // Nearly all there is to parse; by itself, so that it need not be wrapped and unwrapped.
+            let usual = if traces { None } else { client.parser.publication(&data[at..], &client.rules) };
+            if let Some((m, used)) = usual {
+                at += used;
+                self.publish(id, &m);
+                if self.outbox.unsettled() {
+                    self.settle();
+                }
+                continue;
             }
             match client.parser.next(&data[at..], &client.rules) {
                 Ok(Step::Op(op, used)) => {
@@ -85,10 +96,7 @@ impl Shard {
                     if self.outbox.diary.traces() {
                         self.outbox.diary.heard(client, &op);
                     }
-                    match op {
-                        Op::Publish(p) => self.publish(id, &p),
-                        op => self.carry_out(id, op),
-                    }
+                    self.carry_out(id, op);
                     if self.outbox.unsettled() {
                         self.settle();
                     }
@@ -145,7 +153,7 @@ impl Shard {
 
     fn carry_out(&mut self, id: ConnId, op: Op<'_>) {
         match op {
-            Op::Publish(_) => {} // carried out where it is met
+            Op::Publish(p) => self.publish_rewritten(id, &p),
             Op::Subscribe { subject, queue, sid } => self.subscribe(id, subject, queue, sid),
             Op::Unsubscribe { sid, max } => self.unsubscribe(id, sid, max),
             Op::Ping => self.ping(id),

@@ -5,40 +5,12 @@
 //! that is handed from one shard to another (SUB there, PONG, UNSUB here) would else show the peers a gap that never was.
 
 use super::core::Shard;
+use super::ends::Key;
 use crate::base::limits::{TELL_PENDING_MAX, TOLD_SUBJECT_BYTES_MAX, TURN_TOLD_MAX};
-use crate::base::{ConnId, Map, PeerId};
+use crate::base::{ConnId, PeerId};
 use crate::conn::Telling;
 use crate::interest::{Cursor, News};
 use crate::wire::route::{write_interest, write_no_interest};
-
-/// Interest that has ended and has not been told yet: by account, pattern and queue group. One per shard.
-#[derive(Debug, Default)]
-pub(super) struct Edges {
-    /// The turn in which something was last heard about it.
-    ended: Map<Key, u64>,
-    /// In the order in which they ended; a key that began again is found no more.
-    order: Vec<Key>,
-    turn: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    account: u16,
-    pattern: Box<[u8]>,
-    queue: Box<[u8]>,
-}
-
-impl Edges {
-    /// Keys are hashed with this seed.
-    pub(super) fn new(seed: u64) -> Edges {
-        Edges { ended: Map::with_hasher(crate::base::Seeded(seed)), order: Vec::new(), turn: 0 }
-    }
-
-    /// Does anything wait to be told?
-    pub(super) fn wait(&self) -> bool {
-        !self.order.is_empty()
-    }
-}
 
 impl Shard {
     /// What this server's clients want of one pattern has changed: peers are told of what is news to them.
@@ -46,18 +18,14 @@ impl Shard {
         if news.before == news.after || self.peers.here().next().is_none() {
             return;
         }
-        let key = || Key { account, pattern: pattern.into(), queue: queue.into() };
         if news.after == 0 {
-            let key = key();
-            if self.edges.ended.insert(key.clone(), self.edges.turn).is_none() {
-                self.edges.order.push(key);
-            }
+            self.ends.add(Key::new(account, pattern, queue));
             if self.peers_being_told() {
                 self.tell_ends(true);
             }
             return;
         }
-        let was_told = !self.edges.ended.is_empty() && self.edges.ended.remove(&key()).is_some();
+        let was_told = self.ends.wait() && self.ends.take_back(&Key::new(account, pattern, queue));
         // Never twice: nats-server counts plain interest each time it is told (cluster-protocol.md §3.12).
         if !(was_told && queue.is_empty()) {
             self.tell(account, pattern, queue, news.after);
@@ -66,18 +34,9 @@ impl Shard {
 
     /// Tells the ends of interest that nothing was heard about in this turn; `all`: the others too.
     pub(super) fn tell_ends(&mut self, all: bool) {
-        let order = std::mem::take(&mut self.edges.order);
-        for key in order {
-            match self.edges.ended.get(&key) {
-                Some(turn) if all || *turn < self.edges.turn => {
-                    self.edges.ended.remove(&key);
-                    self.tell(key.account, &key.pattern, &key.queue, 0);
-                }
-                Some(_) => self.edges.order.push(key),
-                None => {}
-            }
+        for key in self.ends.due(all) {
+            self.tell(key.account, &key.pattern, &key.queue, 0);
         }
-        self.edges.turn += 1;
     }
 
     /// Tells all peers whose routes are here: so many members of a queue group, or 1 for plain interest; 0: no more.
@@ -125,7 +84,7 @@ impl Shard {
     /// Goes on telling new peers what this server's clients want, a slice for each. True: there is more to tell at once.
     pub(super) fn tell_new_peers(&mut self) -> bool {
         let links: Vec<ConnId> = self.peers.here().map(|(_, c)| c).collect();
-        links.into_iter().fold(false, |more, conn| self.tell_slice(conn) || more)
+        links.into_iter().filter(|conn| self.tell_slice(*conn)).count() > 0
     }
 
     fn tell_slice(&mut self, conn: ConnId) -> bool {

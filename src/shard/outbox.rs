@@ -4,7 +4,7 @@
 use super::diary::Diary;
 use super::ledger::{Drop, Ledger};
 use super::relayed;
-use super::verdict::{Sub, Target};
+use super::verdict::{Group, Sub, Target, Verdict};
 use crate::base::limits::{BLOCKERS_MAX, ROUTE_PENDING_FACTOR_MAX};
 use crate::base::{ConnId, Now, Slot, Slots};
 use crate::conn::{Client, Spares};
@@ -114,7 +114,7 @@ impl Outbox {
     #[inline]
     pub fn deliver(&mut self, t: &Target, head: &[u8], m: &Message<'_>, publisher: Option<ConnId>) -> Fate {
         let Some(client) = self.conns.get_mut(t.conn) else { return Fate::Gone };
-        if publisher == Some(t.conn) && !client.echo {
+        if !client.echo && publisher == Some(t.conn) {
             return Fate::Echo;
         }
         let Some(sub) = self.subs.get_mut(t.sub) else { return Fate::Gone };
@@ -222,9 +222,24 @@ impl Outbox {
         }
     }
 
+    /// Queues a message for one member of a queue group here: the one at `first`, or the next that can take it. False:
+    /// none could.
+    pub fn deliver_to_one(
+        &mut self,
+        v: &Verdict,
+        group: &Group,
+        first: usize,
+        m: &Message<'_>,
+        publisher: Option<ConnId>,
+    ) -> bool {
+        let (before, from) = group.local.split_at(first.min(group.local.len()));
+        from.iter().chain(before).any(|t| self.deliver(t, v.head(t), m, publisher) == Fate::Queued)
+    }
+
     #[cold]
     fn note_congested(&mut self, id: ConnId) {
-        if self.crowd.blockers.len() < BLOCKERS_MAX {
+        // Where congested receivers are passed over nobody waits for them.
+        if !self.skip_congested && self.crowd.blockers.len() < BLOCKERS_MAX {
             self.crowd.blockers.push(id);
         }
         if self.conns.get(id).is_some_and(|c| c.out.pending() > self.pending_max) {

@@ -6,51 +6,73 @@ use super::ledger::Drop;
 use super::outbox::Fate;
 use super::relay::{give, Given};
 use super::verdict::{may_be_reserved, reserved_reply, reserved_subject};
-use crate::base::{same, ConnId, ShardSet, Slot};
+use crate::base::{same, ConnId, ShardId, ShardSet, Slot};
 use crate::wire::fault::{write_complaint, Complaint};
-use crate::wire::{headers, subject, Message, Publish};
+use crate::wire::subject::valid_publish;
+use crate::wire::{headers, Message, Publish};
+
+/// Whom a message reached.
+#[derive(Clone, Copy, Default)]
+struct Reached {
+    /// Somebody on this shard.
+    here: bool,
+    /// Other shards.
+    remote: ShardSet,
+}
+
+impl Reached {
+    /// All shards that it reached; `own` is this one.
+    fn shards(self, own: ShardId) -> ShardSet {
+        match self.here {
+            true => ShardSet(self.remote.0 | ShardSet::of(own).0),
+            false => self.remote,
+        }
+    }
+}
 
 impl Shard {
-    /// `PUB` or `HPUB`.
-    #[inline]
-    pub(super) fn publish(&mut self, id: ConnId, p: &Publish<'_>) {
+    /// `PUB` or `HPUB`. Inlined into the loop over a connection's operations: handing it over costs as much as the
+    /// work.
+    #[inline(always)]
+    pub(super) fn publish(&mut self, id: ConnId, m: &Message<'_>) {
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
         client.counts.in_msgs += 1;
-        client.counts.in_bytes += p.payload.len() as u64;
+        client.counts.in_bytes += m.size as u64;
         client.health.active_at = self.now.mono;
         let (account, talks, calm) = (client.account, client.verbose || client.pedantic, client.pressed.is_empty());
         let mut key = client.memo.verdict;
-        if !same(&client.memo.subject, p.subject) || self.verdicts.get(key).is_none() {
-            key = self.judge(id, account, p.subject);
+        if !same(&client.memo.subject, m.subject) || self.verdicts.get(key).is_none() {
+            key = self.judge(id, account, m.subject);
         }
         // What only some clients want, and what only system subjects need, is kept off everybody else's path.
-        if (talks || may_be_reserved(p)) && !self.publish_is_allowed(id, p) {
+        if (talks || may_be_reserved(m.subject, m.reply)) && !self.publish_is_allowed(id, m.subject, m.reply) {
             return;
         }
-        let reached = if p.tail.is_empty() {
-            let mut body = std::mem::take(&mut self.body);
-            let reached = self.spread(id, account, key, &body.message(p));
-            self.body = body;
-            reached
-        } else {
-            self.spread(id, account, key, &Message::whole(p))
-        };
-        if !calm || reached.0 & !(1 << self.id.0) != 0 || self.outbox.crowd.jammed() {
-            self.pace(id, reached);
+        let reached = self.spread(id, account, key, m);
+        if !calm || !reached.remote.is_empty() || self.outbox.crowd.jammed() {
+            self.pace(id, reached.shards(self.id));
         }
+    }
+
+    /// [`Shard::publish`] for what did not come in the form it leaves in.
+    #[inline(never)]
+    pub(super) fn publish_rewritten(&mut self, id: ConnId, p: &Publish<'_>) {
+        let mut body = std::mem::take(&mut self.body);
+        self.publish(id, &body.message(p));
+        self.body = body;
     }
 
     /// What a client is told of a publication before it is delivered; false: it is refused.
     #[cold]
-    fn publish_is_allowed(&mut self, id: ConnId, p: &Publish<'_>) -> bool {
+    fn publish_is_allowed(&mut self, id: ConnId, subject: &[u8], reply: &[u8]) -> bool {
         let pedantic = self.outbox.conns.get(id).is_some_and(|c| c.pedantic);
-        if pedantic && !subject::valid_publish(p.subject) {
+        if pedantic && !valid_publish(subject) {
             self.outbox.say(id, |out| write_complaint(out, Complaint::InvalidPublishSubject));
         }
-        let (complaint, why) = if reserved_subject(p.subject) {
-            (Complaint::Publish(p.subject), Drop::ReservedSubject)
-        } else if reserved_reply(p.reply) {
-            (Complaint::Reply(p.reply), Drop::ReservedReply)
+        let (complaint, why) = if reserved_subject(subject) {
+            (Complaint::Publish(subject), Drop::ReservedSubject)
+        } else if reserved_reply(reply) {
+            (Complaint::Reply(reply), Drop::ReservedReply)
         } else {
             self.ok(id);
             return true;
@@ -91,32 +113,30 @@ impl Shard {
         key
     }
 
-    /// Delivers a message by its verdict. Says which shards it reaches.
-    #[inline]
-    fn spread(&mut self, id: ConnId, account: u16, verdict: Slot, m: &Message<'_>) -> ShardSet {
-        let Some(v) = self.verdicts.get(verdict) else { return ShardSet::EMPTY };
+    /// Delivers a message by its verdict.
+    #[inline(always)]
+    fn spread(&mut self, id: ConnId, account: u16, verdict: Slot, m: &Message<'_>) -> Reached {
+        let Some(v) = self.verdicts.get(verdict) else { return Reached::default() };
         self.outbox.next_message();
         let mut queued = 0;
         for t in &v.plain {
             queued += u64::from(self.outbox.deliver(t, v.head(t), m, Some(id)) == Fate::Queued);
         }
-        let mut reached = ShardSet::EMPTY;
+        let mut remote = ShardSet::EMPTY;
         if v.leaves() {
             let to = Address { account, plain: true, reaimed: false, routed: false, home: self.id, publisher: id };
             let (here, shards) = self.spread_further(verdict, to, m);
             queued += here;
-            reached = shards;
+            remote = shards;
         }
         self.budget = self.budget.saturating_sub(1 + queued);
-        if queued > 0 {
-            reached.insert(self.id);
-        } else if reached.is_empty() {
+        if queued == 0 && remote.is_empty() {
             self.outbox.ledger.dropped(Drop::NoInterest, 1);
             if !m.reply.is_empty() {
                 self.no_responders(id, account, m);
             }
         }
-        reached
+        Reached { here: queued > 0, remote }
     }
 
     /// One member of each queue group, other shards, routes. Says how many copies were queued here, and which other

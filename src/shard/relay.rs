@@ -39,12 +39,7 @@ pub(super) fn give(
         Pick::Remote(place) => return Given::Elsewhere(place),
         Pick::Local(first) => first,
     };
-    let n = g.local.len();
-    let taken = (0..n).any(|k| {
-        let t = &g.local[(first + k) % n];
-        outbox.deliver(t, v.head(t), m, own) == Fate::Queued
-    });
-    if taken {
+    if outbox.deliver_to_one(v, g, first, m, own) {
         return Given::Taken;
     }
     g.pick_elsewhere(rng, here_only).map_or(Given::Nobody, Given::Elsewhere)

@@ -9,7 +9,7 @@ use crate::base::limits::{HEADS_BYTES_MAX, TARGETS_MAX, VERDICTS_MAX};
 use crate::base::{ConnId, PeerId, PeerSet, Rng, Seeded, ShardSet, Slot, Slots};
 use crate::interest::{Place, Replica};
 use crate::wire::route::write_names;
-use crate::wire::{subject, Publish};
+use crate::wire::subject;
 use std::hash::{BuildHasher, Hasher};
 
 /// One receiver.
@@ -340,9 +340,9 @@ fn hash_of(hasher: Seeded, account: u16, subject: &[u8]) -> u64 {
 
 /// Could subject or reply be reserved? One look at each beginning.
 #[inline]
-pub fn may_be_reserved(p: &Publish<'_>) -> bool {
+pub fn may_be_reserved(subject: &[u8], reply: &[u8]) -> bool {
     let starts = |s: &[u8]| matches!(s, [b'_', b'R' | b'G', ..] | [b'$', b'J' | b'N', ..]);
-    starts(p.subject) || starts(p.reply)
+    starts(subject) || starts(reply)
 }
 
 /// Subjects that clients may not publish to (client-protocol.md §5, "Reserved for clients").

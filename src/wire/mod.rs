@@ -4,6 +4,7 @@ pub mod fault;
 pub mod headers;
 pub mod hello;
 mod json;
+mod marks;
 mod op;
 mod parse;
 mod quote;

@@ -50,8 +50,6 @@ pub struct Publish<'a> {
     pub header: usize,
     /// Header and payload, without the closing CR LF.
     pub payload: &'a [u8],
-    /// `[<header> ]<size>\r\n<payload>\r\n` in one piece, if it came exactly so; else empty.
-    pub tail: &'a [u8],
 }
 
 /// A message on its way to subscribers: what all deliveries of it share.
@@ -70,12 +68,6 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// A message that came in the form it leaves in: its [`Publish::tail`] is not empty.
-    #[inline]
-    pub fn whole(p: &Publish<'a>) -> Message<'a> {
-        Message { subject: p.subject, reply: p.reply, header: p.header, size: p.payload.len(), tail: p.tail }
-    }
-
     /// Header and payload, without sizes and CR LF.
     pub fn payload(&self) -> &'a [u8] {
         let end = self.tail.len() - 2;

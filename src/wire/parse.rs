@@ -2,9 +2,13 @@
 //!
 //! Used by a connection on whatever buffer holds its next bytes. What is not yet whole stays with the caller, who
 //! brings it again with more behind it; so nothing is copied here and every cut gives the same operations. The
-//! usual `PUB` in one piece is split in one pass ([`whole_publish`]); everything else goes the long way round.
+//! usual `PUB` in one piece is split in one pass ([`Parser::publication`]); everything else goes the long way round.
 
-use super::{Fault, Op, Publish};
+use super::marks::Marks;
+use super::{Fault, Message, Op, Publish};
+
+/// Bytes of `PUB `.
+const VERB_BYTES: usize = 4;
 
 /// What a connection may do at the moment.
 #[derive(Clone, Copy, Debug)]
@@ -79,18 +83,14 @@ pub struct Parser {
 }
 
 impl Parser {
-    /// The next operation of `b`, which begins with the bytes that the last call left over.
-    ///
-    /// # Errors
-    /// A [`Fault`] ends the connection; the parser is not to be used again.
+    /// A `PUB` in its usual form at the start of `b`, as it leaves again, and how many bytes it takes: what
+    /// [`Parser::next`] would say of it, for less. None says nothing of what is there.
     #[inline]
-    pub fn next<'a>(&mut self, b: &'a [u8], rules: &Rules) -> Result<Step<Op<'a>>, Fault> {
-        if self.at == At::Start && b.starts_with(b"PUB ") && !rules.connect_first {
-            if let Some((p, used)) = whole_publish(b, rules) {
-                return Ok(Step::Op(Op::Publish(p), used));
-            }
+    pub fn publication<'a>(&self, b: &'a [u8], rules: &Rules) -> Option<(Message<'a>, usize)> {
+        if self.at != At::Start || !b.starts_with(b"PUB ") || rules.connect_first {
+            return None;
         }
-        self.step(b, rules)
+        whole_publish(b, rules)
     }
 
     /// How many bytes the buffer must have before [`Parser::next`] can say more; 0 if unknown.
@@ -98,7 +98,11 @@ impl Parser {
         self.need
     }
 
-    fn step<'a>(&mut self, b: &'a [u8], rules: &Rules) -> Result<Step<Op<'a>>, Fault> {
+    /// The next operation of `b`, which begins with the bytes that the last call left over.
+    ///
+    /// # Errors
+    /// A [`Fault`] ends the connection; the parser is not to be used again.
+    pub fn next<'a>(&mut self, b: &'a [u8], rules: &Rules) -> Result<Step<Op<'a>>, Fault> {
         if b.len() < self.need {
             return Ok(Step::More(0));
         }
@@ -217,11 +221,20 @@ fn words<const N: usize>(arg: &[u8], blank: impl Fn(u8) -> bool) -> Option<([&[u
 }
 
 /// 1 to 9 digits, nothing else (client-protocol.md §1, "Numbers").
+#[inline]
 pub(super) fn number(text: &[u8]) -> Option<usize> {
     if text.is_empty() || text.len() > 9 {
         return None;
     }
-    text.iter().try_fold(0usize, |n, c| c.is_ascii_digit().then(|| n * 10 + usize::from(c - b'0')))
+    let mut n = 0;
+    for c in text {
+        let digit = c.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        n = n * 10 + usize::from(digit);
+    }
+    Some(n)
 }
 
 enum Whole<'a> {
@@ -255,10 +268,7 @@ fn publish<'a>(b: &'a [u8], arg: &'a [u8], body: usize, hpub: bool, rules: &Rule
     if b.len() < end + 2 {
         return Ok(Whole::Needs(end + 1));
     }
-    Ok(Whole::Yes(
-        Publish { subject: w[0], reply, header_text, size_text, header, payload: &b[body..end], tail: &[] },
-        end + 2,
-    ))
+    Ok(Whole::Yes(Publish { subject: w[0], reply, header_text, size_text, header, payload: &b[body..end] }, end + 2))
 }
 
 fn subscribe(arg: &[u8]) -> Result<Op<'_>, Fault> {
@@ -282,63 +292,29 @@ fn unsubscribe(arg: &[u8]) -> Result<Op<'_>, Fault> {
 /// The usual case: `PUB <subject> [reply] <size>\r\n<payload>\r\n` with single spaces, whole in the buffer and
 /// within the limits. Anything else is None and goes the long way, which also finds the words for what is wrong.
 #[inline]
-fn whole_publish<'a>(b: &'a [u8], rules: &Rules) -> Option<(Publish<'a>, usize)> {
-    let (first, second, cr) = separators(b)?;
-    let (reply, size_at): (&[u8], usize) = match second {
-        0 => (&[], first + 1),
-        _ => (&b[first + 1..second], second + 1),
-    };
-    let size_text = &b[size_at..cr];
-    let size = number(size_text)?;
+fn whole_publish<'a>(b: &'a [u8], rules: &Rules) -> Option<(Message<'a>, usize)> {
+    let mut marks = Marks::new(b, VERB_BYTES);
+    let (first, mut cr) = (marks.next()?, marks.next()?);
+    let mut reply: &[u8] = &[];
+    let mut size_at = first + 1;
+    if b[cr] == b' ' && cr > size_at {
+        reply = &b[size_at..cr];
+        size_at = cr + 1;
+        cr = marks.next()?;
+    }
+    let subject = &b[VERB_BYTES..first];
+    let size = number(&b[size_at..cr])?;
     let body = cr + 2;
     let end = body + size;
-    let odd = first == 4 || (second != 0 && reply.is_empty()) || cr - 4 > rules.max_control_line;
-    if odd || size > rules.max_payload || b.get(end..end + 2)? != b"\r\n" {
+    let usual = b[first] == b' ' && !subject.is_empty() && b.get(cr..body)? == b"\r\n";
+    if !usual || cr - VERB_BYTES > rules.max_control_line || size > rules.max_payload {
         return None;
     }
-    let tail = &b[size_at..end + 2];
-    let p =
-        Publish { subject: &b[4..first], reply, header_text: &[], size_text, header: 0, payload: &b[body..end], tail };
-    Some((p, end + 2))
-}
-
-const LOW: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
-
-/// Places of the first space, of the second (0 if there is none) and of the carriage return that ends the line; None
-/// if a third space, a tab or a line feed comes before it, or the line's end is not in sight.
-#[inline]
-fn separators(b: &[u8]) -> Option<(usize, usize, usize)> {
-    let (mut first, mut second) = (0, 0);
-    let mut at = 4;
-    loop {
-        let word = match b.get(at..at + 8) {
-            Some(w) => u64::from_le_bytes(w.try_into().ok()?),
-            None => {
-                let mut last = [0; 8];
-                let rest = b.get(at..)?;
-                if rest.is_empty() {
-                    return None;
-                }
-                last[..rest.len()].copy_from_slice(rest);
-                u64::from_le_bytes(last)
-            }
-        };
-        // Marks every byte below 33: blanks and line ends, and rare other controls, which take the long way. With
-        // the high bit set no subtraction borrows from its neighbour; bytes that had it themselves are no controls.
-        let mut marks = !((word | HIGH) - LOW * 33) & !word & HIGH;
-        while marks != 0 {
-            let i = at + marks.trailing_zeros() as usize / 8;
-            match b.get(i)? {
-                b'\r' if first != 0 && b.get(i + 1) == Some(&b'\n') => return Some((first, second, i)),
-                b' ' if first == 0 => first = i,
-                b' ' if second == 0 => second = i,
-                _ => return None,
-            }
-            marks &= marks - 1;
-        }
-        at += 8;
+    let tail = b.get(size_at..end + 2)?;
+    if !tail.ends_with(b"\r\n") {
+        return None;
     }
+    Some((Message { subject, reply, header: 0, size, tail }, end + 2))
 }
 
 #[cfg(test)]

@@ -19,9 +19,6 @@ use turnpike::policy::settings::{Account, Secret, User};
 use turnpike::policy::Settings;
 use turnpike::shard::{Act, Answer, Batch, Flush, Identity, Lost, Opening, Order, Rings, Setup, Shard, Sockets, Turn};
 
-/// Turns without room in a ring after which a shard waits for room: by then what it had heard is delivered.
-const STUCK_TURNS: u32 = 100;
-
 /// The rings between the shards of a node: one per ordered pair, first in, first out, and the way back for spent
 /// batches.
 pub struct RingSet {
@@ -113,8 +110,6 @@ pub struct Node {
     measured: Vec<(ConnId, u64)>,
     /// Shards whose ring was full in the last turn; until a turn gets through no socket is read.
     full: Vec<usize>,
-    /// Turns in a row that did not get through: what was heard before is gone on with in them.
-    stuck: u32,
     /// Answers to password checks that are still to be given.
     verifying: VecDeque<Order>,
     /// What it said to the world outside.
@@ -167,7 +162,6 @@ impl Node {
             accepted: VecDeque::new(),
             orders: VecDeque::new(),
             full: Vec::new(),
-            stuck: 0,
             verifying: VecDeque::new(),
             said: SaidOutside::default(),
         }
@@ -220,7 +214,7 @@ impl Node {
             return true;
         }
         if !self.full.is_empty() {
-            return self.stuck < STUCK_TURNS || self.full.iter().any(|to| rings.has_room(self.local, *to));
+            return self.shard.is_holding() || self.full.iter().any(|to| rings.has_room(self.local, *to));
         }
         !self.accepted.is_empty()
             || !self.orders.is_empty()
@@ -258,6 +252,7 @@ pub fn turn(w: &mut World, s: usize) {
     hear(w, (node.server, node.local), &mut turn);
     let mut turn = turn.sockets();
     for (conn, bytes) in node.measured.drain(..) {
+        w.note(|| format!("shard {s} {conn:?}: {bytes} bytes are not acknowledged"));
         turn.unacked(conn, bytes);
     }
     w.meanwhile();
@@ -308,12 +303,8 @@ pub fn turn(w: &mut World, s: usize) {
         w.servers[node.server].rings.give_back(from.index(), node.local, batch);
     }
     match flush.sockets() {
-        Err(_) => {
-            node.stuck += 1;
-            w.oracle.label("a ring was full");
-        }
+        Err(_) => w.oracle.label("a ring was full"),
         Ok(mut flush) => {
-            node.stuck = 0;
             write(w, s, &mut flush, &mut node.sockets);
             while let Some(act) = flush.act() {
                 do_act(w, s, act, &mut node.sockets, &mut node.said);
@@ -504,6 +495,7 @@ fn do_act(w: &mut World, s: usize, act: Act, sockets: &mut BTreeMap<ConnId, Sock
         _ if w.case.plan.cluster.is_none() => {
             w.fail(format!("shard {s} of a server without a cluster: {act:?}"));
         }
+        Act::Vacant => w.fail(format!("shard {s} of a server that is no lame duck: {act:?}")),
         Act::CloseRoute(c) => match sockets.remove(&c) {
             Some(socket) => w.links[socket.link].closed_by(socket.writes),
             None => w.fail(format!("shard {s} closes route {c:?}, which has no socket")),

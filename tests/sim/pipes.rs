@@ -16,7 +16,7 @@ pub struct Pipe {
     pub stalled: bool,
     /// The same, by a fault of the network between two servers.
     pub blocked: bool,
-    /// Nobody reads at the other end any more: what is written is gone.
+    /// Nobody reads at the other end any more: what arrives there is gone.
     void: bool,
     /// The writer has shut its side.
     shut: bool,
@@ -49,9 +49,6 @@ impl Pipe {
     }
 
     fn room(&self) -> usize {
-        if self.void {
-            return usize::MAX;
-        }
         self.window.saturating_sub(self.flight.len() + self.ready.len())
     }
 }
@@ -121,7 +118,9 @@ impl Link {
             _ => n,
         };
         let moved = p.flight.drain(..take as usize);
-        p.ready.extend(moved);
+        if !p.void {
+            p.ready.extend(moved);
+        }
     }
 
     /// Has the writer of this direction room?
@@ -133,9 +132,6 @@ impl Link {
     pub fn write(&mut self, way: Way, data: &[u8], max: usize) -> usize {
         let p = self.pipe(way);
         let n = data.len().min(p.room()).min(max);
-        if p.void {
-            return n;
-        }
         p.flight.extend(&data[..n]);
         n
     }
@@ -183,7 +179,6 @@ impl Link {
         self.shut(writer);
         let p = self.pipe(writer.other());
         p.void = true;
-        p.flight.clear();
         p.ready.clear();
     }
 

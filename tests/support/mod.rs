@@ -5,6 +5,7 @@
 // Each test crate uses a part of it.
 #![allow(dead_code)]
 
+pub mod cluster;
 pub mod differences;
 pub mod frames;
 pub mod kernel;

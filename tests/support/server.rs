@@ -76,13 +76,50 @@ pub fn shard_args(which: &Which, wanted: usize) -> Vec<String> {
 
 /// One running server. Dropping it kills the process and removes its folder.
 pub struct Server {
-    which: Which,
-    under: Under,
-    args: Vec<String>,
+    start: Start,
     folder: PathBuf,
     child: Child,
     clients: SocketAddr,
     monitor: Option<SocketAddr>,
+}
+
+/// How a server is started.
+#[derive(Clone, Debug)]
+pub struct Start {
+    which: Which,
+    under: Under,
+    /// The name of the configuration file, which says how it is written.
+    file: &'static str,
+    conf: String,
+    args: Vec<String>,
+    /// Clients are to come in where the configuration says, not at a port the system chooses.
+    verbatim: bool,
+}
+
+impl Start {
+    /// With a configuration in nats-server's grammar and further arguments.
+    pub fn new(which: &Which, conf: &str, args: &[String]) -> Start {
+        Start {
+            which: which.clone(),
+            under: Under::default(),
+            file: "server.conf",
+            conf: conf.into(),
+            args: args.to_vec(),
+            verbatim: false,
+        }
+    }
+
+    /// With a configuration in TOML.
+    pub fn toml(mut self) -> Start {
+        self.file = "server.toml";
+        self
+    }
+
+    /// Listening where the configuration says.
+    pub fn verbatim(mut self) -> Start {
+        self.verbatim = true;
+        self
+    }
 }
 
 impl Server {
@@ -95,24 +132,22 @@ impl Server {
 
     /// As [`Server::start`], with less than a process has by default.
     pub fn start_under(which: &Which, under: &Under, conf: &str, args: &[String]) -> Server {
+        Server::from(Start { under: under.clone(), ..Start::new(which, conf, args) })
+    }
+
+    /// As [`Server::start`], as `start` says.
+    pub fn from(start: Start) -> Server {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("server-{}-{n}", std::process::id()));
         fs::create_dir_all(&folder).expect("cannot make the server's folder");
-        fs::write(folder.join("server.conf"), conf).expect("cannot write the configuration");
-        if let Some(id) = under.user {
+        fs::write(folder.join(start.file), &start.conf).expect("cannot write the configuration");
+        if let Some(id) = start.under.user {
             std::os::unix::fs::chown(&folder, Some(id), Some(id)).expect("cannot give the folder away");
         }
-        let child = spawn(which, under, &folder, args, None);
-        let mut server = Server {
-            which: which.clone(),
-            under: under.clone(),
-            args: args.to_vec(),
-            folder,
-            child,
-            clients: SocketAddr::from(([127, 0, 0, 1], 0)),
-            monitor: None,
-        };
+        let child = spawn(&start, &folder, None);
+        let clients = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut server = Server { start, folder, child, clients, monitor: None };
         server.find_ports();
         server
     }
@@ -134,7 +169,7 @@ impl Server {
 
     /// Which server this is.
     pub fn which(&self) -> &Which {
-        &self.which
+        &self.start.which
     }
 
     /// The process id.
@@ -151,7 +186,7 @@ impl Server {
     /// Starts a killed server again on the port it had.
     pub fn start_again(&mut self) {
         fs::remove_file(self.ports_file()).ok();
-        self.child = spawn(&self.which, &self.under, &self.folder, &self.args, Some(self.clients.port()));
+        self.child = spawn(&self.start, &self.folder, Some(self.clients.port()));
         self.find_ports();
     }
 
@@ -191,7 +226,7 @@ impl Server {
     }
 
     fn ports_file(&self) -> PathBuf {
-        let exe = self.which.path().file_name().expect("a binary has a name").to_string_lossy();
+        let exe = self.start.which.path().file_name().expect("a binary has a name").to_string_lossy();
         self.folder.join(format!("{exe}_{}.ports", self.child.id()))
     }
 
@@ -206,7 +241,7 @@ impl Server {
                 return;
             }
             if let Some(status) = self.child.try_wait().expect("cannot wait for the server") {
-                panic!("{} ended at its start: {status}\n{}", self.which.path().display(), self.output());
+                panic!("{} ended at its start: {status}\n{}", self.start.which.path().display(), self.output());
             }
             if Instant::now() > end {
                 panic!("no ports file {} within {START_LIMIT:?}\n{}", file.display(), self.output());
@@ -224,7 +259,7 @@ impl Drop for Server {
             let output = self.output();
             let from = output.lines().count().saturating_sub(TOLD);
             let last: Vec<&str> = output.lines().skip(from).collect();
-            eprintln!("--- the end of what {} said ---\n{}", self.which.path().display(), last.join("\n"));
+            eprintln!("--- the end of what {} said ---\n{}", self.start.which.path().display(), last.join("\n"));
         }
         fs::remove_dir_all(&self.folder).ok();
     }
@@ -262,18 +297,24 @@ impl Under {
     }
 }
 
-fn spawn(which: &Which, under: &Under, folder: &Path, args: &[String], port: Option<u16>) -> Child {
-    let output = fs::File::create(folder.join("output")).expect("cannot make the output file");
+fn spawn(start: &Start, folder: &Path, port: Option<u16>) -> Child {
+    // What an earlier process has said stays.
+    let output = fs::OpenOptions::new().create(true).append(true).open(folder.join("output"));
+    let output = output.expect("cannot make the output file");
     let both = output.try_clone().expect("cannot share the output file");
-    let port = port.map_or("-1".to_string(), |p| p.to_string());
-    let mut command = under.command(which.path());
-    command.args(["-a", "127.0.0.1", "-p", &port, "-m", "-1", "--ports_file_dir"]).arg(folder);
-    command.arg("-c").arg(folder.join("server.conf")).args(args);
+    let binary = start.which.path();
+    let mut command = start.under.command(binary);
+    if !start.verbatim {
+        let port = port.map_or("-1".to_string(), |p| p.to_string());
+        command.args(["-a", "127.0.0.1", "-p", &port]);
+    }
+    command.args(["-m", "-1", "--ports_file_dir"]).arg(folder);
+    command.arg("-c").arg(folder.join(start.file)).args(&start.args);
     command.stdin(Stdio::null()).stdout(output).stderr(both);
     match command.spawn() {
         Ok(child) => child,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => panic!("no such binary: {}", which.path().display()),
-        Err(e) => panic!("cannot start {}: {e}", which.path().display()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => panic!("no such binary: {}", binary.display()),
+        Err(e) => panic!("cannot start {}: {e}", binary.display()),
     }
 }
 
@@ -281,9 +322,11 @@ fn spawn(which: &Which, under: &Under, folder: &Path, args: &[String], port: Opt
 fn read_ports(file: &Path) -> Option<(SocketAddr, Option<SocketAddr>)> {
     let text = fs::read_to_string(file).ok()?;
     let json: serde_json::Value = serde_json::from_str(&text).ok()?;
+    // A server that listens everywhere tells all its addresses.
     let address = |key: &str| {
-        let url = json[key][0].as_str()?;
-        url.split("://").nth(1)?.parse().ok()
+        let all = json[key].as_array()?.iter().filter_map(|url| url.as_str()?.split("://").nth(1)?.parse().ok());
+        let all: Vec<SocketAddr> = all.collect();
+        all.iter().find(|a| a.ip().is_loopback() && a.is_ipv4()).or(all.first()).copied()
     };
     Some((address("nats")?, address("monitoring")))
 }

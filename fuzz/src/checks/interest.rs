@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use turnpike::base::{ShardId, Slot};
-use turnpike::interest::{Replica, Trie};
+use turnpike::interest::{Place, Replica, Trie};
 use turnpike::wire::subject;
 
 /// A pattern and a queue group.
@@ -93,13 +93,14 @@ fn step(line: &[u8], i: usize, replica: &mut Replica, plain: &mut Plain) {
             let before = plain.count(&name);
             let news = replica.add(&name.0, &name.1, slot);
             plain.own.push((name.clone(), slot));
-            assert_eq!(news, (!name.1.is_empty() || before == 0).then_some(before + 1));
+            assert_eq!(news.own, (!name.1.is_empty() || before == 0).then_some(before + 1));
         }
         b'-' => {
             let Some(at) = plain.own.iter().position(|(n, _)| n.0 == name.0) else { return };
             let (name, slot) = plain.own.remove(at);
             let left = plain.count(&name);
-            assert_eq!(replica.remove(&name.0, &name.1, slot), (!name.1.is_empty() || left == 0).then_some(left));
+            let news = replica.remove(&name.0, &name.1, slot);
+            assert_eq!(news.own, (!name.1.is_empty() || left == 0).then_some(left));
         }
         b'0'..=b'9' => {
             let (n, from) = (u32::from(verb - b'0'), 1 + (i % 3) as u8);
@@ -107,7 +108,7 @@ fn step(line: &[u8], i: usize, replica: &mut Replica, plain: &mut Plain) {
                 0 => plain.others.remove(&(name.clone(), from)),
                 n => plain.others.insert((name.clone(), from), n),
             };
-            let news = replica.stated(ShardId(from), &name.0, &name.1, n);
+            let news = replica.stated(ShardId(from), &name.0, &name.1, n).is_some();
             assert!(news || had.is_some() == (n > 0) || (!name.1.is_empty() && had == Some(n)), "news went unnoticed");
             assert!(!news || had.is_some() || n > 0, "news of nothing");
         }
@@ -118,7 +119,10 @@ fn step(line: &[u8], i: usize, replica: &mut Replica, plain: &mut Plain) {
                 heard.extend(want.remote.iter().map(|s| other(b"", s.0, 1)));
                 for q in want.queues() {
                     heard.extend(q.local.iter().map(|s| own(b"", &q.name, *s)));
-                    heard.extend(q.remote.iter().map(|(s, n)| other(&q.name, s.0, *n)));
+                    heard.extend(q.remote.iter().filter_map(|(at, n)| match at {
+                        Place::Shard(s) => Some(other(&q.name, s.0, *n)),
+                        Place::Peer(_) => None,
+                    }));
                 }
             });
             heard.sort();

@@ -3,6 +3,7 @@
 
 pub mod client_parser;
 pub mod config;
+pub mod handshake;
 pub mod headers;
 pub mod hello;
 mod house;
@@ -15,9 +16,10 @@ pub mod writer;
 pub type Check = fn(&[u8]);
 
 /// Every target: the name of its corpus, and its check.
-pub const TARGETS: [(&str, Check); 8] = [
+pub const TARGETS: [(&str, Check); 9] = [
     ("client_parser", client_parser::check),
     ("config", config::check),
+    ("handshake", handshake::check),
     ("headers", headers::check),
     ("hello", hello::check),
     ("interest", interest::check),

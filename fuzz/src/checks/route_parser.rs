@@ -143,9 +143,8 @@ fn say(op: &RouteOp<'_>, out: &mut Vec<u8>) -> bool {
     let before = out.len();
     let (names, written): (Vec<&[u8]>, _) = match *op {
         RouteOp::Message(m) => {
-            let p = m.publish();
             let mut body = Body::default();
-            let message = body.message(&p);
+            let message = m.message(&mut body);
             let mut line = Vec::new();
             let written = write_names(&mut line, m.account, m.subject)
                 .and_then(|()| write_message(out, &line, m.queues.iter(), &message, true));

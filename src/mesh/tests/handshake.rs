@@ -9,16 +9,16 @@ use crate::policy::{Cluster, RouteLogin};
 const PEER: Cid = Cid(9);
 
 /// One mesh and what came out of it.
-struct Bench {
+pub(super) struct Bench {
     mesh: Mesh,
     now: Time,
-    written: String,
-    closed: bool,
-    given: Vec<Introduction>,
+    pub(super) written: String,
+    pub(super) closed: bool,
+    pub(super) given: Vec<Introduction>,
     told: Vec<Instruction>,
     dials: Vec<Dial>,
     verify: Vec<String>,
-    log: Vec<(Level, String)>,
+    pub(super) log: Vec<(Level, String)>,
 }
 
 impl Bench {
@@ -42,7 +42,7 @@ impl Bench {
     }
 
     /// Called by a peer.
-    fn acceptor(cluster: Cluster) -> Bench {
+    pub(super) fn acceptor(cluster: Cluster) -> Bench {
         let mut bench = Bench::new(cluster);
         bench.accept(PEER);
         assert!(bench.written.starts_with("INFO {") && bench.written.ends_with(" \r\n"), "said at once");
@@ -51,7 +51,7 @@ impl Bench {
     }
 
     /// Has called the server at node 1.
-    fn dialer(cluster: Cluster) -> Bench {
+    pub(super) fn dialer(cluster: Cluster) -> Bench {
         let mut bench = Bench::new(cluster);
         bench.connect(PEER);
         bench
@@ -68,7 +68,7 @@ impl Bench {
         self.drain();
     }
 
-    fn hear(&mut self, text: &str) -> &mut Bench {
+    pub(super) fn hear(&mut self, text: &str) -> &mut Bench {
         self.hear_on(PEER, text)
     }
 
@@ -120,22 +120,22 @@ impl Bench {
     }
 }
 
-fn info(id: &str, more: &str) -> String {
+pub(super) fn info(id: &str, more: &str) -> String {
     let name = id.to_lowercase();
     format!(
         "INFO {{\"server_id\":\"{id}\",\"server_name\":\"{name}\",\"host\":\"10.0.0.2\",\"port\":6222,\"headers\":true{more}}} \r\n"
     )
 }
 
-fn open() -> Cluster {
+pub(super) fn open() -> Cluster {
     cluster(Some("c1"), &[])
 }
 
-fn dialing() -> Cluster {
+pub(super) fn dialing() -> Cluster {
     cluster(Some("c1"), &[1])
 }
 
-const CONNECT: &str = "CONNECT {\"echo\":true,\"name\":\"PEER\",\"cluster\":\"c1\"}\r\n";
+pub(super) const CONNECT: &str = "CONNECT {\"echo\":true,\"name\":\"PEER\",\"cluster\":\"c1\"}\r\n";
 
 #[test]
 fn an_accepted_peer_says_connect_and_info_and_is_a_route() {
@@ -217,7 +217,7 @@ fn who_may_not_come_in_is_told_why_in_the_words_nats_server_uses() {
         (
             open(),
             CONNECT.replace("c1", "a'\\r\\nPING"),
-            "Rejecting connection, cluster name \"a\\'\\r\\nPING\" does not match \"c1\"",
+            "Rejecting connection, cluster name \"a'\\r\\nPING\" does not match \"c1\"",
             Cause::ClusterName,
         ),
     ];
@@ -490,74 +490,76 @@ fn wrong_connections_are_logged_at_a_bounded_rate() {
     assert!(bench.said("2999 more times in 60 s"));
 }
 
-/// What each line of the alphabet does, by stage: the machine once more, as a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Expected {
-    First,
-    Second,
-    Registered,
-    Dead,
+#[test]
+fn a_second_address_of_a_server_that_was_restarted_is_dialed_again() {
+    let mut cluster = dialing();
+    cluster.routes.push(crate::policy::RouteUrl { host: "10.0.0.9".into(), port: 6222, login: None });
+    let mut bench = Bench::new(cluster);
+    for link in [Cid(1), PEER] {
+        bench.connect(link);
+        bench.hear_on(link, &info("PEER", "")).hear_on(link, "PONG\r\n");
+    }
+    assert_eq!(bench.given.len(), 1);
+    bench.after(20_000);
+    bench.tidings(Tidings::Ended { peer: PeerId(0), why: "x".into() });
+    bench.after(50);
+    assert_eq!(bench.dials.len(), 1, "one address is enough");
+    bench.connect(Cid(3));
+    bench.hear_on(Cid(3), &info("REBORN", "")).hear_on(Cid(3), "PONG\r\n");
+    bench.after(200);
+    assert_eq!(bench.dials.len(), 1, "who is at the other one?");
 }
 
-fn alphabet() -> [(&'static str, String); 13] {
-    [
-        ("CONNECT ok", CONNECT.into()),
-        ("CONNECT bad", CONNECT.replace("c1", "zzz")),
-        ("CONNECT garbage", "CONNECT {x\r\n".into()),
-        ("INFO ok", info("PEER", "")),
-        ("INFO own id", info("ME", "")),
-        ("INFO garbage", "INFO {x\r\n".into()),
-        ("PING", "PING\r\n".into()),
-        ("PONG", "PONG\r\n".into()),
-        ("RS+", "RS+ $G foo\r\n".into()),
-        ("RMSG", "RMSG $G foo 2\r\nhi\r\n".into()),
-        ("-ERR", "-ERR 'x'\r\n".into()),
-        ("SUB", "SUB foo 1\r\n".into()),
-        ("garbage", "\u{1}\u{2}\r\n".into()),
-    ]
+#[test]
+fn who_comes_and_goes_without_a_word_is_no_news() {
+    let mut bench = Bench::acceptor(open());
+    bench.mesh.lost(PEER, "end of stream");
+    bench.drain();
+    assert_eq!((bench.failed(Cause::Left), bench.log[0].0), (1, Level::Debug));
 }
 
-fn expected(dialer: bool, state: Expected, line: &str) -> Expected {
-    use Expected::*;
-    match (dialer, state, line) {
-        (_, Registered | Dead, _) => state,
-        (_, _, "PING") => state,
-        (false, _, "PONG") => state,
-        (false, First, "CONNECT ok") => Second,
-        (false, Second, "INFO ok") => Registered,
-        (true, First, "INFO ok") => Second,
-        (true, First, "PONG") => First,
-        (true, Second, "PONG" | "RS+" | "RMSG" | "INFO ok" | "INFO own id" | "INFO garbage") => Registered,
-        _ => Dead,
+/// A member that took our cluster's name after its INFO is handed on under that name (cluster-protocol.md T19).
+#[test]
+fn no_foreign_cluster_is_handed_on() {
+    let mut bench = Bench::new(dialing());
+    bench.accept(Cid(1));
+    bench.hear_on(Cid(1), CONNECT).hear_on(Cid(1), &info("NATS", ""));
+    bench.connect(PEER);
+    bench.hear(&info("PEER", ",\"cluster\":\"0abc\",\"cluster_dynamic\":true")).hear("PONG\r\n");
+    let [Instruction::Say { peer: PeerId(0), line }] = &bench.told[..] else { panic!("{:?}", bench.told) };
+    let line = String::from_utf8(line.clone()).unwrap();
+    assert!(line.contains("\"cluster\":\"c1\"") && !line.contains("cluster_dynamic"), "{line}");
+}
+
+#[test]
+fn a_peer_that_goes_by_another_name_ends_or_is_followed() {
+    for (name, follows) in [(Some("c1"), false), (None, true)] {
+        let mut bench = Bench::new(cluster(name, &[]));
+        let ours = bench.mesh.report().cluster;
+        bench.accept(PEER);
+        let made_up = format!("\"cluster_dynamic\":{follows},\"cluster\":\"{ours}\"");
+        bench.hear(&CONNECT.replace("\"cluster\":\"c1\"", &made_up)).hear(&info("PEER", ""));
+        assert_eq!(bench.given.len(), 1, "{:?}", bench.log);
+        let json = b"{\"server_id\":\"PEER\",\"cluster\":\"c2\"}".to_vec();
+        bench.tidings(Tidings::Info { peer: PeerId(0), json });
+        let [Instruction::End { says, .. }] = &bench.told[..] else { panic!("{:?}", bench.told) };
+        assert_eq!(says.is_empty(), follows);
+        assert_eq!(bench.mesh.report().cluster, if follows { "c2".to_string() } else { ours });
     }
 }
 
-/// scenarios.md §5.2, 63: all sequences of four lines, on both sides.
+/// A server that listens everywhere is dialed where it spoke from; one that names no port is not dialed at all.
 #[test]
-fn every_line_in_every_order_has_one_meaning() {
-    let lines = alphabet();
-    for dialer in [false, true] {
-        for n in 0..lines.len().pow(4) {
-            let picks: Vec<usize> = (0..4).map(|i| n / lines.len().pow(i) % lines.len()).collect();
-            let mut bench = if dialer { Bench::dialer(dialing()) } else { Bench::acceptor(open()) };
-            let mut state = Expected::First;
-            for pick in &picks {
-                let (name, bytes) = &lines[*pick];
-                // Every other sequence arrives in two pieces.
-                let (a, b) = bytes.split_at(if n % 2 == 0 { bytes.len() } else { bytes.len() / 2 });
-                let before = state;
-                state = expected(dialer, state, name);
-                bench.written.clear();
-                bench.hear(a);
-                bench.hear(b);
-                let got = (bench.given.len(), bench.closed);
-                let want = (usize::from(state == Expected::Registered), state == Expected::Dead);
-                let names = || picks.iter().map(|p| lines[*p].0).collect::<Vec<_>>();
-                assert_eq!(got, want, "dialer {dialer}, {:?}: {:?}", names(), bench.log);
-                let alive = matches!(before, Expected::First | Expected::Second);
-                assert_eq!(bench.written == "PONG\r\n", *name == "PING" && alive, "{:?}", names());
-            }
-            assert!(bench.log.len() <= 2, "{:?}", bench.log);
-        }
+fn a_member_that_called_us_is_called_back_at_its_listener() {
+    for (host, port, expected) in [("0.0.0.0", 7000, Some("10.0.0.2:7000")), ("x", 0, None)] {
+        let mut bench = Bench::acceptor(open());
+        let said = info("PEER", "").replace("10.0.0.2", host).replace("6222", &port.to_string());
+        bench.hear(CONNECT).hear(&said);
+        bench.after(11_000);
+        bench.tidings(Tidings::Ended { peer: PeerId(0), why: "x".into() });
+        let targets = bench.mesh.report().targets;
+        assert_eq!(targets.first().map(|t| t.address.as_str()), expected);
+        bench.after(1000);
+        assert_eq!(bench.dials.len(), usize::from(expected.is_some()));
     }
 }

@@ -1,6 +1,7 @@
 //! A little world: meshes, connections as queues of what is under way, and shards that only know PING, PONG and INFO.
 //! What happens next is chosen from outside, so that all orders can be played.
 
+use super::nats::{Do, Nats};
 use crate::base::{Cid, Level, Now, PeerId, Rng, ShardId, Time, SECOND};
 use crate::conn::{Instruction, Tidings};
 use crate::mesh::{Act, Dial, Identity, Mesh, Setup};
@@ -53,6 +54,8 @@ pub(super) struct Node {
     pub log: Vec<(Level, String)>,
     pub urls: (Vec<String>, bool),
     pub dials: u64,
+    /// It is a nats-server instead; its mesh has nothing to do.
+    pub nats: Option<Nats>,
 }
 
 enum Item {
@@ -89,6 +92,8 @@ pub(super) struct World {
     pub dialed: BTreeMap<(usize, usize), u64>,
     /// Ends whose other end died in silence, and when their shard notices.
     stale: Vec<(Time, usize, usize)>,
+    /// When which nats-server dials whom.
+    nats_dials: Vec<(Time, usize, String)>,
 }
 
 /// As `peer_timeout`.
@@ -106,6 +111,7 @@ impl World {
             cut: Vec::new(),
             dialed: BTreeMap::new(),
             stale: Vec::new(),
+            nats_dials: Vec::new(),
         }
     }
 
@@ -125,6 +131,7 @@ impl World {
             log: Vec::new(),
             urls: Default::default(),
             dials: 0,
+            nats: None,
         };
         if at < self.nodes.len() {
             self.nodes[at] = node;
@@ -135,11 +142,41 @@ impl World {
         self.tick(at);
     }
 
+    /// Starts a nats-server.
+    pub(super) fn start_nats(&mut self, at: usize, id: &str, lists: &[usize]) {
+        self.start(at, id, cluster(Some("c"), &[]));
+        let nats = Nats::new(at, id, lists);
+        let acts = nats.start();
+        self.nodes[at].nats = Some(nats);
+        self.nats_does(at, acts);
+    }
+
+    /// Has the nats-server at this node do something.
+    fn nats(&mut self, node: usize, with: impl FnOnce(&mut Nats) -> Vec<Do>) {
+        let acts = self.nodes[node].nats.as_mut().map(with).unwrap_or_default();
+        self.nats_does(node, acts);
+    }
+
+    fn nats_does(&mut self, node: usize, acts: Vec<Do>) {
+        for act in acts {
+            match act {
+                Do::Send(cid, text) => self.send(node, cid, Item::Bytes(text.into_bytes())),
+                Do::Close(cid) => self.close(node, cid),
+                Do::Dial(host, seconds) => {
+                    let at = self.now.plus_ns(seconds * SECOND + self.cids % 100 * 1_000_000);
+                    self.nats_dials.push((at, node, host));
+                    self.nats_dials.sort();
+                }
+            }
+        }
+    }
+
     /// It dies. `loud`: the others' sockets hear of it.
     pub(super) fn kill(&mut self, at: usize, loud: bool) {
         self.nodes[at].up = false;
         self.nodes[at].routes.clear();
         self.dials.retain(|(node, ..)| *node != at);
+        self.nats_dials.retain(|(_, node, _)| *node != at);
         let noticed = self.now.plus_ns(STALE_NS);
         for (at_wire, wire) in self.wires.iter_mut().enumerate() {
             for end in 0..2 {
@@ -193,12 +230,19 @@ impl World {
     }
 
     fn connect(&mut self, node: usize, dial: Dial, host: &str) {
+        let outcome = self.wire(node, host);
+        self.mesh(node).dialed(dial, outcome);
+        self.drain(node);
+    }
+
+    /// Connects a node with a host.
+    fn wire(&mut self, node: usize, host: &str) -> Result<(Cid, String, u16), String> {
         let target = (0..self.nodes.len()).find(|n| ip(*n) == host);
         if let Some(target) = target {
             *self.dialed.entry((node.min(target), node.max(target))).or_default() += 1;
         }
         let target = target.filter(|t| self.nodes[*t].up && !self.is_cut(node, *t));
-        let outcome = match target {
+        match target {
             None => Err("connection refused".to_string()),
             Some(target) => {
                 let (a, b) = (Cid(self.cids + 1), Cid(self.cids + 2));
@@ -210,9 +254,7 @@ impl World {
                 self.wires.push(Wire { ends: [(node, a), (target, b)], open: [true, true], queues });
                 Ok((a, ip(target), 6222))
             }
-        };
-        self.mesh(node).dialed(dial, outcome);
-        self.drain(node);
+        }
     }
 
     fn arrive(&mut self, w: usize, end: usize) {
@@ -221,6 +263,16 @@ impl World {
         let ((node, cid), other) = (wire.ends[end], wire.ends[1 - end].0);
         if !wire.open[end] || !self.nodes[node].up {
             return;
+        }
+        if self.nodes[node].nats.is_some() {
+            return match item {
+                Item::Open => self.nats(node, |n| n.accepted(cid)),
+                Item::Bytes(bytes) => self.nats(node, |n| n.read(cid, &bytes)),
+                Item::Fin => {
+                    self.wires[w].open[end] = false;
+                    self.nats(node, |n| n.lost(cid));
+                }
+            };
         }
         match item {
             Item::Open => self.mesh(node).accepted(cid, &ip(other), 50_000),
@@ -237,6 +289,11 @@ impl World {
             }
         }
         self.drain(node);
+    }
+
+    fn is_route(&self, node: usize, cid: Cid) -> bool {
+        let nats = self.nodes[node].nats.as_ref();
+        nats.is_some_and(|n| n.remotes.values().any(|c| *c == cid)) || self.route_of(node, cid).is_some()
     }
 
     fn route_of(&self, node: usize, cid: Cid) -> Option<PeerId> {
@@ -356,7 +413,7 @@ impl World {
                 self.nodes[node].mesh.tidings(ShardId(0), Tidings::Info { peer, json });
             } else if line.starts_with(b"-ERR") {
                 self.shard_ends(node, peer, &String::from_utf8_lossy(line));
-            } else {
+            } else if !line.starts_with(b"RS+") {
                 panic!("a shard read {}", line.escape_ascii());
             }
         }
@@ -371,6 +428,14 @@ impl World {
             self.stale.remove(0);
             self.now = self.now.max(at);
             self.wires[wire].queues[end].push_back(Item::Fin);
+            return true;
+        }
+        let nats = self.nats_dials.first().map(|(at, ..)| *at);
+        if nats.is_some_and(|at| at <= limit && due.is_none_or(|(d, _)| at <= d)) {
+            let (at, node, host) = self.nats_dials.remove(0);
+            self.now = self.now.max(at);
+            let outcome = self.wire(node, &host).ok().map(|(cid, ..)| cid);
+            self.nats(node, |n| n.dialed(&host, outcome));
             return true;
         }
         match due {
@@ -405,6 +470,9 @@ impl World {
 
     /// Routes as each node sees them: (node, id of the peer).
     pub(super) fn routes(&self, node: usize) -> Vec<String> {
+        if let Some(nats) = &self.nodes[node].nats {
+            return nats.remotes.keys().cloned().collect();
+        }
         let mut ids: Vec<String> = self.nodes[node].mesh.report().routes.into_iter().map(|r| r.id).collect();
         ids.sort();
         ids
@@ -420,7 +488,7 @@ impl World {
         }
         let open = self.wires.iter().filter(|w| w.open[0] || w.open[1]);
         let both = open.filter(|w| {
-            let known = |end: usize| self.route_of(w.ends[end].0, w.ends[end].1).is_some();
+            let known = |end: usize| self.is_route(w.ends[end].0, w.ends[end].1);
             assert!(w.open[0] && w.open[1] && known(0) && known(1), "half a connection is left: {:?}", w.ends);
             true
         });

@@ -291,3 +291,95 @@ fn nothing_is_due_in_a_mesh_at_rest() {
     w.run(600, &mut rng);
     assert!(w.nodes.iter().all(|n| n.mesh.next_at().is_none_or(|at| at > Time(w.now.0 + SECOND))));
 }
+
+/// scenarios.md §5.2, 28–30
+#[test]
+fn whatever_is_cut_and_healed_ends_in_a_full_mesh() {
+    for seed in 100..130 {
+        let mut rng = Rng::new(seed);
+        let nodes = 3 + rng.below(3) as usize;
+        let mut w = world(nodes, |n| if n == 0 { vec![] } else { vec![0] });
+        w.run(10, &mut rng);
+        for _ in 0..4 {
+            for _ in 0..1 + rng.below(4) {
+                let (a, b) = (rng.below(nodes as u64) as usize, rng.below(nodes as u64) as usize);
+                if a != b {
+                    w.sever(a, b);
+                }
+            }
+            w.run(rng.below(40), &mut rng);
+            w.cut.clear();
+            w.run(rng.below(10), &mut rng);
+        }
+        w.run(80, &mut rng);
+        w.assert_full_mesh();
+        for n in 0..nodes {
+            assert_eq!(w.said(n, "no route to") > 0, w.said(n, "no route to") > 0 && w.said(n, ", after ") > 0);
+        }
+    }
+}
+
+#[test]
+fn a_made_up_name_that_somebody_configured_is_made_up_no_longer() {
+    let mut rng = Rng::new(4);
+    let mut w = World::new();
+    w.start(0, "A", cluster(None, &[]));
+    w.start(1, "B", cluster(None, &[0]));
+    w.run(10, &mut rng);
+    let name = w.nodes[0].mesh.report().cluster;
+    w.start(2, "C", cluster(Some(&name), &[0]));
+    w.run(10, &mut rng);
+    w.assert_full_mesh();
+    for n in 0..2 {
+        assert!(!w.nodes[n].mesh.report().dynamic);
+        assert_eq!(w.nodes[n].mesh.report().counters.registered, 2, "nobody had to begin anew");
+    }
+}
+
+/// scenarios.md §2.5, I20
+#[test]
+fn a_dead_address_is_dialed_less_and_less_often() {
+    let mut rng = Rng::new(4);
+    let mut w = world(1, |_| vec![1]);
+    w.run(60, &mut rng);
+    let minute = w.nodes[0].dials;
+    assert!((6..=9).contains(&minute), "1 + 2 + 4 + 8 + 16 s: {minute}");
+    w.run(600, &mut rng);
+    assert!(w.nodes[0].dials - minute <= 600 * 4 / 90, "{}", w.nodes[0].dials - minute);
+    assert!(w.said(0, "cannot reach") <= 12, "one line a minute: {}", w.said(0, "cannot reach"));
+}
+
+/// Starts a turnpike or a nats-server, as chance has it.
+fn start_either(w: &mut World, at: usize, id: &str, lists: &[usize], rng: &mut Rng) {
+    match rng.below(2) {
+        0 => w.start(at, id, cluster(Some("c"), lists)),
+        _ => w.start_nats(at, id, lists),
+    }
+}
+
+#[test]
+fn nats_servers_among_us_end_in_a_full_mesh_too() {
+    for seed in 0..60 {
+        let mut rng = Rng::new(seed);
+        let nodes = 2 + rng.below(4) as usize;
+        let mut w = World::new();
+        let everybody = rng.below(2) == 0;
+        let lists = |n: usize| match (everybody, n) {
+            (true, _) => (0..nodes).filter(|o| *o != n).collect(),
+            (false, 0) => vec![],
+            (false, _) => vec![0],
+        };
+        for n in 0..nodes {
+            start_either(&mut w, n, &id(n), &lists(n), &mut rng);
+        }
+        w.run(60, &mut rng);
+        w.assert_full_mesh();
+        // The one that all the others list stays: a nats-server alone with its list finds nobody else.
+        let at = 1 + rng.below(nodes as u64 - 1) as usize;
+        w.kill(at, true);
+        w.run(rng.below(20), &mut rng);
+        start_either(&mut w, at, "reborn", &lists(at), &mut rng);
+        w.run(100, &mut rng);
+        w.assert_full_mesh();
+    }
+}

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::words::{is_separator, Words};
-use crate::wire::Publish;
+use crate::wire::{Body, Message, Publish};
 
 /// A message from a peer. Plain subscribers are always meant, groups only if [`Routed::queues`] names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +29,15 @@ pub struct Routed<'a> {
 }
 
 impl<'a> Routed<'a> {
-    /// The message without its account and groups: from here on it goes the way of a client's.
+    /// The message without its account and groups: from here on it goes the way of a client's. `body` is where it is put
+    /// together if it did not come in the form it leaves in.
     #[inline]
-    pub fn publish(&self) -> Publish<'a> {
+    pub fn message<'m>(&'m self, body: &'m mut Body) -> Message<'m> {
         let Routed { subject, reply, header_text, size_text, header, payload, tail, .. } = *self;
-        Publish { subject, reply, header_text, size_text, header, payload, tail }
+        match tail.is_empty() {
+            false => Message { subject, reply, header, size: payload.len(), tail },
+            true => body.message(&Publish { subject, reply, header_text, size_text, header, payload }),
+        }
     }
 }
 

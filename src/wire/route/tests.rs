@@ -400,15 +400,16 @@ fn a_message_is_ready_to_leave_however_it_came() {
         at += used;
         let Ok(Step::Op(RouteOp::Message(m), used)) = parser.next(&stream[at..], &RULES) else { panic!() };
         at += used;
-        let p = m.publish();
-        let whole = Message::whole(&p);
+        assert!(!m.tail.is_empty());
+        let mut unused = Body::default();
+        let whole = m.message(&mut unused);
         assert_eq!((whole.reply, whole.payload()), (m.reply, m.payload));
-        tails.push(whole.tail);
+        tails.push(m.tail);
     }
     assert_eq!(tails, [&b"5\r\nhello\r\n"[..], b"02 5\r\nhello\r\n", b"5\r\nhello\r\n"]);
     let Ok(Step::Op(RouteOp::Message(m), _)) = parser.next(b"HMSG $G foo 2  5\nhello\r\n", &RULES) else { panic!() };
     assert!(m.tail.is_empty());
-    assert_eq!(Body::default().message(&m.publish()).tail, b"2 5\r\nhello\r\n");
+    assert_eq!(m.message(&mut Body::default()).tail, b"2 5\r\nhello\r\n");
 }
 
 /// Pieces that are often next to each other on a route.

@@ -395,6 +395,8 @@ pub fn many_groups(rng: &mut Rng) -> Case {
     // The names of all groups cross between shards with one message.
     case.plan.max_payload = 1 << 18;
     case.plan.max_pending = 1 << 24;
+    case.plan.read_max = 1 << 16;
+    case.plan.lazy.fill(1);
     let shard = at(rng, &case, 1);
     let mut a = Actor { talk: 1 << 16, ..Actor::on(shard) };
     a = a.does_all((0..groups).map(|i| Step::queue("a.b", &format!("a-group-with-a-long-name-{i:04}"))));
