@@ -182,7 +182,8 @@ impl World {
             let seed = self.rng.next_u64();
             let fresh = Node::new(place, shards, seed, self.case.plan.budget, &settings);
             let Some(old) = self.nodes[id].replace(fresh) else { continue };
-            for link in old.all_links() {
+            // Its clients are told; they are not what this is about.
+            for link in old.all_links().filter(|l| self.links[*l].servers.is_none()).collect::<Vec<_>>() {
                 self.links[link].reset();
             }
         }
