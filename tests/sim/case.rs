@@ -64,6 +64,18 @@ pub enum Broken {
     NeverWaits,
     /// A socket that is to be read again is not.
     NeverResumes,
+    /// New interest is told to a peer behind the messages that follow it.
+    InterestLate,
+    /// A shard takes turns in which it does not hear its rings: no news is taken for quiet.
+    DeafTurns,
+    /// What comes over a route is sent on to other peers.
+    Relays,
+    /// What comes over a route is sent back.
+    Bounces,
+    /// Other shards do not hear that a route has ended.
+    EndsUnheard,
+    /// A second connection to a known server is closed and not parked.
+    ClosesSecond,
 }
 
 /// How somebody reads.

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 /// Rare things that the sweep must have met, or it does not test what it claims to.
 const MUST_BE_MET: &[&str] = &[
     "503",
+    "a gap was named",
     "a ring was full",
     "bcrypt password checked",
     "drained",
@@ -61,7 +62,8 @@ fn old_culprits() {
     }
 }
 
-/// Each rule of the contract between shell and shard, broken on purpose: the simulator must notice.
+/// Each rule of the contract between shell and shard, and of what servers do to each other, broken on purpose: the
+/// simulator must notice.
 #[test]
 fn broken_rules_are_caught() {
     for (broken, name) in [
@@ -73,6 +75,12 @@ fn broken_rules_are_caught() {
         (Broken::NoTime, "lone_slow"),
         (Broken::NeverWaits, "lone_slow"),
         (Broken::NeverResumes, "lone_slow"),
+        (Broken::InterestLate, "routed"),
+        (Broken::EndsUnheard, "storm"),
+        (Broken::Relays, "routed"),
+        (Broken::Bounces, "routed"),
+        (Broken::EndsUnheard, "lost_member"),
+        (Broken::ClosesSecond, "restarts"),
     ] {
         let caught = run::caught_after(name, broken, 60);
         let (seeds, why) = caught.unwrap_or_else(|| panic!("{broken:?} was not noticed in scenario {name}"));

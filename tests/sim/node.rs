@@ -88,6 +88,8 @@ struct Socket {
     writes: Way,
     /// A route: what is said over it is looked at.
     tap: Option<Box<Tap>>,
+    /// Interest that is told too late, where that is broken on purpose.
+    late: Vec<u8>,
     paused: bool,
     blocked: bool,
     /// The peer's end was told.
@@ -227,7 +229,7 @@ impl Node {
 
 impl Socket {
     fn new(link: usize, writes: Way, tap: Option<Box<Tap>>) -> Socket {
-        Socket { link, writes, tap, paused: false, blocked: false, ended: false, failed: false }
+        Socket { link, writes, tap, late: Vec::new(), paused: false, blocked: false, ended: false, failed: false }
     }
 
     fn wants(&self, w: &World) -> bool {
@@ -242,14 +244,18 @@ impl Socket {
 pub fn turn(w: &mut World, s: usize) {
     let Some(mut node) = w.nodes[s].take() else { return };
     let late = w.case.plan.broken == Broken::ParsesFirst;
+    // Broken on purpose: nothing heard is not the same as nothing said.
+    let deaf = w.case.plan.broken == Broken::DeafTurns && w.rng.one_in(2);
     let mut arrived = Vec::new();
-    if !late {
+    if !late && !deaf {
         receive(w, node.full.is_empty(), &mut node.sockets, &mut arrived);
         w.meanwhile();
     }
     let now = Now { mono: Time(w.now), wall_ns: 1_700_000_000_000_000_000 + w.now };
     let mut turn = node.shard.begin(now);
-    hear(w, (node.server, node.local), &mut turn);
+    if !deaf {
+        hear(w, (node.server, node.local), &mut turn);
+    }
     let mut turn = turn.sockets();
     for (conn, bytes) in node.measured.drain(..) {
         w.note(|| format!("shard {s} {conn:?}: {bytes} bytes are not acknowledged"));
@@ -270,8 +276,8 @@ pub fn turn(w: &mut World, s: usize) {
             w.note(|| format!("shard {s} opens link {link}"));
             node.sockets.insert(conn, Socket::new(link, Way::Down, None));
         }
-        tell(w, s, &mut turn, arrived);
-        if w.rng.one_in(3) {
+        tell(w, s, &mut turn, &mut node.sockets, arrived);
+        if !deaf && w.rng.one_in(3) {
             // More bytes have come: the rings again, then they.
             let mut more = Vec::new();
             receive(w, true, &mut node.sockets, &mut more);
@@ -279,7 +285,7 @@ pub fn turn(w: &mut World, s: usize) {
             let mut again = turn.rings();
             hear(w, (node.server, node.local), &mut again);
             turn = again.sockets();
-            tell(w, s, &mut turn, more);
+            tell(w, s, &mut turn, &mut node.sockets, more);
         }
     }
     if node.verifying.len() > 1 || w.rng.one_in(3) {
@@ -325,15 +331,19 @@ pub fn turn(w: &mut World, s: usize) {
     w.nodes[s] = Some(node);
 }
 
-/// Hears all rings.
+/// Hears all rings, one after the other: between two the other shards go on.
 fn hear(w: &mut World, (server, me): (usize, usize), turn: &mut Turn<'_, Rings>) {
-    let rings = &mut w.servers[server].rings;
-    for from in 0..rings.shards {
+    let shards = w.servers[server].rings.shards;
+    for from in 0..shards {
+        let rings = &mut w.servers[server].rings;
         while let Some(batch) = rings.pop(from, me) {
             turn.batch(ShardId(from as u8), batch);
         }
-        while let Some(batch) = rings.back[me * rings.shards + from].pop_front() {
+        while let Some(batch) = rings.back[me * shards + from].pop_front() {
             turn.spent(batch);
+        }
+        if w.case.plan.cluster.is_some() {
+            w.meanwhile();
         }
     }
 }
@@ -377,11 +387,44 @@ fn receive(w: &mut World, through: bool, sockets: &mut BTreeMap<ConnId, Socket>,
     }
 }
 
-fn tell(w: &mut World, s: usize, turn: &mut Turn<'_, Sockets>, arrived: Vec<Arrived>) {
+/// Broken on purpose: sends what a peer said to other peers, or back.
+fn misdirect(w: &mut World, from: ConnId, sockets: &mut BTreeMap<ConnId, Socket>, bytes: &[u8]) {
+    let back = w.case.plan.broken == Broken::Bounces;
+    let whole = bytes.starts_with(b"RMSG ") && bytes.ends_with(b"\r\n");
+    if !sockets.get(&from).is_some_and(|s| s.tap.is_some()) || !whole {
+        return;
+    }
+    for (_, socket) in sockets.iter_mut().filter(|(c, s)| s.tap.is_some() && (**c == from) == back) {
+        w.links[socket.link].write(socket.writes, bytes, usize::MAX);
+    }
+}
+
+/// Broken on purpose: takes new interest out of what is written, and puts what was taken out before behind it.
+fn postponed(bytes: &[u8], late: &mut Vec<u8>) -> Vec<u8> {
+    let before = std::mem::take(late);
+    let mut out = Vec::new();
+    for line in bytes.split_inclusive(|b| *b == b'\n') {
+        if line.starts_with(b"RS+") { &mut *late } else { &mut out }.extend_from_slice(line);
+    }
+    out.extend(before);
+    out
+}
+
+fn tell(
+    w: &mut World,
+    s: usize,
+    turn: &mut Turn<'_, Sockets>,
+    sockets: &mut BTreeMap<ConnId, Socket>,
+    arrived: Vec<Arrived>,
+) {
+    let misdirects = matches!(w.case.plan.broken, Broken::Relays | Broken::Bounces);
     for a in arrived {
         match a {
             Arrived::Bytes(conn, bytes) => {
                 w.note(|| format!("shard {s} {conn:?} reads {:?}", String::from_utf8_lossy(&bytes)));
+                if misdirects {
+                    misdirect(w, conn, sockets, &bytes);
+                }
                 turn.bytes(conn, &bytes);
             }
             Arrived::Writable(conn) => turn.writable(conn),
@@ -410,6 +453,7 @@ fn push(
         w.batch_bytes_max = w.batch_bytes_max.max(batch.bytes());
         w.note(|| format!("server {server} shard {s} tells {to}: {batch:?}"));
         match (w.servers[server].rings.has_room(s, to), w.case.plan.broken) {
+            (_, Broken::EndsUnheard) if format!("{batch:?}").contains("up: false") => {}
             (false, Broken::RingLoses) => {}
             (false, _) => {
                 full.push(to);
@@ -438,7 +482,15 @@ fn write(w: &mut World, s: usize, flush: &mut Flush<'_, Sockets>, sockets: &mut 
             if w.links[socket.link].reset {
                 socket.failed = true;
             }
-            let n = if socket.failed { 0 } else { w.links[socket.link].write(socket.writes, bytes, short) };
+            let n = match w.case.plan.broken {
+                _ if socket.failed => 0,
+                Broken::InterestLate if socket.tap.is_some() => {
+                    let said = postponed(bytes, &mut socket.late);
+                    w.links[socket.link].write(socket.writes, &said, usize::MAX);
+                    bytes.len()
+                }
+                _ => w.links[socket.link].write(socket.writes, bytes, short),
+            };
             w.mix(conn.to_bits(), &bytes[..n]);
             w.note(|| format!("shard {s} {conn:?} writes {n}: {:?}", String::from_utf8_lossy(&bytes[..n])));
             if n == 0 {

@@ -38,6 +38,8 @@ pub struct World {
     pub blocked: BTreeSet<(usize, usize)>,
     /// Routes that must be given up soon.
     pub doomed: Vec<super::cluster::faults::Doomed>,
+    /// Servers that came back, and by when they must be let in.
+    pub newcomers: Vec<(u64, usize)>,
     /// When the world was last at rest every server had the routes that it can have.
     pub whole: bool,
     /// All connections ever.
@@ -92,6 +94,7 @@ impl World {
             faults: VecDeque::new(),
             blocked: BTreeSet::new(),
             doomed: Vec::new(),
+            newcomers: Vec::new(),
             whole: false,
             clients: (0..case.actors.len()).map(|i| Some(Client::new(i, case.actors[i].clone()))).collect(),
             case: case.clone(),

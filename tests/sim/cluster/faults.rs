@@ -13,6 +13,9 @@ use turnpike::base::{MILLISECOND, SECOND};
 /// A silent peer is out after so long (G6): five seconds, a ping's interval, and the world's own delays.
 const OUT_NS: u64 = 6 * SECOND + 200 * MILLISECOND;
 
+/// Who comes back is let in after so long: a probe of the old route, and the time to shake hands.
+const WELCOME_NS: u64 = 3 * SECOND;
+
 /// A route that must be given up: by which server, which link, until when.
 #[derive(Clone, Copy, Debug)]
 pub struct Doomed {
@@ -51,6 +54,8 @@ impl World {
 
     /// Something happens.
     pub fn strike(&mut self, fault: Fault) {
+        // What disturbs anybody may keep a newcomer out.
+        self.newcomers.clear();
         self.note(|| format!("{fault:?}"));
         self.oracle.label("fault");
         match fault {
@@ -199,6 +204,7 @@ impl World {
         }
         self.touch_all(at);
         self.servers[at].up = true;
+        self.newcomers.push((self.now + WELCOME_NS, at));
         self.give_mesh(at);
     }
 
@@ -209,6 +215,7 @@ impl World {
         }
         let owned = self.owned();
         self.check_doomed(&owned);
+        self.check_newcomers(&owned);
         let states: BTreeMap<_, _> = pairs(self.servers.len()).map(|p| (p, joined(self, &owned, p.0, p.1))).collect();
         let state = |a: usize, b: usize| states.get(&(a, b)).copied().unwrap_or(State::Unsure);
         self.whole = self.is_whole(&state);
@@ -231,6 +238,22 @@ impl World {
             let reach = !stranger && self.servers[a].runs() && self.servers[b].runs() && !self.apart(a, b);
             state(a, b) == if reach { State::Joined } else { State::Apart }
         })
+    }
+
+    /// A server that was started again has a route to whom it dials, although that one held its old one (scenario 23).
+    fn check_newcomers(&mut self, owned: &[Vec<usize>]) {
+        let now = self.now;
+        let due: Vec<usize> = self.newcomers.iter().filter(|(t, _)| *t < now).map(|(_, at)| *at).collect();
+        self.newcomers.retain(|(t, _)| *t >= now);
+        let Some(cluster) = self.case.plan.cluster.clone() else { return };
+        for at in due {
+            let met = |to: usize| cluster.strangers.contains(&(to, at)) || joined(self, owned, at, to) == State::Joined;
+            let waits = |to: &usize| self.servers[*to].runs() && !self.apart(at, *to) && !met(*to);
+            if let Some(to) = cluster.members[at].routes.iter().find(|to| waits(to)) {
+                self.fail(format!("I15: server {to} does not let {at} in, which is there again"));
+                return;
+            }
+        }
     }
 
     fn check_doomed(&mut self, owned: &[Vec<usize>]) {

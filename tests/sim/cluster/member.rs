@@ -1,6 +1,7 @@
 //! The mesh of a server and its surroundings: connections until they are registered routes, dials on their way, and
 //! the mail between it and the shards. The part that `shell/mesh.rs` plays in production.
 
+use super::super::case::Broken;
 use super::super::node::Mail;
 use super::super::pipes::{Link, Read, Way};
 use super::super::world::World;
@@ -236,7 +237,12 @@ impl Member {
             match w.links[hand.link].read(hand.writes.other(), usize::MAX, &mut bytes) {
                 Read::Some(_) => {
                     w.note(|| format!("mesh {} {cid:?} reads {:?}", self.at, String::from_utf8_lossy(&bytes)));
+                    let introduced = hand.writes == Way::Down && bytes.windows(5).any(|b| b == b"INFO ");
                     self.mesh.bytes(cid, &bytes);
+                    self.carry_out(w);
+                    if introduced && w.case.plan.broken == Broken::ClosesSecond {
+                        self.close_second(w, cid);
+                    }
                 }
                 Read::Empty => {}
                 end => {
@@ -249,6 +255,15 @@ impl Member {
                 }
             }
             self.carry_out(w);
+        }
+    }
+
+    /// Broken on purpose: who was not registered at once is turned away.
+    fn close_second(&mut self, w: &mut World, cid: Cid) {
+        if let Some(hand) = self.hands.get(&cid).filter(|h| !h.given) {
+            w.links[hand.link].closed_by(hand.writes);
+            self.hands.remove(&cid);
+            self.mesh.lost(cid, "turned away");
         }
     }
 

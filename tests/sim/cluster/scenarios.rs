@@ -134,35 +134,31 @@ pub fn routed_maxima(rng: &mut Rng) -> Case {
     case
 }
 
-/// A subscription moves from one client to another, now and then on another shard; publishers elsewhere must not see a
-/// gap.
+/// A subscription moves from one client to another on another shard, and back: publishers elsewhere must not see a gap.
 pub fn hand_overs(rng: &mut Rng) -> Case {
     let mut case = cluster(rng, 2);
-    let rounds = within(rng, 2, 8);
-    let subscribers = 2;
-    for i in 0..subscribers {
-        let shard = at(rng, &case, 0);
-        let mut a = Actor::on(shard).does(Step::Meshed);
+    let shards = within(rng, 2, 4) as usize;
+    case.plan.shards = shards + 1;
+    case.plan.lazy = (0..=shards).map(|_| if rng.one_in(3) { within(rng, 2, 20) } else { 1 }).collect();
+    case.plan.cluster = Some(Cluster::star(&[shards, 1]));
+    let rounds = within(rng, 2, 10);
+    for me in 0..2 {
+        // The one lets go when the other has heard that it is there.
+        let mut a = Actor::on(me * (shards - 1)).does(Step::Meshed).does(Step::sub("a.b")).does(Step::Sync);
+        a = a.does(Step::Sleep(1000));
         for round in 0..rounds {
-            // One subscribes and says so; then the other lets go.
-            let other = 1 - i;
-            if round % 2 == i as u64 {
-                a = a.does(Step::sub("a.b")).does(Step::Sync);
-                a = if round == 0 { a.does(Step::Sleep(1000)).does(Step::Sync) } else { a };
-            } else {
-                let syncs = if round == 0 { 2 } else { 1 } + (round + u64::from(other == 0 && round > 0)) / 2;
-                a = a.does(Step::Await { actor: other, syncs });
-                a = if round == 0 { a } else { a.does(Step::Unsub((round as usize - 1) / 2)) };
-            }
+            a = a.does(Step::Await { actor: 1 - me, syncs: round + 1 + me as u64 });
+            a = a.does(Step::Unsub(round as usize)).does(Step::Sleep(1000)).does(Step::sub("a.b")).does(Step::Sync);
         }
         case.actors.push(a.does(Step::Sync));
     }
     for _ in 0..within(rng, 1, 3) {
-        let shard = at(rng, &case, 1);
-        let mut a = Actor::on(shard).does(Step::Await { actor: 0, syncs: 2 });
-        for _ in 0..within(rng, 10, 60) {
-            a = a.does(Step::publish("a.b", 3));
-            a = if rng.one_in(3) { a.does(Step::Sync) } else { a };
+        let mut a = Actor::on(shards);
+        for round in 0..rounds {
+            for who in 0..2 {
+                a = a.does(Step::Await { actor: who, syncs: round + 2 });
+                a = a.does_all((0..within(rng, 5, 20)).map(|_| Step::publish("a.b", 3)));
+            }
         }
         case.actors.push(a.does(Step::Sync));
     }
