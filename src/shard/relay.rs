@@ -42,7 +42,7 @@ pub(super) fn give(
     if outbox.deliver_to_one(v, g, first, m, own) {
         return Given::Taken;
     }
-    g.pick_elsewhere(rng, here_only).map_or(Given::Nobody, Given::Elsewhere)
+    g.pick_elsewhere(rng, here_only, PeerSet::EMPTY).map_or(Given::Nobody, Given::Elsewhere)
 }
 
 impl Shard {
@@ -154,7 +154,7 @@ impl Shard {
         let elsewhere = match (at, to.reaimed) {
             (Some(at), false) => {
                 let v = self.verdicts.get(verdict);
-                v.and_then(|v| v.groups[at].pick_elsewhere(&mut self.rng, to.routed)).map(|p| (p, at as u32))
+                v.and_then(|v| v.groups[at].pick_elsewhere(&mut self.rng, to.routed, v.peers)).map(|p| (p, at as u32))
             }
             _ => None,
         };

@@ -79,29 +79,32 @@ impl Group {
         let n = rng.below(all);
         match n.checked_sub(self.local.len() as u64) {
             None => Some(Pick::Local(n as usize)),
-            Some(beyond) => self.place(beyond).map(Pick::Remote),
+            Some(beyond) => place(self.remote.iter(), beyond).map(Pick::Remote),
         }
     }
 
-    /// A place with members that is not this shard, weighted by how many it has; None if there is none.
-    pub fn pick_elsewhere(&self, rng: &mut Rng, here_only: bool) -> Option<Place> {
-        let all = if here_only { self.here } else { self.total } - self.local.len() as u64;
-        if all == 0 {
-            return None;
-        }
-        self.place(rng.below(all))
+    /// A place with members that is not this shard, weighted by how many it has; None if there is none. Peers that are
+    /// `served` have the message already: told of it again they would give it to their plain receivers twice
+    /// (cluster-protocol.md §3.13).
+    pub fn pick_elsewhere(&self, rng: &mut Rng, here_only: bool, served: PeerSet) -> Option<Place> {
+        let open = self.remote.iter().filter(|(place, _)| match place {
+            Place::Shard(_) => true,
+            Place::Peer(peer) => !here_only && !served.contains(*peer),
+        });
+        let all = open.clone().map(|(_, n)| u64::from(*n)).sum();
+        place(open, if all == 0 { return None } else { rng.below(all) })
     }
+}
 
-    /// Where the `n`-th member is of those that are not on this shard.
-    fn place(&self, mut n: u64) -> Option<Place> {
-        self.remote.iter().find_map(|(place, members)| match n.checked_sub(u64::from(*members)) {
-            None => Some(*place),
-            Some(rest) => {
-                n = rest;
-                None
-            }
-        })
-    }
+/// Where the `n`-th member is of those at these places.
+fn place<'a>(mut places: impl Iterator<Item = &'a (Place, u32)>, mut n: u64) -> Option<Place> {
+    places.find_map(|(place, members)| match n.checked_sub(u64::from(*members)) {
+        None => Some(*place),
+        Some(rest) => {
+            n = rest;
+            None
+        }
+    })
 }
 
 /// A peer whose route this shard owns and whose clients want the subject.
@@ -126,6 +129,8 @@ pub struct Verdict {
     pub remote: ShardSet,
     /// Peers with plain receivers whose routes are on this shard.
     pub links: Vec<Link>,
+    /// Peers with plain receivers.
+    pub peers: PeerSet,
     /// Queue groups, one message for each.
     pub groups: Vec<Group>,
     /// What all lines of its messages to peers have in common ([`write_names`]); empty where no peer wants it.
@@ -245,6 +250,7 @@ impl Verdicts {
             clients: ShardSet::EMPTY,
             remote: ShardSet::EMPTY,
             links: Vec::new(),
+            peers: PeerSet::EMPTY,
             groups: Vec::new(),
             names: Vec::new(),
             heads: Vec::new(),
@@ -279,7 +285,8 @@ impl Verdicts {
             let _ = write_names(&mut v.names, name.as_bytes(), subject);
         }
         v.remote = v.clients;
-        for peer in PeerSet(far.0 & peers.live.0).iter() {
+        v.peers = PeerSet(far.0 & peers.live.0);
+        for peer in v.peers.iter() {
             match peers.place(peer) {
                 Some(At::Here(conn)) => v.links.push(Link { peer, conn }),
                 Some(At::There(shard)) => v.remote.insert(shard),

@@ -66,8 +66,6 @@ pub enum Broken {
     NeverResumes,
     /// New interest is told to a peer behind the messages that follow it.
     InterestLate,
-    /// A shard takes turns in which it does not hear its rings: no news is taken for quiet.
-    DeafTurns,
     /// What comes over a route is sent on to other peers.
     Relays,
     /// What comes over a route is sent back.

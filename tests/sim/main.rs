@@ -76,7 +76,6 @@ fn broken_rules_are_caught() {
         (Broken::NeverWaits, "lone_slow"),
         (Broken::NeverResumes, "lone_slow"),
         (Broken::InterestLate, "routed"),
-        (Broken::EndsUnheard, "storm"),
         (Broken::Relays, "routed"),
         (Broken::Bounces, "routed"),
         (Broken::EndsUnheard, "lost_member"),

@@ -244,18 +244,14 @@ impl Socket {
 pub fn turn(w: &mut World, s: usize) {
     let Some(mut node) = w.nodes[s].take() else { return };
     let late = w.case.plan.broken == Broken::ParsesFirst;
-    // Broken on purpose: nothing heard is not the same as nothing said.
-    let deaf = w.case.plan.broken == Broken::DeafTurns && w.rng.one_in(2);
     let mut arrived = Vec::new();
-    if !late && !deaf {
+    if !late {
         receive(w, node.full.is_empty(), &mut node.sockets, &mut arrived);
         w.meanwhile();
     }
     let now = Now { mono: Time(w.now), wall_ns: 1_700_000_000_000_000_000 + w.now };
     let mut turn = node.shard.begin(now);
-    if !deaf {
-        hear(w, (node.server, node.local), &mut turn);
-    }
+    hear(w, (node.server, node.local), &mut turn);
     let mut turn = turn.sockets();
     for (conn, bytes) in node.measured.drain(..) {
         w.note(|| format!("shard {s} {conn:?}: {bytes} bytes are not acknowledged"));
@@ -277,7 +273,7 @@ pub fn turn(w: &mut World, s: usize) {
             node.sockets.insert(conn, Socket::new(link, Way::Down, None));
         }
         tell(w, s, &mut turn, &mut node.sockets, arrived);
-        if !deaf && w.rng.one_in(3) {
+        if w.rng.one_in(3) {
             // More bytes have come: the rings again, then they.
             let mut more = Vec::new();
             receive(w, true, &mut node.sockets, &mut more);

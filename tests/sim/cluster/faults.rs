@@ -14,7 +14,7 @@ use turnpike::base::{MILLISECOND, SECOND};
 const OUT_NS: u64 = 6 * SECOND + 200 * MILLISECOND;
 
 /// Who comes back is let in after so long: a probe of the old route, and the time to shake hands.
-const WELCOME_NS: u64 = 3 * SECOND;
+const WELCOME_NS: u64 = 1500 * MILLISECOND;
 
 /// A route that must be given up: by which server, which link, until when.
 #[derive(Clone, Copy, Debug)]
