@@ -209,6 +209,31 @@ impl Node {
         self.sockets.values().filter(|s| s.tap.as_ref().is_some_and(|t| !t.over)).map(|s| s.link)
     }
 
+    /// What it said to the mesh is on its way there.
+    fn report(&mut self, w: &mut World) {
+        let (tidings, handed) = (std::mem::take(&mut self.said.tidings), std::mem::take(&mut self.said.handed));
+        if let Some(mesh) = w.servers[self.server].mesh.as_mut() {
+            let handed = handed.into_iter().map(|(link, cid, said)| Note::HandedOver(link, cid, said));
+            mesh.notes[self.local].extend(tidings.into_iter().map(Note::Tidings).chain(handed));
+        }
+    }
+
+    /// What somebody put for it, in this order.
+    fn take_mail(mail: Mail, turn: &mut Turn<'_, Sockets>, w: &mut World, server: usize) -> Option<(ConnId, Socket)> {
+        match mail {
+            Mail::Order(order) => {
+                turn.order(order);
+                None
+            }
+            Mail::Route(link, writes, introduction) => {
+                let tap = Tap::new(server, link, &introduction);
+                let conn = turn.introduce(*introduction);
+                w.note(|| format!("server {server} has link {link} as a route: {conn:?}"));
+                Some((conn, Socket::new(link, writes, Some(Box::new(tap)))))
+            }
+        }
+    }
+
     /// Is there a reason for a turn?
     pub fn runnable(&self, w: &World) -> bool {
         let rings = &w.servers[self.server].rings;
@@ -289,15 +314,7 @@ pub fn turn(w: &mut World, s: usize) {
         node.orders.extend(node.verifying.pop_front().map(Mail::Order));
     }
     for mail in node.orders.drain(..) {
-        match mail {
-            Mail::Order(order) => turn.order(order),
-            Mail::Route(link, writes, introduction) => {
-                let tap = Tap::new(node.server, link, &introduction);
-                let conn = turn.introduce(*introduction);
-                w.note(|| format!("shard {s} has link {link} as a route: {conn:?}"));
-                node.sockets.insert(conn, Socket::new(link, writes, Some(Box::new(tap))));
-            }
-        }
+        node.sockets.extend(Node::take_mail(mail, &mut turn, w, node.server));
     }
     let mut flush = turn.end();
     let late_batches = push(w, (node.server, node.local), &mut flush, &mut node.full);
@@ -318,11 +335,7 @@ pub fn turn(w: &mut World, s: usize) {
         w.servers[node.server].rings.push(node.local, to, batch);
     }
     node.measured.append(&mut node.said.measured);
-    if let Some(mesh) = w.servers[node.server].mesh.as_mut() {
-        let handed = node.said.handed.drain(..).map(|(link, cid, said)| Note::HandedOver(link, cid, said));
-        let tidings = node.said.tidings.drain(..).map(Note::Tidings);
-        mesh.notes[node.local].extend(tidings.chain(handed));
-    }
+    node.report(w);
     node.verifying.extend(node.said.verify.drain(..));
     w.nodes[s] = Some(node);
 }
@@ -387,7 +400,7 @@ fn receive(w: &mut World, through: bool, sockets: &mut BTreeMap<ConnId, Socket>,
 fn misdirect(w: &mut World, from: ConnId, sockets: &mut BTreeMap<ConnId, Socket>, bytes: &[u8]) {
     let back = w.case.plan.broken == Broken::Bounces;
     let whole = bytes.starts_with(b"RMSG ") && bytes.ends_with(b"\r\n");
-    if !sockets.get(&from).is_some_and(|s| s.tap.is_some()) || !whole {
+    if sockets.get(&from).is_none_or(|s| s.tap.is_none()) || !whole {
         return;
     }
     for (_, socket) in sockets.iter_mut().filter(|(c, s)| s.tap.is_some() && (**c == from) == back) {

@@ -409,7 +409,8 @@ impl Oracle {
         self.subs.iter().any(|o| {
             o.queue == mine.queue
                 && self.fits(o, &self.msgs[m])
-                && (o.end_asked.is_some()
+                && (self.far(o, &self.msgs[m]).is_some_and(|(a, b)| self.paths.disturbed(a, b, self.msgs[m].sent))
+                    || o.end_asked.is_some()
                     || o.max.is_some()
                     || self.conns[o.conn].gone
                     || self.conns[o.conn].horizon == 0)

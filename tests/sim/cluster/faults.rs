@@ -73,6 +73,7 @@ impl World {
             }
             Fault::Kill(at, loud) => self.kill(at, loud),
             Fault::Start(at) => self.start(at),
+            Fault::Pause(at) if !self.servers[at].up => {}
             Fault::Pause(at) => {
                 self.servers[at].paused = true;
                 self.touch_all(at);

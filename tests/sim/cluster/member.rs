@@ -310,9 +310,9 @@ impl Member {
                 Act::Verify { link, hash, password } => self.mesh.verified(link, hash.ends_with(&password)),
                 Act::ClientUrls { urls, ldm } => {
                     let urls: Arc<[String]> = urls.into();
-                    self.to_all(|| Order::ClientUrls { urls: urls.clone(), ldm });
+                    self.tell_all(|| Order::ClientUrls { urls: urls.clone(), ldm });
                 }
-                Act::ClusterName(name) => self.to_all(|| Order::ClusterName(name.as_str().into())),
+                Act::ClusterName(name) => self.tell_all(|| Order::ClusterName(name.as_str().into())),
                 Act::Log { text, .. } => {
                     if text.contains("secret") {
                         w.fail(format!("I19: a secret in the log: {text}"));
@@ -324,7 +324,7 @@ impl Member {
         }
     }
 
-    fn to_all(&mut self, order: impl Fn() -> Order) {
+    fn tell_all(&mut self, order: impl Fn() -> Order) {
         self.out.iter_mut().for_each(|o| o.push_back(Letter::Order(order())));
     }
 

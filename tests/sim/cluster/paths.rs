@@ -111,6 +111,12 @@ impl Paths {
         self.spans(a, b, false).any(|s| s.since < sent && arrived <= s.last)
     }
 
+    /// Has anything happened between them since `sent`, or not been over then?
+    pub fn disturbed(&self, a: usize, b: usize, sent: Tick) -> bool {
+        let last = self.spans[self.pair(a, b)].last();
+        !last.is_some_and(|s| s.joined && !s.over && s.since < sent)
+    }
+
     /// Was there a moment between two at which nothing was under way from one to the other?
     pub fn rested(&self, a: usize, b: usize, from: Tick, to: Tick) -> bool {
         let spans = self.spans[self.pair(a, b)].iter();
