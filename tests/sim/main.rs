@@ -7,6 +7,7 @@ mod case;
 mod checks;
 mod client;
 mod cluster;
+mod garbage;
 mod node;
 mod oracle;
 mod pipes;

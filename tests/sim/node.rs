@@ -19,6 +19,10 @@ use turnpike::policy::settings::{Account, Secret, User};
 use turnpike::policy::Settings;
 use turnpike::shard::{Act, Answer, Batch, Flush, Identity, Lost, Opening, Order, Rings, Setup, Shard, Sockets, Turn};
 
+mod wrong;
+
+use self::wrong::{misdirect, postponed};
+
 /// The rings between the shards of a node: one per ordered pair, first in, first out, and the way back for spent
 /// batches.
 pub struct RingSet {
@@ -396,29 +400,7 @@ fn receive(w: &mut World, through: bool, sockets: &mut BTreeMap<ConnId, Socket>,
     }
 }
 
-/// Broken on purpose: sends what a peer said to other peers, or back.
-fn misdirect(w: &mut World, from: ConnId, sockets: &mut BTreeMap<ConnId, Socket>, bytes: &[u8]) {
-    let back = w.case.plan.broken == Broken::Bounces;
-    let whole = bytes.starts_with(b"RMSG ") && bytes.ends_with(b"\r\n");
-    if sockets.get(&from).is_none_or(|s| s.tap.is_none()) || !whole {
-        return;
-    }
-    for (_, socket) in sockets.iter_mut().filter(|(c, s)| s.tap.is_some() && (**c == from) == back) {
-        w.links[socket.link].write(socket.writes, bytes, usize::MAX);
-    }
-}
-
-/// Broken on purpose: takes new interest out of what is written, and puts what was taken out before behind it.
-fn postponed(bytes: &[u8], late: &mut Vec<u8>) -> Vec<u8> {
-    let before = std::mem::take(late);
-    let mut out = Vec::new();
-    for line in bytes.split_inclusive(|b| *b == b'\n') {
-        if line.starts_with(b"RS+") { &mut *late } else { &mut out }.extend_from_slice(line);
-    }
-    out.extend(before);
-    out
-}
-
+/// Tells the shard.
 fn tell(
     w: &mut World,
     s: usize,

@@ -11,6 +11,9 @@ use super::cluster::paths::{Paths, State};
 use super::cluster::server::Server;
 use std::collections::{BTreeMap, VecDeque};
 
+mod far;
+mod judge;
+
 /// Order of events.
 pub type Tick = u64;
 
@@ -463,226 +466,11 @@ impl Oracle {
         }
     }
 
-    /// The servers of a message's publisher and of a subscription, if they are two.
-    fn far(&self, s: &Sub, m: &Msg) -> Option<(usize, usize)> {
-        let (from, to) = (self.conns[m.conn].server, self.conns[s.conn].server);
-        (from != to).then_some((from, to))
-    }
-
-    /// The same for a subscription on another server than the publisher's.
-    fn stand_far(&self, s: &Sub, m: &Msg, from: usize, to: usize) -> Stand {
-        let over = s.dead.is_some_and(|d| d < m.sent);
-        let died = self.conns[s.conn].died.is_some_and(|d| self.paths.rested(from, to, d, m.sent));
-        if over || died {
-            return Stand::MustNot;
-        }
-        let Some(accepted) = m.accepted else { return Stand::May };
-        let before = accepted < s.asked && self.paths.rested(from, to, accepted, s.asked);
-        if before || self.paths.apart(from, to, m.sent, accepted) {
-            return Stand::MustNot;
-        }
-        let Some(arrived) = self.paths.arrival(from, to, m.sent, accepted) else { return Stand::May };
-        if arrived > self.conns[s.conn].horizon {
-            return Stand::Doubtful;
-        }
-        let stays = s.end_asked.is_none_or(|e| arrived < e);
-        if self.known(s, m, from, to) && stays && s.max.is_none() && !self.conns[s.conn].passed_over {
-            Stand::Must
-        } else {
-            Stand::May
-        }
-    }
-
-    /// Did the publisher's server know of a subscription elsewhere when the message was published?
-    fn known(&self, s: &Sub, m: &Msg, from: usize, to: usize) -> bool {
-        let Some(accepted) = m.accepted else { return false };
-        let told = |s: &Sub| s.live.is_some_and(|l| self.paths.known(from, to, l, m.sent, accepted));
-        // Who answers a message knows what its sender had said before it: interest goes before messages.
-        let answers = m.because.is_some_and(|b| {
-            let asked = &self.msgs[b];
-            asked.conn == s.conn && s.asked < asked.sent && self.paths.known(from, to, 0, asked.sent, accepted)
-        });
-        told(s) || answers || self.handed_over(s, m, &told)
-    }
-
-    /// Is a subscription one of several in turn to one pattern on one server, each there before the last one ended? Then
-    /// the interest of that server never ended, and a route says nothing of it (cluster-protocol.md §3.12).
-    fn handed_over(&self, s: &Sub, m: &Msg, told: &impl Fn(&Sub) -> bool) -> bool {
-        if s.queue.is_some() || s.live.is_none_or(|l| l >= m.sent) {
-            return false;
-        }
-        let (server, account) = (self.conns[s.conn].server, self.conns[s.conn].account);
-        let same = |o: &&Sub| {
-            let conn = &self.conns[o.conn];
-            let steady = o.max.is_none() && !conn.gone && o.live.is_some();
-            steady && o.queue.is_none() && o.pattern == s.pattern && (conn.server, conn.account) == (server, account)
-        };
-        let chain: Vec<&Sub> = self.subs.iter().filter(same).collect();
-        let mut reached: Vec<&Sub> = chain.iter().copied().filter(|o| told(o)).collect();
-        let mut at = 0;
-        while let Some(link) = reached.get(at).copied() {
-            if link.end_asked.is_none_or(|e| s.live.is_some_and(|l| l < e)) {
-                return true;
-            }
-            let next = |o: &&&Sub| {
-                let overlaps = link.end_asked.is_none_or(|e| o.live.is_some_and(|l| l < e));
-                overlaps && !reached.iter().any(|r| std::ptr::eq(*r, **o))
-            };
-            let more: Vec<&Sub> = chain.iter().filter(next).copied().collect();
-            reached.extend(more);
-            at += 1;
-        }
-        false
-    }
-
-    /// May the publisher's server still believe in a subscription elsewhere that has ended?
-    fn haunts(&self, s: &Sub, m: &Msg) -> bool {
-        let Some((from, to)) = self.far(s, m) else { return false };
-        let ended = s.dead.or(self.conns[s.conn].died);
-        ended.is_some_and(|e| e < m.sent && !self.paths.rested(from, to, e, m.sent))
-            && m.accepted.is_none_or(|a| !self.paths.apart(from, to, m.sent, a))
-    }
-
-    /// May a queue message be lost with this member of another server: it leaves, or the way there is disturbed?
-    fn loses(&self, s: &Sub, m: &Msg) -> bool {
-        let Some((from, to)) = self.far(s, m) else { return false };
-        let unsure = self.stand(s, m) != Stand::MustNot;
-        let undisturbed = m.accepted.is_some_and(|a| self.paths.arrival(from, to, m.sent, a).is_some());
-        let leaves = s.end_asked.is_some() || s.max.is_some() || self.conns[s.conn].gone;
-        self.haunts(s, m) || (unsure && (!undisturbed || leaves))
-    }
-
     /// Was a message published before a subscription was asked for, and is that all that stands between them?
     fn only_too_early(&self, m: &Msg, s: &Sub) -> bool {
         let early = m.accepted.is_some_and(|a| a < s.asked) || (m.conn == s.conn && m.sent < s.asked);
         let wanted = m.conn != s.conn || self.conns[s.conn].echo;
         early && wanted && s.dead.is_none_or(|d| m.sent < d)
-    }
-
-    /// Judges everything once the world is quiet.
-    pub fn judge(&mut self) -> Result<(), String> {
-        for m in 0..self.msgs.len() {
-            self.judge_message(m)?;
-        }
-        for s in 0..self.subs.len() {
-            self.judge_maximum(s)?;
-        }
-        Ok(())
-    }
-
-    fn judge_message(&mut self, m: usize) -> Result<(), String> {
-        let msg = &self.msgs[m];
-        let mut groups: BTreeMap<&str, Vec<(usize, Stand)>> = BTreeMap::new();
-        let (mut owed, mut possible) = (false, false);
-        for (i, s) in self.subs.iter().enumerate() {
-            if !self.fits(s, msg) {
-                continue;
-            }
-            let stand = self.stand(s, msg);
-            let got = s.has.contains_key(&m);
-            owed |= stand == Stand::Must;
-            possible |= stand != Stand::MustNot || self.haunts(s, msg);
-            // A message that followed a member who had left may find one who came after it was accepted.
-            let late = s.queue.is_some() && self.only_too_early(msg, s) && self.re_aimed(i, m);
-            if got && stand == Stand::MustNot && !late {
-                return Err(format!("I4: message {m} {msg:?} must not reach subscription {i} {}", s.brief()));
-            }
-            match &s.queue {
-                Some(q) => groups.entry(q).or_default().push((i, stand)),
-                None if stand == Stand::Must && !got => {
-                    return Err(format!("I3: message {m} {msg:?} never reached subscription {i} {}", s.brief()));
-                }
-                None => {}
-            }
-        }
-        for (name, members) in &groups {
-            self.judge_group(m, name, members)?;
-        }
-        if msg.refused > 0 && (owed || msg.copies > 0) {
-            return Err(format!("I10: a 503 although there was a receiver: message {m} {msg:?}"));
-        }
-        if msg.inbox.is_some() && msg.accepted.is_some() && !possible && msg.refused == 0 {
-            return Err(format!("I10: no 503 although nobody listened: message {m} {msg:?}"));
-        }
-        Ok(())
-    }
-
-    fn judge_group(&self, m: usize, name: &str, members: &[(usize, Stand)]) -> Result<(), String> {
-        let msg = &self.msgs[m];
-        let copies = members.iter().filter(|(i, _)| self.subs[*i].has.contains_key(&m)).count();
-        let brief = || {
-            let each: Vec<String> = members.iter().map(|(i, s)| format!("{s:?} {}", self.subs[*i].brief())).collect();
-            format!("group {name}: {}", each.join(", "))
-        };
-        if copies > 1 {
-            return Err(format!("I5: message {m} {msg:?} reached {copies} members of {}", brief()));
-        }
-        if members.iter().any(|(i, _)| self.loses(&self.subs[*i], msg)) {
-            return Ok(());
-        }
-        let shard = |i: &usize| self.conns[self.subs[*i].conn].shard;
-        let of = |stand| members.iter().filter(move |(_, s)| *s == stand).map(|(i, _)| i);
-        // A member that leaves costs one re-aim, and there is only one: members leaving on two other shards at a
-        // time may cost the message.
-        let sure: Vec<usize> = of(Stand::Must).map(shard).collect();
-        let mut leaving: Vec<usize> = of(Stand::May).map(shard).filter(|s| !sure.contains(s)).collect();
-        leaving.sort_unstable();
-        leaving.dedup();
-        let promised = !sure.is_empty() && of(Stand::Doubtful).next().is_none() && leaving.len() <= 1;
-        if promised && copies == 0 {
-            return Err(format!("I5: message {m} {msg:?} reached nobody of {}", brief()));
-        }
-        Ok(())
-    }
-
-    fn judge_maximum(&self, s: usize) -> Result<(), String> {
-        let sub = &self.subs[s];
-        let Some(max) = sub.max else { return Ok(()) };
-        let got = sub.got.len() as u64;
-        // What came before the maximum was known may exceed it.
-        let early = sub.got.iter().filter(|m| sub.max_live.is_none_or(|l| self.msgs[**m].sent < l)).count() as u64;
-        if got > max.max(early) {
-            return Err(format!("I11: {got} messages, at most {max}: subscription {s} {}", sub.brief()));
-        }
-        if sub.queue.is_some() {
-            return Ok(());
-        }
-        let horizon = self.conns[sub.conn].horizon;
-        let owed = self.msgs.iter().filter(|m| {
-            if let Some((from, to)) = self.far(sub, m).filter(|_| self.fits(sub, m)) {
-                let arrived = m.accepted.and_then(|a| self.paths.arrival(from, to, m.sent, a));
-                let stays = |a: Tick| a < horizon && sub.end_asked.is_none_or(|e| a < e);
-                return self.known(sub, m, from, to) && arrived.is_some_and(stays);
-            }
-            self.fits(sub, m)
-                && sub.live.is_some_and(|l| l < m.sent)
-                && m.accepted.is_some_and(|a| a < horizon && sub.end_asked.is_none_or(|e| a < e))
-                && (m.conn != sub.conn || self.conns[sub.conn].echo)
-        });
-        let owed = (owed.count() as u64).min(max);
-        if got < owed {
-            return Err(format!("I11: {got} messages of {owed} owed: subscription {s} {}", sub.brief()));
-        }
-        Ok(())
-    }
-
-    /// Judges the spread over the members of each queue group, where nobody came or went: all members are equally
-    /// likely, wherever they and the publishers are.
-    pub fn judge_spread(&self) -> Result<(), String> {
-        let mut groups: BTreeMap<(usize, &str), Vec<usize>> = BTreeMap::new();
-        for s in &self.subs {
-            if let Some(q) = &s.queue {
-                groups.entry((self.conns[s.conn].account, q)).or_default().push(s.got.len());
-            }
-        }
-        for (name, got) in groups {
-            let all: usize = got.iter().sum();
-            let fair = all / got.len();
-            if all >= 60 * got.len() && got.iter().any(|n| *n < fair / 2 || *n > fair * 2) {
-                return Err(format!("I5: group {name:?} is served unevenly: {got:?}"));
-            }
-        }
-        Ok(())
     }
 
     /// Subscriptions ever.
@@ -721,40 +509,5 @@ impl Sub {
     }
 }
 
-#[test]
-fn patterns_match_by_definition() {
-    for (p, s, want) in [
-        ("a.b", "a.b", true),
-        ("a.*", "a.b", true),
-        ("a.>", "a.b.c", true),
-        ("a.>", "a", false),
-        ("*", "a.b", false),
-        ("a.*.c", "a.b.d", false),
-    ] {
-        assert_eq!(matches(p, s), want, "{p} {s}");
-    }
-}
-
-#[test]
-fn a_confirmed_subscription_must_hear_and_an_ended_one_must_not() {
-    let mut o = Oracle::default();
-    let (a, b) = (o.open(0, 0, true, true), o.open(1, 0, true, true));
-    let s = o.sub(a, 1, "x", None, None);
-    o.ping(a);
-    o.pong(a).unwrap();
-    let m = o.publish(b, "x", "", 10, None);
-    o.ping(b);
-    o.pong(b).unwrap();
-    o.ping(a);
-    o.pong(a).unwrap();
-    assert!(o.judge().unwrap_err().starts_with("I3"));
-    let (head, body) = (header(m), payload(m, 10));
-    assert_eq!(o.heard(a, 1, "x", "", &head, &body), Ok(Some(m)));
-    assert_eq!(o.judge(), Ok(()));
-    assert!(o.heard(a, 1, "x", "", &head, &body).unwrap_err().starts_with("I1"));
-    o.unsub(s);
-    o.ping(a);
-    o.pong(a).unwrap();
-    let late = o.publish(b, "x", "", 10, None);
-    assert!(o.heard(a, 1, "x", "", &[], &payload(late, 10)).unwrap_err().starts_with("I4"));
-}
+#[cfg(test)]
+mod tests;
