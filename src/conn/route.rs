@@ -117,8 +117,9 @@ pub struct Telling {
     pub cursor: Cursor,
 }
 
-/// Is a peer there? Told apart from one that is only slow: bytes that arrive are a sign of life, and so is the peer's
-/// kernel acknowledging what lies in a long queue.
+/// Is a peer there? Told apart from one that is only slow: bytes that arrive are a sign of life. That its kernel
+/// acknowledges is none (a frozen process has a kernel too), except while our PING still waits in a long queue: nobody can
+/// answer what has not arrived.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pulse {
     /// When bytes last came.
@@ -127,8 +128,10 @@ pub struct Pulse {
     pinged_at: Option<Time>,
     /// Bytes given to the socket.
     sent: u64,
-    /// The same when that PING was due.
+    /// The same up to that PING.
     sent_before_ping: u64,
+    /// When that PING was seen to have arrived at the peer's system.
+    ping_arrived_at: Option<Time>,
     /// Of them, acknowledged by the peer's system.
     acked: u64,
     /// When that last grew, or all was acknowledged.
@@ -170,29 +173,91 @@ impl Pulse {
             self.acked = acked;
             self.acked_at = now;
         }
+        if self.acked >= self.sent_before_ping {
+            self.ping_arrived_at.get_or_insert(now);
+        }
     }
 
-    /// Is a PING due? At most one is under way.
-    pub fn ping(&mut self, now: Time) -> bool {
+    /// Is a PING due? At most one is under way. `pending` bytes have yet to be given to the socket before it.
+    pub fn ping(&mut self, now: Time, pending: usize) -> bool {
         let due = self.pinged_at.is_none();
         if due {
             self.pinged_at = Some(now);
-            self.sent_before_ping = self.sent;
+            self.sent_before_ping = self.sent + pending as u64;
+            self.ping_arrived_at = None;
         }
         due
     }
 
-    /// Why the peer is to be given up, if it is: silent, or taking nothing in, for `timeout_ns`.
+    /// Why the peer is to be given up, if it is: silent, or taking nothing in, for `timeout_ns`. A PING that had to wait
+    /// in a long queue has half that time to be answered once it is there.
     pub fn lost(&self, now: Time, timeout_ns: u64) -> Option<&'static str> {
-        let draining = self.acked < self.sent && now.since(self.acked_at) < timeout_ns;
-        if now.since(self.heard_at) >= timeout_ns && !draining {
+        let stuck = self.acked < self.sent && now.since(self.acked_at) >= timeout_ns;
+        let asked = match self.ping_arrived_at {
+            Some(at) => now.since(at) >= timeout_ns / 2,
+            None => self.acked == self.sent,
+        };
+        if now.since(self.heard_at) >= timeout_ns && (asked || stuck) {
             return Some("silent");
         }
-        (self.acked < self.sent && now.since(self.acked_at) >= timeout_ns).then_some("takes nothing in")
+        stuck.then_some("takes nothing in")
     }
 
     /// How long nothing has been heard, nanoseconds.
     pub fn silence(&self, now: Time) -> u64 {
         now.since(self.heard_at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::SECOND;
+
+    const TIMEOUT: u64 = 5 * SECOND;
+
+    fn at(seconds: u64) -> Time {
+        Time(seconds * SECOND)
+    }
+
+    #[test]
+    fn a_frozen_process_whose_system_goes_on_acknowledging_is_silent() {
+        let mut pulse = Pulse::new(at(0));
+        assert!(pulse.ping(at(0), 0));
+        for second in 1..5 {
+            pulse.sent(1000);
+            pulse.unacked(at(second), 100);
+            assert_eq!(pulse.lost(at(second), TIMEOUT), None);
+        }
+        pulse.sent(1000);
+        pulse.unacked(at(5), 100);
+        assert_eq!(pulse.lost(at(5), TIMEOUT), Some("silent"));
+    }
+
+    #[test]
+    fn a_ping_behind_a_long_queue_is_waited_for_while_the_queue_moves() {
+        let mut pulse = Pulse::new(at(0));
+        pulse.ping(at(0), 100_000);
+        pulse.sent(100_000);
+        for second in 1..20 {
+            pulse.unacked(at(second), 100_000 - 5_000 * second);
+            assert_eq!(pulse.lost(at(second), TIMEOUT), None, "after {second} s");
+        }
+        pulse.unacked(at(20), 0);
+        assert_eq!(pulse.lost(at(22), TIMEOUT), None);
+        assert_eq!(pulse.lost(at(23), TIMEOUT), Some("silent"));
+        pulse.heard(at(23));
+        assert_eq!(pulse.lost(at(23), TIMEOUT), None);
+    }
+
+    #[test]
+    fn a_queue_that_does_not_move_is_given_up() {
+        let mut pulse = Pulse::new(at(0));
+        pulse.ping(at(0), 0);
+        pulse.unacked(at(0), 0);
+        pulse.sent(1000);
+        pulse.heard(at(4));
+        pulse.unacked(at(5), 1000);
+        assert_eq!(pulse.lost(at(5), TIMEOUT), Some("takes nothing in"));
     }
 }

@@ -336,7 +336,7 @@ impl Shard {
             self.outbox.ledger.stale_connections += 1;
             return self.close(id, Close::Route { says: "Stale Connection".into(), why });
         }
-        let ping = route.pulse.ping(now);
+        let ping = route.pulse.ping(now, pending);
         if ping {
             self.outbox.say(id, |out| out.extend_from_slice(b"PING\r\n"));
         }
