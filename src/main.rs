@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 use turnpike::cli::flags::{self, Command};
-use turnpike::{cli, shell};
+use turnpike::{cli, policy, shell};
 
 fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|a| a == "bench") {
@@ -14,11 +14,13 @@ fn main() -> ExitCode {
     let hidden = shell::argv::overwrite(&given, &flags::secrets(&args));
     match flags::parse(&args, &mut flags::Machine) {
         Command::Serve(serve) => {
-            let cli::flags::Serve { settings, config, mut notices, program, .. } = *serve;
+            let cli::flags::Serve { settings, config, overrides, mut notices, program } = *serve;
             if let Err(e) = hidden {
                 notices.push(format!("`ps` shows the secrets of the command line ({e}): give them in a file instead"));
             }
-            ExitCode::from(shell::boot::run(shell::boot::Start { settings, config, notices, program }) as u8)
+            let file = config.clone();
+            let load = Box::new(move || policy::load_with(file.as_deref(), &overrides, &mut flags::Machine));
+            ExitCode::from(shell::boot::run(shell::boot::Start { settings, config, load, notices, program }) as u8)
         }
         Command::Print { text, code, to_stderr } => {
             print(&text, to_stderr);

@@ -109,7 +109,7 @@ fn play_table(shards: usize, cuts: impl Fn(&Play) -> Vec<Cut>) {
         let serve = |jobs: &[Job]| {
             let server = Server::start(&which, conf, &shard_args(&which, shards));
             let failures = play_all(jobs, &next, &server);
-            (name == "plain").then(|| Raw::connect(server.clients()).barrier());
+            (name == "plain").then(|| Raw::connect(server.clients()).verbatim().barrier());
             failures
         };
         let servers = SERVERS.min(shared.len());

@@ -206,7 +206,7 @@ fn a_difference_is_found() {
 fn info_agrees_with_nats_server() {
     let (left, right) = (Which::under_test(), peer());
     let pair = Pair::start(&left, &right, [1, 1], [""; 2]);
-    let greet = |s: &Server| differences::masked_info(Raw::connect(s.clients()).greeting());
+    let greet = |s: &Server| differences::masked_info(Raw::connect(s.clients()).verbatim().greeting());
     assert_eq!(greet(&pair.left), greet(&pair.right));
 }
 

@@ -6,14 +6,20 @@
 
 mod support;
 
+#[path = "starting/cluster.rs"]
+mod cluster;
 #[path = "starting/commands.rs"]
 mod commands;
 #[path = "starting/files.rs"]
 mod files;
+#[path = "starting/leaving.rs"]
+mod leaving;
 #[path = "starting/limits.rs"]
 mod limits;
 #[path = "starting/refused.rs"]
 mod refused;
+#[path = "starting/reloading.rs"]
+mod reloading;
 #[path = "starting/said.rs"]
 mod said;
 #[path = "starting/stopping.rs"]

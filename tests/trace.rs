@@ -25,7 +25,7 @@ fn what_passes_is_in_the_log() {
     let conf = "max_traced_msg_len: 10\nauthorization { user: al, password: hunter2 }";
     let args = [shard_args(&which, 2), vec!["-DV".into()]].concat();
     let server = Server::start(&which, conf, &args);
-    let mut raw = Raw::connect(server.clients());
+    let mut raw = Raw::connect(server.clients()).verbatim();
     raw.write(b"CONNECT {\"verbose\":true,\"user\":\"al\",\"pass\":\"hunter2\",\"name\":\"n\",\"headers\":true}\r\n");
     raw.write(b"PING\r\n");
     raw.until_pongs(1);

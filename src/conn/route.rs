@@ -2,7 +2,7 @@
 //! checks and registers; then one shard owns its socket until it ends. Both directions go by mail and are never on the
 //! path of a message.
 
-use crate::base::{Cid, PeerId, Time};
+use crate::base::{Cid, PeerId, Time, SECOND};
 use crate::interest::Cursor;
 use crate::wire::route::RouteParser;
 
@@ -109,7 +109,7 @@ pub struct Route {
 }
 
 /// Where the telling stands.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Telling {
     /// Index of the account that is being told.
     pub account: u16,
@@ -117,8 +117,11 @@ pub struct Telling {
     pub cursor: Cursor,
 }
 
+/// How long a PING that has arrived may go unanswered by a peer that was silent before.
+const ANSWER_NS: u64 = 2 * SECOND;
+
 /// Is a peer there? Told apart from one that is only slow: bytes that arrive are a sign of life. That its kernel
-/// acknowledges is none (a frozen process has a kernel too), except while our PING still waits in a long queue: nobody can
+/// acknowledges is none (a frozen program has a kernel too), except while our PING still waits in a long queue: nobody can
 /// answer what has not arrived.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pulse {
@@ -128,14 +131,14 @@ pub struct Pulse {
     pinged_at: Option<Time>,
     /// Bytes given to the socket.
     sent: u64,
-    /// The same up to that PING.
+    /// The same up to that PING: what waited before it in our own queue is counted too.
     sent_before_ping: u64,
-    /// When that PING was seen to have arrived at the peer's system.
-    ping_arrived_at: Option<Time>,
     /// Of them, acknowledged by the peer's system.
     acked: u64,
     /// When that last grew, or all was acknowledged.
     acked_at: Time,
+    /// When the peer's system was first seen to have that PING.
+    delivered_at: Option<Time>,
     /// The last round trip, nanoseconds.
     pub rtt_ns: Option<u64>,
 }
@@ -153,6 +156,7 @@ impl Pulse {
 
     /// A PONG came.
     pub fn pong(&mut self, now: Time) {
+        self.delivered_at = None;
         if let Some(at) = self.pinged_at.take() {
             self.rtt_ns = Some(now.since(at).max(1));
             // What was sent before the PING has arrived before it.
@@ -173,34 +177,31 @@ impl Pulse {
             self.acked = acked;
             self.acked_at = now;
         }
-        if self.acked >= self.sent_before_ping {
-            self.ping_arrived_at.get_or_insert(now);
+        if self.pinged_at.is_some() && self.acked > self.sent_before_ping {
+            self.delivered_at.get_or_insert(now);
         }
     }
 
-    /// Is a PING due? At most one is under way. `pending` bytes have yet to be given to the socket before it.
+    /// Is a PING due? At most one is under way. `pending` bytes wait for the socket before it.
     pub fn ping(&mut self, now: Time, pending: usize) -> bool {
         let due = self.pinged_at.is_none();
         if due {
             self.pinged_at = Some(now);
             self.sent_before_ping = self.sent + pending as u64;
-            self.ping_arrived_at = None;
         }
         due
     }
 
-    /// Why the peer is to be given up, if it is: silent, or taking nothing in, for `timeout_ns`. A PING that had to wait
-    /// in a long queue has half that time to be answered once it is there.
+    /// Why the peer is to be given up, if it is: silent, or taking nothing in, for `timeout_ns`.
     pub fn lost(&self, now: Time, timeout_ns: u64) -> Option<&'static str> {
-        let stuck = self.acked < self.sent && now.since(self.acked_at) >= timeout_ns;
-        let asked = match self.ping_arrived_at {
-            Some(at) => now.since(at) >= timeout_ns / 2,
-            None => self.acked == self.sent,
-        };
-        if now.since(self.heard_at) >= timeout_ns && (asked || stuck) {
+        // What its system takes is no sign of the program that should read it, which may be frozen: only while a PING lies
+        // behind a long queue that moves, and a little longer, is silence no answer.
+        let answering = self.delivered_at.is_none_or(|at| now.since(at) < timeout_ns.min(ANSWER_NS));
+        let draining = answering && now.since(self.acked_at) < timeout_ns;
+        if now.since(self.heard_at) >= timeout_ns && !draining {
             return Some("silent");
         }
-        stuck.then_some("takes nothing in")
+        (self.acked < self.sent && now.since(self.acked_at) >= timeout_ns).then_some("takes nothing in")
     }
 
     /// How long nothing has been heard, nanoseconds.
@@ -212,7 +213,6 @@ impl Pulse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::SECOND;
 
     const TIMEOUT: u64 = 5 * SECOND;
 
@@ -221,43 +221,59 @@ mod tests {
     }
 
     #[test]
-    fn a_frozen_process_whose_system_goes_on_acknowledging_is_silent() {
-        let mut pulse = Pulse::new(at(0));
-        assert!(pulse.ping(at(0), 0));
-        for second in 1..5 {
-            pulse.sent(1000);
-            pulse.unacked(at(second), 100);
-            assert_eq!(pulse.lost(at(second), TIMEOUT), None);
+    fn a_frozen_program_behind_a_willing_system_is_silent() {
+        let mut p = Pulse::new(at(0));
+        for s in 1..5 {
+            p.ping(at(s), 0);
+            p.sent(100);
+            // Always a little on its way, and always moving.
+            p.unacked(at(s), 10);
+            assert_eq!(p.lost(at(s), TIMEOUT), None);
         }
-        pulse.sent(1000);
-        pulse.unacked(at(5), 100);
-        assert_eq!(pulse.lost(at(5), TIMEOUT), Some("silent"));
+        assert_eq!(p.lost(at(5), TIMEOUT), Some("silent"));
     }
 
     #[test]
-    fn a_ping_behind_a_long_queue_is_waited_for_while_the_queue_moves() {
-        let mut pulse = Pulse::new(at(0));
-        pulse.ping(at(0), 100_000);
-        pulse.sent(100_000);
-        for second in 1..20 {
-            pulse.unacked(at(second), 100_000 - 5_000 * second);
-            assert_eq!(pulse.lost(at(second), TIMEOUT), None, "after {second} s");
+    fn a_slow_link_that_moves_is_no_silence() {
+        let mut p = Pulse::new(at(0));
+        p.sent(100);
+        p.ping(at(0), 0);
+        p.sent(6);
+        for s in 1..50 {
+            p.unacked(at(s), 106 - s);
+            assert_eq!(p.lost(at(s), TIMEOUT), None);
         }
-        pulse.unacked(at(20), 0);
-        assert_eq!(pulse.lost(at(22), TIMEOUT), None);
-        assert_eq!(pulse.lost(at(23), TIMEOUT), Some("silent"));
-        pulse.heard(at(23));
-        assert_eq!(pulse.lost(at(23), TIMEOUT), None);
+        assert_eq!(p.lost(at(54), TIMEOUT), Some("silent"), "it moves no more");
+        p.unacked(at(55), 0);
+        assert_eq!(p.lost(at(56), TIMEOUT), None, "the PING has only just arrived");
+        assert_eq!(p.lost(at(57), TIMEOUT), Some("silent"));
     }
 
     #[test]
-    fn a_queue_that_does_not_move_is_given_up() {
-        let mut pulse = Pulse::new(at(0));
-        pulse.ping(at(0), 0);
-        pulse.unacked(at(0), 0);
-        pulse.sent(1000);
-        pulse.heard(at(4));
-        pulse.unacked(at(5), 1000);
-        assert_eq!(pulse.lost(at(5), TIMEOUT), Some("takes nothing in"));
+    fn a_ping_that_waits_in_our_own_queue_has_not_arrived() {
+        let mut p = Pulse::new(at(0));
+        p.ping(at(0), 1000);
+        for s in 1..20 {
+            p.sent(50);
+            p.unacked(at(s), 0);
+            assert_eq!(p.lost(at(s), TIMEOUT), None, "after {s} s");
+        }
+        p.sent(56);
+        p.unacked(at(20), 0);
+        assert_eq!(p.lost(at(21), TIMEOUT), None, "the PING has only just arrived");
+        assert_eq!(p.lost(at(22), TIMEOUT), Some("silent"));
+    }
+
+    #[test]
+    fn a_peer_that_speaks_but_takes_nothing_in_is_lost() {
+        let mut p = Pulse::new(at(0));
+        p.sent(100);
+        for s in 1..5 {
+            p.heard(at(s));
+            p.unacked(at(s), 100);
+            assert_eq!(p.lost(at(s), TIMEOUT), None);
+        }
+        p.heard(at(5));
+        assert_eq!(p.lost(at(5), TIMEOUT), Some("takes nothing in"));
     }
 }

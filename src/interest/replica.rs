@@ -248,6 +248,29 @@ impl Replica {
         })
     }
 
+    /// Visits what these peers want: who, pattern, queue group (empty: plain). In slices of `max` patterns, wanted by them
+    /// or not; returns where to go on, None at the end.
+    pub fn walk_peers(
+        &self,
+        peers: &PeerSet,
+        from: Cursor,
+        max: usize,
+        mut visit: impl FnMut(PeerId, &[u8], &[u8]),
+    ) -> Option<Cursor> {
+        self.patterns.walk(from, max, |pattern, want| {
+            want.peers.iter().filter(|p| peers.contains(*p)).for_each(|p| visit(p, pattern, b""));
+            for q in want.queues() {
+                for (place, _) in &q.remote {
+                    if let Place::Peer(p) = place {
+                        if peers.contains(*p) {
+                            visit(*p, pattern, &q.name);
+                        }
+                    }
+                }
+            }
+        })
+    }
+
     /// Has a walk that stands at `cursor` left this pattern behind it?
     pub fn passed(&self, cursor: Cursor, pattern: &[u8]) -> bool {
         self.patterns.passed(cursor, pattern)

@@ -12,6 +12,8 @@ pub struct Report {
     pub cluster: String,
     /// It was made up.
     pub dynamic: bool,
+    /// Client addresses of the cluster, as clients are told.
+    pub connect_urls: Vec<String>,
     /// Routes, by peer number.
     pub routes: Vec<Route>,
     /// Addresses in the book.
@@ -110,6 +112,7 @@ impl Mesh {
         Report {
             cluster: self.name.name.clone(),
             dynamic: self.name.dynamic,
+            connect_urls: self.told_urls.0.clone(),
             routes: routes.collect(),
             targets: targets.collect(),
             missing: self.gaps().collect(),
@@ -118,11 +121,11 @@ impl Mesh {
         }
     }
 
-    /// Why this server should not be sent clients for now; empty: it may. Only gaps count that others see too: a peer
+    /// What this server lacks to be sent clients for now; empty: nothing. Whether that makes it unready is the
+    /// operator's decision (`mesh_readiness`). Only gaps count that others see too: a peer
     /// that is down for everybody, or a stranger at the door, is no reason.
     pub fn unready(&self) -> Vec<String> {
-        let asked = self.cluster.unready_without_mesh;
-        let lasting = self.gaps().filter(|g| asked && self.missing.get(&g.id).is_some_and(|m| m.lasting()));
+        let lasting = self.gaps().filter(|g| self.missing.get(&g.id).is_some_and(|m| m.lasting()));
         lasting
             .map(|g| format!("no route to \"{}\" ({}), which {} reaches", g.name, g.address, g.reached_by.join(", ")))
             .collect()

@@ -1,10 +1,11 @@
 //! Answers to monitoring, in slices.
 
 use super::core::Shard;
-use super::report::{AccountTally, Answer, Ask, ConnRow, SubRow, Tally};
+use super::report::{AccountTally, Answer, Ask, ConnRow, RouteRow, SubRow, Tally};
 use super::verdict::Sub;
-use crate::base::Slot;
-use crate::conn::{Client, Counts};
+use crate::base::{PeerSet, Slot};
+use crate::conn::{Client, Counts, Telling};
+use crate::interest::Cursor;
 use crate::wire::subject;
 
 fn text(bytes: &[u8]) -> String {
@@ -40,13 +41,70 @@ impl Shard {
                 let rows = wanted.map(|s| self.sub_row(s)).collect();
                 Answer::Subscriptions { rows, next: (end < places).then_some(end) }
             }
+            Ask::Routes => Answer::Routes(self.route_rows()),
+            Ask::PeerInterest { from, max } => self.peer_interest(from, max),
         }
+    }
+
+    fn route_rows(&self) -> Vec<RouteRow> {
+        let here = self.peers.here().filter_map(|(_, conn)| self.outbox.conns.get(conn));
+        let rows = here.filter_map(|c| {
+            let route = c.route.as_deref()?;
+            Some(RouteRow {
+                rid: c.cid.0,
+                shard: self.id.0,
+                remote_id: route.intro.server_id.to_string(),
+                remote_name: route.intro.server_name.to_string(),
+                dialed: route.intro.dialed,
+                configured: route.intro.configured,
+                ip: c.ip.to_string(),
+                port: c.port,
+                start_ns: c.start_ns,
+                last_activity_ns: self.now.wall_ns.saturating_sub(route.pulse.silence(self.now.mono)),
+                rtt_ns: route.pulse.rtt_ns,
+                pending_bytes: c.out.pending() as u64,
+                counts: c.counts,
+                interest: route.interest,
+            })
+        });
+        rows.collect()
+    }
+
+    /// A slice of one account's interest, as far as it is that of peers whose routes are here.
+    fn peer_interest(&self, from: Telling, max: u32) -> Answer {
+        let (mut here, mut rows) = (PeerSet::EMPTY, Vec::new());
+        let mut rids = std::collections::BTreeMap::new();
+        for (peer, conn) in self.peers.here() {
+            here.insert(peer);
+            rids.insert(peer, self.outbox.conns.get(conn).map_or(0, |c| c.cid.0));
+        }
+        let Some(world) = self.worlds.get(usize::from(from.account)).filter(|_| !rids.is_empty()) else {
+            return Answer::PeerInterest { rows, next: None };
+        };
+        let account = &self.settings.auth.accounts[usize::from(from.account)].name;
+        // All of them may want the same pattern.
+        let patterns = (max as usize / rids.len()).max(1);
+        let rest = world.replica.walk_peers(&here, from.cursor, patterns, |peer, pattern, queue| {
+            let (subject, group) = (text(pattern), text(queue));
+            let sid = format!("R {account} {subject} {group}").trim_end().to_owned();
+            let queue = (!queue.is_empty()).then_some(group);
+            let cid = rids.get(&peer).copied().unwrap_or_default();
+            rows.push(SubRow { account: account.clone(), subject, queue, sid, cid, ..SubRow::default() });
+        });
+        let next = match rest {
+            Some(cursor) => Some(Telling { cursor, ..from }),
+            None if usize::from(from.account) + 1 < self.worlds.len() => {
+                Some(Telling { account: from.account + 1, cursor: Cursor::default() })
+            }
+            None => None,
+        };
+        Answer::PeerInterest { rows, next }
     }
 
     fn tally(&self) -> Tally {
         let l = &self.outbox.ledger;
         let mut passed: Vec<Counts> = self.worlds.iter().map(|w| w.ledger.passed).collect();
-        let mut routes = Counts::default();
+        let mut routes = l.routed;
         for (_, c) in self.outbox.conns.iter() {
             if c.route.is_some() {
                 routes.add(&c.counts);
@@ -76,9 +134,11 @@ impl Shard {
             in_bytes: all.in_bytes,
             out_msgs: all.out_msgs,
             out_bytes: all.out_bytes,
+            routed: routes,
             slow_consumers_pending: l.slow_consumers_pending,
             slow_consumers_deadline: l.slow_consumers_deadline,
             stale_connections: l.stale_connections,
+            stale_routes: l.stale_routes,
             stalled_clients: l.stalled_clients,
             interest_refused: l.interest_refused,
             inserts: l.inserts,

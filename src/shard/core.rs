@@ -9,6 +9,7 @@ use super::ends::Ends;
 use super::forgetting::Forgetting;
 use super::identity::Identity;
 use super::jams::Jams;
+use super::leavers::Farewell;
 use super::ledger::AccountLedger;
 use super::outbox::Outbox;
 use super::past::Past;
@@ -116,6 +117,8 @@ pub enum Act {
     },
     /// After [`Order::Drain`]: every connection has ended.
     Drained,
+    /// The server is a lame duck and this shard has no client any more.
+    Vacant,
 }
 
 /// One account on this shard.
@@ -170,6 +173,7 @@ pub struct Shard {
     pub(super) greeting: PreparedInfo,
     /// The server is a lame duck: clients are told to go elsewhere.
     pub(super) lame: bool,
+    pub(super) farewell: Farewell,
     pub(super) directory: Directory,
     pub(super) rng: Rng,
     /// Hashes sids; seeded, so that no client can choose them to collide.
@@ -276,6 +280,7 @@ impl Shard {
             lines: Vec::new(),
             peer_work: false,
             lame: false,
+            farewell: Farewell::default(),
             client_urls: Arc::from([]),
             informing: None,
             batch_bytes_max: (limits.max_pending / 64 / shards.max(1)).clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX),
@@ -338,6 +343,7 @@ impl Shard {
                 self.lame = ldm;
                 self.informing = Some(0);
             }
+            Order::SendAway { over_ns } => self.send_away(over_ns),
             Order::ClusterName(name) => self.greeting = self.identity.greeting(&self.settings, Some(&name)),
         }
     }

@@ -20,6 +20,8 @@ pub(super) enum Due {
     Route(ConnId),
     /// Look at the jams.
     Jams,
+    /// The next clients of a lame duck go.
+    Farewell,
 }
 
 impl Due {
@@ -29,7 +31,7 @@ impl Due {
             Due::Auth(c) | Due::Ping(c, _) | Due::Progress(c) | Due::LastWords(c) | Due::Linger(c) | Due::Route(c) => {
                 Some(c)
             }
-            Due::Jams => None,
+            Due::Jams | Due::Farewell => None,
         }
     }
 }

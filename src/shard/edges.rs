@@ -84,7 +84,7 @@ impl Shard {
     /// Goes on telling new peers what this server's clients want, a slice for each. True: there is more to tell at once.
     pub(super) fn tell_new_peers(&mut self) -> bool {
         let links: Vec<ConnId> = self.peers.here().map(|(_, c)| c).collect();
-        links.into_iter().fold(false, |more, conn| self.tell_slice(conn) || more)
+        links.into_iter().filter(|conn| self.tell_slice(*conn)).count() > 0
     }
 
     fn tell_slice(&mut self, conn: ConnId) -> bool {

@@ -130,6 +130,7 @@ impl Shard {
         }
         if client.route.is_some() {
             self.routes_here -= 1;
+            self.outbox.ledger.routed.add(&client.counts);
             self.acts.push_back(Act::CloseRoute(id));
             return self.drained_if_empty();
         }

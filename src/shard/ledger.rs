@@ -56,6 +56,9 @@ pub struct Ledger {
     pub slow_consumers_pending: u64,
     pub slow_consumers_deadline: u64,
     pub stale_connections: u64,
+    pub stale_routes: u64,
+    /// What passed over routes that have ended.
+    pub routed: Counts,
     pub stalled_clients: u64,
     pub interest_refused: u64,
     pub inserts: u64,

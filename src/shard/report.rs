@@ -2,7 +2,7 @@
 //! in slices, so that no scrape holds a shard for longer than a turn.
 
 use crate::base::ConnId;
-use crate::conn::Instruction;
+use crate::conn::{Counts, Instruction, Telling};
 use std::sync::Arc;
 
 /// An order from outside the shards.
@@ -32,6 +32,12 @@ pub enum Order {
         urls: Arc<[String]>,
         /// This server is going: clients are told to go elsewhere.
         ldm: bool,
+    },
+    /// The server is a lame duck whose grace time is over: clients are ended, one after the other in random order.
+    /// [`Act::Vacant`](super::Act::Vacant) when none is left.
+    SendAway {
+        /// How long that is to take, nanoseconds.
+        over_ns: u64,
     },
     /// The cluster is called so from now on.
     ClusterName(Arc<str>),
@@ -69,6 +75,15 @@ pub enum Ask {
         /// Only those that a message with this subject would reach.
         test: Option<Vec<u8>>,
     },
+    /// The routes of this shard.
+    Routes,
+    /// What the peers want whose routes are this shard's.
+    PeerInterest {
+        /// The cursor: the default, then what the last answer said.
+        from: Telling,
+        /// Look at so many patterns at most.
+        max: u32,
+    },
 }
 
 /// The answer to an [`Ask`].
@@ -97,29 +112,42 @@ pub enum Answer {
         /// Where the next slice begins; None: that was all.
         next: Option<u32>,
     },
+    /// Routes; never more than there can be peers.
+    Routes(Vec<RouteRow>),
+    /// What peers want; `cid` is the route's number.
+    PeerInterest {
+        /// A slice of it.
+        rows: Vec<SubRow>,
+        /// Where the next slice begins; None: that was all.
+        next: Option<Telling>,
+    },
 }
 
-/// Counters of one shard since it started; "in" is from clients. Bytes are header and payload.
+/// Counters of one shard since it started; "in" is from clients and peers. Bytes are header and payload.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// Clients now.
     pub connections: u64,
     /// Their subscriptions now.
     pub subscriptions: u64,
-    /// Messages from clients.
+    /// Messages from clients and peers.
     pub in_msgs: u64,
-    /// Bytes from clients.
+    /// Their bytes.
     pub in_bytes: u64,
-    /// Messages queued for clients.
+    /// Messages queued for clients and peers.
     pub out_msgs: u64,
-    /// Bytes queued for clients.
+    /// Their bytes.
     pub out_bytes: u64,
+    /// What of that passed over routes.
+    pub routed: Counts,
     /// Connections cut for too many waiting bytes.
     pub slow_consumers_pending: u64,
     /// Connections cut for taking no byte in time.
     pub slow_consumers_deadline: u64,
     /// Connections cut for unanswered pings.
     pub stale_connections: u64,
+    /// Those of them that were routes.
+    pub stale_routes: u64,
     /// Times a publisher was paused.
     pub stalled_clients: u64,
     /// Interest of peers that `cluster.permissions.export` kept out.
@@ -216,6 +244,39 @@ pub struct ConnRow {
     pub lost_msgs: u64,
     /// Its subscriptions, if asked for.
     pub subs: Vec<SubRow>,
+}
+
+/// One route.
+#[derive(Clone, Debug, Default)]
+pub struct RouteRow {
+    /// Public number.
+    pub rid: u64,
+    /// The shard that owns it.
+    pub shard: u8,
+    /// The peer's server id.
+    pub remote_id: String,
+    /// The peer's name.
+    pub remote_name: String,
+    /// We dialed it.
+    pub dialed: bool,
+    /// It is in our list of routes.
+    pub configured: bool,
+    /// The peer's address.
+    pub ip: String,
+    /// The peer's port.
+    pub port: u16,
+    /// Began at, nanoseconds since 1970.
+    pub start_ns: u64,
+    /// Last heard from, nanoseconds since 1970.
+    pub last_activity_ns: u64,
+    /// Last round trip, nanoseconds.
+    pub rtt_ns: Option<u64>,
+    /// Bytes waiting for it.
+    pub pending_bytes: u64,
+    /// What passed.
+    pub counts: Counts,
+    /// What the peer's clients want: patterns with queue groups.
+    pub interest: u64,
 }
 
 /// One subscription.

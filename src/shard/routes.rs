@@ -211,7 +211,7 @@ impl Shard {
             return Some(last);
         }
         let found = accounts.iter().position(|a| a.name.as_bytes() == name).map(|i| i as u16);
-        let Some(client) = self.outbox.conns.get_mut(id) else { return None };
+        let client = self.outbox.conns.get_mut(id)?;
         match (found, client.route.as_deref_mut()) {
             (Some(account), _) => {
                 client.account = account;
@@ -334,14 +334,18 @@ impl Shard {
             let seconds = route.pulse.silence(now) as f64 / 1e9;
             let why = format!("{how} for {seconds:.1} s, {pending} bytes waited for it");
             self.outbox.ledger.stale_connections += 1;
+            self.outbox.ledger.stale_routes += 1;
             return self.close(id, Close::Route { says: "Stale Connection".into(), why });
         }
+        let silent = route.pulse.silence(now) > interval.as_nanos() as u64;
         let ping = route.pulse.ping(now, pending);
         if ping {
             self.outbox.say(id, |out| out.extend_from_slice(b"PING\r\n"));
         }
         self.acts.push_back(Act::Measure(id));
-        self.wheel.add(now.plus(interval), Due::Route(id));
+        // Looked at more often once it is silent: the time limit is kept to a fraction of a ping.
+        let pause = if silent { interval / 4 } else { interval };
+        self.wheel.add(now.plus(pause), Due::Route(id));
     }
 
     /// The system says how many bytes a peer has not acknowledged.

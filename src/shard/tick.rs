@@ -47,6 +47,7 @@ impl Shard {
                 }
                 Due::Route(id) => self.beat_route(id),
                 Due::Jams => self.look_at_jams(),
+                Due::Farewell => self.send_next_away(),
             }
         }
     }

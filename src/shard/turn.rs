@@ -210,6 +210,7 @@ impl Flush<'_, Sockets> {
     /// The next thing to do.
     pub fn act(&mut self) -> Option<Act> {
         let log = |(level, text)| Act::Log { level, text };
-        self.shard.acts.pop_front().or_else(|| self.shard.outbox.diary.next().map(log))
+        let said = self.shard.acts.pop_front().or_else(|| self.shard.outbox.diary.next().map(log));
+        said.or_else(|| self.shard.vacancy())
     }
 }

@@ -1,4 +1,4 @@
-//! From settings to a running server and back: the order in which things are made, and unmade.
+//! From settings to a running server: the order in which things are made.
 
 use super::address::{advertised, bind, display};
 use super::clock::Clock;
@@ -8,54 +8,43 @@ use super::drive::{Driver, Outlets};
 use super::files::{self, Ports, PortsFile};
 use super::identity;
 use super::join::{Joining, Neighbours};
-use super::listen::{self, Listening, Load};
+use super::listen::{self, Load};
 use super::log::Log;
-use super::mesh::{self, MeshDoor};
+use super::mesh::MeshDoor;
 use super::monitor::{self, Facts, Inbox, Monitor, Replies, ShardDoor};
 use super::probe;
 use super::refusal::Refusal;
+use super::reload::Loader;
 use super::rings::{self, Door, Mail, Post};
-use super::signal::{self, Signal};
+use super::serve::{Event, Executors, Server};
+use super::signal;
 use super::verify::{Check, Verifier};
 use crate::base::limits::TURN_DELIVERIES_MAX;
 use crate::base::{Level, Rng, ShardId};
 use crate::policy::{Idle, Settings};
 use crate::shard::{Identity, Order, Setup, Shard};
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
-use crossbeam_channel::{unbounded, Receiver, Sender};
+use crossbeam_channel::{unbounded, Sender};
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// A server to be started, as the command line and the configuration say.
-#[derive(Debug)]
 pub struct Start {
     /// What it runs with.
     pub settings: Settings,
     /// The configuration file.
     pub config: Option<PathBuf>,
+    /// Reads it again.
+    pub load: Loader,
     /// What the operator should know about how the configuration is written.
     pub notices: Vec<String>,
     /// The base name of the program as called.
     pub program: String,
 }
-
-/// What the boot thread waits for while the server runs.
-enum Event {
-    Signal(Signal),
-    /// A shard has no connections any more.
-    Drained,
-    /// A shard never began.
-    Failed(std::io::Error),
-}
-
-/// Beyond the grace time of a shutdown, for peers to read what they were told.
-const LAST_WORDS: Duration = Duration::from_millis(750);
-
-type Executors = Vec<ExecutorJoinHandle<()>>;
 
 /// Runs the server until it is told to end. The exit code.
 pub fn run(start: Start) -> i32 {
@@ -78,20 +67,6 @@ pub fn run(start: Start) -> i32 {
     }
 }
 
-/// A running server.
-struct Server {
-    settings: Arc<Settings>,
-    log: Log,
-    events: Receiver<Event>,
-    listening: Listening,
-    doors: Vec<Door>,
-    executors: Executors,
-    monitor: Option<Monitor>,
-    mesh: Option<mesh::Running>,
-    _signals: signal::Signals,
-    ports_file: Option<PortsFile>,
-}
-
 type Failed = (Option<Log>, Refusal);
 
 impl Server {
@@ -99,16 +74,16 @@ impl Server {
         let settings = Arc::new(start.settings.clone());
         let remedy = "make its directory, writable for the user turnpike runs as, or change log_file (-l)";
         let (log, _) = Log::start(&settings.log).map_err(|e| (None, Refusal::new(e.to_string(), remedy)))?;
-        Server::start_with(&start, settings, &log).map_err(|refusal| (Some(log), refusal))
+        Server::start_with(start, settings, &log).map_err(|refusal| (Some(log), refusal))
     }
 
-    fn start_with(start: &Start, settings: Arc<Settings>, log: &Log) -> Result<Server, Refusal> {
+    fn start_with(start: Start, settings: Arc<Settings>, log: &Log) -> Result<Server, Refusal> {
         let key = identity::random().map_err(|e| Refusal::new(format!("no randomness: {e}"), ""))?;
         let server_id = identity::server_id(&key);
         let name = settings.server_name.clone().unwrap_or_else(|| server_id.clone());
-        announce(log, start, &server_id, &name);
+        announce(log, &start, &server_id, &name);
         let plan = cores::plan(&settings.cores, &Machine::read()?)?;
-        let shares = descriptors::shares(plan.cpus.len())?;
+        let shares = descriptors::shares(plan.cpus.len(), settings.cluster.is_some())?;
         probe::probe(settings.cores.io_memory)?;
         let socket = bind(&settings.listen)?;
         let bound =
@@ -118,13 +93,7 @@ impl Server {
         let identity = Arc::new(Identity { server_id, server_name: name, host, port });
 
         let (tell, events) = unbounded();
-        let heard = tell.clone();
-        let signals = signal::listen(move |s| {
-            // The server has ended when nobody listens any more.
-            let _ = heard.send(Event::Signal(s));
-        });
-        let signals = signals.map_err(|e| Refusal::new(format!("cannot listen for signals: {e}"), ""))?;
-
+        let signals = heed_signals(&tell)?;
         log.line(Level::Info, plan.why.clone());
         if let Some(w) = &plan.warning {
             log.line(Level::Warn, w.clone());
@@ -142,7 +111,6 @@ impl Server {
         let (doors, executors, inbox) = start_shards(&plan, &settings, &identity, &mut seeds, &outlets)?;
         let log = log.clone();
         let numbers = Arc::new(AtomicU64::new(1));
-        let name = Arc::new(Mutex::new(String::new()));
         let cluster_at = joining.as_ref().map(|j| j.at);
         let mesh = joining.map(|joining| {
             let neighbours = Neighbours {
@@ -154,20 +122,13 @@ impl Server {
                 verifier,
                 seed: seeds.next_u64(),
                 log: &log,
-                name: name.clone(),
             };
             joining.start(neighbours)
         });
-        let mesh = mesh.transpose()?;
-        let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref().map(|m| m.door().clone()), name));
+        let (mesh, cluster_port) = (mesh.transpose()?, cluster_at.map_or(0, |at| at.port()));
+        let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref().map(|m| m.door().clone()), cluster_port));
         let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, &log)?;
-        log.line(
-            Level::Info,
-            format!("Listening for client connections on {}", display(&settings.listen.host, bound.port())),
-        );
-        if let Some(w) = open_to_everybody(&settings, bound) {
-            log.line(Level::Warn, w);
-        }
+        say_where(&settings, bound, &log);
         let listening = listen::start(socket, shares.clients, doors.clone(), load, numbers, facts, log.clone());
         let listening = listening.map_err(|e| Refusal::new(format!("cannot accept clients: {e}"), ""))?;
         let at = Addresses { clients: bound, monitor: monitor.as_ref().map(Monitor::addr), cluster: cluster_at };
@@ -175,89 +136,30 @@ impl Server {
         log.line(Level::Info, "Server is ready".into());
         // Not under systemd is not an error.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-        Ok(Server { settings, log, events, listening, doors, executors, monitor, mesh, _signals: signals, ports_file })
+        Ok(Server {
+            settings,
+            load: start.config.is_some().then_some(start.load),
+            log,
+            events,
+            listening: Some(listening),
+            doors,
+            executors,
+            monitor,
+            mesh,
+            lame_duck: None,
+            _signals: signals,
+            ports_file,
+        })
     }
+}
 
-    fn serve(self) -> i32 {
-        loop {
-            match self.events.recv() {
-                Ok(Event::Signal(s)) => {
-                    self.log.line(Level::Info, format!("Trapped \"{}\" signal", s.name()));
-                    match s {
-                        Signal::Interrupt | Signal::Terminate => return self.flush_and_end(),
-                        Signal::User1 => self.log.reopen(),
-                        Signal::Hangup => {
-                            let text = "Failed to reload server configuration: reload is not supported yet, restart the server";
-                            self.log.line(Level::Error, text.into());
-                        }
-                        Signal::User2 => {
-                            let text = "Lame duck mode is not supported yet; SIGTERM flushes and ends the server";
-                            self.log.line(Level::Error, text.into());
-                        }
-                    }
-                }
-                Ok(Event::Drained) => {}
-                Ok(Event::Failed(e)) => {
-                    let remedy = "epoll and timers need descriptors (LimitNOFILE=, fs.file-max) and a seccomp profile \
-                                  that allows them (SystemCallFilter=@io-event @timer)";
-                    self.log.line(Level::Fatal, Refusal::new(format!("a shard cannot begin: {e}"), remedy).to_string());
-                    self.shut_down(0);
-                    return Refusal::EXIT_CODE;
-                }
-                Err(_) => return self.flush_and_end(),
-            }
-        }
-    }
-
-    /// Writes what waits, within the grace time, and ends. The exit code.
-    fn flush_and_end(self) -> i32 {
-        let shards = self.doors.len();
-        self.shut_down(shards);
-        0
-    }
-
-    /// Waits until so many shards have written what waits, at most the grace time, and ends.
-    fn shut_down(self, mut waiting: usize) {
-        self.log.line(Level::Info, "Initiating Shutdown...".into());
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-        self.listening.stop();
-        self.doors.iter().for_each(|d| d.send(Mail::Order(Order::Drain)));
-        // The shards keep to the grace time; what is added is for last words to be read.
-        let end = Instant::now() + self.settings.timers.shutdown_grace + LAST_WORDS;
-        while waiting > 0 {
-            match self.events.recv_deadline(end) {
-                Ok(Event::Drained) => waiting -= 1,
-                // Without this shard there is no server, and it would never answer.
-                Ok(Event::Failed(_)) => break,
-                // Asked again: no more patience.
-                Ok(Event::Signal(Signal::Interrupt)) => break,
-                Ok(Event::Signal(_)) => {}
-                Err(_) => {
-                    self.log.line(
-                        Level::Warn,
-                        format!("{waiting} shards still had data to write when the grace time ended"),
-                    );
-                    break;
-                }
-            }
-        }
-        if let Some(mesh) = self.mesh {
-            mesh.stop();
-        }
-        if let Some(monitor) = self.monitor {
-            monitor.stop();
-        }
-        self.doors.iter().for_each(|d| d.send(Mail::Stop));
-        for executor in self.executors {
-            // glommio's word for a panic, which has been reported where it happened.
-            let _ = executor.join();
-        }
-        if let Some(Err(e)) = self.ports_file.map(PortsFile::remove) {
-            self.log.line(Level::Error, format!("cannot remove the ports file: {e}"));
-        }
-        self.log.line(Level::Info, "Server Exiting..".into());
-        self.log.flush();
-    }
+fn heed_signals(tell: &Sender<Event>) -> Result<signal::Signals, Refusal> {
+    let heard = tell.clone();
+    let signals = signal::listen(move |s| {
+        // The server has ended when nobody listens any more.
+        let _ = heard.send(Event::Signal(s));
+    });
+    signals.map_err(|e| Refusal::new(format!("cannot listen for signals: {e}"), ""))
 }
 
 /// Where the server listens.
@@ -299,6 +201,14 @@ fn announce(log: &Log, start: &Start, server_id: &str, name: &str) {
     start.notices.iter().chain(&start.settings.warnings).for_each(|w| log.line(Level::Warn, w.clone()));
 }
 
+fn say_where(settings: &Settings, bound: SocketAddr, log: &Log) {
+    let at = display(&settings.listen.host, bound.port());
+    log.line(Level::Info, format!("Listening for client connections on {at}"));
+    if let Some(w) = open_to_everybody(settings, bound) {
+        log.line(Level::Warn, w);
+    }
+}
+
 /// What to say about a listener that others can reach and that asks nobody who they are.
 fn open_to_everybody(settings: &Settings, at: SocketAddr) -> Option<String> {
     let guarded = !settings.auth.users.is_empty() || settings.auth.token.is_some();
@@ -316,7 +226,7 @@ fn facts(
     identity: &Identity,
     plan: &Plan,
     mesh: Option<MeshDoor>,
-    cluster: Arc<Mutex<String>>,
+    cluster_port: u16,
 ) -> Facts {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let machine = Machine::read().map(|m| m.affinity).unwrap_or_default();
@@ -333,7 +243,7 @@ fn facts(
         accepted: AtomicU64::new(0),
         listening: AtomicBool::new(false),
         mesh,
-        cluster,
+        cluster_port,
     }
 }
 
@@ -410,7 +320,8 @@ struct Outward {
 impl Outward {
     fn outlets(&self, shard: usize, door: &Door, replies: &Replies) -> Outlets {
         let (log, load, verifier, door) = (self.log.clone(), self.load.clone(), self.verifier.clone(), door.clone());
-        let (replies, tell, failed) = (replies.clone(), self.tell.clone(), self.tell.clone());
+        let replies = replies.clone();
+        let (tell, vacant, failed) = (self.tell.clone(), self.tell.clone(), self.tell.clone());
         let (mesh, entrance) = (self.mesh.clone(), self.mesh.clone());
         Outlets {
             log: Box::new(move |level, text| log.line(level, text)),
@@ -438,6 +349,9 @@ impl Outward {
             answer: Box::new(move |shard, ticket, answer| replies.give(shard, ticket, answer)),
             drained: Box::new(move || {
                 let _ = tell.send(Event::Drained);
+            }),
+            vacant: Box::new(move || {
+                let _ = vacant.send(Event::Vacant);
             }),
             failed: Box::new(move |e| {
                 let _ = failed.send(Event::Failed(e));

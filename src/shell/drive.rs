@@ -32,6 +32,8 @@ pub struct Outlets {
     pub answer: Box<dyn Fn(ShardId, u64, Answer) + Send>,
     /// Every connection has ended.
     pub drained: Box<dyn Fn() + Send>,
+    /// The server is a lame duck and this shard's last client has gone.
+    pub vacant: Box<dyn Fn() + Send>,
     /// The shard never began: the system gave no descriptors.
     pub failed: Box<dyn Fn(std::io::Error) + Send>,
 }
@@ -271,6 +273,7 @@ impl Outlets {
             Act::Answer { ticket, answer } => (self.answer)(shard, ticket, answer),
             Act::Log { level, text } => (self.log)(level, text),
             Act::Drained => (self.drained)(),
+            Act::Vacant => (self.vacant)(),
         }
     }
 }

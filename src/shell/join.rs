@@ -12,7 +12,7 @@ use crate::policy::{Cluster, Settings};
 use crate::shard;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// A cluster that is about to be joined.
 pub struct Joining {
@@ -48,7 +48,7 @@ impl Joining {
     /// # Errors
     /// The system has no more threads or descriptors.
     pub fn start(self, with: Neighbours<'_>) -> Result<mesh::Running, Refusal> {
-        let Neighbours { settings, identity, doors, clients, numbers, verifier, seed, log, name } = with;
+        let Neighbours { settings, identity, doors, clients, numbers, verifier, seed, log } = with;
         let listen = self.cluster.listen.as_ref().unwrap_or(&settings.listen);
         let (host, port) = (listen.host.clone(), self.at.port());
         if self.listener.is_some() {
@@ -69,7 +69,6 @@ impl Joining {
             numbers,
             verifier,
             log: log.clone(),
-            name,
             client_urls: client_urls(settings, clients),
         };
         mesh::start(setup, self.door, self.letters, around)
@@ -95,6 +94,4 @@ pub struct Neighbours<'a> {
     pub seed: u64,
     /// Log lines.
     pub log: &'a Log,
-    /// What monitoring shows of the cluster's name.
-    pub name: Arc<Mutex<String>>,
 }

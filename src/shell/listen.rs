@@ -212,7 +212,7 @@ mod tests {
             accepted: AtomicU64::new(0),
             listening: AtomicBool::new(false),
             mesh: None,
-            cluster: Arc::default(),
+            cluster_port: 0,
         })
     }
 
@@ -225,7 +225,8 @@ mod tests {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(socket.local_addr().unwrap()).unwrap();
         let (log, _) = Log::start(&Settings::default().log).unwrap();
-        let listening = start(socket, 10, doors, Arc::new(Load::new(1)), Arc::default(), facts(), log).unwrap();
+        let listening =
+            start(socket, 10, doors, Arc::new(Load::new(1)), Arc::new(AtomicU64::new(1)), facts(), log).unwrap();
         (listening, posts.remove(0), client)
     }
 

@@ -20,15 +20,17 @@ use rustix::event::{eventfd, EventfdFlags};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 /// INFO lines and handed-over connections that may wait for the mesh; more are dropped, for a peer that sends so many
 /// means harm. All else that is sent here is bounded by the number of routes.
 const WAITING_MAX: usize = 1024;
 
+/// Takes what the mesh knows, and why the server should not be sent clients (empty: it may).
+type Reply = Box<dyn FnOnce(Report, Vec<String>) + Send>;
+
 /// What the mesh is told by others.
-#[derive(Debug)]
 enum Note {
     Tidings(ShardId, Tidings),
     HandedOver(TcpStream, Cid, Vec<u8>),
@@ -36,7 +38,7 @@ enum Note {
     Verified(Cid, bool),
     Reload(Vec<RouteUrl>),
     LameDuck,
-    Report(Sender<(Report, Vec<String>)>),
+    Report(Reply),
     Stop,
 }
 
@@ -89,11 +91,10 @@ impl MeshDoor {
         self.send(Note::LameDuck);
     }
 
-    /// What the mesh knows, and why the server is not ready (empty: it is). None: it has ended.
-    pub fn report(&self) -> Option<(Report, Vec<String>)> {
-        let (reply, answer) = crossbeam_channel::bounded(1);
-        self.send(Note::Report(reply));
-        answer.recv_timeout(std::time::Duration::from_secs(2)).ok()
+    /// Asks what the mesh knows. `reply` is called on its thread and must not wait; it is dropped where the mesh has
+    /// ended.
+    pub fn report(&self, reply: impl FnOnce(Report, Vec<String>) + Send + 'static) {
+        self.send(Note::Report(Box::new(reply)));
     }
 }
 
@@ -128,8 +129,6 @@ pub struct Surroundings {
     pub verifier: Verifier,
     /// Log lines.
     pub log: Log,
-    /// What monitoring shows of the cluster's name.
-    pub name: Arc<Mutex<String>>,
     /// Client addresses of this server, `host:port`.
     pub client_urls: Vec<String>,
 }
@@ -158,7 +157,7 @@ impl Running {
 /// # Errors
 /// When the system has no more threads or descriptors.
 pub fn start(setup: Setup, door: MeshDoor, letters: Letterbox, around: Surroundings) -> std::io::Result<Running> {
-    let sockets = Sockets::new(&*letters.bell, around.listener.as_ref())?;
+    let sockets = Sockets::new(&letters.bell, around.listener.as_ref())?;
     let clock = Clock::new();
     let mut mesh = Mesh::new(setup, clock.now());
     mesh.urls(around.client_urls.clone());
@@ -238,10 +237,7 @@ impl Driver {
             Note::Verified(link, matches) => self.mesh.verified(link, matches),
             Note::Reload(routes) => self.mesh.reload(&routes),
             Note::LameDuck => self.mesh.lame_duck(),
-            Note::Report(reply) => {
-                // Whoever asked may have given up.
-                let _ = reply.send((self.mesh.report(), self.mesh.unready()));
-            }
+            Note::Report(reply) => reply(self.mesh.report(), self.mesh.unready()),
             Note::Stop => return false,
         }
         true
@@ -284,9 +280,6 @@ impl Driver {
                     self.around.log.line(Level::Info, format!("Cluster name is {name}"));
                     for door in &self.around.doors {
                         door.send(Mail::Order(Order::ClusterName(name.as_str().into())));
-                    }
-                    if let Ok(mut shown) = self.around.name.lock() {
-                        *shown = name;
                     }
                 }
                 Act::Log { level, text } => self.around.log.line(level, text),

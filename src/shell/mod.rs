@@ -1,5 +1,5 @@
-//! Floor 6: the only floor that knows glommio, threads, sockets, clocks, HTTP and signals. [`boot`] makes everything and
-//! takes it down again; `drive` runs one shard on one core, with `socket` and `rings` at its hands; `listen` deals out
+//! Floor 6: the only floor that knows glommio, threads, sockets, clocks, HTTP and signals. [`boot`] makes everything, `serve`
+//! heeds signals and takes it down again; `drive` runs one shard on one core, with `socket` and `rings` at its hands; `listen` deals out
 //! connections; `mesh` shakes hands with peers; [`monitor`] answers over HTTP. The rest is what the boot asks or starts on the way.
 
 mod address;
@@ -18,7 +18,9 @@ mod mesh;
 pub mod monitor;
 pub mod probe;
 pub mod refusal;
+mod reload;
 mod rings;
+mod serve;
 pub mod signal;
 mod socket;
 pub mod verify;

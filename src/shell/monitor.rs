@@ -13,6 +13,7 @@ mod index;
 mod json;
 mod process;
 mod query;
+mod routez;
 mod serve;
 mod site;
 mod subsz;

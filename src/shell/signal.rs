@@ -20,7 +20,7 @@ const PROCESS_NAMES: [&str; 2] = ["turnpike", "nats-server"];
 pub enum Signal {
     /// SIGINT: graceful shutdown, during lame duck too.
     Interrupt,
-    /// SIGTERM: graceful shutdown; ignored during lame duck.
+    /// SIGTERM: the same. nats-server ignores it in a lame duck.
     Terminate,
     /// SIGHUP: reload the configuration.
     Hangup,

@@ -9,7 +9,7 @@ fn server(conf: &str, args: &[&str]) -> Start {
     let which = Which::under_test();
     let mut all = shard_args(&which, 2);
     all.extend(args.iter().map(|a| a.to_string()));
-    Start::new(&which, conf, &all).as_written()
+    Start::new(&which, conf, &all).verbatim()
 }
 
 /// They are one cluster: everything passes, over one connection.

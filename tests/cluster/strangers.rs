@@ -121,7 +121,7 @@ fn a_server_without_routes_refuses_one() {
     let port = free_port();
     let which = Which::under_test();
     let conf = format!("listen: {port}\nroutes:\n  - nats://127.0.0.1:{}\n", b.clients().port());
-    let a = Server::from(Start::new(&which, &conf, &shard_args(&which, 1)).as_written());
+    let a = Server::from(Start::new(&which, &conf, &shard_args(&which, 1)).verbatim());
     await_log(&a, "this server takes no routes: it has no cluster in its configuration");
     await_log(&b, "this server takes no routes: it has no cluster in its configuration");
     assert_few_lines(&b, "takes no routes");

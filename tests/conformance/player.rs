@@ -53,7 +53,7 @@ pub fn run(to: SocketAddr, turnpike: bool, play: &Play, cut: Cut) -> Result<(), 
     for (place, act) in play.acts.iter().enumerate() {
         match act {
             Act::Open(prelude) => {
-                let (raw, unsent) = (Raw::connect(to), prelude.clone());
+                let (raw, unsent) = (Raw::connect(to).verbatim(), prelude.clone());
                 raw.reset_at_end();
                 lines.push(Line { raw, unsent, got: Vec::new(), finished: false });
             }

@@ -128,7 +128,7 @@ struct Line {
 
 impl Line {
     fn open(to: SocketAddr) -> Line {
-        let raw = Raw::connect(to);
+        let raw = Raw::connect(to).verbatim();
         raw.reset_at_end();
         Line { raw, over: false }
     }

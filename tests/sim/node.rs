@@ -410,7 +410,7 @@ fn do_act(w: &mut World, s: usize, act: Act, sockets: &mut BTreeMap<ConnId, Sock
             said.verify.push(Order::Verified { conn, ok: hash == hash_of(&password) });
         }
         Act::Drained => said.drained = true,
-        Act::CloseRoute(_) | Act::HandOver { .. } | Act::Tidings(_) | Act::Measure(_) => {
+        Act::Vacant | Act::CloseRoute(_) | Act::HandOver { .. } | Act::Tidings(_) | Act::Measure(_) => {
             w.fail(format!("shard {s} of a server without a cluster: {act:?}"));
         }
     }

@@ -83,6 +83,7 @@ impl Cluster {
 /// Waits until messages pass between any two of these servers, in both directions.
 pub fn await_connected(nodes: &[&Server]) {
     let mut ears: Vec<Client> = nodes.iter().map(|n| Client::of(n)).collect();
+    #[allow(clippy::needless_range_loop, reason = "two lists are gone through together")]
     for at in 0..nodes.len() {
         let others: Vec<_> = (0..nodes.len()).filter(|o| *o != at).map(|o| nodes[o]).collect();
         ears[at].known_at(&others);

@@ -93,7 +93,7 @@ pub struct Start {
     conf: String,
     args: Vec<String>,
     /// Clients are to come in where the configuration says, not at a port the system chooses.
-    as_written: bool,
+    verbatim: bool,
 }
 
 impl Start {
@@ -105,7 +105,7 @@ impl Start {
             file: "server.conf",
             conf: conf.into(),
             args: args.to_vec(),
-            as_written: false,
+            verbatim: false,
         }
     }
 
@@ -116,8 +116,8 @@ impl Start {
     }
 
     /// Listening where the configuration says.
-    pub fn as_written(mut self) -> Start {
-        self.as_written = true;
+    pub fn verbatim(mut self) -> Start {
+        self.verbatim = true;
         self
     }
 }
@@ -304,7 +304,7 @@ fn spawn(start: &Start, folder: &Path, port: Option<u16>) -> Child {
     let both = output.try_clone().expect("cannot share the output file");
     let binary = start.which.path();
     let mut command = start.under.command(binary);
-    if !start.as_written {
+    if !start.verbatim {
         let port = port.map_or("-1".to_string(), |p| p.to_string());
         command.args(["-a", "127.0.0.1", "-p", &port]);
     }

@@ -162,7 +162,7 @@ impl House {
                 Act::Finish(conn) => assert!(socket(&mut self.clients, shard, conn).conn.is_some()),
                 Act::Verify { conn, .. } => self.verifying.push((shard, conn)),
                 Act::Answer { answer, .. } => self.answers.push(answer),
-                Act::Log { .. } | Act::Drained => {}
+                Act::Log { .. } | Act::Drained | Act::Vacant => {}
                 Act::CloseRoute(_) | Act::HandOver { .. } | Act::Tidings(_) | Act::Measure(_) => {
                     panic!("a house without a cluster: {act:?}")
                 }

@@ -1,5 +1,5 @@
-//! The endpoints of services that a single node does not have: routes, gateways, leaf nodes, JetStream. Exporters poll
-//! them all the same, so each answers what nats-server answers with the service off (operations.md §16.3–16.5, §16.10).
+//! The endpoints of services that a single node does not have: gateways, leaf nodes, JetStream. Exporters poll
+//! them all the same, so each answers what nats-server answers with the service off (operations.md §16.4–16.5, §16.10).
 //! Pure.
 
 use super::facts::{Facts, UNUSED};
@@ -7,25 +7,6 @@ use super::json::{pretty, Nothing};
 use super::query::Query;
 use super::time::stamp;
 use serde::Serialize;
-
-#[derive(Serialize)]
-struct Routez<'a> {
-    server_id: &'a str,
-    server_name: &'a str,
-    now: String,
-    num_routes: u64,
-    routes: [Nothing; 0],
-}
-
-/// `/routez`.
-///
-/// # Errors
-/// The text of the 400.
-pub fn routez(facts: &Facts, now_ns: u64, q: &Query) -> Result<Vec<u8>, String> {
-    q.subs()?;
-    let Facts { server_id, server_name, .. } = facts;
-    Ok(pretty(&Routez { server_id, server_name, now: stamp(now_ns), num_routes: 0, routes: [] }))
-}
 
 #[derive(Serialize)]
 struct Gatewayz<'a> {

@@ -116,12 +116,12 @@ impl Desk {
     ///
     /// # Errors
     /// A shard that did not answer in time.
-    pub async fn ask_slices(
+    pub async fn ask_slices<C: Copy + Default + PartialOrd>(
         &self,
-        ask: impl Fn(u32) -> Ask,
-        mut take: impl FnMut(Answer) -> Option<u32>,
+        ask: impl Fn(C) -> Ask,
+        mut take: impl FnMut(Answer) -> Option<C>,
     ) -> Result<(), Silent> {
-        let mut round: Vec<(usize, u32)> = (0..self.doors.len()).map(|shard| (shard, 0)).collect();
+        let mut round: Vec<(usize, C)> = (0..self.doors.len()).map(|shard| (shard, C::default())).collect();
         while !round.is_empty() {
             let asked: Result<Vec<_>, _> = round.iter().map(|(shard, from)| self.put(*shard, ask(*from))).collect();
             let mut more = Vec::new();

@@ -6,7 +6,7 @@ use crate::policy::Settings;
 use crate::shell::mesh::MeshDoor;
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// See the file's head.
 #[derive(Debug)]
@@ -35,8 +35,8 @@ pub struct Facts {
     pub listening: AtomicBool,
     /// The way to the mesh, if the server is in a cluster.
     pub mesh: Option<MeshDoor>,
-    /// What the cluster is called now.
-    pub cluster: Arc<Mutex<String>>,
+    /// Where routes come in; 0 without a cluster.
+    pub cluster_port: u16,
 }
 
 impl Facts {

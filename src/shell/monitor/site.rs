@@ -1,12 +1,14 @@
 //! The endpoints: which path means what, what it asks the shards, what it answers. One per monitor; `serve` brings the
 //! requests.
 
-use super::desk::{Desk, Silent};
+use super::desk::{Desk, Silent, PATIENCE};
 use super::facts::Facts;
 use super::json::pretty;
 use super::process::Process;
-use super::query::{unescape, Query};
-use super::{absent, accounts, connz, health, index, subsz, varz};
+use super::query::{unescape, Query, Subs};
+use super::{absent, accounts, connz, health, index, routez, subsz, varz};
+use crate::conn::Telling;
+use crate::mesh::Report;
 use crate::shard::report::Tally;
 use crate::shard::{Answer, Ask};
 use std::collections::BTreeMap;
@@ -75,6 +77,8 @@ enum Refused {
     Request(String),
     /// A shard's.
     Shard(Silent),
+    /// The mesh does not answer.
+    Mesh,
 }
 
 impl From<String> for Refused {
@@ -122,6 +126,7 @@ impl Site {
             Ok(reply) => reply,
             Err(Refused::Request(text)) => Reply::text(400, text),
             Err(Refused::Shard(silent)) => Reply::text(503, silent.to_string()),
+            Err(Refused::Mesh) => Reply::text(503, "the mesh does not answer".into()),
         }
     }
 
@@ -158,12 +163,15 @@ impl Site {
                 let unused = q.boolean("unused")?;
                 pretty(&accounts::accstatz(facts, now_ns, unused, &self.tallies().await?))
             }
-            "/routez" => absent::routez(facts, now_ns, q)?,
+            "/routez" => self.routez(now_ns, q).await?,
             "/gatewayz" => absent::gatewayz(facts, now_ns, q)?,
             "/leafz" => absent::leafz(facts, now_ns, q)?,
             "/jsz" => absent::jsz(facts, now_ns, q)?,
             "/healthz" => {
-                let (status, body) = health::health(facts.listening.load(Relaxed), q)?;
+                // A mesh that does not answer tells of no gap.
+                let gaps = self.mesh().await.ok().flatten().map(|(_, gaps)| gaps).unwrap_or_default();
+                let fails = facts.settings.cluster.as_ref().is_some_and(|c| c.unready_without_mesh);
+                let (status, body) = health::health(facts.listening.load(Relaxed), &health::Mesh { gaps, fails }, q)?;
                 return Ok(Reply { status, kind: Kind::Json, body });
             }
             "/raftz" => return Ok(Reply::text(404, "No Raft nodes registered".into())),
@@ -176,9 +184,44 @@ impl Site {
         Ok(answers.map(|a| if let Answer::Tally(tally) = a { *tally } else { Tally::default() }).collect())
     }
 
+    /// What the mesh knows, and what the server lacks; None: there is no cluster.
+    async fn mesh(&self) -> Result<Option<(Report, Vec<String>)>, Refused> {
+        let Some(door) = &self.facts.mesh else { return Ok(None) };
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        // Whoever asked may have given up.
+        door.report(move |report, gaps| drop(reply.send((report, gaps))));
+        let answered = tokio::time::timeout(PATIENCE, answer).await;
+        answered.ok().and_then(Result::ok).map(Some).ok_or(Refused::Mesh)
+    }
+
+    async fn routez(&self, now_ns: u64, q: &Query) -> Result<Vec<u8>, Refused> {
+        let subs = q.subs()?;
+        let mut gather = routez::Gather::default();
+        for answer in self.desk.ask_all(&Ask::Routes).await? {
+            if let Answer::Routes(rows) = answer {
+                gather.routes.extend(rows);
+            }
+        }
+        if subs != Subs::No {
+            let ask = |from: Telling| Ask::PeerInterest { from, max: SLICE };
+            let take = |answer| match answer {
+                Answer::PeerInterest { rows, next } => {
+                    rows.into_iter().for_each(|row| gather.take_sub(row));
+                    next
+                }
+                _ => None,
+            };
+            self.desk.ask_slices(ask, take).await?;
+        }
+        let mesh = self.mesh().await?;
+        Ok(pretty(&gather.page(&self.facts, mesh.as_ref().map(|(report, _)| report), subs, now_ns)))
+    }
+
     async fn varz(&self, now_ns: u64) -> Result<Vec<u8>, Refused> {
         let tallies = self.tallies().await?;
+        let mesh = self.mesh().await?;
         let look = varz::Look {
+            mesh: mesh.map(|(report, _)| report),
             now_ns,
             mem_bytes: self.process.resident_bytes(),
             cpu_percent: self.process.cpu_percent(),

@@ -5,6 +5,7 @@
 use super::facts::{ByKind, Facts, UNUSED};
 use super::json::{Float, Nothing};
 use super::time::{stamp, uptime};
+use crate::mesh::{Report, Standing};
 use crate::shard::report::Tally;
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
 use serde::Serialize;
@@ -23,8 +24,17 @@ pub struct Look {
     pub cpu_percent: f64,
     /// The port that answers.
     pub http_port: u16,
+    /// What the mesh knows; None: there is no cluster.
+    pub mesh: Option<Report>,
     /// Requests by endpoint.
     pub requests: BTreeMap<&'static str, u64>,
+}
+
+impl Look {
+    /// Routes, each to another server.
+    fn routes(&self) -> u64 {
+        self.mesh.as_ref().map_or(0, |m| m.routes.len() as u64)
+    }
 }
 
 /// The answer.
@@ -40,6 +50,8 @@ pub struct Varz<'a> {
     port: u16,
     #[serde(skip_serializing_if = "super::json::is_false")]
     auth_required: bool,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    connect_urls: &'a [String],
     max_connections: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_subscriptions: Option<usize>,
@@ -53,7 +65,7 @@ pub struct Varz<'a> {
     max_control_line: usize,
     max_payload: usize,
     max_pending: usize,
-    cluster: Nothing,
+    cluster: Cluster<'a>,
     gateway: Nothing,
     leaf: Nothing,
     mqtt: Nothing,
@@ -100,6 +112,26 @@ pub struct Varz<'a> {
     turnpike: Own<'a>,
 }
 
+/// The cluster; all absent: there is none.
+#[derive(Debug, Default, Serialize)]
+struct Cluster<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    addr: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster_port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_timeout: Option<Float>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    urls: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_timeout: Option<Float>,
+    /// One connection per peer, which is what nats-server calls so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pool_size: Option<i32>,
+}
+
 /// Waits for a disk: nothing here touches one.
 #[derive(Debug, Default, Serialize)]
 struct DiskWaits {
@@ -116,6 +148,8 @@ struct Own<'a> {
     shards: Vec<ShardRow>,
     /// Messages not delivered, by reason.
     drops: BTreeMap<&'static str, u64>,
+    /// Interest of peers that `cluster.permissions.export` kept out.
+    interest_refused: u64,
     warnings: &'a [String],
 }
 
@@ -138,10 +172,9 @@ struct ShardRow {
 pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a> {
     let (settings, timers, limits) = (&facts.settings, &facts.settings.timers, &facts.settings.limits);
     let sum = |field: fn(&Tally) -> u64| tallies.iter().map(field).sum::<u64>();
-    let slow = sum(slow_consumers);
-    let stale = sum(|t| t.stale_connections);
-    let (in_msgs, in_bytes) = (sum(|t| t.in_msgs), sum(|t| t.in_bytes));
-    let (out_msgs, out_bytes) = (sum(|t| t.out_msgs), sum(|t| t.out_bytes));
+    let (slow, stale, stale_routes) = (sum(slow_consumers), sum(|t| t.stale_connections), sum(|t| t.stale_routes));
+    let [in_msgs, in_bytes, out_msgs, out_bytes] =
+        [sum(|t| t.in_msgs), sum(|t| t.in_bytes), sum(|t| t.out_msgs), sum(|t| t.out_bytes)];
     Varz {
         server_id: &facts.server_id,
         server_name: &facts.server_name,
@@ -152,6 +185,7 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
         port: facts.port,
         // INFO may keep silent about it (`no_auth_user`); monitoring does not.
         auth_required: !settings.auth.users.is_empty() || settings.auth.token.is_some(),
+        connect_urls: look.mesh.as_ref().map_or(&[], |m| &m.connect_urls),
         max_connections: limits.max_connections,
         max_subscriptions: Some(limits.max_subscriptions).filter(|n| *n > 0),
         ping_interval: nanoseconds(timers.ping_interval),
@@ -164,7 +198,7 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
         max_control_line: limits.max_control_line,
         max_payload: limits.max_payload,
         max_pending: limits.max_pending,
-        cluster: UNUSED,
+        cluster: look.mesh.as_ref().map(|m| cluster(facts, m)).unwrap_or_default(),
         gateway: UNUSED,
         leaf: UNUSED,
         mqtt: UNUSED,
@@ -182,17 +216,17 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
         cpu: Float(look.cpu_percent),
         connections: sum(|t| t.connections),
         total_connections: facts.accepted.load(Relaxed),
-        routes: 0,
-        remotes: 0,
+        routes: look.routes(),
+        remotes: look.routes(),
         leafnodes: 0,
         in_msgs,
         in_bytes,
-        in_client_msgs: in_msgs,
-        in_client_bytes: in_bytes,
+        in_client_msgs: in_msgs - sum(|t| t.routed.in_msgs),
+        in_client_bytes: in_bytes - sum(|t| t.routed.in_bytes),
         out_msgs,
         out_bytes,
-        out_client_msgs: out_msgs,
-        out_client_bytes: out_bytes,
+        out_client_msgs: out_msgs - sum(|t| t.routed.out_msgs),
+        out_client_bytes: out_bytes - sum(|t| t.routed.out_bytes),
         slow_consumers: slow,
         stale_connections: stale,
         stalled_clients: sum(|t| t.stalled_clients),
@@ -204,9 +238,23 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
         metadata: settings.server_metadata.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(),
         system_account: facts.system_account(),
         slow_consumer_stats: ByKind { clients: slow, ..ByKind::default() },
-        stale_connection_stats: ByKind { clients: stale, ..ByKind::default() },
+        stale_connection_stats: ByKind { clients: stale - stale_routes, routes: stale_routes, ..ByKind::default() },
         disk_io_wait_stats: DiskWaits::default(),
         turnpike: own(facts, tallies),
+    }
+}
+
+fn cluster<'a>(facts: &'a Facts, mesh: &'a Report) -> Cluster<'a> {
+    let Some(c) = &facts.settings.cluster else { return Cluster::default() };
+    let configured = mesh.targets.iter().filter(|t| t.configured && t.standing != Standing::Own);
+    Cluster {
+        name: Some(&mesh.cluster),
+        addr: Some(&c.listen.as_ref().unwrap_or(&facts.settings.listen).host),
+        cluster_port: Some(facts.cluster_port),
+        auth_timeout: Some(Float(c.auth_timeout.as_secs_f64())),
+        urls: configured.map(|t| t.address.as_str()).collect(),
+        tls_timeout: Some(Float(2.0)),
+        pool_size: Some(-1),
     }
 }
 
@@ -227,7 +275,9 @@ fn own<'a>(facts: &'a Facts, tallies: &[Tally]) -> Own<'a> {
         slow_consumers: slow_consumers(t),
         stalled_clients: t.stalled_clients,
     });
-    Own { version: TURNPIKE_VERSION, shards: shards.collect(), drops, warnings: &facts.settings.warnings }
+    let interest_refused = tallies.iter().map(|t| t.interest_refused).sum();
+    let warnings = &facts.settings.warnings;
+    Own { version: TURNPIKE_VERSION, shards: shards.collect(), drops, interest_refused, warnings }
 }
 
 fn slow_consumers(t: &Tally) -> u64 {

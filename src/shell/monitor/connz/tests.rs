@@ -22,7 +22,7 @@ fn facts() -> Facts {
         accepted: AtomicU64::new(0),
         listening: AtomicBool::new(true),
         mesh: None,
-        cluster: Arc::default(),
+        cluster_port: 0,
     }
 }
 

@@ -1,0 +1,212 @@
+//! A running server: what it does when it is signalled, and how it ends (operations.md §14). Made by the boot.
+
+use super::listen::Listening;
+use super::log::Log;
+use super::mesh;
+use super::monitor::Monitor;
+use super::refusal::Refusal;
+use super::reload::{self, Loader};
+use super::rings::{Door, Mail};
+use super::signal::{Signal, Signals};
+use crate::base::Level;
+use crate::policy::Settings;
+use crate::shard::Order;
+use crate::shell::files::PortsFile;
+use crossbeam_channel::{Receiver, RecvError, RecvTimeoutError};
+use glommio::ExecutorJoinHandle;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What the boot thread waits for while the server runs.
+pub(super) enum Event {
+    Signal(Signal),
+    /// A shard has no connections any more.
+    Drained,
+    /// A shard of a lame duck has no clients any more.
+    Vacant,
+    /// A shard never began.
+    Failed(std::io::Error),
+}
+
+/// Beyond the grace time of a shutdown, for peers to read what they were told.
+const LAST_WORDS: Duration = Duration::from_millis(750);
+
+pub(super) type Executors = Vec<ExecutorJoinHandle<()>>;
+
+/// A running server.
+pub(super) struct Server {
+    pub settings: Arc<Settings>,
+    /// Reads the configuration again; None: there is no file.
+    pub load: Option<Loader>,
+    pub log: Log,
+    pub events: Receiver<Event>,
+    /// None: no clients are let in any more.
+    pub listening: Option<Listening>,
+    pub doors: Vec<Door>,
+    pub executors: Executors,
+    pub monitor: Option<Monitor>,
+    pub mesh: Option<mesh::Running>,
+    pub lame_duck: Option<LameDuck>,
+    pub _signals: Signals,
+    pub ports_file: Option<PortsFile>,
+}
+
+/// How far the leaving of a lame duck has come.
+pub(super) struct LameDuck {
+    /// When clients begin to be ended; None: they have.
+    grace_ends: Option<Instant>,
+    /// Shards that still have clients.
+    occupied: usize,
+}
+
+impl Server {
+    /// Until the end. The exit code.
+    pub(super) fn serve(mut self) -> i32 {
+        loop {
+            match self.next_event() {
+                Ok(Event::Signal(s)) => {
+                    self.log.line(Level::Info, format!("Trapped \"{}\" signal", s.name()));
+                    match s {
+                        Signal::Interrupt | Signal::Terminate => return self.flush_and_end(),
+                        Signal::User1 => self.log.reopen(),
+                        Signal::Hangup => self.reload(),
+                        Signal::User2 => self.become_lame_duck(),
+                    }
+                }
+                Ok(Event::Drained) => {}
+                Ok(Event::Vacant) => {
+                    if self.lame_duck.as_mut().is_some_and(LameDuck::one_shard_less) {
+                        return self.flush_and_end();
+                    }
+                }
+                Ok(Event::Failed(e)) => {
+                    let remedy = "epoll and timers need descriptors (LimitNOFILE=, fs.file-max) and a seccomp profile \
+                                  that allows them (SystemCallFilter=@io-event @timer)";
+                    self.log.line(Level::Fatal, Refusal::new(format!("a shard cannot begin: {e}"), remedy).to_string());
+                    self.shut_down(0);
+                    return Refusal::EXIT_CODE;
+                }
+                Err(RecvTimeoutError::Timeout) => self.send_clients_away(),
+                Err(RecvTimeoutError::Disconnected) => return self.flush_and_end(),
+            }
+        }
+    }
+
+    /// What happens next; `Timeout`: the grace time of the lame duck is over.
+    fn next_event(&self) -> Result<Event, RecvTimeoutError> {
+        match self.lame_duck.as_ref().and_then(|d| d.grace_ends) {
+            Some(at) => self.events.recv_deadline(at),
+            None => self.events.recv().map_err(|RecvError| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    fn reload(&mut self) {
+        match reload::reload(&self.settings, self.load.as_ref()) {
+            Ok(reloaded) => {
+                reloaded.notices.iter().for_each(|w| self.log.line(Level::Warn, w.clone()));
+                if let (Some(mesh), Some(cluster)) = (&self.mesh, &reloaded.settings.cluster) {
+                    mesh.door().reload(cluster.routes.clone());
+                }
+                reloaded.applied.iter().for_each(|what| self.log.line(Level::Info, format!("Reloaded: {what}")));
+                let digest = &reloaded.settings.digest;
+                self.log.line(Level::Info, format!("Reloaded server configuration ({digest})"));
+                self.settings = Arc::new(reloaded.settings);
+            }
+            Err(why) => {
+                let lines = why.into_iter().map(|w| format!("Failed to reload server configuration: {w}"));
+                lines.for_each(|line| self.log.line(Level::Error, line));
+            }
+        }
+    }
+
+    /// Lets no more clients in and tells those that are here, and the peers, that the server is going.
+    fn become_lame_duck(&mut self) {
+        if self.lame_duck.is_some() {
+            return;
+        }
+        self.log.line(Level::Info, "Entering lame duck mode, stop accepting new clients".into());
+        if let Some(listening) = self.listening.take() {
+            listening.stop();
+        }
+        let grace_ends = Instant::now().checked_add(self.settings.timers.lame_duck_grace_period);
+        self.lame_duck = Some(LameDuck { grace_ends, occupied: self.doors.len() });
+        match &self.mesh {
+            Some(mesh) => mesh.door().lame_duck(),
+            None => {
+                let urls: Arc<[String]> = Arc::from([]);
+                let order = || Order::ClientUrls { urls: urls.clone(), ldm: true };
+                self.doors.iter().for_each(|d| d.send(Mail::Order(order())));
+            }
+        }
+    }
+
+    fn send_clients_away(&mut self) {
+        let Some(duck) = &mut self.lame_duck else { return };
+        duck.grace_ends = None;
+        self.log.line(Level::Info, "Closing existing clients".into());
+        let timers = &self.settings.timers;
+        let over = timers.lame_duck_duration.saturating_sub(timers.lame_duck_grace_period);
+        let over_ns = u64::try_from(over.as_nanos()).unwrap_or(u64::MAX);
+        self.doors.iter().for_each(|d| d.send(Mail::Order(Order::SendAway { over_ns })));
+    }
+
+    /// Writes what waits, within the grace time, and ends. The exit code.
+    fn flush_and_end(self) -> i32 {
+        let shards = self.doors.len();
+        self.shut_down(shards);
+        0
+    }
+
+    /// Waits until so many shards have written what waits, at most the grace time, and ends.
+    fn shut_down(self, mut waiting: usize) {
+        self.log.line(Level::Info, "Initiating Shutdown...".into());
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        if let Some(listening) = self.listening {
+            listening.stop();
+        }
+        self.doors.iter().for_each(|d| d.send(Mail::Order(Order::Drain)));
+        // The shards keep to the grace time; what is added is for last words to be read.
+        let end = Instant::now() + self.settings.timers.shutdown_grace + LAST_WORDS;
+        while waiting > 0 {
+            match self.events.recv_deadline(end) {
+                Ok(Event::Drained) => waiting -= 1,
+                // Without this shard there is no server, and it would never answer.
+                Ok(Event::Failed(_)) => break,
+                // Asked again: no more patience.
+                Ok(Event::Signal(Signal::Interrupt)) => break,
+                Ok(Event::Signal(_) | Event::Vacant) => {}
+                Err(_) => {
+                    self.log.line(
+                        Level::Warn,
+                        format!("{waiting} shards still had data to write when the grace time ended"),
+                    );
+                    break;
+                }
+            }
+        }
+        if let Some(mesh) = self.mesh {
+            mesh.stop();
+        }
+        if let Some(monitor) = self.monitor {
+            monitor.stop();
+        }
+        self.doors.iter().for_each(|d| d.send(Mail::Stop));
+        for executor in self.executors {
+            // glommio's word for a panic, which has been reported where it happened.
+            let _ = executor.join();
+        }
+        if let Some(Err(e)) = self.ports_file.map(PortsFile::remove) {
+            self.log.line(Level::Error, format!("cannot remove the ports file: {e}"));
+        }
+        self.log.line(Level::Info, "Server Exiting..".into());
+        self.log.flush();
+    }
+}
+
+impl LameDuck {
+    /// One more shard has no clients. True: none has.
+    fn one_shard_less(&mut self) -> bool {
+        self.occupied = self.occupied.saturating_sub(1);
+        self.occupied == 0
+    }
+}

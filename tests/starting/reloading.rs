@@ -1,0 +1,42 @@
+//! A reload: all of the new configuration, or nothing (operations.md §15).
+
+use crate::support::process::until;
+use crate::support::raw::Raw;
+use crate::{server, AT_ONCE};
+use std::fs;
+
+/// Writes `conf` where the server was started from, and signals it; returns once it has said `line`.
+fn reload(server: &crate::Server, conf: &str, line: &str) {
+    fs::write(server.folder().join("server.conf"), conf).expect("cannot write");
+    server.signal("HUP");
+    until(line, AT_ONCE, || server.output().contains(line).then_some(()));
+}
+
+#[test]
+fn what_cannot_be_taken_over_is_named_and_changes_nothing() {
+    let server = server("ping_interval: \"20s\"\n", &[]);
+    let failed = "[ERR] Failed to reload server configuration: ";
+    reload(&server, "ping_interval: \"20s\"\n", "[INF] Reloaded server configuration (sha256:");
+    for key in ["server_name", "max_payload"] {
+        let line = format!("{failed}config reload not supported for {key}: restart the server");
+        reload(&server, "server_name: other\nmax_payload: 1KB\nping_interval: \"20s\"\n", &line);
+    }
+    let line = format!("{failed}{}:2:1: ", server.folder().join("server.conf").display());
+    reload(&server, "ping_interval: \"20s\"\nbogus: 1\n", &line);
+    Raw::connect(server.clients()).barrier();
+}
+
+#[test]
+fn without_a_file_there_is_nothing_to_reload() {
+    let folder = crate::Folder::new();
+    let log = folder.path("log");
+    let args = ["-a", "127.0.0.1", "-p", "-1", "--shards", "1", "-l", &log];
+    let running = crate::Running(crate::turnpike(&args).spawn().expect("cannot start it"));
+    let said = |line: &str| {
+        until(line, AT_ONCE, || fs::read_to_string(&log).ok().filter(|text| text.contains(line)));
+    };
+    said("Server is ready");
+    let pid = running.0.id().to_string();
+    assert_eq!(crate::run(&mut crate::turnpike(&["--signal", &format!("reload={pid}")])).code, Some(0));
+    said("can only reload config when a file is provided using -c or --config");
+}
