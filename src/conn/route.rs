@@ -120,8 +120,9 @@ pub struct Telling {
 /// How long a PING that has arrived may go unanswered by a peer that was silent before.
 const ANSWER_NS: u64 = 2 * SECOND;
 
-/// Is a peer there? Told apart from one that is only slow: bytes that arrive are a sign of life, and so is the peer's
-/// kernel acknowledging what lies in a long queue.
+/// Is a peer there? Told apart from one that is only slow: bytes that arrive are a sign of life. That its kernel
+/// acknowledges is none (a frozen program has a kernel too), except while our PING still waits in a long queue: nobody can
+/// answer what has not arrived.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pulse {
     /// When bytes last came.
@@ -130,7 +131,7 @@ pub struct Pulse {
     pinged_at: Option<Time>,
     /// Bytes given to the socket.
     sent: u64,
-    /// The same when that PING was due.
+    /// The same up to that PING: what waited before it in our own queue is counted too.
     sent_before_ping: u64,
     /// Of them, acknowledged by the peer's system.
     acked: u64,
@@ -181,12 +182,12 @@ impl Pulse {
         }
     }
 
-    /// Is a PING due? At most one is under way.
-    pub fn ping(&mut self, now: Time) -> bool {
+    /// Is a PING due? At most one is under way. `pending` bytes wait for the socket before it.
+    pub fn ping(&mut self, now: Time, pending: usize) -> bool {
         let due = self.pinged_at.is_none();
         if due {
             self.pinged_at = Some(now);
-            self.sent_before_ping = self.sent;
+            self.sent_before_ping = self.sent + pending as u64;
         }
         due
     }
@@ -223,7 +224,7 @@ mod tests {
     fn a_frozen_program_behind_a_willing_system_is_silent() {
         let mut p = Pulse::new(at(0));
         for s in 1..5 {
-            p.ping(at(s));
+            p.ping(at(s), 0);
             p.sent(100);
             // Always a little on its way, and always moving.
             p.unacked(at(s), 10);
@@ -236,7 +237,7 @@ mod tests {
     fn a_slow_link_that_moves_is_no_silence() {
         let mut p = Pulse::new(at(0));
         p.sent(100);
-        p.ping(at(0));
+        p.ping(at(0), 0);
         p.sent(6);
         for s in 1..50 {
             p.unacked(at(s), 106 - s);
@@ -246,6 +247,21 @@ mod tests {
         p.unacked(at(55), 0);
         assert_eq!(p.lost(at(56), TIMEOUT), None, "the PING has only just arrived");
         assert_eq!(p.lost(at(57), TIMEOUT), Some("silent"));
+    }
+
+    #[test]
+    fn a_ping_that_waits_in_our_own_queue_has_not_arrived() {
+        let mut p = Pulse::new(at(0));
+        p.ping(at(0), 1000);
+        for s in 1..20 {
+            p.sent(50);
+            p.unacked(at(s), 0);
+            assert_eq!(p.lost(at(s), TIMEOUT), None, "after {s} s");
+        }
+        p.sent(56);
+        p.unacked(at(20), 0);
+        assert_eq!(p.lost(at(21), TIMEOUT), None, "the PING has only just arrived");
+        assert_eq!(p.lost(at(22), TIMEOUT), Some("silent"));
     }
 
     #[test]

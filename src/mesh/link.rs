@@ -30,6 +30,7 @@ pub(super) enum Stage {
     /// Dialed: INFO is due.
     Knocking,
     /// Dialed a client port that takes routes; CONNECT, INFO and PING are out: the route's INFO is due.
+    /// Or one that does not: its refusal is due, and `id` is empty.
     Asked { id: String },
     /// Dialed; CONNECT, INFO and PING are out.
     Proposed { hello: Hello },

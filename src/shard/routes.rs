@@ -338,7 +338,7 @@ impl Shard {
             return self.close(id, Close::Route { says: "Stale Connection".into(), why });
         }
         let silent = route.pulse.silence(now) > interval.as_nanos() as u64;
-        let ping = route.pulse.ping(now);
+        let ping = route.pulse.ping(now, pending);
         if ping {
             self.outbox.say(id, |out| out.extend_from_slice(b"PING\r\n"));
         }
