@@ -57,6 +57,9 @@ pub const CHUNK_BYTES_MAX: usize = 256 << 10;
 /// what they are long.
 pub const SHORT_REST_MAX: usize = 4096;
 
+/// Bytes that are copied at least to what is left over of an operation, if they are there: most often they make it whole.
+pub const JOINED_BYTES_MIN: usize = 256;
+
 // A shard (floor 5).
 
 /// Spare chunks kept by a shard.

@@ -1,5 +1,5 @@
-//! One connection as the protocol sees it (client-protocol.md §2): a client's, or, with [`Client::route`], a peer's. Lives on exactly one shard, in its table of
-//! connections; whoever handles an operation of this connection works on it.
+//! One connection as the protocol sees it (client-protocol.md §2): a client's, or, with [`Client::route`], a peer's.
+//! Lives on exactly one shard, in its table of connections; whoever handles an operation of this connection works on it.
 //!
 //! ```text
 //!            CONNECT                  answer of the password check
@@ -10,7 +10,8 @@
 //!              Closing ── all written ──▶ Lingering ── peer gone, or time up ──▶ (removed)
 //! ```
 
-use super::{Close, Health, OutBuf};
+use super::{Close, Health, OutBuf, Spares};
+use crate::base::limits::SHORT_REST_MAX;
 use crate::base::{Cid, ShardSet, Slot, Time};
 use crate::wire::hello::Connect;
 use crate::wire::{quote, Parser, Rules};
@@ -234,6 +235,17 @@ impl Client {
         self.route.as_ref().map_or(self.parser.need(), |r| r.parser.need())
     }
 
+    /// Keeps bytes behind what is left over already. A short rest has a buffer of its size; a long one takes a chunk.
+    pub fn keep_behind(&mut self, data: &[u8], spares: &mut Spares) {
+        let whole = self.tail.len() + data.len();
+        if self.tail.capacity() < whole {
+            let mut larger = if whole > SHORT_REST_MAX { spares.take() } else { Vec::with_capacity(whole) };
+            larger.extend_from_slice(&self.tail);
+            give_back(std::mem::replace(&mut self.tail, larger), spares);
+        }
+        self.tail.extend_from_slice(data);
+    }
+
     /// Is the next operation to be carried out: [`Client::lives`], and not [`Client::held`]?
     #[inline]
     pub fn ready(&self) -> bool {
@@ -266,6 +278,14 @@ impl Client {
             label.push_str(&format!(" - {}", quoted(&format!("{account}/token"))));
         }
         label
+    }
+}
+
+/// Gives back the buffer of a rest: a short one's is not worth a place among the chunks, where it would be filled with
+/// messages and grow, copy by copy, time and again.
+pub fn give_back(rest: Vec<u8>, spares: &mut Spares) {
+    if rest.capacity() > SHORT_REST_MAX {
+        spares.put(rest);
     }
 }
 

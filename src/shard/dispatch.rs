@@ -1,9 +1,9 @@
 //! Bytes of one connection → operations → whoever handles them.
 
 use super::core::{Shard, Work};
-use crate::base::limits::SHORT_REST_MAX;
+use crate::base::limits::{JOINED_BYTES_MIN, SHORT_REST_MAX};
 use crate::base::{ConnId, Level};
-use crate::conn::Close;
+use crate::conn::{give_back, Close};
 use crate::wire::{Fault, Op, Step};
 
 impl Shard {
@@ -18,40 +18,65 @@ impl Shard {
         }
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
         let must_wait = self.held > 0 || client.waiting;
-        if client.tail.is_empty() && !client.held() && !must_wait {
-            let used = self.parse(id, data);
-            self.keep(id, &data[used..]);
+        if client.held() || must_wait {
+            client.keep_behind(data, &mut self.outbox.spares);
+            // Somebody else's turn ends its waiting; with too little for an operation there is nothing to wait with.
+            if must_wait && !client.held() && client.tail.len() >= client.need() {
+                self.wait(id);
+            }
             return;
         }
-        if client.tail.capacity() - client.tail.len() < data.len() && client.tail.len() + data.len() > SHORT_REST_MAX {
-            let mut larger = self.outbox.spares.take();
-            larger.extend_from_slice(&client.tail);
-            self.outbox.spares.put(std::mem::replace(&mut client.tail, larger));
-        }
-        client.tail.extend_from_slice(data);
-        if client.held() || client.tail.len() < client.need() {
-            return;
-        }
-        match must_wait {
-            true => self.wait(id),
-            false => self.parse_tail(id),
-        }
+        let at = if client.tail.is_empty() { 0 } else { self.join(id, data) };
+        let used = self.parse(id, &data[at..]);
+        self.keep(id, &data[at + used..]);
     }
 
-    /// Goes on with what a connection has left over.
-    pub(super) fn parse_tail(&mut self, id: ConnId) {
-        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+    /// Makes whole what a connection has left over, with as little of `data` as that takes: the rest is parsed where it
+    /// lies. Says how many bytes of `data` are done with or kept.
+    fn join(&mut self, id: ConnId, data: &[u8]) -> usize {
+        let mut at = 0;
+        while at < data.len() {
+            let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.lives()) else { return data.len() };
+            if client.held() || client.waiting {
+                client.keep_behind(&data[at..], &mut self.outbox.spares);
+                return data.len();
+            }
+            let had = client.tail.len();
+            let lacking = match client.need() {
+                0 => had,
+                need => need.saturating_sub(had),
+            };
+            let more = lacking.max(JOINED_BYTES_MIN).min(data.len() - at);
+            client.keep_behind(&data[at..at + more], &mut self.outbox.spares);
+            at += more;
+            if client.tail.len() < client.need() || self.parse_tail(id) < had {
+                continue;
+            }
+            if let Some(client) = self.outbox.conns.get_mut(id) {
+                at -= client.tail.len();
+                give_back(std::mem::take(&mut client.tail), &mut self.outbox.spares);
+            }
+            break;
+        }
+        at
+    }
+
+    /// Goes on with what a connection has left over; says how many bytes of it are done with.
+    pub(super) fn parse_tail(&mut self, id: ConnId) -> usize {
+        let Some(client) = self.outbox.conns.get_mut(id) else { return 0 };
         let mut tail = std::mem::take(&mut client.tail);
         let used = self.parse(id, &tail);
-        if tail.len() - used > SHORT_REST_MAX {
+        let left = tail.len() - used;
+        if left > SHORT_REST_MAX {
             if let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.lives()) {
                 tail.drain(..used);
                 client.tail = tail;
-                return;
+                return used;
             }
         }
         self.keep(id, &tail[used..]);
-        self.outbox.spares.put(tail);
+        give_back(tail, &mut self.outbox.spares);
+        used
     }
 
     fn keep(&mut self, id: ConnId, rest: &[u8]) {
@@ -59,9 +84,7 @@ impl Shard {
             return;
         }
         let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.lives()) else { return };
-        client.tail =
-            if rest.len() > SHORT_REST_MAX { self.outbox.spares.take() } else { Vec::with_capacity(rest.len()) };
-        client.tail.extend_from_slice(rest);
+        client.keep_behind(rest, &mut self.outbox.spares);
     }
 
     /// Carries out the operations of `data` and says how many bytes are done with.

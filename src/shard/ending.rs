@@ -4,7 +4,7 @@ use super::core::{Act, Lost, Shard};
 use super::due::Due;
 use super::ledger::Drop;
 use crate::base::{ConnId, Level, MILLISECOND, SECOND};
-use crate::conn::{Client, Close, Stage};
+use crate::conn::{give_back, Client, Close, Stage};
 use crate::wire::{fault, Fault};
 
 /// How long an ending connection has to take its last bytes. nats-server gives at least 100 ms.
@@ -45,7 +45,7 @@ impl Shard {
             _ => LAST_WORDS_NS,
         };
         let empty = client.out.pending() == 0;
-        self.outbox.spares.put(tail);
+        give_back(tail, &mut self.outbox.spares);
         if was_held {
             self.acts.push_back(Act::Resume(id));
         }
