@@ -12,9 +12,9 @@
 
 use super::{Close, Health, OutBuf, Spares};
 use crate::base::limits::SHORT_REST_MAX;
-use crate::base::{Cid, ShardSet, Slot, Time};
+use crate::base::{same, Cid, ShardSet, Slot, Time};
 use crate::wire::hello::Connect;
-use crate::wire::{quote, Parser, Rules};
+use crate::wire::{quote, Message, Parser, Rules};
 use hashbrown::HashTable;
 
 /// Where a connection stands; see the file's head.
@@ -82,13 +82,49 @@ impl Counts {
     }
 }
 
-/// Where the last message of this connection went: its subject and the verdict reached then, which is good as long
-/// as its key still names an entry.
+/// Where the last message of this connection went: how its line began, and the verdict reached then, which is good as
+/// long as its key still names an entry.
 #[derive(Debug)]
 pub struct Memo {
-    /// The subject.
-    pub subject: Vec<u8>,
+    /// `PUB <subject> `, or `RMSG <account> <subject> `.
+    pub line: Vec<u8>,
+    /// Where in it the subject begins.
+    subject_at: usize,
     /// The verdict's key.
+    pub verdict: Slot,
+}
+
+impl Memo {
+    /// Nothing is remembered.
+    pub const NOTHING: Memo = Memo { line: Vec::new(), subject_at: 0, verdict: Slot::NONE };
+
+    /// The subject; empty: nothing is remembered.
+    #[inline]
+    pub fn subject(&self) -> &[u8] {
+        self.line.get(self.subject_at..).and_then(|s| s.split_last()).map_or(&[], |(_, subject)| subject)
+    }
+
+    /// Remembers a message to `subject`, in whose line `before` stands before it.
+    pub fn remember(&mut self, before: &[&[u8]], subject: &[u8], verdict: Slot) {
+        self.line.clear();
+        before.iter().for_each(|part| self.line.extend_from_slice(part));
+        self.subject_at = self.line.len();
+        self.line.extend_from_slice(subject);
+        self.line.push(b' ');
+        self.verdict = verdict;
+    }
+}
+
+/// What of a client its publication is delivered by.
+#[derive(Clone, Copy, Debug)]
+pub struct Publisher {
+    /// The account.
+    pub account: u16,
+    /// The client wants to hear of its publications: verbose, or pedantic.
+    pub talks: bool,
+    /// Nothing that it sent last waits for anybody.
+    pub calm: bool,
+    /// Where its last message went, if that had the same subject.
     pub verdict: Slot,
 }
 
@@ -201,7 +237,7 @@ impl Client {
             account: 0,
             joined: false,
             user: None,
-            memo: Memo { subject: Vec::new(), verdict: Slot::NONE },
+            memo: Memo::NOTHING,
             parser: Parser::default(),
             rules,
             tail: Vec::new(),
@@ -223,6 +259,36 @@ impl Client {
             route: None,
             said: None,
         }
+    }
+
+    /// Counts a message that the client publishes, and says what is known of its way.
+    #[inline]
+    pub fn publishes(&mut self, m: &Message<'_>, now: Time) -> Publisher {
+        self.counts.in_msgs += 1;
+        self.counts.in_bytes += m.size as u64;
+        self.health.active_at = now;
+        Publisher {
+            account: self.account,
+            talks: self.verbose || self.pedantic,
+            calm: self.pressed.is_empty(),
+            verdict: if same(self.memo.subject(), m.subject) { self.memo.verdict } else { Slot::NONE },
+        }
+    }
+
+    /// May what follows the last message be carried out as that was, if it begins alike? Not where publications are
+    /// answered, or a receiver is waited for, or an operation has begun already.
+    #[inline]
+    pub fn may_repeat(&self) -> bool {
+        let (talks, begun) = match &self.route {
+            Some(route) => (false, route.parser.has_begun()),
+            None => (self.verbose || self.pedantic, self.parser.has_begun()),
+        };
+        self.ready()
+            && !self.memo.line.is_empty()
+            && !talks
+            && !begun
+            && self.pressed.is_empty()
+            && self.route_pressed.is_empty()
     }
 
     /// Are operations of this connection still carried out?

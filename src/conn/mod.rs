@@ -6,7 +6,7 @@ mod health;
 mod outbuf;
 mod route;
 
-pub use client::{give_back, Client, Counts, Entry, Memo, Stage};
+pub use client::{give_back, Client, Counts, Entry, Memo, Publisher, Stage};
 pub use close::Close;
 pub use health::{Beat, Health};
 pub use outbuf::{OutBuf, Spares};

@@ -2,7 +2,7 @@
 
 use super::core::{Shard, Work};
 use crate::base::limits::{JOINED_BYTES_MIN, SHORT_REST_MAX};
-use crate::base::{ConnId, Level};
+use crate::base::{ConnId, Level, Slot};
 use crate::conn::{give_back, Close};
 use crate::wire::{Fault, Op, Step};
 
@@ -93,7 +93,7 @@ impl Shard {
             return self.parse_route(id, data);
         }
         let traces = self.outbox.diary.traces();
-        let mut at = 0;
+        let (mut at, mut alike) = (0, !traces);
         loop {
             let Some(client) = self.outbox.conns.get_mut(id) else { return data.len() };
             if !client.ready() {
@@ -103,11 +103,17 @@ impl Shard {
                 self.wait(id);
                 return at;
             }
+            if std::mem::take(&mut alike) {
+                at += self.repeat(id, &data[at..]);
+                continue;
+            }
             // Nearly all there is to parse; by itself, so that it need not be wrapped and unwrapped.
             let usual = if traces { None } else { client.parser.publication(&data[at..], &client.rules) };
             if let Some((m, used)) = usual {
                 at += used;
-                self.publish(id, &m);
+                let from = client.publishes(&m, self.now.mono);
+                alike = from.verdict != Slot::NONE;
+                self.publish(id, from, &m);
                 if self.outbox.unsettled() {
                     self.settle();
                 }

@@ -4,7 +4,7 @@ use super::core::{Act, Lost, Shard};
 use super::due::Due;
 use super::ledger::Drop;
 use crate::base::{ConnId, Level, MILLISECOND, SECOND};
-use crate::conn::{give_back, Client, Close, Stage};
+use crate::conn::{give_back, Client, Close, Memo, Stage};
 use crate::wire::{fault, Fault};
 
 /// How long an ending connection has to take its last bytes. nats-server gives at least 100 ms.
@@ -35,7 +35,7 @@ impl Shard {
         };
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
         client.stage = Stage::Closing(why);
-        client.memo.subject = Vec::new();
+        client.memo = Memo::NOTHING;
         let tail = std::mem::take(&mut client.tail);
         let was_held = std::mem::take(&mut client.paused);
         let last_words_ns = match client.stage {

@@ -5,7 +5,7 @@ use super::core::{Act, Opening, Shard};
 use super::due::Due;
 use crate::base::limits::TURN_INFORMED_MAX;
 use crate::base::{ConnId, Level};
-use crate::conn::{Client, Close, Entry, Stage};
+use crate::conn::{Client, Close, Entry, Memo, Stage};
 use crate::policy::login::{designation, Verdict};
 use crate::wire::hello::{Connect, Info};
 use crate::wire::{Fault, Rules};
@@ -208,8 +208,7 @@ impl Shard {
         client.account = entry.account;
         client.user = entry.user;
         client.joined = true;
-        client.memo.subject.clear();
-        client.memo.verdict = crate::base::Slot::NONE;
+        client.memo = Memo::NOTHING;
         let ledger = &mut self.worlds[usize::from(entry.account)].ledger;
         ledger.connections += 1;
         ledger.total_connections += 1;

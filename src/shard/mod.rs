@@ -2,7 +2,7 @@
 //! the only way to drive it; production does so from glommio, tests from a simulator.
 //!
 //! What a shard is made of stands below `core`, which holds the struct; what it does stands above, a file per journey of
-//! a message or a connection, each an `impl Shard`: `dispatch`, `publish`, `subscribe`, `hear`, `enter`, `ending`,
+//! a message or a connection, each an `impl Shard`: `dispatch`, `publish`, `repeat`, `subscribe`, `hear`, `enter`, `ending`,
 //! `tick`, `pace`, `answer`. `turn` says in which order it is called.
 
 // What it is made of.
@@ -35,6 +35,7 @@ mod hear;
 mod pace;
 mod publish;
 mod relay;
+mod repeat;
 mod routes;
 mod subscribe;
 mod tick;

@@ -6,7 +6,8 @@ use super::ledger::Drop;
 use super::outbox::Fate;
 use super::relay::{give, Given};
 use super::verdict::{may_be_reserved, reserved_reply, reserved_subject};
-use crate::base::{same, ConnId, ShardId, ShardSet, Slot};
+use crate::base::{ConnId, ShardId, ShardSet, Slot};
+use crate::conn::Publisher;
 use crate::wire::fault::{write_complaint, Complaint};
 use crate::wire::subject::valid_publish;
 use crate::wire::{headers, Message, Publish};
@@ -31,25 +32,16 @@ impl Reached {
 }
 
 impl Shard {
-    /// `PUB` or `HPUB`. Inlined into the loop over a connection's operations: handing it over costs as much as the
-    /// work.
+    /// A `PUB` or `HPUB` of a client that has counted it. Inlined into the loop over a connection's operations: handing it
+    /// over costs as much as the work.
     #[inline(always)]
-    pub(super) fn publish(&mut self, id: ConnId, m: &Message<'_>) {
-        let Some(client) = self.outbox.conns.get_mut(id) else { return };
-        client.counts.in_msgs += 1;
-        client.counts.in_bytes += m.size as u64;
-        client.health.active_at = self.now.mono;
-        let (account, talks, calm) = (client.account, client.verbose || client.pedantic, client.pressed.is_empty());
-        let mut key = client.memo.verdict;
-        if !same(&client.memo.subject, m.subject) || self.verdicts.get(key).is_none() {
-            key = self.judge(id, account, m.subject);
-        }
+    pub(super) fn publish(&mut self, id: ConnId, from: Publisher, m: &Message<'_>) {
         // What only some clients want, and what only system subjects need, is kept off everybody else's path.
-        if (talks || may_be_reserved(m.subject, m.reply)) && !self.publish_is_allowed(id, m.subject, m.reply) {
+        if (from.talks || may_be_reserved(m.subject, m.reply)) && !self.publish_is_allowed(id, m.subject, m.reply) {
             return;
         }
-        let reached = self.spread(id, account, key, m);
-        if !calm || !reached.remote.is_empty() || self.outbox.crowd.jammed() {
+        let reached = self.spread(id, from, m);
+        if !from.calm || !reached.remote.is_empty() || self.outbox.crowd.jammed() {
             self.pace(id, reached.shards(self.id));
         }
     }
@@ -58,7 +50,11 @@ impl Shard {
     #[inline(never)]
     pub(super) fn publish_rewritten(&mut self, id: ConnId, p: &Publish<'_>) {
         let mut body = std::mem::take(&mut self.body);
-        self.publish(id, &body.message(p));
+        let m = body.message(p);
+        if let Some(client) = self.outbox.conns.get_mut(id) {
+            let from = client.publishes(&m, self.now.mono);
+            self.publish(id, from, &m);
+        }
         self.body = body;
     }
 
@@ -87,9 +83,7 @@ impl Shard {
     pub(super) fn judge(&mut self, id: ConnId, account: u16, subject: &[u8]) -> Slot {
         let verdict = self.verdict(account, subject);
         if let Some(client) = self.outbox.conns.get_mut(id) {
-            client.memo.subject.clear();
-            client.memo.subject.extend_from_slice(subject);
-            client.memo.verdict = verdict;
+            client.memo.remember(&[b"PUB "], subject, verdict);
         }
         verdict
     }
@@ -115,8 +109,16 @@ impl Shard {
 
     /// Delivers a message by its verdict.
     #[inline(always)]
-    fn spread(&mut self, id: ConnId, account: u16, verdict: Slot, m: &Message<'_>) -> Reached {
-        let Some(v) = self.verdicts.get(verdict) else { return Reached::default() };
+    fn spread(&mut self, id: ConnId, from: Publisher, m: &Message<'_>) -> Reached {
+        let (account, mut verdict) = (from.account, from.verdict);
+        let v = match self.verdicts.get(verdict) {
+            Some(v) => v,
+            None => {
+                verdict = self.judge(id, account, m.subject);
+                let Some(v) = self.verdicts.get(verdict) else { return Reached::default() };
+                v
+            }
+        };
         self.outbox.next_message();
         let mut queued = 0;
         for t in &v.plain {

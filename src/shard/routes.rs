@@ -10,7 +10,7 @@ use super::peers::At;
 use super::relay::{give, Given};
 use crate::base::limits::{PEER_INTEREST_MAX, ROUTE_LINE_BYTES_MAX, TURN_FORGOTTEN_MAX};
 use crate::base::{ConnId, Level, PeerId, ShardId, ShardSet, Slot, Time};
-use crate::conn::{Client, Close, Instruction, Introduction, Pulse, Route, Telling, Tidings};
+use crate::conn::{Client, Close, Instruction, Introduction, Memo, Pulse, Route, Telling, Tidings};
 use crate::interest::Cursor;
 use crate::wire::route::{RouteOp, RouteParser, RouteRules, Routed};
 use crate::wire::{subject, Fault, Message, Rules, Step};
@@ -133,17 +133,22 @@ impl Shard {
             connect_first: false,
         };
         let now = self.now.mono;
-        let mut at = 0;
+        let (mut at, mut alike) = (0, true);
         loop {
             let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.lives()) else { return data.len() };
             if self.budget == 0 || self.crammed {
                 self.wait(id);
                 return at;
             }
+            if std::mem::take(&mut alike) {
+                at += self.repeat(id, &data[at..]);
+                continue;
+            }
             let Some(route) = client.route.as_deref_mut() else { return data.len() };
             match route.parser.next(&data[at..], &rules) {
                 Ok(Step::Op(op, used)) => {
                     at += used;
+                    alike = matches!(op, RouteOp::Message(_));
                     self.carry_out_for_peer(id, op, now);
                     if self.outbox.unsettled() {
                         self.settle();
@@ -160,7 +165,7 @@ impl Shard {
 
     /// nats-server takes payloads beyond its limit from a peer (cluster-protocol.md §1.1): whoever let the message in has
     /// checked its size. Eight times our limit is more than any reasonable cluster mixes.
-    fn route_payload_max(&self) -> usize {
+    pub(super) fn route_payload_max(&self) -> usize {
         self.settings.limits.max_payload.saturating_mul(8).max(64 << 20)
     }
 
@@ -215,8 +220,7 @@ impl Shard {
         match (found, client.route.as_deref_mut()) {
             (Some(account), _) => {
                 client.account = account;
-                client.memo.subject.clear();
-                client.memo.verdict = Slot::NONE;
+                client.memo = Memo::NOTHING;
             }
             (None, Some(route)) if !route.strangers_told => {
                 route.strangers_told = true;
@@ -267,8 +271,11 @@ impl Shard {
         client.counts.in_msgs += 1;
         client.counts.in_bytes += r.payload.len() as u64;
         let mut key = client.memo.verdict;
-        if !crate::base::same(&client.memo.subject, r.subject) || self.verdicts.get(key).is_none() {
-            key = self.judge(id, account, r.subject);
+        if !crate::base::same(client.memo.subject(), r.subject) || self.verdicts.get(key).is_none() {
+            key = self.verdict(account, r.subject);
+            if let Some(client) = self.outbox.conns.get_mut(id) {
+                client.memo.remember(&[b"RMSG ", r.account, b" "], r.subject, key);
+            }
         }
         let mut body = std::mem::take(&mut self.body);
         let m = r.message(&mut body);

@@ -93,6 +93,12 @@ impl Parser {
         whole_publish(b, rules)
     }
 
+    /// Has an operation begun that is not whole yet?
+    #[inline]
+    pub fn has_begun(&self) -> bool {
+        self.at != At::Start
+    }
+
     /// How many bytes the buffer must have before [`Parser::next`] can say more; 0 if unknown.
     pub fn need(&self) -> usize {
         self.need

@@ -97,6 +97,12 @@ impl RouteParser {
         self.step(b, rules)
     }
 
+    /// Has an operation begun that is not whole yet?
+    #[inline]
+    pub fn has_begun(&self) -> bool {
+        self.at != At::Start
+    }
+
     /// How many bytes the buffer must have before [`RouteParser::next`] can say more; 0 if unknown. It is what the peer
     /// claims: room is to be made for bytes that came, not for these.
     pub fn need(&self) -> usize {

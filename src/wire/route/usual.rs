@@ -3,8 +3,8 @@
 
 use super::message::{destination, Line, Queues};
 use super::{RouteOp, RouteRules};
+use crate::wire::marks::Marks;
 use crate::wire::parse::number;
-use crate::wire::scan::below_33;
 
 /// The operation at the start of `b`, if it is a usual one, whole in the buffer and within the limits. Anything else is
 /// None and goes the long way, which also finds the words for what is wrong.
@@ -94,44 +94,27 @@ struct Cuts {
 #[inline]
 fn cuts(b: &[u8], from: usize) -> Option<Cuts> {
     let mut cuts = Cuts { first: 0, second: 0, last_but_one: 0, last: from - 1, spaces: 0, end: 0 };
-    let mut at = from;
+    let mut marks = Marks::new(b, from);
     loop {
-        let word = match b.get(at..at + 8) {
-            Some(w) => u64::from_le_bytes(w.try_into().ok()?),
-            None => {
-                let mut last = [0; 8];
-                let rest = b.get(at..)?;
-                if rest.is_empty() {
-                    return None;
-                }
-                last[..rest.len()].copy_from_slice(rest);
-                u64::from_le_bytes(last)
-            }
-        };
-        let mut marks = below_33(word);
-        while marks != 0 {
-            let i = at + marks.trailing_zeros() as usize / 8;
-            if i == cuts.last + 1 {
-                return None;
-            }
-            match b.get(i)? {
-                b' ' => {
-                    (cuts.last_but_one, cuts.last) = (cuts.last, i);
-                    match cuts.spaces {
-                        0 => cuts.first = i,
-                        1 => cuts.second = i,
-                        _ => {}
-                    }
-                    cuts.spaces += 1;
-                }
-                b'\r' if b.get(i + 1) == Some(&b'\n') => {
-                    cuts.end = i;
-                    return Some(cuts);
-                }
-                _ => return None,
-            }
-            marks &= marks - 1;
+        let i = marks.next()?;
+        if i == cuts.last + 1 {
+            return None;
         }
-        at += 8;
+        match b.get(i)? {
+            b' ' => {
+                (cuts.last_but_one, cuts.last) = (cuts.last, i);
+                match cuts.spaces {
+                    0 => cuts.first = i,
+                    1 => cuts.second = i,
+                    _ => {}
+                }
+                cuts.spaces += 1;
+            }
+            b'\r' if b.get(i + 1) == Some(&b'\n') => {
+                cuts.end = i;
+                return Some(cuts);
+            }
+            _ => return None,
+        }
     }
 }

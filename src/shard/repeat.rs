@@ -1,0 +1,101 @@
+//! Messages to one subject, one behind the other: what streams are made of. A connection remembers how the line of its
+//! last message began ([`Memo`](crate::conn::Memo)); as long as the next begins in the same way, its subject, account
+//! and verdict are known without another look. Called by the loop over a connection's operations; whatever is not that
+//! simple is left to it.
+
+use super::core::Shard;
+use super::ledger::Drop;
+use super::outbox::Fate;
+use crate::base::{ConnId, ShardSet};
+use crate::conn::Memo;
+use crate::wire::{repeated, Rules};
+
+/// What such a run is delivered by.
+struct Run {
+    rules: Rules,
+    /// The connection is a route.
+    routed: bool,
+}
+
+/// What a run came to.
+#[derive(Default)]
+struct Came {
+    bytes: usize,
+    msgs: u64,
+    payload: u64,
+    /// Messages that nobody got.
+    unheard: u64,
+    /// The last one reached somebody.
+    reached: bool,
+}
+
+impl Shard {
+    /// Carries out the messages at the start of `data` that begin as the connection's last one did, while they concern
+    /// nobody but plain receivers of this shard and, if they come from a client, its routes. Says how many bytes that
+    /// were.
+    pub(super) fn repeat(&mut self, id: ConnId, data: &[u8]) -> usize {
+        let now = self.now.mono;
+        let payload_max = self.route_payload_max();
+        let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.may_repeat()) else { return 0 };
+        let routed = client.route.is_some();
+        let rules = match routed {
+            true => Rules { max_payload: payload_max, ..client.rules },
+            false => client.rules,
+        };
+        let run = Run { rules, routed };
+        // Lent, so that receivers can be looked at meanwhile; nothing else asks for it before it is given back.
+        let memo = std::mem::replace(&mut client.memo, Memo::NOTHING);
+        let came = self.deliver_run(id, &run, &memo, data);
+        if let Some(client) = self.outbox.conns.get_mut(id) {
+            client.memo = memo;
+            client.counts.in_msgs += came.msgs;
+            client.counts.in_bytes += came.payload;
+            if came.msgs > 0 {
+                client.health.active_at = now;
+            }
+        }
+        let reason = if run.routed { Drop::ReceiverLeft } else { Drop::NoInterest };
+        self.outbox.ledger.dropped(reason, came.unheard);
+        // What came over a route has no publisher here to wait.
+        if came.msgs > 0 && !run.routed && self.outbox.crowd.jammed() {
+            self.pace(id, if came.reached { ShardSet::of(self.id) } else { ShardSet::EMPTY });
+        }
+        if self.outbox.unsettled() {
+            self.settle();
+        }
+        came.bytes
+    }
+
+    fn deliver_run(&mut self, id: ConnId, run: &Run, memo: &Memo, data: &[u8]) -> Came {
+        let mut came = Came::default();
+        let Some(v) = self.verdicts.get(memo.verdict) else { return came };
+        let subject = memo.subject();
+        let (links, publisher) = if run.routed { (&[][..], None) } else { (v.links.as_slice(), Some(id)) };
+        let simple = if run.routed { v.clients.is_empty() } else { v.groups.is_empty() && v.remote.is_empty() };
+        if !simple {
+            return came;
+        }
+        while self.budget > 0 {
+            let Some((m, used)) = repeated(&data[came.bytes..], &memo.line, subject, &run.rules) else { break };
+            self.outbox.next_message();
+            let mut queued = 0;
+            for t in &v.plain {
+                queued += u64::from(self.outbox.deliver(t, v.head(t), &m, publisher) == Fate::Queued);
+            }
+            for link in links {
+                let fate = self.outbox.deliver_over_route(link.conn, &v.names, &m, true, std::iter::empty());
+                queued += u64::from(fate == Fate::Queued);
+            }
+            came.bytes += used;
+            came.msgs += 1;
+            came.payload += m.size as u64;
+            came.unheard += u64::from(queued == 0);
+            came.reached = queued > 0;
+            self.budget = self.budget.saturating_sub(1 + queued);
+            if self.outbox.unsettled() || self.outbox.crowd.jammed() {
+                break;
+            }
+        }
+        came
+    }
+}
