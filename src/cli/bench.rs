@@ -12,6 +12,7 @@ mod meter;
 mod process;
 mod report;
 mod scan;
+mod spread;
 mod stream;
 mod talk;
 #[cfg(test)]
@@ -43,9 +44,12 @@ struct Common {
     /// The server, as host:port
     #[arg(short, long, global = true, default_value = "127.0.0.1:4222", value_parser = address)]
     server: String,
-    /// The server's process on this machine: measures its processor time and memory
+    /// Where subscribers and those who answer connect, if not to --server: another server of its cluster
+    #[arg(short, long, global = true, value_parser = address)]
+    to: Option<String>,
+    /// The server's process on this machine: measures its processor time and memory. Given several times: their sum
     #[arg(long, global = true)]
-    pid: Option<u32>,
+    pid: Vec<u32>,
     /// User name
     #[arg(long, global = true, requires = "password")]
     user: Option<String>,
@@ -142,6 +146,12 @@ enum Row {
         #[arg(long, default_value = "200000", value_parser = several)]
         subscriptions: usize,
     },
+    /// How long it takes until --server knows so many subscriptions of clients of --to
+    Spread {
+        /// Subscriptions
+        #[arg(long, default_value = "500000", value_parser = several)]
+        subscriptions: usize,
+    },
 }
 
 #[derive(Clone, Copy, Debug, Args)]
@@ -180,14 +190,19 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 
 fn run(cli: &Cli) -> Result<Report, Fault> {
     let Common { server, user, password, token, .. } = &cli.common;
-    let server =
-        Server { address: server.clone(), user: user.clone(), password: password.clone(), token: token.clone() };
-    let process = cli.common.pid.map(Process::new).transpose()?;
+    let server = Server {
+        address: server.clone(),
+        to: cli.common.to.clone().filter(|to| to != server),
+        user: user.clone(),
+        password: password.clone(),
+        token: token.clone(),
+    };
+    let process = Process::new(&cli.common.pid)?;
     let meter = Meter {
         warm_up: cli.common.warm_up,
         extent: cli.common.messages.map_or(Extent::Time(cli.common.seconds), Extent::Count),
         patience: cli.common.patience,
-        server: process,
+        server: process.clone(),
     };
     let plan = |payload: Payload| Plan {
         flows: 1,
@@ -204,7 +219,8 @@ fn run(cli: &Cli) -> Result<Report, Fault> {
         let what = format!("{what}, {} B", payload.size);
         Ok(Report::traffic(row, what, payload.bytes(), Talk::new(&server, topic, payload.bytes(), spin)?.run(&meter)?))
     };
-    let weighed = || process.ok_or_else(|| Fault::Asked("this row reads the server's memory: give its --pid".into()));
+    let weighed =
+        || process.clone().ok_or_else(|| Fault::Asked("this row reads the server's memory: give its --pid".into()));
     match cli.row.clone() {
         Row::Pub { payload } => stream("pub", "publish only".into(), Plan { subscribers: 0, ..plan(payload) }),
         Row::Sub { payload } => stream("sub", "1 publisher, 1 subscriber".into(), plan(payload)),
@@ -234,6 +250,10 @@ fn run(cli: &Cli) -> Result<Report, Fault> {
         Row::Subs { subscriptions } => {
             let what = format!("{subscriptions} subscriptions on one connection");
             Ok(Report::memory("subs", what, memory::subscriptions(&server, weighed()?, subscriptions)?))
+        }
+        Row::Spread { subscriptions } => {
+            let what = format!("{subscriptions} subscriptions of the one server's clients, known at the other");
+            Ok(Report::spread(what, spread::subscriptions(&server, process.as_ref(), subscriptions)?))
         }
     }
 }

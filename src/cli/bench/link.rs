@@ -7,17 +7,22 @@ use serde::Deserialize;
 use std::{
     io::{ErrorKind, Read, Write},
     net::TcpStream,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How long a server may take to answer a greeting or a PING.
 const ANSWER: Duration = Duration::from_secs(30);
+
+/// How long interest may take from one server to another.
+const SPREAD: Duration = Duration::from_secs(120);
 
 /// Where the server is and how to sign in.
 #[derive(Clone, Debug)]
 pub struct Server {
     /// `host:port`.
     pub address: String,
+    /// Where subscribers connect instead: another server of its cluster.
+    pub to: Option<String>,
     /// User name, for a server that asks for one.
     pub user: Option<String>,
     /// Its password.
@@ -44,6 +49,13 @@ pub struct Dialled {
     scan: Scan,
     /// What the server said of itself.
     pub info: Info,
+}
+
+impl Server {
+    /// The server that subscribers connect to.
+    pub fn of_subscribers(&self) -> Server {
+        Server { address: self.to.clone().unwrap_or_else(|| self.address.clone()), to: None, ..self.clone() }
+    }
 }
 
 impl Dialled {
@@ -78,6 +90,27 @@ impl Dialled {
         while self.scan.pongs < due {
             self.read()?;
         }
+        Ok(())
+    }
+
+    /// Waits until `other`, a connection to another server, reaches what this one has subscribed to: a subject of its
+    /// own, which is told after all before it, is published to there until a message comes.
+    pub fn known_at(&mut self, other: &mut Dialled) -> Result<(), Fault> {
+        let subject = format!("bench.known.{}", self.stream.local_addr()?.port());
+        self.send(format!("SUB {subject} known\r\n").as_bytes())?;
+        self.barrier()?;
+        let (before, begun) = (self.scan.messages, Instant::now());
+        while self.scan.messages == before {
+            if begun.elapsed() > SPREAD {
+                return Err(Fault::Asked(format!("the other server does not know of a subscription after {SPREAD:?}")));
+            }
+            other.send(format!("PUB {subject} 0\r\n\r\n").as_bytes())?;
+            other.barrier()?;
+            self.barrier()?;
+        }
+        self.send(b"UNSUB known\r\n")?;
+        self.barrier()?;
+        self.scan.messages = 0;
         Ok(())
     }
 

@@ -23,17 +23,42 @@ pub struct Links {
     woken: Vec<usize>,
 }
 
+/// What a connection of a run is for.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    /// What it subscribes to, if to anything.
+    pub subject: Option<String>,
+    /// It is where subscribers connect, which may be another server.
+    pub far: bool,
+}
+
+impl Seat {
+    /// For somebody who publishes.
+    pub fn publisher() -> Seat {
+        Seat { subject: None, far: false }
+    }
+
+    /// For somebody who listens.
+    pub fn subscriber(subject: String) -> Seat {
+        Seat { subject: Some(subject), far: true }
+    }
+}
+
 impl Links {
-    /// Dials one connection for each of `subscriptions`, each of which is either subscribed to its subject or only
-    /// publishes; returns once the server knows all of them.
-    pub fn new(server: &Server, subscriptions: &[Option<String>]) -> Result<Links, Fault> {
+    /// Dials one connection for each seat; returns once the servers know all their subscriptions.
+    pub fn new(server: &Server, seats: &[Seat]) -> Result<Links, Fault> {
+        let (far, spread) = (server.of_subscribers(), server.to.is_some());
         let poll = Poll::new()?;
-        let (mut all, mut info) = (Vec::with_capacity(subscriptions.len()), Info::default());
-        for (index, subject) in subscriptions.iter().enumerate() {
-            let mut dialled = Dialled::new(server)?;
-            if let Some(subject) = subject {
+        let (mut all, mut info) = (Vec::with_capacity(seats.len()), Info::default());
+        for (index, seat) in seats.iter().enumerate() {
+            let (its, others) = if seat.far { (&far, server) } else { (server, &far) };
+            let mut dialled = Dialled::new(its)?;
+            if let Some(subject) = &seat.subject {
                 dialled.send(format!("SUB {subject} 1\r\n").as_bytes())?;
                 dialled.barrier()?;
+                if spread {
+                    dialled.known_at(&mut Dialled::new(others)?)?;
+                }
             }
             info = dialled.info.clone();
             all.push(dialled.watched(poll.registry(), index)?);

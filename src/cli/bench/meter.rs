@@ -59,7 +59,7 @@ pub struct Measured {
 impl Meter {
     /// Begins to measure.
     pub fn lap(&self) -> Result<Lap, Fault> {
-        let server = self.server.map(|p| p.cpu().map(|cpu| (p, cpu))).transpose()?;
+        let server = self.server.clone().map(|p| p.cpu().map(|cpu| (p, cpu))).transpose()?;
         Ok(Lap { server, own: Process::own().cpu()? })
     }
 }

@@ -13,39 +13,37 @@ const GLANCE: Duration = Duration::from_millis(100);
 /// …and is taken as it is after so many looks: a garbage collector may never rest.
 const LOOKS: u32 = 40;
 
-/// A process on this machine.
-#[derive(Clone, Copy, Debug)]
+/// Processes on this machine that are weighed together: a server, or several of one cluster.
+#[derive(Clone, Debug)]
 pub struct Process {
-    pid: u32,
+    pids: Vec<u32>,
 }
 
 impl Process {
-    /// The process `pid`, which must exist.
-    pub fn new(pid: u32) -> Result<Process, Fault> {
-        let process = Process { pid };
-        process.cpu().map(|_| process)
+    /// These processes, which must exist; none: nothing is to be observed.
+    pub fn new(pids: &[u32]) -> Result<Option<Process>, Fault> {
+        let process = Process { pids: pids.to_vec() };
+        process.cpu().map(|_| Some(process).filter(|p| !p.pids.is_empty()))
     }
 
     /// This process.
     pub fn own() -> Process {
-        Process { pid: std::process::id() }
+        Process { pids: vec![std::process::id()] }
     }
 
     /// Processor time of all threads since the start, user and system.
-    pub fn cpu(self) -> Result<Duration, Fault> {
-        let stat = self.read("stat")?;
-        let ticks = ticks(&stat).ok_or_else(|| self.unclear("stat"))?;
+    pub fn cpu(&self) -> Result<Duration, Fault> {
+        let ticks = self.sum("stat", ticks)?;
         Ok(Duration::from_millis(ticks * (1000 / TICKS_PER_SECOND)))
     }
 
     /// Resident memory in bytes.
-    pub fn resident(self) -> Result<u64, Fault> {
-        let status = self.read("status")?;
-        resident(&status).ok_or_else(|| self.unclear("status"))
+    pub fn resident(&self) -> Result<u64, Fault> {
+        self.sum("status", resident)
     }
 
     /// Resident memory in bytes, once it has stopped moving.
-    pub fn settled(self) -> Result<u64, Fault> {
+    pub fn settled(&self) -> Result<u64, Fault> {
         let (mut last, mut calm) = (self.resident()?, 0);
         for _ in 0..LOOKS {
             thread::sleep(GLANCE);
@@ -59,14 +57,13 @@ impl Process {
         Ok(last)
     }
 
-    fn read(self, file: &str) -> Result<String, Fault> {
-        fs::read_to_string(format!("/proc/{}/{file}", self.pid))
-            .map_err(|source| Fault::Process { pid: self.pid, source })
-    }
-
-    fn unclear(self, file: &str) -> Fault {
-        let source = io::Error::new(io::ErrorKind::InvalidData, format!("{file} is not as proc(5) says"));
-        Fault::Process { pid: self.pid, source }
+    fn sum(&self, file: &str, read: impl Fn(&str) -> Option<u64>) -> Result<u64, Fault> {
+        self.pids.iter().try_fold(0, |sum, pid| {
+            let fault = |source| Fault::Process { pid: *pid, source };
+            let text = fs::read_to_string(format!("/proc/{pid}/{file}")).map_err(fault)?;
+            let unclear = || io::Error::new(io::ErrorKind::InvalidData, format!("{file} is not as proc(5) says"));
+            Ok(sum + read(&text).ok_or_else(|| fault(unclear()))?)
+        })
     }
 }
 
@@ -105,6 +102,7 @@ mod tests {
     #[test]
     fn sees_itself_and_misses_nobody() {
         assert!(Process::own().resident().unwrap() > 0);
-        assert!(matches!(Process::new(u32::MAX), Err(Fault::Process { .. })));
+        assert!(Process::new(&[]).unwrap().is_none());
+        assert!(matches!(Process::new(&[u32::MAX]), Err(Fault::Process { .. })));
     }
 }

@@ -1,6 +1,6 @@
 //! What a run prints: a short table for people, one JSON object for programs. Used by [`super`] at the end of a run.
 
-use super::{link::Info, memory::Weighed, meter::Measured};
+use super::{link::Info, memory::Weighed, meter::Measured, spread::Spread};
 use serde::Serialize;
 use std::fmt;
 
@@ -32,6 +32,7 @@ struct Version {
 enum Figures {
     Traffic(Traffic),
     Memory(Memory),
+    Spread(Spreading),
 }
 
 /// Figures of a row that sends messages.
@@ -68,6 +69,15 @@ struct Memory {
     resident_bytes: [u64; 3],
     bytes_each: f64,
     average_bytes_each: f64,
+}
+
+/// Figures of the row that spreads interest.
+#[derive(Debug, Serialize)]
+struct Spreading {
+    count: usize,
+    seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes_each: Option<f64>,
 }
 
 impl Report {
@@ -108,6 +118,16 @@ impl Report {
         Report::new(row, what, weighed.info, Figures::Memory(figures))
     }
 
+    /// The report of the row that spreads interest.
+    pub fn spread(what: String, spread: Spread) -> Report {
+        let figures = Spreading {
+            count: spread.count,
+            seconds: spread.time.as_secs_f64(),
+            bytes_each: spread.grown.map(|bytes| bytes as f64 / spread.count as f64),
+        };
+        Report::new("spread", what, spread.info, Figures::Spread(figures))
+    }
+
     fn new(row: &'static str, what: String, info: Info, figures: Figures) -> Report {
         let server = Version { nats: info.version, turnpike: info.turnpike };
         Report { row, what, server, bench: crate::TURNPIKE_VERSION, figures }
@@ -117,7 +137,7 @@ impl Report {
     pub fn lost(&self) -> u64 {
         match &self.figures {
             Figures::Traffic(t) => t.lost,
-            Figures::Memory(_) => 0,
+            Figures::Memory(_) | Figures::Spread(_) => 0,
         }
     }
 }
@@ -130,6 +150,7 @@ impl fmt::Display for Report {
         match &self.figures {
             Figures::Traffic(t) => t.fmt(f),
             Figures::Memory(m) => m.fmt(f),
+            Figures::Spread(s) => s.fmt(f),
         }
     }
 }
@@ -159,6 +180,17 @@ impl fmt::Display for Memory {
             "  each        {:.0} bytes from half to all, {:.0} from none",
             self.bytes_each, self.average_bytes_each
         )
+    }
+}
+
+impl fmt::Display for Spreading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rate = grouped(self.count as f64 / self.seconds);
+        writeln!(f, "  known       after {:.3} s, {rate} subscriptions/s", self.seconds)?;
+        match self.bytes_each {
+            Some(bytes) => writeln!(f, "  memory      {bytes:.0} bytes for each, over the processes of --pid"),
+            None => Ok(()),
+        }
     }
 }
 

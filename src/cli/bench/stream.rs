@@ -7,7 +7,7 @@
 use super::{
     fault::Fault,
     link::Server,
-    links::Links,
+    links::{Links, Seat},
     meter::{Extent, Measured, Meter},
 };
 use std::{
@@ -166,14 +166,14 @@ impl Flow {
 impl Stream {
     /// Connects all publishers and subscribers of `plan`.
     pub fn new(server: &Server, plan: &Plan) -> Result<Stream, Fault> {
-        let publishers = (0..plan.flows).map(|_| None);
+        let publishers = (0..plan.flows).map(|_| Seat::publisher());
         let listen = |flow| match plan.subjects {
             1 => subject(flow, 0, 1),
             _ => format!("bench.{flow}.*"),
         };
-        let subscribers = (0..plan.flows).flat_map(|f| (0..plan.subscribers).map(move |_| Some(listen(f))));
-        let subscriptions: Vec<_> = publishers.chain(subscribers).collect();
-        let links = Links::new(server, &subscriptions)?;
+        let subscribers = (0..plan.flows).flat_map(|f| (0..plan.subscribers).map(move |_| Seat::subscriber(listen(f))));
+        let seats: Vec<_> = publishers.chain(subscribers).collect();
+        let links = Links::new(server, &seats)?;
         if let Some(max) = links.info.max_payload.filter(|max| (*max as u128) < plan.size as u128) {
             return Err(Fault::Asked(format!("--size {} is above the server's max_payload of {max}", plan.size)));
         }

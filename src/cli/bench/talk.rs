@@ -4,7 +4,7 @@
 use super::{
     fault::Fault,
     link::Server,
-    links::Links,
+    links::{Links, Seat},
     meter::{Extent, Measured, Meter},
 };
 use hdrhistogram::Histogram;
@@ -48,18 +48,19 @@ impl Talk {
     /// Connects everybody. With `spin` the generator never sleeps while it waits for an answer.
     pub fn new(server: &Server, topic: Topic, size: usize, spin: bool) -> Result<Talk, Fault> {
         let line = |to: String| format!("PUB {to} {size}\r\n{}\r\n", "x".repeat(size)).into_bytes();
-        let (subscriptions, speakers): (Vec<_>, Vec<_>) = match topic {
+        let (seats, speakers): (Vec<_>, Vec<_>) = match topic {
             Topic::Request => {
                 let ask = Speaker { line: line("bench.ask bench.reply".into()), asked: None, asks: true };
                 let answer = Speaker { line: line("bench.reply".into()), asked: None, asks: false };
-                [("bench.reply", ask), ("bench.ask", answer)].map(|(s, p)| (Some(s.to_owned()), p)).into_iter().unzip()
+                let asks = Seat { subject: Some("bench.reply".into()), far: false };
+                (vec![asks, Seat::subscriber("bench.ask".into())], vec![ask, answer])
             }
             Topic::Echo(clients) => {
                 let names = (0..clients).map(|i| format!("bench.{i}"));
-                names.map(|n| (Some(n.clone()), Speaker { line: line(n), asked: None, asks: true })).unzip()
+                names.map(|n| (Seat::subscriber(n.clone()), Speaker { line: line(n), asked: None, asks: true })).unzip()
             }
         };
-        let links = Links::new(server, &subscriptions)?;
+        let links = Links::new(server, &seats)?;
         let round_trips = Histogram::new_with_bounds(1, LONGEST, 3).map_err(|e| Fault::Asked(e.to_string()))?;
         let seen = vec![0; speakers.len()];
         Ok(Talk { links, speakers, round_trips, seen, spin })
