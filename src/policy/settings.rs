@@ -337,7 +337,7 @@ impl Default for Limits {
             max_subscriptions: 0,
             max_sub_tokens: 0,
             max_closed_clients: 10_000,
-            max_subscription_bytes: 64 << 20,
+            max_subscription_bytes: 1 << 30,
         }
     }
 }
