@@ -10,6 +10,8 @@ use std::time::Duration;
 pub const SHARDS_MAX: usize = 128;
 /// Peers with a route. A set of peers is one 128-bit word in every entry of the interest table.
 pub const PEERS_MAX: usize = 128;
+/// Other clusters with a link on which messages are sent. A set of them is one 128-bit word.
+pub const FARS_MAX: usize = 128;
 
 // What a client says (floor 1).
 

@@ -11,7 +11,7 @@ mod time;
 mod wheel;
 
 pub use hash::{same, Map, Seeded, Set};
-pub use ids::{Cid, ConnId, PeerId, PeerSet, ShardId, ShardSet};
+pub use ids::{Cid, ConnId, FarId, FarSet, PeerId, PeerSet, ShardId, ShardSet};
 pub use level::Level;
 pub use rng::Rng;
 pub use slots::{Slot, Slots};

@@ -1,6 +1,7 @@
 //! Floor 1: bytes ⇄ meaning, without state beyond one half-read line. Knows no connection, no interest, no account.
 
 pub mod fault;
+pub mod gateway;
 pub mod headers;
 pub mod hello;
 mod json;
