@@ -46,6 +46,8 @@ pub const CONF_MISTAKES_MAX: usize = 100;
 pub const CPU_MAX: u16 = 4095;
 /// The longest period between pings to a peer (cluster-protocol.md §3.15).
 pub const ROUTE_PING_INTERVAL_MAX: Duration = Duration::from_secs(30);
+/// The shortest silence after which a gateway's link may be given up: round trips between clusters are long.
+pub const GATEWAY_PEER_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 /// The longest `spin`; beyond it `poll` is meant.
 pub const SPIN_MAX: Duration = Duration::from_millis(100);
 

@@ -41,7 +41,8 @@ pub struct GatewayIntroduction {
     /// The other end understands headers; otherwise they are taken off before sending.
     pub headers: bool,
     /// Interest-only was promised by whoever accepted (`gateway_iom`, cluster-protocol.md §4.3). Out: nothing is to be
-    /// sent that was not asked for, whatever the state of the account. In: every account is to be told, from the start.
+    /// sent that was not asked for, whatever the state of the account. In: we promised it; what an account is told is
+    /// decided by [`crate::policy::Gateway::interest_of`], which then wants it told from the start for all of them.
     pub interest_only: bool,
     /// Out: the other end understands `_GR_.` replies; otherwise `$GR.` is used towards it (§4.9).
     pub new_replies: bool,

@@ -1,7 +1,7 @@
 //! What a new configuration changes: what a running server can take over, and what needs a restart. Called by the shell
 //! when it is told to reload (operations.md §15); pure.
 
-use super::settings::{Cluster, Cores, Limits, Log, Settings, Timers};
+use super::settings::{Cluster, Cores, Gateway, Limits, Log, Settings, Timers};
 
 /// The keys that differ between two settings, by their names in a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +28,7 @@ pub fn changes(old: &Settings, new: &Settings) -> Changes {
         timers,
         auth,
         cluster,
+        gateway,
         headers,
         no_fast_producer_stall,
         log,
@@ -50,6 +51,10 @@ pub fn changes(old: &Settings, new: &Settings) -> Changes {
     match (cluster, &new.cluster) {
         (Some(old), Some(new)) => changes.cluster(old, new),
         (old, new) => changes.restart("cluster", old.is_some() != new.is_some()),
+    }
+    match (gateway, &new.gateway) {
+        (Some(old), Some(new)) => changes.gateway(old, new),
+        (old, new) => changes.restart("gateway", old.is_some() != new.is_some()),
     }
     changes.restart("no_header_support", *headers != new.headers);
     changes.restart("no_fast_producer_stall", *no_fast_producer_stall != new.no_fast_producer_stall);
@@ -147,6 +152,40 @@ impl Changes {
         self.restart("cluster.peer_timeout", *peer_timeout != new.peer_timeout);
         self.restart("cluster.permissions", *permissions != new.permissions);
         self.restart("cluster.mesh_readiness", *unready_without_mesh != new.unready_without_mesh);
+    }
+
+    fn gateway(&mut self, old: &Gateway, new: &Gateway) {
+        let Gateway {
+            name,
+            listen,
+            advertise,
+            login,
+            auth_timeout,
+            remotes,
+            connect_retries,
+            reject_unknown,
+            interest,
+            account_interest,
+            no_interest_max,
+            ping_interval: _,
+            peer_timeout,
+        } = old;
+        // In another order they are the same clusters.
+        let same = remotes.len() == new.remotes.len() && remotes.iter().all(|r| new.remotes.contains(r));
+        if !same {
+            self.live.push("gateway.gateways");
+        }
+        self.restart("gateway.name", *name != new.name);
+        self.restart("gateway.listen", *listen != new.listen);
+        self.restart("gateway.advertise", *advertise != new.advertise);
+        self.restart("gateway.authorization", *login != new.login);
+        self.restart("gateway.authorization.timeout", *auth_timeout != new.auth_timeout);
+        self.restart("gateway.connect_retries", *connect_retries != new.connect_retries);
+        self.restart("gateway.reject_unknown_cluster", *reject_unknown != new.reject_unknown);
+        self.restart("gateway.interest", *interest != new.interest);
+        self.restart("gateway.account_interest", *account_interest != new.account_interest);
+        self.restart("gateway.no_interest_max", *no_interest_max != new.no_interest_max);
+        self.restart("gateway.peer_timeout", *peer_timeout != new.peer_timeout);
     }
 
     fn log(&mut self, old: &Log, new: &Log) {
