@@ -6,10 +6,11 @@ use super::core::{Act, Mesh};
 use super::counters::Cause;
 use super::link::{Ending, Link, Stage};
 use super::peers::{Peer, Probe};
-use super::speech::{shown, Hello};
+use super::speech::Hello;
 use crate::base::limits::{DOUBTFUL_DIALS_MAX, HANDSHAKES_MAX};
 use crate::base::{Cid, Level, PeerId, Time, MILLISECOND, SECOND};
 use crate::conn::{Instruction, Introduction};
+use crate::wire::address::shown;
 use crate::wire::fault::write_fatal;
 use std::collections::BTreeMap;
 

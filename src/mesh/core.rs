@@ -8,13 +8,12 @@ use super::counters::{Cause, Counters};
 use super::gap::Missing;
 use super::link::{Ending, Link, Stage};
 use super::names::ClusterName;
-use super::notices::Notices;
 use super::peers::Peers;
-use super::speech::{shown, split_address};
 use crate::base::limits::{DIALS_MAX, UNREAD_BYTES_MAX};
-use crate::base::{Cid, Level, Now, Rng, ShardId, Time, MILLISECOND, SECOND};
+use crate::base::{Cid, Level, Notices, Now, Rng, ShardId, Time, MILLISECOND, SECOND};
 use crate::conn::{Instruction, Introduction, Tidings};
 use crate::policy::{Cluster, RouteUrl};
+use crate::wire::address::{shown, split_address};
 use std::collections::{BTreeMap, VecDeque};
 
 /// A dialed server has so long to say INFO.
@@ -131,7 +130,7 @@ pub struct Mesh {
     pub(super) links: BTreeMap<Cid, Link>,
     pub(super) book: Book,
     pub(super) peers: Peers,
-    pub(super) notices: Notices,
+    pub(super) notices: Notices<Cause>,
     pub(super) counters: Counters,
     pub(super) acts: VecDeque<Act>,
     /// Where this server's own clients come in.

@@ -3,8 +3,8 @@
 
 use super::core::Mesh;
 use super::gap::Missing;
-use super::speech::shown;
 use crate::base::{Level, SECOND};
+use crate::wire::address::shown;
 use std::collections::BTreeMap;
 
 /// A gap that closes by itself within this time is not worth a word: members notice an end at different times.
