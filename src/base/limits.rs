@@ -130,3 +130,12 @@ pub const PEER_REACHES_MAX: usize = 256;
 /// Bytes one link may have unread before it is registered; also the longest line of a handshake (cluster-protocol.md
 /// §1.1: 64 KiB on server links).
 pub const UNREAD_BYTES_MAX: usize = 64 * 1024;
+
+// Gateways (floor 5).
+
+/// Other clusters known at a time; more are somebody's mistake or malice.
+pub const CLUSTERS_MAX: usize = FARS_MAX;
+/// Addresses known of one of them; it has 128 servers.
+pub const CLUSTER_URLS_MAX: usize = 256;
+/// Registered links on which messages are received.
+pub const INBOUNDS_MAX: usize = 4096;

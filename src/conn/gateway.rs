@@ -115,6 +115,8 @@ pub enum RouteNews {
         server_name: String,
         /// `host:port` of its gateway listener; empty: it has none.
         gateway_url: String,
+        /// The clusters that it says it has an outbound link to; only turnpikes say so.
+        reaches: Vec<String>,
     },
     /// The route ended.
     Gone {

@@ -350,6 +350,7 @@ impl Mesh {
             cluster_dynamic: self.name.dynamic,
             connect_urls: if self.cluster.no_advertise { Vec::new() } else { self.own_urls.clone() },
             ldm: self.ldm,
+            gateway_url: self.gateway_url.clone(),
             ..RouteInfo::default()
         }
     }

@@ -44,7 +44,18 @@ impl Hello {
         let (ip, cluster) = (route_url(address), cluster.to_string());
         let (cluster_dynamic, lists_you, gossip_mode) = (false, false, mode);
         let known = self.info.clone();
-        let info = RouteInfo { ip, cluster, cluster_dynamic, nonce, reaches, gossip_mode, lists_you, ..known };
+        let reaches_clusters = Vec::new();
+        let info = RouteInfo {
+            ip,
+            cluster,
+            cluster_dynamic,
+            nonce,
+            reaches,
+            gossip_mode,
+            lists_you,
+            reaches_clusters,
+            ..known
+        };
         let mut line = Vec::new();
         info.write(&mut line);
         Some(line)
