@@ -193,6 +193,12 @@ pub fn parse(args: &[String], source: &mut dyn Source) -> Command {
         Some("version") => return say(version),
         Some("help") => return say(usage(&program)),
         Some("check") => return check(&program, &args[rest + 1..], &Overrides::default(), source),
+        Some("plan") => {
+            return match super::plan::answer(&args[rest + 1..]) {
+                Ok(text) => say(text),
+                Err(why) => complain(format!("{program}: plan: {why}\n")),
+            }
+        }
         Some(_) => return complain(format!("{program}: unrecognized command: {:?}\n", args[rest])),
     }
     if let Some(argument) = said.signal {

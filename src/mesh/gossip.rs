@@ -152,6 +152,7 @@ impl Mesh {
         self.tell_clients();
         self.say_lists(from);
         self.tell_gateways(from);
+        self.review_soon();
         // A turnpike says all of it each time; a nats-server nothing.
         if turnpike {
             self.heard_reach(from, &info.reaches);
@@ -164,7 +165,8 @@ impl Mesh {
         let fitting = |texts: &[String]| -> Vec<String> {
             texts.iter().filter(|t| t.len() <= PEER_TEXT_BYTES_MAX).take(CLUSTERS_MAX).cloned().collect()
         };
-        let gateway_url = if info.gateway_url.len() <= PEER_TEXT_BYTES_MAX { info.gateway_url.clone() } else { String::new() };
+        let gateway_url =
+            if info.gateway_url.len() <= PEER_TEXT_BYTES_MAX { info.gateway_url.clone() } else { String::new() };
         let news = RouteNews::Member {
             peer,
             server_id: info.server_id.clone(),

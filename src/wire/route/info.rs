@@ -246,7 +246,10 @@ pub fn gossip(json: &[u8], ip: &str, mode: i64) -> Option<Vec<u8>> {
     let read = Reader::new(json).document(|reader, key| {
         let from = reader.at();
         reader.value(Want::Anything)?;
-        if !matches!(folded(key).as_str(), "ip" | "gossip_mode" | "nonce" | "reaches" | "lists_you" | "reaches_clusters") {
+        if !matches!(
+            folded(key).as_str(),
+            "ip" | "gossip_mode" | "nonce" | "reaches" | "lists_you" | "reaches_clusters"
+        ) {
             line.push(b',');
             line.extend_from_slice(quoted(key).as_bytes());
             line.push(b':');
