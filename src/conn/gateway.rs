@@ -51,7 +51,8 @@ pub struct GatewayIntroduction {
     /// Wall-clock time of the connection's beginning, nanoseconds since 1970.
     pub start_ns: u64,
     /// What has been read behind the handshake. In: nothing has been said yet of what this cluster wants; the shard
-    /// begins with it. Out: this may begin with an INFO (the other end's answer), which the shard treats as any other.
+    /// begins with it. Out: this may begin with any line of the other end's answer, which the shard treats as any other; the
+    /// PONG for the PING of the handshake comes somewhere behind it, where the shard has asked for none.
     pub rest: Vec<u8>,
 }
 
