@@ -239,6 +239,24 @@ mod tests {
     }
 
     #[test]
+    fn clusters_may_come_and_go_and_the_rest_of_a_gateway_needs_a_restart() {
+        let gateway = |more: &str| format!("gateway {{name: a, listen: \"127.0.0.1:1\", {more}}}");
+        let (b, c) = ("{name: b, url: b:1}", "{name: c, urls: [c:1, c:2]}");
+        let both = gateway(&format!("gateways: [{b}, {c}]"));
+        assert_eq!(between(&both, &gateway(&format!("gateways: [{c}, {b}]"))), (vec![], vec![]));
+        for new in
+            [format!("gateways: [{b}]"), "gateways: []".into(), format!("gateways: [{b}, {{name: c, url: c:1}}]")]
+        {
+            assert_eq!(between(&both, &gateway(&new)), (vec!["gateway.gateways"], vec![]), "{new}");
+        }
+        let rest = "connect_retries: 1, reject_unknown: true, interest: optimistic, account_interest {A: auto}, \
+                    no_interest_max: 1, peer_timeout: \"2s\", advertise: h, authorization {user: u, password: p, timeout: 1}";
+        let restart = between(&gateway("x_: 1").replace("x_: 1", ""), &gateway(rest)).1;
+        assert_eq!(restart.len(), 9, "{restart:?}");
+        assert_eq!(between(&both, ""), (vec![], vec!["gateway"]));
+    }
+
+    #[test]
     fn other_words_for_the_same_are_no_change() {
         let same = "# other words\ncluster {port: 1, host: 127.0.0.1, routes: [b:1, a:1]}\nsyslog: true";
         assert_eq!(between(CLUSTER, same), (vec![], vec![]));

@@ -63,6 +63,18 @@ fn the_whole_block_in_both_spellings() {
     assert!(auto.promises() && !optimistic.promises());
 }
 
+/// As beginners write it.
+#[test]
+fn a_list_of_clusters_with_dashes_between_braces() {
+    let text = "port: 4222 # Standard NATS port for clients\ngateway {\n  name: \"cluster-A\"\n  listen: 6222\n  gateways {\n    \
+        # Explicitly define the gateway server in cluster-B\n    - host: \"192.168.2.100\" # IP of gw-b\n      \
+        port: 6222         # Gateway listen port on gw-b\n      name: \"cluster-B\"\n    - host: c\n      port: 1\n      \
+        name: cluster-C\n  }\n}\n";
+    let g = gateway(text);
+    assert_eq!((g.name.as_str(), g.listen.port), ("cluster-A", Some(6222)));
+    assert_eq!(g.remotes, [remote("cluster-B", &[url("192.168.2.100", 6222)]), remote("cluster-C", &[url("c", 1)])]);
+}
+
 #[test]
 fn both_spellings_of_the_example_mean_the_same() {
     let (mut toml, conf) = (settings("g.toml", &example("gateway.toml")), settings("g.conf", &example("gateway.conf")));

@@ -60,7 +60,9 @@ pub fn check(data: &[u8]) {
     }
     assert!(ended || given, "a link neither ended nor was registered");
     let report = machine.report();
-    assert!(report.remotes.len() <= CLUSTERS_MAX && report.remotes.iter().all(|r| r.addresses.len() <= CLUSTER_URLS_MAX));
+    assert!(
+        report.remotes.len() <= CLUSTERS_MAX && report.remotes.iter().all(|r| r.addresses.len() <= CLUSTER_URLS_MAX)
+    );
     let places: usize = report.remotes.iter().map(|r| r.addresses.len()).sum();
     assert!(dials <= 100 * places.max(1), "{dials} dials of {places} places");
 }
