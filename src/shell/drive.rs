@@ -138,12 +138,7 @@ impl Driver {
                         turn.lost(conn, Lost::Failed(format!("read: {e}")));
                     }
                 }
-                // Until shards carry messages over gateways: no configuration that has them starts (`cli::flags`).
-                Mail::Gateway(stream, intro) => {
-                    drop(stream);
-                    self.outlets.no_gateways(self.post.id(), &intro);
-                }
-                Mail::Instruct(GatewayInstruction::Say { .. } | GatewayInstruction::End { .. }) => {}
+                mail @ (Mail::Gateway(..) | Mail::Instruct(_)) => self.outlets.no_gateways(self.post.id(), mail),
                 Mail::Accepted(stream, opening) => {
                     let conn = turn.open(opening);
                     if let Err(e) = sockets.add(conn, stream) {
@@ -198,11 +193,20 @@ fn hear(post: &Post, turn: &mut Turn<'_, Rings>) -> bool {
 }
 
 impl Outlets {
-    /// A shard that takes no links ends each at once, and knows nothing of it.
-    fn no_gateways(&self, shard: ShardId, intro: &GatewayIntroduction) {
+    /// Until shards carry messages over gateways a link is ended at once, and the shard knows nothing of it. No
+    /// configuration that has them starts (`cli::flags`).
+    fn no_gateways(&self, shard: ShardId, mail: Mail) {
+        let (link, far) = match mail {
+            Mail::Gateway(stream, GatewayIntroduction { link, way, .. }) => {
+                drop(stream);
+                (link, if let Way::Out(far) = way { Some(far) } else { None })
+            }
+            Mail::Instruct(GatewayInstruction::Say { link, .. } | GatewayInstruction::End { link, .. }) => (link, None),
+            _ => return,
+        };
         let why = "no shard carries messages over gateways yet".into();
-        (self.gateway_tidings)(shard, GatewayTidings::Ended { link: intro.link, why });
-        if let Way::Out(far) = intro.way {
+        (self.gateway_tidings)(shard, GatewayTidings::Ended { link, why });
+        if let Some(far) = far {
             (self.gateway_tidings)(shard, GatewayTidings::Forgotten { far });
         }
     }

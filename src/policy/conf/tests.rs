@@ -440,7 +440,6 @@ const NO_ITEMS: &[&str] = &[
     "a {\n - b: 1, c: 2\n}",
     "a {\n - b: 1",
     "a:\n - b: 1 2\n",
-    "a:\n - b:\n",
 ];
 
 #[test]
