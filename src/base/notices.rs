@@ -52,6 +52,11 @@ impl<C: Copy + Ord> Notices<C> {
         }
     }
 
+    /// Was this spoken of so lately that more of it is only counted?
+    pub fn hushed(&self, cause: C, who: &str) -> bool {
+        self.said.contains_key(&(cause, who.to_string()))
+    }
+
     /// The summaries due; what has not happened again is forgotten.
     pub fn summaries(&mut self, now: Time) -> Vec<(C, String)> {
         let mut out = Vec::new();

@@ -50,10 +50,13 @@ impl Gateways {
         };
         self.acts.push_back(Act::Give { link: rid, shard, intro: Box::new(intro) });
         let (since, told_no_way_back) = (self.now.mono, false);
-        let linked =
-            Linked { way, cluster, hello, address, shard, since, ending: false, proved: false, told_no_way_back };
+        let (ip, ending, proved) = (pending.ip, false, false);
+        let linked = Linked { way, cluster, hello, address, ip, shard, since, ending, proved, told_no_way_back };
         let direction = if way == Way::In { "inbound" } else { "outbound" };
-        self.log(Level::Info, format!("{direction} gateway to {} registered (rid:{})", linked.shown(), rid.0));
+        // Of links that end at once it has been said that they come.
+        let flaps = way == Way::In && self.notices.hushed(Cause::ShortLived, &linked.ip);
+        let level = if flaps { Level::Debug } else { Level::Info };
+        self.log(level, format!("{direction} gateway to {} registered (rid:{})", linked.shown(), rid.0));
         self.linked.insert(rid, linked);
         if way == Way::In {
             self.dial_due();
@@ -93,11 +96,16 @@ impl Gateways {
     pub(super) fn ended(&mut self, link: Cid, why: &str) {
         let Some(linked) = self.linked.remove(&link) else { return };
         self.load[linked.shard.index()] -= 1;
+        let lasted = self.now.mono.since(linked.since);
         let direction = if linked.is_outbound() { "outbound" } else { "inbound" };
-        self.log(Level::Info, format!("{direction} gateway to {} ended: {}", linked.shown(), shown(why)));
+        let text = format!("{direction} gateway to {} ended: {}", linked.shown(), shown(why));
+        if linked.is_outbound() || lasted >= STABLE_NS {
+            self.log(Level::Info, text);
+        } else {
+            self.fail(Cause::ShortLived, &linked.ip, text);
+        }
         if let Way::Out(far) = linked.way {
             self.fars.ended(far);
-            let lasted = self.now.mono.since(linked.since);
             self.book.unlinked(&linked.cluster, why, lasted, self.now.mono, &mut self.rng);
             self.tell_reaches();
         }

@@ -363,7 +363,7 @@ fn level_of(cause: Cause) -> Level {
         Cause::Given | Cause::Left => Level::Debug,
         Cause::Credentials | Cause::OtherCluster | Cause::OwnCluster | Cause::Unknown => Level::Error,
         Cause::ServerName | Cause::NoGateway | Cause::Itself => Level::Error,
-        Cause::Refused | Cause::Full | Cause::Crowded | Cause::Foreign => Level::Warn,
+        Cause::Refused | Cause::Full | Cause::Crowded | Cause::Foreign | Cause::ShortLived => Level::Warn,
         Cause::Unreachable | Cause::Protocol | Cause::Timeout | Cause::Lost => Level::Info,
     }
 }

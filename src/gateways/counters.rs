@@ -38,6 +38,8 @@ pub enum Cause {
     Full,
     /// Too many connections in handshake: the oldest goes.
     Crowded,
+    /// A registered link on which we receive ended at once; the other end may dial again without pause.
+    ShortLived,
     /// The cluster is not wanted any more, or is reached already.
     Given,
 }

@@ -78,6 +78,8 @@ pub(super) struct Linked {
     pub hello: GatewayInfo,
     /// `host:port`: as dialed, or of the socket.
     pub address: String,
+    /// The other end of the socket.
+    pub ip: String,
     pub shard: ShardId,
     pub since: Time,
     /// Its shard was told to end it.

@@ -364,6 +364,24 @@ fn long_names_and_long_lines_are_refused() {
     bench.refused("maximum control line exceeded", Cause::Protocol);
 }
 
+/// A nats-server dials again without pause.
+#[test]
+fn links_that_end_at_once_fill_no_log() {
+    let mut bench = Bench::new(east());
+    for n in 0..1000 {
+        let link = Cid(100 + n);
+        bench.machine.accepted(link, &ip(1), 1);
+        bench.machine.bytes(link, format!("{CONNECT}{}", info("PEER", "peer", "west")).as_bytes());
+        let why = "closed".into();
+        bench.machine.tidings(crate::base::ShardId(0), GatewayTidings::Ended { link, why });
+        bench.after(70);
+    }
+    let loud: Vec<_> = bench.log.iter().filter(|(level, _)| *level != Level::Debug).collect();
+    assert!(bench.said("more times in 60 s: inbound gateway to \"peer\""), "{loud:#?}");
+    assert!(loud.len() < 30, "{loud:#?}");
+    assert_eq!((bench.failed(Cause::ShortLived), bench.given.len()), (1000, 1000));
+}
+
 #[test]
 fn a_flood_of_connections_is_bounded() {
     let mut bench = Bench::new(east());
