@@ -12,6 +12,7 @@
 //! | 4 | [`conn`] | the manners of one connection |
 //! | 5 | [`shard`] | everything one core knows; pure and deterministic |
 //! | 5 | [`mesh`] | who belongs to the cluster; pure and deterministic |
+//! | 5 | [`gateways`] | which other clusters there are, and the links to them; pure and deterministic |
 //! | 6 | `shell` | glommio, threads, sockets, clocks, HTTP, signals |
 //!
 //! `cli` holds the other commands of the binary, beside the server. ARCHITECTURE.md is the map.
@@ -21,6 +22,7 @@
 
 pub mod base;
 pub mod conn;
+pub mod gateways;
 pub mod interest;
 pub mod mesh;
 pub mod policy;

@@ -5,6 +5,8 @@
 mod arbitrary;
 #[path = "config/cluster.rs"]
 mod cluster;
+#[path = "config/gateway.rs"]
+mod gateway;
 #[path = "config/recorded.rs"]
 mod recorded;
 
@@ -251,6 +253,11 @@ fn every_known_key_is_in_the_file_of_all_settings() {
             Scope::ClusterAuthorization => {
                 name == "permissions" || in_section(&examples, "cluster.authorization", name)
             }
+            Scope::Gateway => in_section(&defaults, "gateway", name) || in_section(&examples, "gateway", name),
+            Scope::GatewayAuthorization => in_section(&examples, "gateway.authorization", name),
+            Scope::RemoteGateway => {
+                examples.lines().any(|l| l.starts_with("gateways") && l.contains(&format!(" {name} = ")))
+            }
             Scope::ClusterPermissions => in_section(&examples, "cluster.permissions", name),
             Scope::ClusterSubjects => examples.contains(&format!("{name} = [")),
             Scope::User => examples.contains(&format!("{name} = \"")),
@@ -277,6 +284,8 @@ fn documented() -> String {
         (Scope::ClusterPermissions, "In the `permissions` of `cluster`"),
         (Scope::ClusterSubjects, "In `import` and `export` of these"),
         (Scope::Gateway, "In `gateway`"),
+        (Scope::GatewayAuthorization, "In the `authorization` of `gateway`"),
+        (Scope::RemoteGateway, "In a cluster of `gateways`"),
         (Scope::Leafnodes, "In `leafnodes`"),
         (Scope::Websocket, "In `websocket`"),
         (Scope::Permissions, "In `permissions`"),
@@ -285,7 +294,6 @@ fn documented() -> String {
         (Scope::Import, "In an import"),
         (Scope::Mapping, "In a mapping"),
         (Scope::Resolver, "In `resolver`"),
-        (Scope::RemoteGateway, "In a remote gateway"),
         (Scope::RemoteLeaf, "In a remote of `leafnodes`"),
     ];
     for (scope, title) in scopes {
@@ -443,10 +451,10 @@ fn the_texts_operators_know() {
 
 #[test]
 fn what_guards_or_redirects_is_refused_wherever_it_stands() {
-    let text = "tls { cert_file: x }\ngateway { port: -1 }\nmappings { a: b }\nauthorization {\n users: [\n  {nkey: UX}\n  {user: a, permissions: {publish: x}}\n ]\n}\naccounts { A { exports: [{stream: x}], imports: [] } }";
+    let text = "tls { cert_file: x }\ncluster { tls: {} }\nmappings { a: b }\nauthorization {\n users: [\n  {nkey: UX}\n  {user: a, permissions: {publish: x}}\n ]\n}\naccounts { A { exports: [{stream: x}], imports: [] } }";
     let errors = conf(text).unwrap_err();
     let found: Vec<_> = errors.iter().map(|e| (e.line, e.key.as_str())).collect();
-    assert_eq!(found, [(1, "tls"), (2, "gateway"), (3, "mappings"), (6, "nkey"), (7, "permissions"), (10, "exports")]);
+    assert_eq!(found, [(1, "tls"), (2, "tls"), (3, "mappings"), (6, "nkey"), (7, "permissions"), (10, "exports")]);
     assert!(errors.iter().all(|e| e.text.contains("not supported yet")), "{errors:#?}");
     assert!(conf("proxy_protocol: false\nhttps_port: 0\naccounts {A {imports: [], exports: []}}").is_ok());
     assert_eq!(wrong("authorization {permissions: false}\ntls: false").len(), 2);

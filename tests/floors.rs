@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// The floors from the ground up, each with its folders, which do not import one another; `cli` stands beside the server
 /// and is imported by nobody but `main`.
 const FLOORS: [&[&str]; 8] =
-    [&["base"], &["wire"], &["interest"], &["policy"], &["conn"], &["mesh", "shard"], &["shell"], &["cli"]];
+    [&["base"], &["wire"], &["interest"], &["policy"], &["conn"], &["gateways", "mesh", "shard"], &["shell"], &["cli"]];
 /// Floors below this one are pure.
 const SHELL: usize = 6;
 /// The table of limits of the floors below the shell.

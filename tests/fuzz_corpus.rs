@@ -62,8 +62,19 @@ fn every_target_has_a_corpus_and_a_test() {
         std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     there.sort();
     assert_eq!(there, checks::TARGETS.map(|(name, _)| name));
-    let names =
-        ["client_parser", "config", "handshake", "headers", "hello", "interest", "route_parser", "shard", "writer"];
+    let names = [
+        "client_parser",
+        "config",
+        "gateway_handshake",
+        "gateway_parser",
+        "handshake",
+        "headers",
+        "hello",
+        "interest",
+        "route_parser",
+        "shard",
+        "writer",
+    ];
     assert_eq!(there, names);
 }
 
@@ -75,6 +86,16 @@ fn client_parser() {
 #[test]
 fn config() {
     replay("config");
+}
+
+#[test]
+fn gateway_handshake() {
+    replay("gateway_handshake");
+}
+
+#[test]
+fn gateway_parser() {
+    replay("gateway_parser");
 }
 
 #[test]

@@ -112,3 +112,49 @@ impl PeerSet {
         ShardSet(self.0).iter().map(|s| PeerId(s.0))
     }
 }
+
+/// Another cluster, while there is a link on which messages are sent to it. Given anew with every such link; a number is
+/// used again only after every shard has forgotten what it stood for. Below [`FARS_MAX`](super::limits::FARS_MAX).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FarId(pub u8);
+
+impl FarId {
+    /// As an index into tables with one entry per cluster.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// A set of other clusters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FarSet(pub u128);
+
+impl FarSet {
+    /// No cluster.
+    pub const EMPTY: FarSet = FarSet(0);
+
+    /// Adds `f`.
+    pub fn insert(&mut self, f: FarId) {
+        self.0 |= 1 << f.0;
+    }
+
+    /// Removes `f`.
+    pub fn remove(&mut self, f: FarId) {
+        self.0 &= !(1 << f.0);
+    }
+
+    /// Is `f` in the set?
+    pub fn contains(self, f: FarId) -> bool {
+        self.0 & (1 << f.0) != 0
+    }
+
+    /// Has the set no member?
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The members in order.
+    pub fn iter(self) -> impl Iterator<Item = FarId> {
+        ShardSet(self.0).iter().map(|s| FarId(s.0))
+    }
+}

@@ -10,6 +10,8 @@ use std::time::Duration;
 pub const SHARDS_MAX: usize = 128;
 /// Peers with a route. A set of peers is one 128-bit word in every entry of the interest table.
 pub const PEERS_MAX: usize = 128;
+/// Other clusters with a link on which messages are sent. A set of them is one 128-bit word.
+pub const FARS_MAX: usize = 128;
 
 // What a client says (floor 1).
 
@@ -44,6 +46,8 @@ pub const CONF_MISTAKES_MAX: usize = 100;
 pub const CPU_MAX: u16 = 4095;
 /// The longest period between pings to a peer (cluster-protocol.md §3.15).
 pub const ROUTE_PING_INTERVAL_MAX: Duration = Duration::from_secs(30);
+/// The shortest silence after which a gateway's link may be given up: round trips between clusters are long.
+pub const GATEWAY_PEER_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 /// The longest `spin`; beyond it `poll` is meant.
 pub const SPIN_MAX: Duration = Duration::from_millis(100);
 
@@ -129,3 +133,12 @@ pub const PEER_REACHES_MAX: usize = 256;
 /// Bytes one link may have unread before it is registered; also the longest line of a handshake (cluster-protocol.md
 /// §1.1: 64 KiB on server links).
 pub const UNREAD_BYTES_MAX: usize = 64 * 1024;
+
+// Gateways (floor 5).
+
+/// Other clusters known at a time; more are somebody's mistake or malice.
+pub const CLUSTERS_MAX: usize = FARS_MAX;
+/// Addresses known of one of them; it has 128 servers.
+pub const CLUSTER_URLS_MAX: usize = 256;
+/// Registered links on which messages are received.
+pub const INBOUNDS_MAX: usize = 4096;

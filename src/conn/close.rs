@@ -38,7 +38,11 @@ impl Close {
             Close::Shutdown => "Server Shutdown",
             Close::Route { .. } => "Route Removed",
             Close::Fault(f) => match f {
-                Fault::UnknownOperation | Fault::Malformed | Fault::InvalidSubscription => "Protocol Violation",
+                Fault::UnknownOperation
+                | Fault::Malformed
+                | Fault::InvalidSubscription
+                | Fault::InterestFromDialer
+                | Fault::MessageFromAcceptor => "Protocol Violation",
                 Fault::ControlLine => "Maximum Control Line Exceeded",
                 Fault::Payload => "Maximum Message Payload Exceeded",
                 Fault::Authorization => "Authentication Failure",

@@ -2,12 +2,14 @@
 
 mod client;
 mod close;
+mod gateway;
 mod health;
 mod outbuf;
 mod route;
 
 pub use client::{give_back, Client, Counts, Entry, Memo, Publisher, Stage};
 pub use close::Close;
+pub use gateway::{GatewayInstruction, GatewayIntroduction, GatewayTidings, RouteNews, Way};
 pub use health::{Beat, Health};
 pub use outbuf::{OutBuf, Spares};
 pub use route::{Instruction, Introduction, Pulse, Route, Telling, Tidings};

@@ -6,10 +6,11 @@ use super::core::{Act, Mesh};
 use super::counters::Cause;
 use super::link::{Ending, Link, Stage};
 use super::peers::{Peer, Probe};
-use super::speech::{shown, Hello};
+use super::speech::Hello;
 use crate::base::limits::{DOUBTFUL_DIALS_MAX, HANDSHAKES_MAX};
 use crate::base::{Cid, Level, PeerId, Time, MILLISECOND, SECOND};
-use crate::conn::{Instruction, Introduction};
+use crate::conn::{Instruction, Introduction, RouteNews};
+use crate::wire::address::shown;
 use crate::wire::fault::write_fatal;
 use std::collections::BTreeMap;
 
@@ -112,6 +113,7 @@ impl Mesh {
         };
         self.acts.push_back(Act::Give { link: rid, shard, route: Box::new(route) });
         self.log(Level::Info, format!("route to {words} registered (rid:{})", rid.0));
+        self.tell_gateways(id);
         self.doubt_namesakes(id, &hello);
         self.introduce(id);
         self.changed();
@@ -165,6 +167,7 @@ impl Mesh {
     /// A route ended.
     pub(super) fn ended(&mut self, id: PeerId, why: &str) {
         let Some(peer) = self.peers.remove(id) else { return };
+        self.acts.push_back(Act::News(RouteNews::Gone { peer: id }));
         self.log(Level::Info, format!("route to {} ended: {}", peer.shown(), shown(why)));
         self.doubt(&peer.hello.info.server_id);
         if !self.promote(&peer.hello.info.server_id) {

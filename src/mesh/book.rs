@@ -9,10 +9,10 @@
 //! Own: it is this server itself; never dialed again.
 //! ```
 
-use super::speech::{join_address, split_address};
 use crate::base::limits::KNOWN_ADDRESSES_MAX;
 use crate::base::{Cid, Rng, Time, MILLISECOND, SECOND};
 use crate::policy::{RouteLogin, RouteUrl};
+use crate::wire::address::{join_address, split_address};
 use std::collections::BTreeMap;
 
 /// The first pause after a failure, and the longest (scenarios.md §3.1).

@@ -5,16 +5,15 @@
 
 use super::book::{Book, Dial};
 use super::counters::{Cause, Counters};
-use super::gap::Missing;
+use super::gap::{Gatewayless, Missing};
 use super::link::{Ending, Link, Stage};
 use super::names::ClusterName;
-use super::notices::Notices;
 use super::peers::Peers;
-use super::speech::{shown, split_address};
 use crate::base::limits::{DIALS_MAX, UNREAD_BYTES_MAX};
-use crate::base::{Cid, Level, Now, Rng, ShardId, Time, MILLISECOND, SECOND};
-use crate::conn::{Instruction, Introduction, Tidings};
+use crate::base::{Cid, Level, Notices, Now, PeerId, Rng, ShardId, Time, MILLISECOND, SECOND};
+use crate::conn::{Instruction, Introduction, RouteNews, Tidings};
 use crate::policy::{Cluster, RouteUrl};
+use crate::wire::address::{shown, split_address};
 use std::collections::{BTreeMap, VecDeque};
 
 /// A dialed server has so long to say INFO.
@@ -112,6 +111,8 @@ pub enum Act {
     },
     /// The cluster's name from now on.
     ClusterName(String),
+    /// For the machine that has the gateways, where there is one.
+    News(RouteNews),
     /// A line for the log.
     Log {
         /// How grave.
@@ -131,7 +132,7 @@ pub struct Mesh {
     pub(super) links: BTreeMap<Cid, Link>,
     pub(super) book: Book,
     pub(super) peers: Peers,
-    pub(super) notices: Notices,
+    pub(super) notices: Notices<Cause>,
     pub(super) counters: Counters,
     pub(super) acts: VecDeque<Act>,
     /// Where this server's own clients come in.
@@ -146,6 +147,12 @@ pub struct Mesh {
     pub(super) missing: BTreeMap<String, Missing>,
     /// That too many addresses were named was said.
     pub(super) full_said: bool,
+    /// `host:port` of this server's gateway listener; empty: it has none.
+    pub(super) gateway_url: String,
+    /// The other clusters this server reaches.
+    pub(super) reaches_clusters: Vec<String>,
+    /// Members that have a gateway where we have none: since when, and when to speak of it next.
+    pub(super) gatewayless: Option<Gatewayless>,
 }
 
 impl Mesh {
@@ -174,6 +181,9 @@ impl Mesh {
             review_at: None,
             missing: BTreeMap::new(),
             full_said: false,
+            gateway_url: String::new(),
+            reaches_clusters: Vec::new(),
+            gatewayless: None,
         };
         mesh.acts.push_back(Act::ClusterName(mesh.name.name.clone()));
         mesh
@@ -312,6 +322,33 @@ impl Mesh {
             self.tell_peers_about_us();
             self.tell_clients();
         }
+    }
+
+    /// Where this server takes gateways, `host:port`: told to peers, who tell it to other clusters.
+    pub fn gateway_url(&mut self, url: String) {
+        if self.gateway_url != url {
+            self.gateway_url = url;
+            self.tell_peers_about_us();
+        }
+    }
+
+    /// The other clusters that this server reaches by gateway: told to turnpikes.
+    pub fn reaches_clusters(&mut self, clusters: Vec<String>) {
+        if self.reaches_clusters != clusters {
+            self.reaches_clusters = clusters;
+            self.tell_reach();
+        }
+    }
+
+    /// Says a line about gateways to one peer, or to all.
+    pub fn say_about_gateways(&mut self, to: Option<PeerId>, line: &[u8]) {
+        let hearers = self.peers.iter().filter(|(id, p)| to.is_none_or(|to| to == *id) && !p.ending);
+        let said = hearers.map(|(peer, p)| {
+            let instruction = Instruction::Say { peer, line: line.into() };
+            Act::Tell { shard: p.shard, instruction }
+        });
+        let said: Vec<Act> = said.collect();
+        self.acts.extend(said);
     }
 
     /// The server is going to stop: peers' and own clients are sent elsewhere.

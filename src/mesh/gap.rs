@@ -1,4 +1,5 @@
-//! A gap in the mesh, as it is remembered while it lasts. Kept by the mesh, made and ended by `watch`.
+//! What is missing, as it is remembered while it lasts: a member, or this server's gateway. Kept by the mesh, made and
+//! ended by `watch`.
 
 use crate::base::Time;
 
@@ -21,4 +22,14 @@ impl Missing {
     pub(super) fn lasting(&self) -> bool {
         self.said > 0
     }
+}
+
+/// Members have gateways, and this server has none.
+#[derive(Clone, Debug)]
+pub(super) struct Gatewayless {
+    pub since: Time,
+    /// When to speak of it next.
+    pub say_at: Time,
+    /// How often it was spoken of.
+    pub said: usize,
 }

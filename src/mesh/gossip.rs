@@ -7,10 +7,11 @@ use super::core::{Act, Mesh};
 use super::counters::Cause;
 use super::names::Match;
 use super::peers::Named;
-use super::speech::{dialable, join_address, route_url, shown, Hello};
-use crate::base::limits::{PEER_REACHES_MAX, PEER_TEXT_BYTES_MAX, PEER_URLS_MAX};
+use super::speech::{dialable, route_url, Hello};
+use crate::base::limits::{CLUSTERS_MAX, PEER_REACHES_MAX, PEER_TEXT_BYTES_MAX, PEER_URLS_MAX};
 use crate::base::{Level, PeerId};
-use crate::conn::Instruction;
+use crate::conn::{Instruction, RouteNews};
+use crate::wire::address::{join_address, shown};
 use crate::wire::route::{Reached, Refusal, RouteInfo, LINE_MAX};
 use crate::wire::Fault;
 use std::collections::BTreeMap;
@@ -76,7 +77,8 @@ impl Mesh {
             room = room.saturating_sub(r.id.len() + r.name.len() + r.url.len() + REACHED_FRAME);
             room > 0
         });
-        let info = RouteInfo { reaches: fits.collect(), lists_you: hearer.configured, ..self.info() };
+        let reaches_clusters = self.reaches_clusters.clone();
+        let info = RouteInfo { reaches: fits.collect(), lists_you: hearer.configured, reaches_clusters, ..self.info() };
         self.say(to, &info);
     }
 
@@ -95,7 +97,11 @@ impl Mesh {
             return self.end_route(from, Fault::Malformed.text(), "it sent a malformed INFO", false);
         };
         let info = &hello.info;
-        if !info.gateway.is_empty() || !info.route_acc_add_reqid.is_empty() || info.server_id.is_empty() {
+        if !info.gateway.is_empty() {
+            let json = json.to_vec();
+            return self.acts.push_back(Act::News(RouteNews::Gossip { peer: from, json }));
+        }
+        if !info.route_acc_add_reqid.is_empty() || info.server_id.is_empty() {
             return;
         }
         let same = info.cluster.is_empty() || info.cluster == self.name.name;
@@ -134,6 +140,10 @@ impl Mesh {
         let words = peer.shown();
         peer.hello.info.ldm = info.ldm;
         peer.hello.info.connect_urls.clone_from(&info.connect_urls);
+        peer.hello.info.reaches_clusters.clone_from(&info.reaches_clusters);
+        if info.gateway_url.len() <= PEER_TEXT_BYTES_MAX {
+            peer.hello.info.gateway_url.clone_from(&info.gateway_url);
+        }
         let turnpike = peer.hello.is_turnpike();
         peer.lists_us = turnpike.then_some(info.lists_you);
         if going {
@@ -141,10 +151,30 @@ impl Mesh {
         }
         self.tell_clients();
         self.say_lists(from);
+        self.tell_gateways(from);
+        self.review_soon();
         // A turnpike says all of it each time; a nats-server nothing.
         if turnpike {
             self.heard_reach(from, &info.reaches);
         }
+    }
+
+    /// Tells the machine that has the gateways about a member.
+    pub(super) fn tell_gateways(&mut self, peer: PeerId) {
+        let Some(info) = self.peers.get(peer).map(|p| &p.hello.info) else { return };
+        let fitting = |texts: &[String]| -> Vec<String> {
+            texts.iter().filter(|t| t.len() <= PEER_TEXT_BYTES_MAX).take(CLUSTERS_MAX).cloned().collect()
+        };
+        let gateway_url =
+            if info.gateway_url.len() <= PEER_TEXT_BYTES_MAX { info.gateway_url.clone() } else { String::new() };
+        let news = RouteNews::Member {
+            peer,
+            server_id: info.server_id.clone(),
+            server_name: info.server_name.clone(),
+            gateway_url,
+            reaches: fitting(&info.reaches_clusters),
+        };
+        self.acts.push_back(Act::News(news));
     }
 
     /// A turnpike says whom it reaches: all of them.

@@ -3,14 +3,15 @@
 
 use super::core::{Act, Mesh, ANSWER_WAIT_NS};
 use super::counters::Cause;
-use super::line::{self, Heard, Verb};
 use super::link::{Ending, Stage};
 use super::names::Match;
-use super::speech::{join_address, route_url, shown, Hello};
+use super::speech::{route_url, Hello};
 use crate::base::limits::SHOWN_BYTES_MAX;
 use crate::base::{Cid, Level};
 use crate::policy::login::same;
 use crate::policy::{secret, RouteLogin, Secret};
+use crate::wire::address::{join_address, shown};
+use crate::wire::greeting::{self, Heard, Verb};
 use crate::wire::route::{Refusal, RouteConnect, RouteInfo};
 use crate::wire::Fault;
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
@@ -22,7 +23,7 @@ impl Mesh {
     /// Understands what a link sent, line by line, for as long as it reads.
     pub(super) fn hear(&mut self, rid: Cid) {
         while let Some(link) = self.links.get_mut(&rid).filter(|l| l.reads()) {
-            match line::first(&link.heard) {
+            match greeting::first(&link.heard) {
                 Heard::Partial => return,
                 Heard::Line(line) => {
                     let (verb, rest, length) = (line.verb, line.rest.to_vec(), line.length);
@@ -349,6 +350,7 @@ impl Mesh {
             cluster_dynamic: self.name.dynamic,
             connect_urls: if self.cluster.no_advertise { Vec::new() } else { self.own_urls.clone() },
             ldm: self.ldm,
+            gateway_url: self.gateway_url.clone(),
             ..RouteInfo::default()
         }
     }

@@ -76,7 +76,7 @@ impl Link {
     pub(super) fn shown(&self) -> String {
         match &self.dialed {
             Some(address) => address.clone(),
-            None => super::speech::join_address(&self.ip, self.port),
+            None => crate::wire::address::join_address(&self.ip, self.port),
         }
     }
 }

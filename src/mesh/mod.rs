@@ -10,10 +10,8 @@
 mod book;
 mod counters;
 mod gap;
-mod line;
 mod link;
 mod names;
-mod notices;
 mod peers;
 mod speech;
 

@@ -61,7 +61,7 @@ pub(super) struct Peer {
 impl Peer {
     /// Its name and address, for people.
     pub(super) fn shown(&self) -> String {
-        format!("\"{}\" ({})", super::speech::shown(&self.hello.info.server_name), self.address)
+        format!("\"{}\" ({})", crate::wire::address::shown(&self.hello.info.server_name), self.address)
     }
 }
 

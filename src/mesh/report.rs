@@ -134,7 +134,7 @@ impl Mesh {
     fn gaps(&self) -> impl Iterator<Item = Gap> + '_ {
         self.missing.iter().map(|(id, m)| Gap {
             id: id.clone(),
-            name: super::speech::shown(&m.name),
+            name: crate::wire::address::shown(&m.name),
             address: m.address.clone(),
             reached_by: m.via.clone(),
             seconds: self.now.mono.since(m.since) / SECOND,

@@ -2,6 +2,7 @@
 //! where to dial it, what may be shown of it. No state; the words themselves are `wire::route`'s.
 
 use crate::base::limits::PEER_TEXT_BYTES_MAX;
+use crate::wire::address::{join_address, split_address};
 use crate::wire::route::{gossip, RouteInfo};
 
 /// An INFO as read, and its JSON, to be handed on with what we do not know in it.
@@ -43,7 +44,18 @@ impl Hello {
         let (ip, cluster) = (route_url(address), cluster.to_string());
         let (cluster_dynamic, lists_you, gossip_mode) = (false, false, mode);
         let known = self.info.clone();
-        let info = RouteInfo { ip, cluster, cluster_dynamic, nonce, reaches, gossip_mode, lists_you, ..known };
+        let reaches_clusters = Vec::new();
+        let info = RouteInfo {
+            ip,
+            cluster,
+            cluster_dynamic,
+            nonce,
+            reaches,
+            gossip_mode,
+            lists_you,
+            reaches_clusters,
+            ..known
+        };
         let mut line = Vec::new();
         info.write(&mut line);
         Some(line)
@@ -59,35 +71,6 @@ pub(super) fn route_url(address: &str) -> String {
 pub(super) fn dialable(url: &str) -> Option<String> {
     let address = url.strip_prefix("nats-route://").unwrap_or(url).trim_end_matches('/');
     split_address(address).map(|(host, port)| join_address(host, port))
-}
-
-/// Splits `host:port`, `[v6]:port`; the host without brackets.
-pub(super) fn split_address(address: &str) -> Option<(&str, u16)> {
-    let (host, port) = address.rsplit_once(':')?;
-    let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-    let fine = !host.is_empty()
-        && host.len() <= PEER_TEXT_BYTES_MAX
-        && host.chars().all(|c| c.is_alphanumeric() || "-._:%".contains(c));
-    let port = port.parse().ok().filter(|p| *p > 0)?;
-    fine.then_some((host, port))
-}
-
-/// The inverse of [`split_address`].
-pub(super) fn join_address(host: &str, port: u16) -> String {
-    if host.contains(':') {
-        format!("[{host}]:{port}")
-    } else {
-        format!("{host}:{port}")
-    }
-}
-
-/// Text from outside as it may stand in a log or in an `-ERR`: no control characters, no quotes that end the text, not
-/// too long.
-pub(super) fn shown(text: &str) -> String {
-    text.chars()
-        .take(PEER_TEXT_BYTES_MAX)
-        .flat_map(|c| if c.is_control() || c == '\'' { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
-        .collect()
 }
 
 #[cfg(test)]
@@ -115,11 +98,5 @@ mod tests {
         assert!(line.contains("nats-route://1.2.3.4:5/"));
         let line = String::from_utf8(hello.handed_on("1.2.3.4:5", "new", 0).unwrap()).unwrap();
         assert!(line.contains("\"cluster\":\"new\"") && !line.contains("gossip_mode") && !line.contains("nonce"));
-    }
-
-    #[test]
-    fn shown_text_ends_no_line_and_no_quote() {
-        assert_eq!(shown("a'\r\nb\u{0}"), "a\\'\\r\\nb\\u{0}");
-        assert_eq!(shown(&"x".repeat(1000)).len(), PEER_TEXT_BYTES_MAX);
     }
 }

@@ -2,9 +2,9 @@
 //! (one hop is all a message makes), so it is said soon, and again while it lasts; and so is its end.
 
 use super::core::Mesh;
-use super::gap::Missing;
-use super::speech::shown;
+use super::gap::{Gatewayless, Missing};
 use crate::base::{Level, SECOND};
+use crate::wire::address::shown;
 use std::collections::BTreeMap;
 
 /// A gap that closes by itself within this time is not worth a word: members notice an end at different times.
@@ -30,7 +30,9 @@ impl Mesh {
             missing.via = via;
         }
         self.speak();
-        self.review_at = self.missing.values().map(|m| m.say_at).min();
+        self.speak_of_gateways();
+        let gateways = self.gatewayless.as_ref().map(|g| g.say_at);
+        self.review_at = self.missing.values().map(|m| m.say_at).chain(gateways).min();
     }
 
     /// By id: name, address, and who reaches it; without those we reach, and without whom a peer of ours replaced.
@@ -78,5 +80,32 @@ impl Mesh {
             missing.said += 1;
         }
         lines.into_iter().for_each(|text| self.log(Level::Error, text));
+    }
+
+    /// Members of this cluster have gateways and this server has none: what its clients say stays in the cluster.
+    fn speak_of_gateways(&mut self) {
+        let with = self.peers.iter().filter(|(_, p)| !p.ending && !p.hello.info.gateway_url.is_empty());
+        let with: Vec<String> = with.map(|(_, p)| p.shown()).collect();
+        let now = self.now.mono;
+        if !self.gateway_url.is_empty() || with.is_empty() {
+            if let Some(g) = self.gatewayless.take().filter(|g| g.said > 0) {
+                let seconds = now.since(g.since) / SECOND;
+                self.log(Level::Info, format!("no member has a gateway any more, after {seconds} s"));
+            }
+            return;
+        }
+        let blank = || Gatewayless { since: now, say_at: now.plus_ns(PATIENCE_NS), said: 0 };
+        let g = self.gatewayless.get_or_insert_with(blank);
+        if g.say_at > now {
+            return;
+        }
+        g.say_at = now.plus_ns(AGAIN_NS[g.said.min(AGAIN_NS.len() - 1)]);
+        g.said += 1;
+        let text = format!(
+            "this server has no gateway, though {} of its cluster has one: its clients are cut off from all other \
+             clusters; give it a gateway section too",
+            with.join(", ")
+        );
+        self.log(Level::Error, text);
     }
 }

@@ -26,6 +26,8 @@ pub enum Scope {
     ClusterSubjects,
     /// `gateway { … }`
     Gateway,
+    /// `authorization { … }` of a gateway.
+    GatewayAuthorization,
     /// `leafnodes { … }`
     Leafnodes,
     /// `websocket { … }`
@@ -76,8 +78,8 @@ pub struct Key {
 
 use Scope::{
     Account, AuthCallout, Authorization, Cluster, ClusterAuthorization, ClusterPermissions, ClusterSubjects, Export,
-    Gateway, Import, Leafnodes, Limits, Mapping, Permissions, RemoteGateway, RemoteLeaf, Resolver, Tls, Top, User,
-    Websocket,
+    Gateway, GatewayAuthorization, Import, Leafnodes, Limits, Mapping, Permissions, RemoteGateway, RemoteLeaf,
+    Resolver, Tls, Top, User, Websocket,
 };
 use Treatment::{Ours, Refused, Supported, Warned, Within};
 
@@ -87,7 +89,6 @@ const NO_CALLOUT: &str = "auth callout is not supported yet";
 const NO_NKEYS: &str = "nkeys are not supported yet";
 const NO_SHARING: &str = "sharing between accounts is not supported yet";
 const NO_MAPPINGS: &str = "subject mappings are not supported yet";
-const NO_GATEWAYS: &str = "gateways are not supported yet";
 const NO_OPERATORS: &str = "operators and JWTs are not supported yet";
 const NO_PROXIES: &str = "proxies in front of clients are not supported yet";
 const NO_CONNECTION_TYPES: &str = "restricting connection types is not supported yet";
@@ -103,7 +104,6 @@ const NO_REPORTS: &str = "how often failed dials are logged cannot be changed";
 pub const fn section(scope: Scope) -> Treatment {
     match scope {
         Tls => Refused(NO_TLS),
-        Gateway | RemoteGateway => Refused(NO_GATEWAYS),
         Permissions => Refused(NO_PERMISSIONS),
         AuthCallout => Refused(NO_CALLOUT),
         Export | Import => Refused(NO_SHARING),
@@ -113,6 +113,7 @@ pub const fn section(scope: Scope) -> Treatment {
         Websocket => Warned(NO_WEBSOCKET),
         Top | Authorization | User | Account | Limits => Supported,
         Cluster | ClusterAuthorization | ClusterPermissions | ClusterSubjects => Supported,
+        Gateway | GatewayAuthorization | RemoteGateway => Supported,
     }
 }
 
@@ -161,6 +162,7 @@ pub const KEYS: &[Key] = &[
     key(Top, Supported, &["no_header_support"]),
     key(Top, Supported, &["authorization"]),
     key(Top, Supported, &["cluster"]),
+    key(Top, Supported, &["gateway"]),
     key(Top, Supported, &["no_auth_user"]),
     key(Top, Supported, &["accounts"]),
     key(Top, Supported, &["system_account", "system"]),
@@ -188,7 +190,6 @@ pub const KEYS: &[Key] = &[
     key(Top, Refused(NO_OPERATORS), &["resolver_pinned_accounts"]),
     key(Top, Refused(NO_OPERATORS), &["trusted_keys", "trusted"]),
     key(Top, Refused(NO_OPERATORS), &["default_sentinel"]),
-    key(Top, Refused(NO_GATEWAYS), &["gateway"]),
 
     key(Top, Warned(NO_LEAFNODES), &["leafnodes", "leaf"]),
     key(Top, Warned(NO_WEBSOCKET), &["websocket", "ws"]),
@@ -289,12 +290,31 @@ pub const KEYS: &[Key] = &[
     key(ClusterSubjects, Supported, &["allow"]),
     key(ClusterSubjects, Supported, &["deny"]),
 
-    key(Gateway, Within, &["name"]), key(Gateway, Within, &["listen"]), key(Gateway, Within, &["host", "net"]),
-    key(Gateway, Within, &["port"]), key(Gateway, Within, &["authorization"]), key(Gateway, Within, &["tls"]),
-    key(Gateway, Within, &["advertise"]), key(Gateway, Within, &["connect_retries"]),
-    key(Gateway, Within, &["connect_backoff"]), key(Gateway, Within, &["reject_unknown_cluster", "reject_unknown"]),
-    key(Gateway, Within, &["write_deadline"]), key(Gateway, Within, &["write_timeout"]),
-    key(Gateway, Within, &["gateways"]),
+    key(Gateway, Supported, &["name"]),
+    key(Gateway, Supported, &["listen"]),
+    key(Gateway, Supported, &["host", "net"]),
+    key(Gateway, Supported, &["port"]),
+    key(Gateway, Supported, &["advertise"]),
+    key(Gateway, Supported, &["authorization"]),
+    key(Gateway, Supported, &["connect_retries"]),
+    key(Gateway, Supported, &["connect_backoff"]),
+    key(Gateway, Supported, &["reject_unknown_cluster", "reject_unknown"]),
+    key(Gateway, Supported, &["gateways"]),
+    key(Gateway, Supported, &["write_timeout"]),
+    key(Gateway, Ours, &["interest"]),
+    key(Gateway, Ours, &["account_interest"]),
+    key(Gateway, Ours, &["no_interest_max"]),
+    key(Gateway, Ours, &["peer_timeout"]),
+    key(Gateway, Refused(NO_TLS), &["tls"]),
+    key(Gateway, Warned("without effect, a peer that takes nothing in is given up after peer_timeout"), &["write_deadline"]),
+
+    key(GatewayAuthorization, Supported, &["user", "username"]),
+    key(GatewayAuthorization, Supported, &["password", "pass"]),
+    key(GatewayAuthorization, Supported, &["timeout"]),
+    key(GatewayAuthorization, Refused("Gateway authorization does not support tokens"), &["token"]),
+    key(GatewayAuthorization, Refused("Gateway authorization does not allow multiple users"), &["users"]),
+    key(GatewayAuthorization, Refused(NO_CALLOUT), &["auth_callout", "auth_hook"]),
+    key(GatewayAuthorization, Refused(NO_PROXIES), &["proxy_required"]),
 
     key(Leafnodes, Within, &["listen"]), key(Leafnodes, Within, &["host", "net"]), key(Leafnodes, Within, &["port"]),
     key(Leafnodes, Within, &["authorization"]), key(Leafnodes, Within, &["tls"]),
@@ -341,8 +361,12 @@ pub const KEYS: &[Key] = &[
     key(Resolver, Within, &["ttl"]), key(Resolver, Within, &["interval"]), key(Resolver, Within, &["allow_delete"]),
     key(Resolver, Within, &["hard_delete"]), key(Resolver, Within, &["timeout"]),
 
-    key(RemoteGateway, Within, &["name"]), key(RemoteGateway, Within, &["url"]),
-    key(RemoteGateway, Within, &["urls"]), key(RemoteGateway, Within, &["tls"]),
+    key(RemoteGateway, Supported, &["name"]),
+    key(RemoteGateway, Supported, &["url"]),
+    key(RemoteGateway, Supported, &["urls"]),
+    key(RemoteGateway, Ours, &["host"]),
+    key(RemoteGateway, Ours, &["port"]),
+    key(RemoteGateway, Refused(NO_TLS), &["tls"]),
 
     key(RemoteLeaf, Within, &["urls", "url"]), key(RemoteLeaf, Within, &["account", "local"]),
     key(RemoteLeaf, Within, &["credentials", "creds"]), key(RemoteLeaf, Within, &["nkey", "seed"]),

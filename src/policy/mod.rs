@@ -10,6 +10,7 @@ mod cluster;
 pub mod conf;
 pub mod cores;
 mod file;
+mod gateway;
 pub mod invalid;
 pub mod keys;
 mod load;
@@ -32,7 +33,7 @@ pub use login::{designation, Directory, Refusal, Verdict};
 pub use model::Loaded;
 pub use overrides::{Overrides, Text};
 pub use settings::{
-    Account, Auth, Cluster, Idle, Limits, Listen, Log, RouteLogin, RoutePermissions, RouteUrl, Secret, Settings,
-    SubjectRules, Timers, User,
+    Account, Auth, Cluster, Gateway, GatewayInterest, Idle, Limits, Listen, Log, RemoteGateway, RouteLogin,
+    RoutePermissions, RouteUrl, Secret, Settings, SubjectRules, Timers, User,
 };
 pub use source::Source;

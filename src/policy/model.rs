@@ -5,6 +5,7 @@ use super::access::Access;
 use super::address::{address, advertisable, host, Port};
 use super::cluster::ClusterDraft;
 use super::cores;
+use super::gateway::GatewayDraft;
 use super::invalid::Invalid;
 use super::keys::Scope;
 use super::overrides::Overrides;
@@ -40,6 +41,7 @@ struct Draft {
     monitor_port: Port,
     access: Access,
     cluster: ClusterDraft,
+    gateway: GatewayDraft,
     /// Where keys stand that must fit to others.
     payload_at: At,
     grace_at: At,
@@ -74,6 +76,7 @@ impl Draft {
             monitor_port: Port::default(),
             access: Access::default(),
             cluster: ClusterDraft::default(),
+            gateway: GatewayDraft::default(),
             payload_at: At::default(),
             grace_at: At::default(),
             idle_at: At::default(),
@@ -85,6 +88,7 @@ impl Draft {
     fn read(&mut self, notes: &mut Notes<'_>, key: &'static str, node: &Node) {
         let known = self.access.read(notes, key, node)
             || self.cluster.read(notes, key, node)
+            || self.gateway.read(notes, key, node)
             || self.network(notes, key, node)
             || self.logging(notes, key, node)
             || self.limits(notes, key, node)
@@ -389,6 +393,7 @@ impl Draft {
         }
         s.auth = self.access.finish(notes);
         s.cluster = self.cluster.finish(notes, &s.listen, &s.auth);
+        s.gateway = self.gateway.finish(notes, s.cluster.as_mut());
         self.settings
     }
 

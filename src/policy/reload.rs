@@ -1,7 +1,7 @@
 //! What a new configuration changes: what a running server can take over, and what needs a restart. Called by the shell
 //! when it is told to reload (operations.md §15); pure.
 
-use super::settings::{Cluster, Cores, Limits, Log, Settings, Timers};
+use super::settings::{Cluster, Cores, Gateway, Limits, Log, Settings, Timers};
 
 /// The keys that differ between two settings, by their names in a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +28,7 @@ pub fn changes(old: &Settings, new: &Settings) -> Changes {
         timers,
         auth,
         cluster,
+        gateway,
         headers,
         no_fast_producer_stall,
         log,
@@ -50,6 +51,10 @@ pub fn changes(old: &Settings, new: &Settings) -> Changes {
     match (cluster, &new.cluster) {
         (Some(old), Some(new)) => changes.cluster(old, new),
         (old, new) => changes.restart("cluster", old.is_some() != new.is_some()),
+    }
+    match (gateway, &new.gateway) {
+        (Some(old), Some(new)) => changes.gateway(old, new),
+        (old, new) => changes.restart("gateway", old.is_some() != new.is_some()),
     }
     changes.restart("no_header_support", *headers != new.headers);
     changes.restart("no_fast_producer_stall", *no_fast_producer_stall != new.no_fast_producer_stall);
@@ -149,6 +154,40 @@ impl Changes {
         self.restart("cluster.mesh_readiness", *unready_without_mesh != new.unready_without_mesh);
     }
 
+    fn gateway(&mut self, old: &Gateway, new: &Gateway) {
+        let Gateway {
+            name,
+            listen,
+            advertise,
+            login,
+            auth_timeout,
+            remotes,
+            connect_retries,
+            reject_unknown,
+            interest,
+            account_interest,
+            no_interest_max,
+            ping_interval: _,
+            peer_timeout,
+        } = old;
+        // In another order they are the same clusters.
+        let same = remotes.len() == new.remotes.len() && remotes.iter().all(|r| new.remotes.contains(r));
+        if !same {
+            self.live.push("gateway.gateways");
+        }
+        self.restart("gateway.name", *name != new.name);
+        self.restart("gateway.listen", *listen != new.listen);
+        self.restart("gateway.advertise", *advertise != new.advertise);
+        self.restart("gateway.authorization", *login != new.login);
+        self.restart("gateway.authorization.timeout", *auth_timeout != new.auth_timeout);
+        self.restart("gateway.connect_retries", *connect_retries != new.connect_retries);
+        self.restart("gateway.reject_unknown_cluster", *reject_unknown != new.reject_unknown);
+        self.restart("gateway.interest", *interest != new.interest);
+        self.restart("gateway.account_interest", *account_interest != new.account_interest);
+        self.restart("gateway.no_interest_max", *no_interest_max != new.no_interest_max);
+        self.restart("gateway.peer_timeout", *peer_timeout != new.peer_timeout);
+    }
+
     fn log(&mut self, old: &Log, new: &Log) {
         let Log { file, debug, trace, trace_verbose, time, utc, json, size_limit, max_files, max_traced_msg_len } = old;
         self.restart("log_file", *file != new.file);
@@ -197,6 +236,24 @@ mod tests {
             assert_eq!(between(CLUSTER, &new), (vec!["cluster.routes"], vec![]), "{new}");
         }
         assert_eq!(between("routes: [nats://a:1]", "routes: [nats://b:1]"), (vec!["cluster.routes"], vec![]));
+    }
+
+    #[test]
+    fn clusters_may_come_and_go_and_the_rest_of_a_gateway_needs_a_restart() {
+        let gateway = |more: &str| format!("gateway {{name: a, listen: \"127.0.0.1:1\", {more}}}");
+        let (b, c) = ("{name: b, url: b:1}", "{name: c, urls: [c:1, c:2]}");
+        let both = gateway(&format!("gateways: [{b}, {c}]"));
+        assert_eq!(between(&both, &gateway(&format!("gateways: [{c}, {b}]"))), (vec![], vec![]));
+        for new in
+            [format!("gateways: [{b}]"), "gateways: []".into(), format!("gateways: [{b}, {{name: c, url: c:1}}]")]
+        {
+            assert_eq!(between(&both, &gateway(&new)), (vec!["gateway.gateways"], vec![]), "{new}");
+        }
+        let rest = "connect_retries: 1, reject_unknown: true, interest: optimistic, account_interest {A: auto}, \
+                    no_interest_max: 1, peer_timeout: \"2s\", advertise: h, authorization {user: u, password: p, timeout: 1}";
+        let restart = between(&gateway("x_: 1").replace("x_: 1", ""), &gateway(rest)).1;
+        assert_eq!(restart.len(), 9, "{restart:?}");
+        assert_eq!(between(&both, ""), (vec![], vec!["gateway"]));
     }
 
     #[test]

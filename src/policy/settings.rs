@@ -30,6 +30,8 @@ pub struct Settings {
     pub auth: Auth,
     /// The cluster this server is a member of; `None`: it stands alone and takes no routes.
     pub cluster: Option<Cluster>,
+    /// The links of this server's cluster to others; `None`: it has none.
+    pub gateway: Option<Gateway>,
     /// Does the server offer headers? (`no_header_support` negated)
     pub headers: bool,
     /// Instead of pausing a publisher whose every destination is congested, drop for those destinations
@@ -139,6 +141,74 @@ impl SubjectRules {
     pub fn allows(&self, pattern: &[u8]) -> bool {
         let covers = |p: &String| subject::contains(p.as_bytes(), pattern);
         (self.allow.is_empty() || self.allow.iter().any(covers)) && !self.deny.iter().any(covers)
+    }
+}
+
+/// The links of a cluster to others (operations.md §9).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gateway {
+    /// The cluster's name, which is the gateway's.
+    pub name: String,
+    /// Where other clusters come in.
+    pub listen: Listen,
+    /// `host[:port]` told to others instead of the listen address.
+    pub advertise: Option<String>,
+    /// What others must present, and what we present where a URL has no login; `None`: anybody is let in.
+    pub login: Option<RouteLogin>,
+    /// From accept to a valid CONNECT.
+    pub auth_timeout: Duration,
+    /// Clusters to dial, for ever, each name once; our own may be among them.
+    pub remotes: Vec<RemoteGateway>,
+    /// Further rounds of attempts to reach a cluster that is not in the list.
+    pub connect_retries: u32,
+    /// Only clusters in the list are let in and dialed.
+    pub reject_unknown: bool,
+    /// How this cluster wants to be sent messages (ours: `interest`).
+    pub interest: GatewayInterest,
+    /// The same for accounts by name (ours: `account_interest`).
+    pub account_interest: Vec<(String, GatewayInterest)>,
+    /// Refused subjects of an account after which its whole interest is told instead (ours: `no_interest_max`).
+    pub no_interest_max: usize,
+    /// Between pings on a link.
+    pub ping_interval: Duration,
+    /// A link that is silent, or takes nothing in, for so long is given up (ours: `peer_timeout`).
+    pub peer_timeout: Duration,
+}
+
+/// One cluster in the list of gateways.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteGateway {
+    /// Its name.
+    pub name: String,
+    /// Where its servers take gateways: one of them is enough.
+    pub urls: Vec<RouteUrl>,
+    /// How many entries of the list bear that name; more than one is a mistake.
+    pub entries: u32,
+}
+
+/// How a cluster wants to be sent messages (cluster-protocol.md §4.7). The receiving side decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GatewayInterest {
+    /// As nats-server does today: only what was asked for, from the start.
+    #[default]
+    Auto,
+    /// Everything, until we refuse it.
+    Optimistic,
+    /// Only what was asked for, from the start, in so many words.
+    InterestOnly,
+}
+
+impl Gateway {
+    /// Is interest-only promised to everybody who connects (`gateway_iom`)? A promise is for all accounts.
+    pub fn promises(&self) -> bool {
+        let optimistic = |mode: &GatewayInterest| *mode == GatewayInterest::Optimistic;
+        !optimistic(&self.interest) && !self.account_interest.iter().any(|(_, mode)| optimistic(mode))
+    }
+
+    /// How this account is to be sent messages.
+    pub fn interest_of(&self, account: &str) -> GatewayInterest {
+        let named = self.account_interest.iter().find(|(name, _)| name == account);
+        named.map_or(self.interest, |(_, mode)| *mode)
     }
 }
 
@@ -303,6 +373,7 @@ impl Default for Settings {
             timers: Timers::default(),
             auth: Auth::open(),
             cluster: None,
+            gateway: None,
             headers: true,
             no_fast_producer_stall: false,
             log: Log {

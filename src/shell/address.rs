@@ -49,6 +49,17 @@ pub fn advertised(settings: &Settings, port: u16) -> (String, u16) {
     }
 }
 
+/// Where others can dial a listener: as it is written, or the first address of this machine that is not its own loop,
+/// where it listens on all (cluster-protocol.md §4.1).
+pub fn reachable(listen: &Listen, bound: SocketAddr) -> String {
+    if !bound.ip().is_unspecified() {
+        return listen.host.clone();
+    }
+    let all = files::interfaces(bound);
+    let outward = all.iter().find(|ip| !ip.is_loopback()).or(all.first());
+    outward.map_or_else(|| listen.host.clone(), ToString::to_string)
+}
+
 /// Where clients find this server, as other servers tell theirs: the advertised address, or all addresses listened on.
 pub fn client_urls(settings: &Settings, bound: SocketAddr) -> Vec<String> {
     if settings.client_advertise.is_some() {

@@ -83,7 +83,7 @@ impl Server {
         let name = settings.server_name.clone().unwrap_or_else(|| server_id.clone());
         announce(log, &start, &server_id, &name);
         let plan = cores::plan(&settings.cores, &Machine::read()?)?;
-        let shares = descriptors::shares(plan.cpus.len(), settings.cluster.is_some())?;
+        let shares = descriptors::shares(plan.cpus.len(), settings.cluster.is_some(), settings.gateway.is_some())?;
         probe::probe(settings.cores.io_memory)?;
         let socket = bind(&settings.listen)?;
         let bound =
@@ -111,7 +111,7 @@ impl Server {
         let (doors, executors, inbox) = start_shards(&plan, &settings, &identity, &mut seeds, &outlets)?;
         let log = log.clone();
         let numbers = Arc::new(AtomicU64::new(1));
-        let cluster_at = joining.as_ref().map(|j| j.at);
+        let cluster_at = joining.as_ref().and_then(|j| j.at);
         let mesh = joining.map(|joining| {
             let neighbours = Neighbours {
                 settings: &settings,
@@ -322,7 +322,7 @@ impl Outward {
         let (log, load, verifier, door) = (self.log.clone(), self.load.clone(), self.verifier.clone(), door.clone());
         let replies = replies.clone();
         let (tell, vacant, failed) = (self.tell.clone(), self.tell.clone(), self.tell.clone());
-        let (mesh, entrance) = (self.mesh.clone(), self.mesh.clone());
+        let (mesh, entrance, gateways) = (self.mesh.clone(), self.mesh.clone(), self.mesh.clone());
         Outlets {
             log: Box::new(move |level, text| log.line(level, text)),
             closed: Box::new(move || load.gone(shard)),
@@ -339,6 +339,11 @@ impl Outward {
             tidings: Box::new(move |shard, tidings| {
                 if let Some(mesh) = &mesh {
                     mesh.tidings(shard, tidings);
+                }
+            }),
+            gateway_tidings: Box::new(move |shard, tidings| {
+                if let Some(mesh) = &gateways {
+                    mesh.gateway_tidings(shard, tidings);
                 }
             }),
             hand_over: Box::new(move |stream, cid, said| {

@@ -5,7 +5,7 @@ use nix::sys::resource::{getrlimit, setrlimit, Resource};
 
 use super::monitor::CONNECTIONS_MAX;
 use super::Refusal;
-use crate::base::limits::{DIALS_MAX, HANDSHAKES_MAX, PEERS_MAX};
+use crate::base::limits::{DIALS_MAX, FARS_MAX, HANDSHAKES_MAX, PEERS_MAX};
 
 /// Opened once per server: the log file anew, while the old one is still open (1), the two ends that a signal's handler
 /// writes to and its thread reads (2), the listeners of clients and of monitoring (2), the bell of the thread that
@@ -24,6 +24,10 @@ const ROUTES_SHARE: u64 = 8;
 /// … but never fewer than these, nor more than there can be at a time.
 const ROUTES_MIN: u64 = 8;
 const ROUTES_MAX: u64 = (PEERS_MAX + HANDSHAKES_MAX + DIALS_MAX) as u64;
+/// Opened by a server with gateways: their listener, and what the mesh has that drives them.
+const GATEWAYS: u64 = 1 + CLUSTER;
+/// Links to other clusters get as many as routes do, at the most for one to each other cluster and some in return.
+const LINKS_MAX: u64 = (4 * FARS_MAX + HANDSHAKES_MAX + DIALS_MAX) as u64;
 /// Monitoring gets one of so many descriptors …
 const MONITORING_SHARE: u64 = 16;
 /// … but never fewer than these connections, nor more than it serves at a time.
@@ -43,13 +47,13 @@ pub struct Shares {
 ///
 /// # Errors
 /// There is not one left for clients.
-pub fn shares(shards: usize, clustered: bool) -> Result<Shares, Refusal> {
+pub fn shares(shards: usize, clustered: bool, gateways: bool) -> Result<Shares, Refusal> {
     let limit = match getrlimit(Resource::RLIMIT_NOFILE) {
         Ok((soft, hard)) if soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() => hard,
         Ok((soft, _)) => soft,
         Err(_) => u64::MAX,
     };
-    deal(limit, open_already(), shards, clustered)
+    deal(limit, open_already(), shards, clustered, gateways)
 }
 
 /// Descriptors that whoever started us left open, and the log's; the three of every process where `/proc` does not tell.
@@ -58,12 +62,17 @@ fn open_already() -> u64 {
     std::fs::read_dir("/proc/self/fd").map_or(3, |open| (open.count() as u64).saturating_sub(1))
 }
 
-fn deal(limit: u64, open: u64, shards: usize, clustered: bool) -> Result<Shares, Refusal> {
+fn deal(limit: u64, open: u64, shards: usize, clustered: bool, gateways: bool) -> Result<Shares, Refusal> {
     let monitoring = (limit / MONITORING_SHARE).clamp(MONITORING_MIN, CONNECTIONS_MAX as u64);
     let cluster = match clustered {
         true => CLUSTER + (limit / ROUTES_SHARE).clamp(ROUTES_MIN, ROUTES_MAX),
         false => 0,
     };
+    let gateways = match gateways {
+        true => GATEWAYS + (limit / ROUTES_SHARE).clamp(ROUTES_MIN, LINKS_MAX),
+        false => 0,
+    };
+    let cluster = cluster + gateways;
     let own = open + SERVER + MOMENTARY + SHARD * shards as u64 + monitoring + cluster;
     let clients = limit.saturating_sub(own);
     if clients == 0 {
@@ -85,11 +94,11 @@ mod tests {
     #[test]
     fn what_clients_get_is_what_the_others_leave() {
         let least = 3 + SERVER + MOMENTARY;
-        let dealt = |limit, shards| deal(limit, 3, shards, false).map(|s| (s.clients, s.monitoring));
+        let dealt = |limit, shards| deal(limit, 3, shards, false, false).map(|s| (s.clients, s.monitoring));
         assert_eq!(dealt(65_536, 8), Ok((65_536 - least - 8 * SHARD - 64, CONNECTIONS_MAX)));
         assert_eq!(dealt(128, 4), Ok((128 - least - 4 * SHARD - 8, 8)));
         assert_eq!(dealt(u64::MAX, 1), Ok((u64::MAX - least - SHARD - 64, CONNECTIONS_MAX)));
-        let member = |limit| deal(limit, 3, 4, true).map(|s| (s.clients, s.monitoring));
+        let member = |limit| deal(limit, 3, 4, true, false).map(|s| (s.clients, s.monitoring));
         assert_eq!(member(65_536), Ok((65_536 - least - 4 * SHARD - 64 - CLUSTER - ROUTES_MAX, CONNECTIONS_MAX)));
         assert_eq!(member(128), Ok((128 - least - 4 * SHARD - 8 - CLUSTER - 16, 8)));
         assert_eq!(dealt(least + SHARD + MONITORING_MIN + 1, 1), Ok((1, 4)));
@@ -97,9 +106,11 @@ mod tests {
 
     #[test]
     fn no_descriptor_for_clients_is_refused_with_the_line_that_fixes_it() {
-        let refusal = deal(64, 3, 8, false).unwrap_err().to_string();
+        let refusal = deal(64, 3, 8, false, false).unwrap_err().to_string();
         assert!(refusal.starts_with("too few file descriptors: 81 are needed for 8 shards"), "{refusal}");
         assert!(refusal.contains("RLIMIT_NOFILE is 64 — set LimitNOFILE="), "{refusal}");
-        assert!(deal(0, 3, 1, false).is_err());
+        assert!(deal(0, 3, 1, false, false).is_err());
+        let alone = deal(65_536, 3, 4, true, false).unwrap().clients;
+        assert_eq!(deal(65_536, 3, 4, true, true).unwrap().clients, alone - GATEWAYS - LINKS_MAX);
     }
 }

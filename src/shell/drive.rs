@@ -5,7 +5,7 @@ use super::clock::Clock;
 use super::rings::{Mail, Post};
 use super::socket::{Read, Sockets};
 use crate::base::{Cid, ConnId, Level, ShardId};
-use crate::conn::Tidings;
+use crate::conn::{GatewayInstruction, GatewayIntroduction, GatewayTidings, Tidings, Way};
 use crate::policy::Idle;
 use crate::shard::{Act, Answer, Flush, Lost, Rings, Shard, Turn};
 use glommio::io::PollableFd;
@@ -26,6 +26,8 @@ pub struct Outlets {
     pub verify: Box<dyn Fn(ConnId, String, String) + Send>,
     /// News of a route, for the mesh.
     pub tidings: Box<dyn Fn(ShardId, Tidings) + Send>,
+    /// News of a link to another cluster, for the machine that made it.
+    pub gateway_tidings: Box<dyn Fn(ShardId, GatewayTidings) + Send>,
     /// A client's socket that is a route after all, with all it has said, for the mesh.
     pub hand_over: Box<dyn Fn(TcpStream, Cid, Vec<u8>) + Send>,
     /// An answer for monitoring.
@@ -136,6 +138,7 @@ impl Driver {
                         turn.lost(conn, Lost::Failed(format!("read: {e}")));
                     }
                 }
+                mail @ (Mail::Gateway(..) | Mail::Instruct(_)) => self.outlets.no_gateways(self.post.id(), mail),
                 Mail::Accepted(stream, opening) => {
                     let conn = turn.open(opening);
                     if let Err(e) = sockets.add(conn, stream) {
@@ -190,6 +193,24 @@ fn hear(post: &Post, turn: &mut Turn<'_, Rings>) -> bool {
 }
 
 impl Outlets {
+    /// Until shards carry messages over gateways a link is ended at once, and the shard knows nothing of it. No
+    /// configuration that has them starts (`cli::flags`).
+    fn no_gateways(&self, shard: ShardId, mail: Mail) {
+        let (link, far) = match mail {
+            Mail::Gateway(stream, GatewayIntroduction { link, way, .. }) => {
+                drop(stream);
+                (link, if let Way::Out(far) = way { Some(far) } else { None })
+            }
+            Mail::Instruct(GatewayInstruction::Say { link, .. } | GatewayInstruction::End { link, .. }) => (link, None),
+            _ => return,
+        };
+        let why = "no shard carries messages over gateways yet".into();
+        (self.gateway_tidings)(shard, GatewayTidings::Ended { link, why });
+        if let Some(far) = far {
+            (self.gateway_tidings)(shard, GatewayTidings::Forgotten { far });
+        }
+    }
+
     /// Tells the rings, then writes the sockets. False: a ring was full, nothing was written.
     fn flush(
         &self,

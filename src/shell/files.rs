@@ -42,8 +42,13 @@ pub struct Ports {
 /// takes IPv4 only, one on `[::]` both.
 pub fn urls(scheme: &str, listening: SocketAddr) -> Vec<String> {
     let url = |ip: IpAddr| format!("{scheme}://{}", SocketAddr::new(ip, listening.port()));
+    interfaces(listening).into_iter().map(url).collect()
+}
+
+/// Where a listener can be dialed; see [`urls`].
+pub fn interfaces(listening: SocketAddr) -> Vec<IpAddr> {
     if !listening.ip().is_unspecified() {
-        return vec![url(listening.ip())];
+        return vec![listening.ip()];
     }
     let mut found: Vec<IpAddr> =
         interface_addresses().into_iter().filter(|ip| ip.is_ipv4() || listening.is_ipv6()).collect();
@@ -51,9 +56,9 @@ pub fn urls(scheme: &str, listening: SocketAddr) -> Vec<String> {
     found.dedup();
     match found.is_empty() {
         // Where the kernel does not say, the loopback is always there.
-        true if listening.is_ipv4() => vec![url(IpAddr::from([127, 0, 0, 1]))],
-        true => vec![url(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1u16]))],
-        false => found.into_iter().map(url).collect(),
+        true if listening.is_ipv4() => vec![IpAddr::from([127, 0, 0, 1])],
+        true => vec![IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1u16])],
+        false => found,
     }
 }
 

@@ -1,14 +1,16 @@
-//! How the server joins its cluster: the route listener, what peers and clients are told of its addresses, the mesh.
+//! How the server joins its cluster and others: the listeners of routes and of gateways, what peers, other clusters and
+//! clients are told of its addresses, the mesh and the gateways' machine.
 
-use super::address::{bind, client_urls, display};
+use super::address::{bind, client_urls, display, reachable};
 use super::log::Log;
 use super::mesh::{self, Letterbox, MeshDoor, Surroundings};
 use super::refusal::Refusal;
 use super::rings::Door;
 use super::verify::Verifier;
 use crate::base::Level;
+use crate::gateways;
 use crate::mesh::{Identity, Setup};
-use crate::policy::{Cluster, Settings};
+use crate::policy::{Cluster, Gateway, Settings};
 use crate::shard;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::AtomicU64;
@@ -18,24 +20,30 @@ use std::sync::Arc;
 pub struct Joining {
     cluster: Cluster,
     listener: Option<TcpListener>,
-    /// Where routes come in; the client listener's where they have none of their own.
-    pub at: SocketAddr,
+    /// Where routes come in, the client listener's where they have none of their own; None: nowhere.
+    pub at: Option<SocketAddr>,
+    gateway: Option<(Gateway, TcpListener)>,
     door: MeshDoor,
     letters: Letterbox,
 }
 
 impl Joining {
-    /// Opens the route listener; None without a cluster.
+    /// Opens the listeners of routes and gateways; None without a cluster and without gateways.
     ///
     /// # Errors
     /// The address cannot be listened on.
     pub fn prepare(settings: &Settings, clients: SocketAddr) -> Result<Option<Joining>, Refusal> {
-        let Some(cluster) = settings.cluster.clone() else { return Ok(None) };
+        // A single server with gateways is a cluster of one, which takes no routes.
+        let alone = |g: &Gateway| Cluster { name: Some(g.name.clone()), ..Cluster::default() };
+        let cluster = settings.cluster.clone().or_else(|| settings.gateway.as_ref().map(alone));
+        let Some(cluster) = cluster else { return Ok(None) };
         let listener = cluster.listen.as_ref().map(bind).transpose()?;
+        let gateway = settings.gateway.as_ref().map(|g| Ok((g.clone(), bind(&g.listen)?))).transpose()?;
         let read = |e: std::io::Error| Refusal::new(format!("cannot prepare the cluster: {e}"), "raise LimitNOFILE");
         let at = listener.as_ref().map_or(Ok(clients), TcpListener::local_addr).map_err(read)?;
+        let at = settings.cluster.is_some().then_some(at);
         let (door, letters) = mesh::door().map_err(read)?;
-        Ok(Some(Joining { cluster, listener, at, door, letters }))
+        Ok(Some(Joining { cluster, listener, at, gateway, door, letters }))
     }
 
     /// The way to the mesh, which has not begun yet.
@@ -48,9 +56,10 @@ impl Joining {
     /// # Errors
     /// The system has no more threads or descriptors.
     pub fn start(self, with: Neighbours<'_>) -> Result<mesh::Running, Refusal> {
+        let gateways = self.gateway.map(|(gateway, listener)| gateways_of(gateway, listener, &with)).transpose()?;
         let Neighbours { settings, identity, doors, clients, numbers, verifier, seed, log } = with;
         let listen = self.cluster.listen.as_ref().unwrap_or(&settings.listen);
-        let (host, port) = (listen.host.clone(), self.at.port());
+        let (host, port) = (listen.host.clone(), self.at.map_or(0, |at| at.port()));
         if self.listener.is_some() {
             log.line(Level::Info, format!("Listening for route connections on {}", display(&host, port)));
         }
@@ -66,6 +75,7 @@ impl Joining {
         let around = Surroundings {
             doors,
             listener: self.listener,
+            gateways,
             numbers,
             verifier,
             log: log.clone(),
@@ -74,6 +84,35 @@ impl Joining {
         mesh::start(setup, self.door, self.letters, around)
             .map_err(|e| Refusal::new(format!("cannot start the cluster: {e}"), "raise LimitNOFILE and TasksMax"))
     }
+}
+
+/// What the gateways' machine is made from, and its listener.
+fn gateways_of(
+    gateway: Gateway,
+    listener: TcpListener,
+    with: &Neighbours<'_>,
+) -> Result<(gateways::Setup, TcpListener), Refusal> {
+    let read = |e: std::io::Error| Refusal::new(format!("cannot prepare the gateways: {e}"), "raise LimitNOFILE");
+    let at = listener.local_addr().map_err(read)?;
+    with.log.line(
+        Level::Info,
+        format!(
+            "Gateway name is {}, listening for gateways connections on {}",
+            gateway.name,
+            display(&gateway.listen.host, at.port())
+        ),
+    );
+    let identity = gateways::Identity {
+        server_id: with.identity.server_id.clone(),
+        server_name: with.identity.server_name.clone(),
+        host: reachable(&gateway.listen, at),
+        port: at.port(),
+        max_payload: with.settings.limits.max_payload,
+        headers: with.settings.headers,
+    };
+    // Another seed than the mesh's, for other choices.
+    let seed = with.seed.rotate_left(32);
+    Ok((gateways::Setup { shards: with.doors.len(), seed, gateway, identity }, listener))
 }
 
 /// What a mesh needs of the rest of the server.

@@ -1,7 +1,9 @@
-//! Drives the mesh: the route listener, dials, and connections until they are registered routes, on one thread that is
-//! pinned to no core. A registered route's socket goes to its shard; from then on mesh and shard speak by mail.
+//! Drives the mesh, and beside it the gateways: their listeners, dials, and connections until they are registered, on one
+//! thread that is pinned to no core. A registered connection's socket goes to its shard; from then on machine and shard
+//! speak by mail. Connections have numbers of their own, and each machine passes over those that are the other's.
 
 mod dial;
+mod gateways;
 mod sockets;
 
 use self::dial::dial;
@@ -11,9 +13,10 @@ use super::log::Log;
 use super::rings::{Door, Mail};
 use super::verify::{Check, Verifier};
 use crate::base::{Cid, Level, ShardId};
-use crate::conn::Tidings;
+use crate::conn::{GatewayTidings, Tidings};
+use crate::gateways::Gateways;
 use crate::mesh::{Act, Dial, Mesh, Report, Setup};
-use crate::policy::RouteUrl;
+use crate::policy::{RemoteGateway, RouteUrl};
 use crate::shard::Order;
 use crossbeam_channel::{unbounded, Receiver, Sender};
 use rustix::event::{eventfd, EventfdFlags};
@@ -30,15 +33,22 @@ const WAITING_MAX: usize = 1024;
 /// Takes what the mesh knows, and why the server should not be sent clients (empty: it may).
 type Reply = Box<dyn FnOnce(Report, Vec<String>) + Send>;
 
+/// Takes what the gateways' machine knows.
+type GatewayReply = Box<dyn FnOnce(crate::gateways::Report) + Send>;
+
 /// What the mesh is told by others.
 enum Note {
     Tidings(ShardId, Tidings),
+    GatewayTidings(ShardId, GatewayTidings),
     HandedOver(TcpStream, Cid, Vec<u8>),
     Dialed(Dial, std::io::Result<TcpStream>),
+    GatewayDialed(crate::gateways::Dial, std::io::Result<TcpStream>),
     Verified(Cid, bool),
     Reload(Vec<RouteUrl>),
+    ReloadGateways(Vec<RemoteGateway>),
     LameDuck,
     Report(Reply),
+    GatewayReport(GatewayReply),
     Stop,
 }
 
@@ -74,6 +84,13 @@ impl MeshDoor {
         }
     }
 
+    /// A shard tells about a link to another cluster.
+    pub fn gateway_tidings(&self, shard: ShardId, tidings: GatewayTidings) {
+        if !matches!(tidings, GatewayTidings::Info { .. }) || self.admit() {
+            self.send(Note::GatewayTidings(shard, tidings));
+        }
+    }
+
     /// A connection of the client port is a route; `said` is all that it has said. Closed where too many wait.
     pub fn hand_over(&self, stream: TcpStream, cid: Cid, said: Vec<u8>) {
         if self.admit() {
@@ -84,6 +101,16 @@ impl MeshDoor {
     /// The configured routes have changed.
     pub fn reload(&self, routes: Vec<RouteUrl>) {
         self.send(Note::Reload(routes));
+    }
+
+    /// The configured list of gateways has changed.
+    pub fn reload_gateways(&self, remotes: Vec<RemoteGateway>) {
+        self.send(Note::ReloadGateways(remotes));
+    }
+
+    /// Asks what the gateways' machine knows; as [`MeshDoor::report`]. Dropped where there is none.
+    pub fn gateway_report(&self, reply: impl FnOnce(crate::gateways::Report) + Send + 'static) {
+        self.send(Note::GatewayReport(Box::new(reply)));
     }
 
     /// The server is going to stop: peers and clients are told.
@@ -123,6 +150,8 @@ pub struct Surroundings {
     pub doors: Vec<Door>,
     /// The route listener; none where routes come in on the client port.
     pub listener: Option<TcpListener>,
+    /// The gateways' machine and its listener; none where there are no gateways.
+    pub gateways: Option<(crate::gateways::Setup, TcpListener)>,
     /// The numbers of connections, shared with the client listener.
     pub numbers: Arc<AtomicU64>,
     /// Compares passwords.
@@ -156,18 +185,23 @@ impl Running {
 ///
 /// # Errors
 /// When the system has no more threads or descriptors.
-pub fn start(setup: Setup, door: MeshDoor, letters: Letterbox, around: Surroundings) -> std::io::Result<Running> {
-    let sockets = Sockets::new(&letters.bell, around.listener.as_ref())?;
+pub fn start(setup: Setup, door: MeshDoor, letters: Letterbox, mut around: Surroundings) -> std::io::Result<Running> {
     let clock = Clock::new();
+    let gateways = around.gateways.take().map(|(setup, listener)| (Gateways::new(setup, clock.now()), listener));
+    let (gateways, gateway_listener) = gateways.unzip();
+    let sockets = Sockets::new(&letters.bell, around.listener.as_ref(), gateway_listener.as_ref())?;
     let mut mesh = Mesh::new(setup, clock.now());
     mesh.urls(around.client_urls.clone());
-    let driver = Driver { mesh, sockets, letters, around, clock, door: door.clone() };
+    mesh.gateway_url(gateways.as_ref().map(Gateways::url).unwrap_or_default());
+    let driver = Driver { mesh, gateways, gateway_listener, sockets, letters, around, clock, door: door.clone() };
     let thread = std::thread::Builder::new().name("turnpike-mesh".into()).spawn(move || driver.run())?;
     Ok(Running { door, thread })
 }
 
 struct Driver {
     mesh: Mesh,
+    gateways: Option<Gateways>,
+    gateway_listener: Option<TcpListener>,
     sockets: Sockets,
     letters: Letterbox,
     around: Surroundings,
@@ -178,23 +212,31 @@ struct Driver {
 impl Driver {
     fn run(mut self) {
         loop {
-            self.mesh.time(self.clock.now());
+            self.time();
             self.act();
             let now = self.clock.now().mono;
-            let patience = self.mesh.next_at().map(|at| at.since(now));
+            let gateways = self.gateways.as_ref().and_then(Gateways::next_at);
+            let next = [self.mesh.next_at(), gateways].into_iter().flatten().min();
+            let patience = next.map(|at| at.since(now));
             for happened in self.sockets.wait(patience) {
-                self.mesh.time(self.clock.now());
+                self.time();
                 self.happened(happened);
                 self.act();
             }
             while let Ok(note) = self.letters.notes.try_recv() {
-                self.mesh.time(self.clock.now());
+                self.time();
                 if !self.note(note) {
                     return;
                 }
                 self.act();
             }
         }
+    }
+
+    fn time(&mut self) {
+        let now = self.clock.now();
+        self.mesh.time(now);
+        self.gateways.iter_mut().for_each(|g| g.time(now));
     }
 
     fn happened(&mut self, happened: Happened) {
@@ -206,8 +248,15 @@ impl Driver {
                     self.admit(stream, from, |mesh, link, ip, port| mesh.accepted(link, ip, port));
                 }
             }
-            Happened::Bytes(link, bytes) => self.mesh.bytes(link, &bytes),
-            Happened::Lost(link, why) => self.mesh.lost(link, &why),
+            Happened::IncomingGateway => self.gateway_comes_in(),
+            Happened::Bytes(link, bytes) => {
+                self.mesh.bytes(link, &bytes);
+                self.gateways.iter_mut().for_each(|g| g.bytes(link, &bytes));
+            }
+            Happened::Lost(link, why) => {
+                self.mesh.lost(link, &why);
+                self.gateways.iter_mut().for_each(|g| g.lost(link, &why));
+            }
         }
     }
 
@@ -221,7 +270,13 @@ impl Driver {
 
     /// False: the mesh is to end.
     fn note(&mut self, note: Note) -> bool {
-        if matches!(note, Note::Tidings(_, Tidings::Info { .. }) | Note::HandedOver(..)) {
+        let counted = matches!(
+            note,
+            Note::Tidings(_, Tidings::Info { .. })
+                | Note::GatewayTidings(_, GatewayTidings::Info { .. })
+                | Note::HandedOver(..)
+        );
+        if counted {
             self.letters.waiting.fetch_sub(1, Ordering::Relaxed);
         }
         match note {
@@ -234,11 +289,18 @@ impl Driver {
                 }
             }
             Note::Dialed(dial, outcome) => self.dialed(dial, outcome),
-            Note::Verified(link, matches) => self.mesh.verified(link, matches),
+            Note::Verified(link, matches) => {
+                self.mesh.verified(link, matches);
+                self.gateways.iter_mut().for_each(|g| g.verified(link, matches));
+            }
             Note::Reload(routes) => self.mesh.reload(&routes),
             Note::LameDuck => self.mesh.lame_duck(),
-            Note::Report(reply) => reply(self.mesh.report(), self.mesh.unready()),
+            Note::Report(reply) => {
+                let others = self.gateways.iter().flat_map(Gateways::unready);
+                reply(self.mesh.report(), self.mesh.unready().into_iter().chain(others).collect());
+            }
             Note::Stop => return false,
+            note => self.gateway_note(note),
         }
         true
     }
@@ -276,6 +338,7 @@ impl Driver {
                         door.send(Mail::Order(Order::ClientUrls { urls: urls.clone(), ldm }));
                     }
                 }
+                Act::News(news) => self.gateways.iter_mut().for_each(|g| g.route_news(news.clone())),
                 Act::ClusterName(name) => {
                     self.around.log.line(Level::Info, format!("Cluster name is {name}"));
                     for door in &self.around.doors {
@@ -285,6 +348,7 @@ impl Driver {
                 Act::Log { level, text } => self.around.log.line(level, text),
             }
         }
+        self.act_for_gateways();
     }
 
     fn verify(&self, link: Cid, hash: String, password: String) {

@@ -5,7 +5,7 @@
 //! and only a sleeping one costs a system call.
 
 use crate::base::{ShardId, ShardSet};
-use crate::conn::Introduction;
+use crate::conn::{GatewayInstruction, GatewayIntroduction, Introduction};
 use crate::shard::{Batch, Opening, Order};
 use crossbeam_channel::{bounded, unbounded, Receiver, Sender, TryRecvError, TrySendError};
 use rustix::event::{eventfd, EventfdFlags};
@@ -28,6 +28,10 @@ pub enum Mail {
     Accepted(TcpStream, Opening),
     /// A registered route for this shard.
     Route(TcpStream, Introduction),
+    /// A registered link to another cluster for this shard.
+    Gateway(TcpStream, GatewayIntroduction),
+    /// Word about such a link; never before it itself.
+    Instruct(GatewayInstruction),
     /// An order.
     Order(Order),
     /// All has been said: the executor ends.

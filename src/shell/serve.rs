@@ -107,6 +107,9 @@ impl Server {
                 if let (Some(mesh), Some(cluster)) = (&self.mesh, &reloaded.settings.cluster) {
                     mesh.door().reload(cluster.routes.clone());
                 }
+                if let (Some(mesh), Some(gateway)) = (&self.mesh, &reloaded.settings.gateway) {
+                    mesh.door().reload_gateways(gateway.remotes.clone());
+                }
                 reloaded.applied.iter().for_each(|what| self.log.line(Level::Info, format!("Reloaded: {what}")));
                 let digest = &reloaded.settings.digest;
                 self.log.line(Level::Info, format!("Reloaded server configuration ({digest})"));

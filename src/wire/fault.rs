@@ -30,6 +30,11 @@ pub enum Fault {
     AccountConnections,
     /// Pings went unanswered.
     Stale,
+    /// `RS+`, `RS-`, `A+` or `A-` of whoever dialed a gateway: they come from the other side only (cluster-protocol.md
+    /// §1.2).
+    InterestFromDialer,
+    /// A message of whoever accepted a gateway's connection: a link carries messages one way.
+    MessageFromAcceptor,
     /// The peer sent `-ERR`: closed without an answer.
     PeerError,
 }
@@ -50,6 +55,8 @@ impl Fault {
             Fault::Connections => "maximum connections exceeded",
             Fault::AccountConnections => "maximum account active connections exceeded",
             Fault::Stale => "Stale Connection",
+            Fault::InterestFromDialer => "the dialing side of a gateway sends no RS+, RS-, A+ or A-",
+            Fault::MessageFromAcceptor => "the accepting side of a gateway sends no messages",
             Fault::PeerError => "",
         }
     }

@@ -1,6 +1,9 @@
 //! Floor 1: bytes ⇄ meaning, without state beyond one half-read line. Knows no connection, no interest, no account.
 
+pub mod address;
 pub mod fault;
+pub mod gateway;
+pub mod greeting;
 pub mod headers;
 pub mod hello;
 mod json;

@@ -5,7 +5,7 @@
 //! Every connection is read as one that names the account in each line. Connections of one account alone, on which it
 //! is left out (§3.8), come only between servers that both announce a pool; we announce none.
 
-mod connect;
+pub(in crate::wire) mod connect;
 mod info;
 mod message;
 mod parse;
@@ -20,8 +20,11 @@ pub use crate::base::limits::{ROUTE_LINE_BYTES_MAX as LINE_MAX, ROUTE_WEIGHT_MAX
 pub use connect::RouteConnect;
 pub use info::{gossip, Reached, RouteInfo, SubjectLists};
 pub use message::{Queues, Routed};
+pub(in crate::wire) use parse::{Dialect, Spoken};
 pub use parse::{RouteParser, RouteRules};
 pub use refusal::Refusal;
+pub(in crate::wire) use words::Words;
+pub(in crate::wire) use write::write_line;
 pub use write::{queue_room, sayable, write_interest, write_message, write_names, write_no_interest, Unsayable};
 
 /// One complete operation of a peer.

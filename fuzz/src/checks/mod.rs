@@ -3,6 +3,8 @@
 
 pub mod client_parser;
 pub mod config;
+pub mod gateway_handshake;
+pub mod gateway_parser;
 pub mod handshake;
 pub mod headers;
 pub mod hello;
@@ -16,9 +18,11 @@ pub mod writer;
 pub type Check = fn(&[u8]);
 
 /// Every target: the name of its corpus, and its check.
-pub const TARGETS: [(&str, Check); 9] = [
+pub const TARGETS: [(&str, Check); 11] = [
     ("client_parser", client_parser::check),
     ("config", config::check),
+    ("gateway_handshake", gateway_handshake::check),
+    ("gateway_parser", gateway_parser::check),
     ("handshake", handshake::check),
     ("headers", headers::check),
     ("hello", hello::check),

@@ -106,7 +106,7 @@ impl Bench {
                 Act::Dial { dial, .. } => self.dials.push(dial),
                 Act::Verify { password, .. } => self.verify.push(password),
                 Act::Log { level, text } => self.log.push((level, text)),
-                Act::ClientUrls { .. } | Act::ClusterName(_) => {}
+                Act::ClientUrls { .. } | Act::ClusterName(_) | Act::News(_) => {}
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use super::nats::{Do, Nats};
 use crate::base::{Cid, Level, Now, PeerId, Rng, ShardId, Time, SECOND};
-use crate::conn::{Instruction, Tidings};
+use crate::conn::{Instruction, RouteNews, Tidings};
 use crate::mesh::{Act, Dial, Identity, Mesh, Setup};
 use crate::policy::{Cluster, RouteUrl};
 use std::collections::{BTreeMap, VecDeque};
@@ -53,6 +53,7 @@ pub(super) struct Node {
     routes: BTreeMap<PeerId, (Cid, Vec<u8>)>,
     pub log: Vec<(Level, String)>,
     pub urls: (Vec<String>, bool),
+    pub news: Vec<RouteNews>,
     pub dials: u64,
     /// It is a nats-server instead; its mesh has nothing to do.
     pub nats: Option<Nats>,
@@ -130,6 +131,7 @@ impl World {
             routes: BTreeMap::new(),
             log: Vec::new(),
             urls: Default::default(),
+            news: Vec::new(),
             dials: 0,
             nats: None,
         };
@@ -337,6 +339,7 @@ impl World {
                     self.nodes[node].mesh.verified(link, hash.ends_with(&password) && !password.is_empty());
                 }
                 Act::ClientUrls { urls, ldm } => self.nodes[node].urls = (urls, ldm),
+                Act::News(news) => self.nodes[node].news.push(news),
                 Act::ClusterName(_) => {}
                 Act::Log { level, text } => self.nodes[node].log.push((level, text)),
             }

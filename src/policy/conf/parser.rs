@@ -1,6 +1,8 @@
 //! The structure of a `.conf` text: entries, maps, arrays, quoted strings, blocks, includes. Called by the door of
 //! this folder, once per file and once per environment variable used as a value.
 
+mod dashes;
+
 use super::scalar::{classify, Bare};
 use super::Shared;
 use crate::base::limits::{CONF_COPIED_BYTES_MAX, CONF_NESTING_MAX};
@@ -19,6 +21,8 @@ pub(super) struct Parser<'p, 's> {
     pos: usize,
     lines: Lines,
     depth: usize,
+    /// Column of the dash of the list's entry that is being read; 0: none is.
+    outer_dash: u32,
 }
 
 /// Where a list of entries ends.
@@ -31,7 +35,7 @@ enum End {
 impl<'p, 's> Parser<'p, 's> {
     pub(super) fn new(shared: &'p mut Shared<'s>, scopes: &'p mut Vec<Table>, file: u16, text: &'p str) -> Self {
         let lines = Lines::of(file, text);
-        Parser { shared, scopes, file, text, bytes: text.as_bytes(), pos: 0, lines, depth: 0 }
+        Parser { shared, scopes, file, text, bytes: text.as_bytes(), pos: 0, lines, depth: 0, outer_dash: 0 }
     }
 
     /// A whole file. All of it may stand in one pair of braces, as JSON does; and one closing brace too many at the
@@ -161,29 +165,6 @@ impl<'p, 's> Parser<'p, 's> {
         Ok(dashes)
     }
 
-    /// Lines of `- value`, a list: ours. nats-server takes such a dash for the sign of a number without digits, or ends
-    /// before it, so that no text means something to both (docs/configuration.md). A comment may follow a value and
-    /// stand between the lines; how far they are indented does not matter.
-    fn dashes(&mut self) -> Parsed<Value> {
-        let mut elements = Vec::new();
-        loop {
-            self.pos += 1;
-            self.skip_blanks();
-            elements.push(self.value()?);
-            self.skip_blanks();
-            if !matches!(self.peek(), None | Some(b'\n' | b'}')) && !self.at_comment() {
-                let text = format!("expected the line to end after an entry of a list, but got {}", self.found());
-                return Err(self.wrong(self.pos, &text));
-            }
-            let end = self.pos;
-            self.skip_gaps();
-            if !self.at_dash() {
-                self.pos = end;
-                return Ok(Value::Array(elements));
-            }
-        }
-    }
-
     fn key(&mut self) -> Parsed<(String, bool)> {
         let start = self.pos;
         if let Some(quote @ (b'"' | b'\'')) = self.peek() {
@@ -261,10 +242,18 @@ impl<'p, 's> Parser<'p, 's> {
     }
 
     fn map(&mut self) -> Parsed<Value> {
-        self.scopes.push(Table::default());
-        self.entries(End::Brace)?;
+        let outer_dash = std::mem::take(&mut self.outer_dash);
+        self.skip_gaps();
+        let value = if self.at_item() {
+            self.braced_dashes()?
+        } else {
+            self.scopes.push(Table::default());
+            self.entries(End::Brace)?;
+            Value::Table(self.scopes.pop().unwrap_or_default())
+        };
         self.pos += 1;
-        Ok(Value::Table(self.scopes.pop().unwrap_or_default()))
+        self.outer_dash = outer_dash;
+        Ok(value)
     }
 
     /// Elements, each ended by ',' or a new line. A number may touch the ']', which nats-server does not allow.
@@ -444,12 +433,6 @@ impl<'p, 's> Parser<'p, 's> {
 
     fn at_comment(&self) -> bool {
         self.bytes[self.pos..].starts_with(b"#") || self.bytes[self.pos..].starts_with(b"//")
-    }
-
-    /// The dash of a list's entry; with anything else behind it, it is the sign of a number.
-    fn at_dash(&self) -> bool {
-        let behind = self.bytes.get(self.pos + 1);
-        self.peek() == Some(b'-') && matches!(behind, None | Some(b' ' | b'\t' | b'\r' | b'\n'))
     }
 
     /// Blanks of one line. Were there any?

@@ -421,7 +421,43 @@ const DASHES: &[(&str, &str)] = &[
     ("{a:\n - b\n}", "{a:[\"b\"]}"),
 ];
 
+/// Entries that are pairs, and what comes of them.
+#[rustfmt::skip]
+const ITEMS: &[(&str, &str)] = &[
+    ("a {\n - b: 1\n   c: x # y\n\n # z\n - b: 2\n}", "{a:[{b:1,c:\"x\"},{b:2}]}"),
+    ("a:\n - b: 1\n   c: x\n - b: 2\nd: 3", "{a:[{b:1,c:\"x\"},{b:2}],d:3}"),
+    ("a {\n # first\n - b = 1\n }\nc: 2", "{a:[{b:1}],c:2}"),
+    ("m {\n a:\n  - b: 1\n c: 2\n}", "{m:{a:[{b:1}],c:2}}"),
+    ("a {\n - b: 1\n   urls:\n    - x\n    - y\n   c: 3\n - b: 2 }", "{a:[{b:1,c:3,urls:[\"x\",\"y\"]},{b:2}]}"),
+    ("a:\n - b: {\n c:\n  - 1\n  - 2\n}\n - b: 2", "{a:[{b:{c:[1,2]}},{b:2}]}"),
+    ("a: {\n - b: 1\n - x\n}", "{a:[{b:1},\"x\"]}"),
+    ("a:\n - nats://h:1\n - b: 1", "{a:[\"nats://h:1\",{b:1}]}"),
+];
+/// Such entries that are wrong.
+#[rustfmt::skip]
+const NO_ITEMS: &[&str] = &[
+    "a {\n - b: 1\n c: 2\n}",
+    "a {\n - b: 1, c: 2\n}",
+    "a {\n - b: 1",
+    "a:\n - b: 1 2\n",
+];
+
+#[test]
+fn entries_of_several_lines() {
+    for (text, expected) in ITEMS {
+        assert_eq!(shown(text).as_deref(), Ok(*expected), "{text:?}");
+    }
+    for text in NO_ITEMS {
+        assert!(shown(text).is_err(), "{text:?} is {:?}", shown(text));
+    }
+    // What nats-server reads it reads as before: a dash can be a key.
+    for text in ["a {\n - b\n}", "a {\n - : x\n}", "a {\n - b:\n}", "a {\n - b: # c\n}"] {
+        assert!(!shown(text).is_ok_and(|s| s.contains('[')), "{text:?} is {:?}", shown(text));
+    }
+}
+
 /// Lines with dashes that are wrong for both.
+#[rustfmt::skip]
 const NO_DASHES: &[&str] = &[
     "a:\n - b c\n",
     "a:\n - b,\n - c\n",

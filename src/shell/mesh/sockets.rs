@@ -10,9 +10,10 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// The bell and the listener, where else the number of a connection stands; those are counted up from 1.
+/// The bell and the listeners, where else the number of a connection stands; those are counted up from 1.
 const BELL: u64 = u64::MAX;
 const LISTENER: u64 = u64::MAX - 1;
+const GATEWAY_LISTENER: u64 = u64::MAX - 2;
 /// Read from one connection at a time: greetings are a few hundred bytes.
 const READ_BYTES: usize = 16 << 10;
 
@@ -21,8 +22,10 @@ const EVENTS: usize = 64;
 
 /// What happened.
 pub(super) enum Happened {
-    /// Somebody knocks at the listener.
+    /// Somebody knocks at the route listener.
     Incoming,
+    /// Somebody knocks at the gateway listener.
+    IncomingGateway,
     /// Bytes came.
     Bytes(Cid, Vec<u8>),
     /// The connection ended, and why.
@@ -56,16 +59,21 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    /// None yet; `bell` and `listener` are watched beside them.
+    /// None yet; `bell` and the listeners of routes and of gateways are watched beside them.
     ///
     /// # Errors
     /// When the system has no more descriptors.
-    pub(super) fn new(bell: &OwnedFd, listener: Option<&TcpListener>) -> std::io::Result<Sockets> {
+    pub(super) fn new(
+        bell: &OwnedFd,
+        routes: Option<&TcpListener>,
+        gateways: Option<&TcpListener>,
+    ) -> std::io::Result<Sockets> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, bell, EventData::new_u64(BELL), EventFlags::IN)?;
-        if let Some(listener) = listener {
+        for (listener, number) in [(routes, LISTENER), (gateways, GATEWAY_LISTENER)] {
+            let Some(listener) = listener else { continue };
             listener.set_nonblocking(true)?;
-            epoll::add(&epoll, listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
+            epoll::add(&epoll, listener, EventData::new_u64(number), EventFlags::IN)?;
         }
         let buffer = vec![0; READ_BYTES];
         Ok(Sockets { epoll, bell: bell.try_clone()?, all: BTreeMap::new(), buffer })
@@ -109,6 +117,7 @@ impl Sockets {
                 None
             }
             LISTENER => Some(Happened::Incoming),
+            GATEWAY_LISTENER => Some(Happened::IncomingGateway),
             number => {
                 let link = Cid(number);
                 if let Some(Socket { then: Then::Give(_), out, .. }) = self.all.get_mut(&link) {

@@ -44,7 +44,7 @@ pub struct RouteConnect {
     pub route: bool,
 }
 
-pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(in crate::wire) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 

@@ -99,6 +99,9 @@ pub struct RouteInfo {
     /// Ours: the recipient is in the sender's list of routes. Said with `reaches`.
     #[serde(skip_serializing_if = "is_default")]
     pub lists_you: bool,
+    /// Ours: the other clusters it has an outbound gateway to. Said with `reaches`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub reaches_clusters: Vec<String>,
 }
 
 /// A server that another has a route to.
@@ -189,6 +192,7 @@ impl RouteInfo {
             "turnpike" => Want::Text(&mut self.turnpike),
             "takes_routes" => Want::Bool(&mut self.takes_routes),
             "lists_you" => Want::Bool(&mut self.lists_you),
+            "reaches_clusters" => Want::Texts(&mut self.reaches_clusters),
             _ => Want::Anything,
         }
     }
@@ -228,7 +232,8 @@ impl SubjectLists {
 }
 
 /// The INFO of one peer, made into the line that tells another of it (cluster-protocol.md §3.10): with `ip` as the URL
-/// to dial and `mode` as its `gossip_mode`, without `nonce`, and without `reaches` and `lists_you`, which are nobody else's word. All
+/// to dial and `mode` as its `gossip_mode`, without `nonce`, and without `reaches`,
+/// `lists_you` and `reaches_clusters`, which are nobody else's word. All
 /// other fields stay, also those unknown here. Without a space before the line's end. None: `json` is no JSON object, or
 /// the line would be longer than [`LINE_MAX`].
 pub fn gossip(json: &[u8], ip: &str, mode: i64) -> Option<Vec<u8>> {
@@ -241,7 +246,10 @@ pub fn gossip(json: &[u8], ip: &str, mode: i64) -> Option<Vec<u8>> {
     let read = Reader::new(json).document(|reader, key| {
         let from = reader.at();
         reader.value(Want::Anything)?;
-        if !matches!(folded(key).as_str(), "ip" | "gossip_mode" | "nonce" | "reaches" | "lists_you") {
+        if !matches!(
+            folded(key).as_str(),
+            "ip" | "gossip_mode" | "nonce" | "reaches" | "lists_you" | "reaches_clusters"
+        ) {
             line.push(b',');
             line.extend_from_slice(quoted(key).as_bytes());
             line.push(b':');

@@ -23,6 +23,23 @@ pub struct RouteRules {
     pub connect_first: bool,
 }
 
+/// Which language is read: that of gateways has no words of leaf nodes, and means something by `A+` and `A-`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::wire) enum Dialect {
+    Route,
+    /// What the accepting side of a gateway says: interest.
+    GatewayInterest,
+    /// What the dialing side says: messages.
+    GatewayMessages,
+}
+
+/// An operation of either language.
+pub(in crate::wire) enum Spoken<'a> {
+    Op(RouteOp<'a>),
+    /// `A+` (true) and `A-`, with what stands behind them.
+    Account(bool, &'a [u8]),
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verb {
     Rmsg,
@@ -36,10 +53,14 @@ enum Verb {
     Connect,
     Ok,
     Err,
+    Account(bool),
     Ignored,
 }
 
-/// In the order of how often they are met. `CONNECT` and `INFO` need no separator behind them.
+/// Of [`VERBS`], those that gateways know too.
+const GATEWAY_VERBS: usize = 12;
+
+/// In the order of how often they are met, those of leaf nodes last. `CONNECT` and `INFO` need no separator behind them.
 const VERBS: [(&[u8], Verb); 15] = [
     (b"RMSG", Verb::Rmsg),
     (b"HMSG", Verb::Hmsg),
@@ -51,11 +72,11 @@ const VERBS: [(&[u8], Verb); 15] = [
     (b"CONNECT", Verb::Connect),
     (b"-ERR", Verb::Err),
     (b"+OK", Verb::Ok),
+    (b"A+", Verb::Account(true)),
+    (b"A-", Verb::Account(false)),
     (b"LMSG", Verb::Lmsg),
     (b"LS+", Verb::Ignored),
     (b"LS-", Verb::Ignored),
-    (b"A+", Verb::Ignored),
-    (b"A-", Verb::Ignored),
 ];
 
 /// Where in an operation the buffer begins.
@@ -94,7 +115,32 @@ impl RouteParser {
                 return Ok(Step::Op(op, used));
             }
         }
-        self.step(b, rules)
+        Ok(match self.step(b, rules, Dialect::Route)? {
+            Step::More(used) => Step::More(used),
+            Step::Op(Spoken::Op(op), used) => Step::Op(op, used),
+            Step::Op(Spoken::Account(..), used) => Step::Op(RouteOp::Ignored, used),
+        })
+    }
+
+    /// The same of a gateway's bytes.
+    ///
+    /// # Errors
+    /// As above; what the other side of a gateway never says is one.
+    #[inline]
+    pub(in crate::wire) fn next_in<'a>(
+        &mut self,
+        b: &'a [u8],
+        rules: &RouteRules,
+        dialect: Dialect,
+    ) -> Result<Step<Spoken<'a>>, Fault> {
+        if self.at == At::Start {
+            if let Some((op, used)) = usual(b, rules) {
+                let verb = if matches!(op, RouteOp::Message(_)) { Verb::Rmsg } else { Verb::Interest };
+                allowed(verb, dialect)?;
+                return Ok(Step::Op(Spoken::Op(op), used));
+            }
+        }
+        self.step(b, rules, dialect)
     }
 
     /// Has an operation begun that is not whole yet?
@@ -109,7 +155,7 @@ impl RouteParser {
         self.need
     }
 
-    fn step<'a>(&mut self, b: &'a [u8], rules: &RouteRules) -> Result<Step<RouteOp<'a>>, Fault> {
+    fn step<'a>(&mut self, b: &'a [u8], rules: &RouteRules, dialect: Dialect) -> Result<Step<Spoken<'a>>, Fault> {
         if b.len() < self.need {
             return Ok(Step::More(0));
         }
@@ -117,7 +163,7 @@ impl RouteParser {
         loop {
             let rest = &b[done..];
             match self.at {
-                At::Start => match verb(rest, rules)? {
+                At::Start => match verb(rest, rules, dialect)? {
                     None => return Ok(Step::More(done)),
                     Some((v, len)) => {
                         done += len;
@@ -143,7 +189,7 @@ impl RouteParser {
                         Verb::Pong => RouteOp::Pong,
                         _ => RouteOp::Ok,
                     };
-                    return Ok(Step::Op(op, done + nl + 1));
+                    return Ok(Step::Op(Spoken::Op(op), done + nl + 1));
                 }
                 At::Argument(v) => {
                     let found = match self.line(rest, rules.max_control_line)? {
@@ -184,12 +230,13 @@ impl RouteParser {
 }
 
 /// The verb at the start of `b` and its length; None while it could still become one.
-fn verb(b: &[u8], rules: &RouteRules) -> Result<Option<(Verb, usize)>, Fault> {
+fn verb(b: &[u8], rules: &RouteRules, dialect: Dialect) -> Result<Option<(Verb, usize)>, Fault> {
     let Some(first) = b.first() else { return Ok(None) };
     if rules.connect_first && !first.eq_ignore_ascii_case(&b'C') {
         return Err(Fault::Authorization);
     }
-    for (word, v) in VERBS {
+    let known = if dialect == Dialect::Route { VERBS.len() } else { GATEWAY_VERBS };
+    for (word, v) in VERBS.into_iter().take(known) {
         let n = word.len().min(b.len());
         if !b[..n].eq_ignore_ascii_case(&word[..n]) {
             continue;
@@ -200,15 +247,26 @@ fn verb(b: &[u8], rules: &RouteRules) -> Result<Option<(Verb, usize)>, Fault> {
         return match (v, b.get(n)) {
             (Verb::Connect | Verb::Info | Verb::Ping | Verb::Pong | Verb::Ok, _) => Ok(Some((v, n))),
             (_, None) => Ok(None),
-            (_, Some(c)) if is_blank(*c) => Ok(Some((v, n))),
+            (_, Some(c)) if is_blank(*c) => allowed(v, dialect).map(|()| Some((v, n))),
             _ => Err(Fault::UnknownOperation),
         };
     }
     Err(Fault::UnknownOperation)
 }
 
+/// May this be said in this language? Each side of a gateway has its own words (cluster-protocol.md §1.2).
+fn allowed(v: Verb, dialect: Dialect) -> Result<(), Fault> {
+    match (dialect, v) {
+        (Dialect::GatewayInterest, Verb::Rmsg | Verb::Hmsg) => Err(Fault::MessageFromAcceptor),
+        (Dialect::GatewayMessages, Verb::Interest | Verb::NoInterest | Verb::Account(_)) => {
+            Err(Fault::InterestFromDialer)
+        }
+        _ => Ok(()),
+    }
+}
+
 enum Whole<'a> {
-    Yes(RouteOp<'a>, usize),
+    Yes(Spoken<'a>, usize),
     Needs(usize),
 }
 
@@ -225,8 +283,9 @@ fn operation<'a>(v: Verb, b: &'a [u8], arg: &'a [u8], next: usize, rules: &Route
         Verb::Pong => RouteOp::Pong,
         Verb::Ok => RouteOp::Ok,
         Verb::Ignored => RouteOp::Ignored,
+        Verb::Account(wanted) => return Ok(Whole::Yes(Spoken::Account(wanted, arg), next)),
     };
-    Ok(Whole::Yes(op, next))
+    Ok(Whole::Yes(Spoken::Op(op), next))
 }
 
 fn interest(mut words: Words<'_>) -> Option<RouteOp<'_>> {
@@ -269,7 +328,7 @@ fn message<'a>(v: Verb, b: &'a [u8], arg: &'a [u8], body: usize, rules: &RouteRu
         return Ok(Whole::Needs(end + 1));
     }
     let tail = tail_at(arg, body, &line, header).map_or(&[][..], |at| &b[at..end + 2]);
-    Ok(Whole::Yes(RouteOp::Message(line.routed(header, &b[body..end], tail)), end + 2))
+    Ok(Whole::Yes(Spoken::Op(RouteOp::Message(line.routed(header, &b[body..end], tail))), end + 2))
 }
 
 /// Where the sizes begin, if they stand at the end of the line as all deliveries say them.

@@ -60,7 +60,8 @@ pub fn write_no_interest(out: &mut Vec<u8>, account: &[u8], subject: &[u8], queu
     write_line(out, if queue.is_empty() { &words[..3] } else { &words })
 }
 
-fn write_line(out: &mut Vec<u8>, words: &[&[u8]]) -> Result<(), Unsayable> {
+/// Appends these words with a space between them, and CR LF.
+pub(in crate::wire) fn write_line(out: &mut Vec<u8>, words: &[&[u8]]) -> Result<(), Unsayable> {
     if !words.iter().all(|w| sayable(w)) {
         return Err(Unsayable::Name);
     }

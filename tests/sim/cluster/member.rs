@@ -312,6 +312,7 @@ impl Member {
                     let urls: Arc<[String]> = urls.into();
                     self.tell_all(|| Order::ClientUrls { urls: urls.clone(), ldm });
                 }
+                Act::News(_) => {}
                 Act::ClusterName(name) => self.tell_all(|| Order::ClusterName(name.as_str().into())),
                 Act::Log { text, .. } => {
                     if text.contains("secret") {

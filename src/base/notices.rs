@@ -1,17 +1,23 @@
-//! What goes wrong a thousand times a second is logged at once, and then summed up once a minute. One per mesh.
+//! What goes wrong a thousand times a second is logged at once, and then summed up once a minute. One per machine that
+//! meets strangers: the mesh, the gateways. `C` is its list of causes.
 
-use super::counters::Cause;
-use crate::base::limits::MESH_NOTICES_MAX;
-use crate::base::{Time, SECOND};
+use super::limits::MESH_NOTICES_MAX;
+use super::time::{Time, SECOND};
 use std::collections::BTreeMap;
 
 /// Between two lines about the same thing.
-pub(super) const QUIET_NS: u64 = 60 * SECOND;
+pub const QUIET_NS: u64 = 60 * SECOND;
 
 /// See the file's head.
-#[derive(Debug, Default)]
-pub(super) struct Notices {
-    said: BTreeMap<(Cause, String), Said>,
+#[derive(Debug)]
+pub struct Notices<C> {
+    said: BTreeMap<(C, String), Said>,
+}
+
+impl<C> Default for Notices<C> {
+    fn default() -> Notices<C> {
+        Notices { said: BTreeMap::new() }
+    }
 }
 
 #[derive(Debug)]
@@ -24,9 +30,9 @@ struct Said {
     text: String,
 }
 
-impl Notices {
+impl<C: Copy + Ord> Notices<C> {
     /// Something happened: what to log now, if anything.
-    pub(super) fn happened(&mut self, now: Time, cause: Cause, who: &str, text: String) -> Option<String> {
+    pub fn happened(&mut self, now: Time, cause: C, who: &str, text: String) -> Option<String> {
         let key = (cause, who.to_string());
         let key = if self.said.len() >= MESH_NOTICES_MAX && !self.said.contains_key(&key) {
             (cause, String::new())
@@ -46,8 +52,13 @@ impl Notices {
         }
     }
 
+    /// Was this spoken of so lately that more of it is only counted?
+    pub fn hushed(&self, cause: C, who: &str) -> bool {
+        self.said.contains_key(&(cause, who.to_string()))
+    }
+
     /// The summaries due; what has not happened again is forgotten.
-    pub(super) fn summaries(&mut self, now: Time) -> Vec<(Cause, String)> {
+    pub fn summaries(&mut self, now: Time) -> Vec<(C, String)> {
         let mut out = Vec::new();
         self.said.retain(|(cause, _), said| {
             if now.since(said.at) < QUIET_NS {
@@ -67,7 +78,7 @@ impl Notices {
     }
 
     /// When [`Notices::summaries`] has something to do.
-    pub(super) fn next_at(&self) -> Option<Time> {
+    pub fn next_at(&self) -> Option<Time> {
         self.said.values().map(|said| said.at.plus_ns(QUIET_NS)).min()
     }
 }
@@ -76,11 +87,17 @@ impl Notices {
 mod tests {
     use super::*;
 
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    enum Cause {
+        Client,
+        Foreign,
+    }
+
     #[test]
     fn first_at_once_then_once_a_minute_with_a_count_then_forgotten() {
         let mut notices = Notices::default();
         let at = |s: u64| Time(s * SECOND);
-        let say = |n: &mut Notices, s| n.happened(at(s), Cause::Client, "1.2.3.4", "a client".into());
+        let say = |n: &mut Notices<Cause>, s| n.happened(at(s), Cause::Client, "1.2.3.4", "a client".into());
         assert_eq!(say(&mut notices, 0).as_deref(), Some("a client"));
         for _ in 0..5000 {
             assert_eq!(say(&mut notices, 1), None);

@@ -1,17 +1,24 @@
-//! One line of a handshake: its verb and its argument. No state; called by `greet` for what a link has sent so far.
+//! One line of a handshake between servers: its verb and its argument. No state; called by those who greet peers and
+//! other clusters, for what a link has sent so far.
 
 use crate::base::limits::UNREAD_BYTES_MAX;
 
 /// What a line is, as far as a handshake is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verb {
+pub enum Verb {
+    /// `CONNECT`
     Connect,
+    /// `INFO`
     Info,
+    /// `PING`
     Ping,
+    /// `PONG`
     Pong,
+    /// `+OK`
     Ok,
+    /// `-ERR`
     Err,
-    /// Something only registered routes say: the peer took us for one.
+    /// Something only registered routes and gateways say: the peer took us for one.
     Routed,
     /// An operation that clients or gateways know.
     Other,
@@ -19,7 +26,8 @@ pub(super) enum Verb {
 
 /// One line without its end.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Line<'a> {
+pub struct Line<'a> {
+    /// What it is.
     pub verb: Verb,
     /// What follows the verb, trimmed.
     pub rest: &'a [u8],
@@ -29,7 +37,8 @@ pub(super) struct Line<'a> {
 
 /// What the bytes begin with.
 #[derive(Debug)]
-pub(super) enum Heard<'a> {
+pub enum Heard<'a> {
+    /// A whole line.
     Line(Line<'a>),
     /// Not a whole line yet.
     Partial,
@@ -63,7 +72,7 @@ const VERBS: [(&[u8], Verb); 19] = [
 
 /// Reads the first line of `bytes`. What can no longer become an operation is known as soon as it differs, so that a
 /// peer of another protocol is not waited for.
-pub(super) fn first(bytes: &[u8]) -> Heard<'_> {
+pub fn first(bytes: &[u8]) -> Heard<'_> {
     let end = memchr::memchr(b'\n', bytes);
     let line = &bytes[..end.unwrap_or(bytes.len())];
     // INFO and CONNECT need no blank before their argument.

@@ -1,0 +1,70 @@
+//! What the mesh does for the gateways: their addresses in our INFO and from peers', gossip both ways, and a member that
+//! has none.
+
+use super::world::{cluster, World};
+use crate::base::{PeerId, Rng};
+use crate::conn::RouteNews;
+
+fn pair(a: &str, b: &str) -> World {
+    let mut world = World::new();
+    for (node, url) in [a, b].into_iter().enumerate() {
+        world.start(node, &format!("N{node}"), cluster(Some("east"), &[1 - node]));
+        world.act(node, |m| m.gateway_url(url.into()));
+    }
+    world.run(20, &mut Rng::new(1));
+    world.assert_full_mesh();
+    world
+}
+
+fn member(world: &World, node: usize) -> (String, Vec<String>) {
+    let news = world.nodes[node].news.iter().rev().find_map(|n| match n {
+        RouteNews::Member { gateway_url, reaches, .. } => Some((gateway_url.clone(), reaches.clone())),
+        _ => None,
+    });
+    news.expect("a member")
+}
+
+#[test]
+fn addresses_and_reached_clusters_of_members_are_told_and_so_is_their_end() {
+    let mut world = pair("10.0.0.1:7222", "10.0.0.2:7222");
+    assert_eq!(member(&world, 0), ("10.0.0.2:7222".into(), vec![]));
+    assert_eq!(member(&world, 1).0, "10.0.0.1:7222");
+    world.act(1, |m| m.reaches_clusters(vec!["west".into()]));
+    world.run(1, &mut Rng::new(2));
+    assert_eq!(member(&world, 0).1, ["west"]);
+    world.kill(1, true);
+    world.run(1, &mut Rng::new(2));
+    assert!(
+        matches!(world.nodes[0].news.last(), Some(RouteNews::Gone { peer: PeerId(0) })),
+        "{:?}",
+        world.nodes[0].news
+    );
+}
+
+#[test]
+fn gossip_about_gateways_is_handed_on_and_taken_for_no_member() {
+    let mut world = pair("10.0.0.1:7222", "10.0.0.2:7222");
+    let json = br#"{"server_id":"GWN0","server_name":"n0","gateway":"west","gateway_urls":["h:1"],"gateway_cmd":1}"#;
+    let line = [b"INFO ".as_slice(), json, b"\r\n"].concat();
+    for to in [None, Some(PeerId(0)), Some(PeerId(9))] {
+        world.act(0, |m| m.say_about_gateways(to, &line));
+    }
+    world.run(5, &mut Rng::new(3));
+    let heard = world.nodes[1].news.iter().filter(|n| matches!(n, RouteNews::Gossip { json: j, .. } if j == json));
+    assert_eq!(heard.count(), 2, "{:?}", world.nodes[1].news);
+    world.assert_full_mesh();
+}
+
+#[test]
+fn a_server_without_a_gateway_among_members_that_have_one_says_so_while_it_lasts() {
+    let mut world = pair("10.0.0.1:7222", "");
+    assert_eq!((world.said(0, "has no gateway"), world.said(1, "this server has no gateway, though \"n0\"")), (0, 2));
+    world.run(60, &mut Rng::new(4));
+    assert_eq!(world.said(1, "this server has no gateway"), 3);
+    world.act(1, |m| m.gateway_url("10.0.0.2:7222".into()));
+    world.run(120, &mut Rng::new(4));
+    assert!(world.said(1, "this server has no gateway") <= 4);
+    assert_eq!(member(&world, 0).0, "10.0.0.2:7222");
+    let world = pair("", "");
+    assert_eq!(world.said(0, "gateway") + world.said(1, "gateway"), 0);
+}
