@@ -23,6 +23,8 @@ pub enum Stage {
     Greeted,
     /// Somebody is comparing a bcrypt hash; nothing is read on meanwhile.
     Verifying(Box<Entry>),
+    /// It presented a wrong password, and is not told so at once; nothing is read on meanwhile.
+    Refused,
     /// CONNECT was accepted.
     Open,
     /// It said that it is a route, with this CONNECT line, where routes come in on the client port: it leaves the shard as
@@ -242,7 +244,7 @@ impl Client {
 
     /// Must what comes wait?
     pub fn held(&self) -> bool {
-        self.paused || matches!(self.stage, Stage::Verifying(_) | Stage::Leaving(_))
+        self.paused || matches!(self.stage, Stage::Verifying(_) | Stage::Refused | Stage::Leaving(_))
     }
 
     /// The prefix of its log lines (operations.md §12). `account` is the name of the one it is in; it is said together

@@ -3,6 +3,7 @@
 use super::core::{Act, Lost, Shard};
 use super::due::Due;
 use super::ledger::Drop;
+use super::repeats::Repeat;
 use crate::base::{ConnId, Level, MILLISECOND, SECOND};
 use crate::conn::{Client, Close, Stage};
 use crate::wire::{fault, Fault};
@@ -34,6 +35,9 @@ impl Shard {
             _ => Drop::ConnectionEnded,
         };
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        if client.rules.connect_first {
+            self.strangers.left(client.cid, &client.ip);
+        }
         client.stage = Stage::Closing(why);
         client.memo.subject = Vec::new();
         let tail = std::mem::take(&mut client.tail);
@@ -60,8 +64,16 @@ impl Shard {
 
     /// Counts and logs an end.
     fn note_end(&mut self, id: ConnId, why: &Close) {
+        let is_route = self.outbox.conns.get(id).is_some_and(|c| c.route.is_some());
+        // They may come a thousand times a second.
+        let kind = match why {
+            Close::Route { .. } => Some(Repeat::WrongDial),
+            Close::Fault(Fault::Authorization) => Some(Repeat::Login),
+            Close::Fault(f) if !matches!(f, Fault::AuthTimeout | Fault::Stale | Fault::PeerError) => Some(Repeat::Fault),
+            _ => None,
+        };
+        let said = kind.filter(|_| !is_route).is_none_or(|k| self.may_say(k));
         let Some(client) = self.outbox.conns.get(id) else { return };
-        let is_route = client.route.is_some();
         let account = &mut self.worlds[usize::from(client.account)].ledger;
         let (ledger, diary) = (&mut self.outbox.ledger, &mut self.outbox.diary);
         match why {
@@ -81,6 +93,7 @@ impl Shard {
                 };
                 diary.about(client, Level::Info, text);
             }
+            _ if !said => {}
             Close::Fault(Fault::Authorization) => {
                 let text = || match client.said.as_deref() {
                     Some(said) if !said.user.is_empty() => format!("authentication error - User \"{}\"", said.user),
@@ -92,18 +105,29 @@ impl Shard {
             Close::Fault(f @ (Fault::AuthTimeout | Fault::Stale)) => {
                 diary.about(client, Level::Debug, || f.text().into());
             }
-            Close::Route { why, .. } if !is_route => {
-                // They may come a thousand times a second.
-                if let Some(more) = self.wrong_dials.happened(self.now.mono) {
-                    diary.about(client, Level::Error, || format!("{why}{more}"));
-                }
-            }
+            Close::Route { why, .. } if !is_route => diary.about(client, Level::Error, || why.clone()),
             Close::Fault(f) if *f != Fault::PeerError => diary.about(client, Level::Error, || f.text().into()),
             _ => {}
         }
         match is_route {
             true => diary.about(client, Level::Info, || format!("Router connection closed: {}", why.detail())),
             false => diary.about(client, Level::Debug, || format!("Client connection closed: {}", why.reason())),
+        }
+    }
+
+    /// Something happened that strangers can cause by the thousand: is it said?
+    pub(super) fn may_say(&mut self, what: Repeat) -> bool {
+        let say = self.repeats.happened(what, self.now.mono);
+        if !say {
+            self.watch_repeats();
+        }
+        say
+    }
+
+    /// What was not said is summed up soon.
+    pub(super) fn watch_repeats(&mut self) {
+        if let Some(at) = self.repeats.watch() {
+            self.wheel.add(at, Due::Repeats);
         }
     }
 
