@@ -100,6 +100,8 @@ pub struct Client {
     pub out: OutBuf,
     /// What passed.
     pub counts: Counts,
+    /// Bytes waiting for it, as far as they are counted to those of all.
+    pub waiting_bytes: usize,
     /// What of it is in the books of accounts it has left.
     pub booked: Counts,
     /// Is it in the shard's list of connections with something to write?
@@ -184,6 +186,7 @@ impl Client {
         Client {
             out: OutBuf::default(),
             counts: Counts::default(),
+            waiting_bytes: 0,
             booked: Counts::default(),
             dirty: false,
             blocked: false,

@@ -232,7 +232,13 @@ impl Shard {
             greeting: identity.greeting(&settings, None),
             identity,
             directory: Directory::new(&settings.auth, rng.next_u64()),
-            outbox: Outbox::new(limits.max_pending, settings.no_fast_producer_stall, Diary::new(settings.clone())),
+            outbox: Outbox::new(
+                limits.max_pending,
+                // One slow receiver must be waited for, not cut, however small the share.
+                limits.max_pending_total.map_or(usize::MAX, |n| (n / shards.max(1)).max(2 * limits.max_pending)),
+                settings.no_fast_producer_stall,
+                Diary::new(settings.clone()),
+            ),
             sids: Seeded(rng.next_u64()),
             rng,
             unfinished: Vec::new(),

@@ -30,7 +30,7 @@ impl Shard {
         }
         self.note_end(id, &why);
         let lost = match why {
-            Close::PendingBytes => Drop::SlowConsumerPending,
+            Close::PendingBytes | Close::PendingTotal => Drop::SlowConsumerPending,
             Close::WriteDeadline => Drop::SlowConsumerDeadline,
             _ => Drop::ConnectionEnded,
         };
@@ -69,7 +69,9 @@ impl Shard {
         let kind = match why {
             Close::Route { .. } => Some(Repeat::WrongDial),
             Close::Fault(Fault::Authorization) => Some(Repeat::Login),
-            Close::Fault(f) if !matches!(f, Fault::AuthTimeout | Fault::Stale | Fault::PeerError) => Some(Repeat::Fault),
+            Close::Fault(f) if !matches!(f, Fault::AuthTimeout | Fault::Stale | Fault::PeerError) => {
+                Some(Repeat::Fault)
+            }
             _ => None,
         };
         let said = kind.filter(|_| !is_route).is_none_or(|k| self.may_say(k));
@@ -82,6 +84,17 @@ impl Shard {
                 account.slow_consumers += 1;
                 let limit = self.settings.limits.max_pending;
                 let text = || format!("Slow Consumer Detected: MaxPending of {limit} Exceeded");
+                diary.about(client, Level::Info, text);
+            }
+            Close::PendingTotal => {
+                ledger.slow_consumers_pending += 1;
+                account.slow_consumers += 1;
+                let (bytes, max) = (client.out.pending(), self.outbox.waiting_max);
+                let text = || {
+                    format!(
+                        "Slow Consumer Detected: {bytes} bytes wait, the most of all, and all together exceed {max}"
+                    )
+                };
                 diary.about(client, Level::Info, text);
             }
             Close::WriteDeadline => {
@@ -146,6 +159,7 @@ impl Shard {
     /// A connection is over: forgotten here, closed by the shell, remembered for monitoring.
     pub(super) fn remove(&mut self, id: ConnId, lost_as: Drop) {
         let Some(mut client) = self.outbox.conns.remove(id) else { return };
+        self.outbox.forget_waiting(client.waiting_bytes);
         let lost = client.out.lose(&mut self.outbox.spares);
         self.outbox.ledger.dropped(lost_as, lost);
         if lost > 0 && matches!(lost_as, Drop::SlowConsumerPending | Drop::SlowConsumerDeadline) {
@@ -204,6 +218,8 @@ impl Shard {
     pub(super) fn take_dirty(&mut self, id: ConnId) -> bool {
         let Some(client) = self.outbox.conns.get_mut(id) else { return false };
         client.dirty = false;
+        self.outbox.recount(id);
+        let Some(client) = self.outbox.conns.get_mut(id) else { return false };
         if client.blocked {
             self.watch_progress(id);
             return false;
@@ -221,8 +237,24 @@ impl Shard {
         if n > 0 {
             client.progress_at = self.now.mono;
         }
-        if client.out.pending() == 0 && !client.lives() {
+        let all_said = client.out.pending() == 0 && !client.lives();
+        self.outbox.recount(id);
+        if all_said {
             self.all_said(id);
+        }
+    }
+
+    /// More waits for all than there is room for: those for whom the most waits are cut.
+    #[cold]
+    pub(super) fn shed(&mut self) {
+        let clients = self.outbox.conns.iter().filter(|(_, c)| c.lives() && c.route.is_none() && c.waiting_bytes > 0);
+        let mut largest: Vec<_> = clients.map(|(id, c)| (c.waiting_bytes, id)).collect();
+        largest.sort_unstable_by(|a, b| b.cmp(a));
+        for (_, id) in largest {
+            if self.outbox.excess() == 0 {
+                return;
+            }
+            self.close(id, Close::PendingTotal);
         }
     }
 
@@ -278,3 +310,6 @@ impl Shard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

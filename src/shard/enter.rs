@@ -170,6 +170,7 @@ impl Shard {
             self.end_subscriptions(id);
             self.leave_account(id);
             let Some(client) = self.outbox.conns.remove(id) else { continue };
+            self.outbox.forget_waiting(client.waiting_bytes);
             self.strangers.left(client.cid, &client.ip);
             self.acts.push_back(Act::HandOver { conn: id, cid: client.cid, said });
         }
