@@ -163,7 +163,10 @@ fn every_example_loads_without_a_warning() {
         if name.ends_with(".toml") || name.ends_with(".conf") {
             let text = example(&name);
             match load_as(&name, text.as_str()) {
-                Ok(loaded) => assert_eq!(loaded.settings.warnings, [""; 0], "{name}"),
+                Ok(loaded) => {
+                    assert_eq!(loaded.settings.warnings, [""; 0], "{name}");
+                    assert_eq!(loaded.deprecations, [], "`turnpike -t -c {name}` fails");
+                }
                 Err(e) => panic!("{name}: {e:#?}"),
             }
         }
@@ -182,7 +185,8 @@ fn both_spellings_of_the_accounts_mean_the_same() {
 /// The lines of configs/turnpike.toml that state defaults, or the indented ones, which are examples.
 fn stated(examples: bool) -> String {
     let text = example("turnpike.toml");
-    let lines = text.lines().filter_map(|l| match (l.strip_prefix("#   "), l.strip_prefix('#')) {
+    // One default stands there without "#".
+    let lines = text.lines().filter_map(|l| match (l.strip_prefix("#   "), l.strip_prefix('#').or(Some(l))) {
         // Prose that goes on under an indented word is further in.
         (Some(example), _) if examples => {
             example.starts_with(|c: char| c.is_ascii_lowercase() || c == '[').then_some(example)

@@ -38,6 +38,7 @@ enum Note {
     Verified(Cid, bool),
     Reload(Vec<RouteUrl>),
     LameDuck,
+    Leave,
     Report(Reply),
     Stop,
 }
@@ -89,6 +90,11 @@ impl MeshDoor {
     /// The server is going to stop: peers and clients are told.
     pub fn lame_duck(&self) {
         self.send(Note::LameDuck);
+    }
+
+    /// The server ends: no more routes begin, those there are go on to their end.
+    pub fn leave(&self) {
+        self.send(Note::Leave);
     }
 
     /// Asks what the mesh knows. `reply` is called on its thread and must not wait; it is dropped where the mesh has
@@ -161,7 +167,7 @@ pub fn start(setup: Setup, door: MeshDoor, letters: Letterbox, around: Surroundi
     let clock = Clock::new();
     let mut mesh = Mesh::new(setup, clock.now());
     mesh.urls(around.client_urls.clone());
-    let driver = Driver { mesh, sockets, letters, around, clock, door: door.clone() };
+    let driver = Driver { mesh, sockets, letters, around, clock, door: door.clone(), leaving: false };
     let thread = std::thread::Builder::new().name("turnpike-mesh".into()).spawn(move || driver.run())?;
     Ok(Running { door, thread })
 }
@@ -173,6 +179,8 @@ struct Driver {
     around: Surroundings,
     clock: Clock,
     door: MeshDoor,
+    /// No more routes begin.
+    leaving: bool,
 }
 
 impl Driver {
@@ -226,6 +234,7 @@ impl Driver {
         }
         match note {
             Note::Tidings(shard, tidings) => self.mesh.tidings(shard, tidings),
+            Note::HandedOver(..) if self.leaving => {}
             Note::HandedOver(stream, link, said) => {
                 let Ok(from) = stream.peer_addr() else { return true };
                 if self.sockets.add(link, stream).is_ok() {
@@ -237,6 +246,11 @@ impl Driver {
             Note::Verified(link, matches) => self.mesh.verified(link, matches),
             Note::Reload(routes) => self.mesh.reload(&routes),
             Note::LameDuck => self.mesh.lame_duck(),
+            Note::Leave => {
+                self.leaving = true;
+                // Closed with it: who dials now goes elsewhere.
+                self.around.listener = None;
+            }
             Note::Report(reply) => reply(self.mesh.report(), self.mesh.unready()),
             Note::Stop => return false,
         }
@@ -256,6 +270,8 @@ impl Driver {
     fn act(&mut self) {
         while let Some(act) = self.mesh.poll() {
             match act {
+                Act::Dial { .. } if self.leaving => {}
+                Act::Give { link, .. } if self.leaving => self.sockets.close(link),
                 Act::Dial { dial: number, host, port } => {
                     let door = self.door.clone();
                     dial(host, port, move |outcome| door.send(Note::Dialed(number, outcome)));

@@ -179,6 +179,10 @@ impl Server {
         if let Some(listening) = self.listening {
             listening.stop();
         }
+        if let Some(mesh) = &self.mesh {
+            // Peers whose routes end now would dial again at once.
+            mesh.door().leave();
+        }
         self.doors.iter().for_each(|d| d.send(Mail::Order(Order::Drain)));
         // The shards keep to the grace time; what is added is for last words to be read.
         let end = Instant::now() + self.settings.timers.shutdown_grace + LAST_WORDS;
