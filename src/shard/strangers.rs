@@ -114,15 +114,15 @@ mod tests {
     fn the_oldest_of_an_address_goes_first_and_then_the_oldest_of_all() {
         let mut s = Strangers::new(1);
         let ids = ids(STRANGERS_MAX + 10);
-        for n in 0..STRANGERS_SOURCE_MAX {
-            assert_eq!(s.came(ids[n], Cid(n as u64), "a"), None);
+        for (n, id) in ids.iter().enumerate().take(STRANGERS_SOURCE_MAX) {
+            assert_eq!(s.came(*id, Cid(n as u64), "a"), None);
         }
         let n = STRANGERS_SOURCE_MAX;
         let too_many = |conn, max, of_source| Some(TooMany { conn, max, of_source });
         assert_eq!(s.came(ids[n], Cid(n as u64), "a"), too_many(ids[0], STRANGERS_SOURCE_MAX, true));
         s.left(Cid(0), "a");
-        for n in n + 1..STRANGERS_MAX + 1 {
-            assert_eq!(s.came(ids[n], Cid(n as u64), &format!("b{}", n % 100)), None);
+        for (n, id) in ids.iter().enumerate().take(STRANGERS_MAX + 1).skip(n + 1) {
+            assert_eq!(s.came(*id, Cid(n as u64), &format!("b{}", n % 100)), None);
         }
         let n = STRANGERS_MAX + 1;
         assert_eq!(s.came(ids[n], Cid(n as u64), "c"), too_many(ids[1], STRANGERS_MAX, false));

@@ -97,9 +97,7 @@ impl Server {
         let (tell, events) = unbounded();
         let signals = heed_signals(&tell)?;
         log.line(Level::Info, plan.why.clone());
-        if let Some(w) = &plan.warning {
-            log.line(Level::Warn, w.clone());
-        }
+        plan.warning.iter().for_each(|w| log.line(Level::Warn, w.clone()));
         let load = Arc::new(Load::new(plan.cpus.len()));
         let (verifier, _) = Verifier::start().map_err(no_room)?;
         let mut seeds = Rng::new(key.iter().fold(0, |n, b| n << 8 ^ u64::from(*b) ^ n >> 57));
