@@ -165,7 +165,10 @@ fn every_example_loads_without_a_warning() {
         if name.ends_with(".toml") || name.ends_with(".conf") {
             let text = example(&name);
             match load_as(&name, text.as_str()) {
-                Ok(loaded) => assert_eq!(loaded.settings.warnings, [""; 0], "{name}"),
+                Ok(loaded) => {
+                    assert_eq!(loaded.settings.warnings, [""; 0], "{name}");
+                    assert_eq!(loaded.deprecations, [], "`turnpike -t -c {name}` fails");
+                }
                 Err(e) => panic!("{name}: {e:#?}"),
             }
         }
@@ -184,7 +187,8 @@ fn both_spellings_of_the_accounts_mean_the_same() {
 /// The lines of configs/turnpike.toml that state defaults, or the indented ones, which are examples.
 fn stated(examples: bool) -> String {
     let text = example("turnpike.toml");
-    let lines = text.lines().filter_map(|l| match (l.strip_prefix("#   "), l.strip_prefix('#')) {
+    // One default stands there without "#".
+    let lines = text.lines().filter_map(|l| match (l.strip_prefix("#   "), l.strip_prefix('#').or(Some(l))) {
         // Prose that goes on under an indented word is further in.
         (Some(example), _) if examples => {
             example.starts_with(|c: char| c.is_ascii_lowercase() || c == '[').then_some(example)
@@ -502,13 +506,14 @@ fn a_file_of_a_client_test_suite() {
 
 #[test]
 fn our_own_keys_in_both_spellings() {
-    let conf = "shards: 2\ncpus: [0, 3 ]\nidle: [park, \"spin:20us\"]\nio_memory: 256KB\nmax_subscription_bytes: 1MB\nshutdown_grace: \"1s\"\nlog_format: json";
-    let toml = "shards = 2\ncpus = \"0,3\"\nidle = [\"park\", \"spin:20us\"]\nio_memory = \"256KB\"\nmax_subscription_bytes = \"1MB\"\nshutdown_grace = \"1s\"\nlog_format = \"json\"";
+    let conf = "shards: 2\ncpus: [0, 3 ]\nidle: [park, \"spin:20us\"]\nio_memory: 256KB\nmax_pending_total: 4GB\nmax_subscription_bytes: 1MB\nshutdown_grace: \"1s\"\nlog_format: json";
+    let toml = "shards = 2\ncpus = \"0,3\"\nidle = [\"park\", \"spin:20us\"]\nio_memory = \"256KB\"\nmax_pending_total = \"4GB\"\nmax_subscription_bytes = \"1MB\"\nshutdown_grace = \"1s\"\nlog_format = \"json\"";
     let (mut a, b) = (settings("f.conf", conf), settings("f.toml", toml));
     a.digest.clone_from(&b.digest);
     assert_eq!(a, b);
     assert_eq!((a.cores.shards, a.cores.cpus), (Some(2), Some(vec![0, 3])));
     assert_eq!(a.cores.idle, [Idle::Park, Idle::Spin(std::time::Duration::from_micros(20))]);
+    assert_eq!(a.limits.max_pending_total, Some(4 << 30));
     assert_eq!((a.cores.io_memory, a.limits.max_subscription_bytes, a.log.json), (256 << 10, 1 << 20, true));
     for bad in [
         "shards: 0",
@@ -519,9 +524,37 @@ fn our_own_keys_in_both_spellings() {
         "idle: []",
         "io_memory: 1",
         "log_format: xml",
+        "max_pending_total: -1",
+        "max_pending_total: much",
+        "strict: maybe",
         "shards: 2\nidle: [park, park, park]",
     ] {
         assert!(load_as("f.conf", bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn strict_refuses_doors_that_ask_nobody() {
+    let open = [
+        ("", "strict: Whoever reaches 0.0.0.0:4222"),
+        ("listen: \"[::]:4222\"", "strict: Whoever reaches [::]:4222"),
+        ("authorization {token: t}\nrouted", "strict: routes need no credentials on host 0.0.0.0"),
+    ];
+    for (conf, why) in open {
+        let conf = conf.replace("routed", "cluster {port: 6222}");
+        assert!(load_as("f.conf", format!("{conf}\nstrict: false")).is_ok(), "{conf}");
+        let said = wrong(&format!("{conf}\nstrict: true"));
+        assert!(said.len() == 1 && said[0].contains(why), "{said:?}");
+        let toml = conf.replace(": ", " = ").replace("{token = t}", "= {token = 't'}").replace("{port", "= {port");
+        let said = load_as("f.toml", format!("{toml}\nstrict = true")).unwrap_err();
+        assert!(said.len() == 1 && said[0].to_string().contains(why), "{said:?}");
+    }
+    for conf in [
+        "listen: 127.0.0.1:4222\ncluster {listen: localhost:6222}",
+        "authorization {token: t}\ncluster {port: 6222, authorization {user: r, password: p}}",
+        "accounts {A {users: [{user: a, password: b}]}}\nno_auth_user: a",
+    ] {
+        assert!(load_as("f.conf", format!("{conf}\nstrict: true")).is_ok(), "{conf}");
     }
 }
 

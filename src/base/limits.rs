@@ -66,6 +66,14 @@ pub const JOINED_BYTES_MIN: usize = 256;
 
 // A shard (floor 5).
 
+/// Connections that have not said who they are, where they have to: in all (scenarios.md §3.1).
+pub const STRANGERS_MAX: usize = 4096;
+/// The same from one address.
+pub const STRANGERS_SOURCE_MAX: usize = 256;
+/// Addresses remembered because wrong passwords came from them, on each shard.
+pub const FAILED_SOURCES_MAX: usize = 1024;
+/// Lines of the log of a kind that a stranger can cause, in a second and from one shard; the others are counted.
+pub const REPEATS_SECOND_MAX: u32 = 10;
 /// Spare chunks kept by a shard.
 pub const SPARES_MAX: usize = 64;
 /// Bytes of a spare chunk; a larger one is given back to the system (one huge message made it grow).

@@ -24,6 +24,8 @@ pub enum Stage {
     Greeted,
     /// Somebody is comparing a bcrypt hash; nothing is read on meanwhile.
     Verifying(Box<Entry>),
+    /// It presented a wrong password, and is not told so at once; nothing is read on meanwhile.
+    Refused,
     /// CONNECT was accepted.
     Open,
     /// It said that it is a route, with this CONNECT line, where routes come in on the client port: it leaves the shard as
@@ -135,6 +137,8 @@ pub struct Client {
     pub out: OutBuf,
     /// What passed.
     pub counts: Counts,
+    /// Bytes waiting for it, as far as they are counted to those of all.
+    pub waiting_bytes: usize,
     /// What of it is in the books of accounts it has left.
     pub booked: Counts,
     /// Is it in the shard's list of connections with something to write?
@@ -219,6 +223,7 @@ impl Client {
         Client {
             out: OutBuf::default(),
             counts: Counts::default(),
+            waiting_bytes: 0,
             booked: Counts::default(),
             dirty: false,
             blocked: false,
@@ -320,7 +325,7 @@ impl Client {
 
     /// Must what comes wait?
     pub fn held(&self) -> bool {
-        self.paused || matches!(self.stage, Stage::Verifying(_) | Stage::Leaving(_))
+        self.paused || matches!(self.stage, Stage::Verifying(_) | Stage::Refused | Stage::Leaving(_))
     }
 
     /// The prefix of its log lines (operations.md §12). `account` is the name of the one it is in; it is said together

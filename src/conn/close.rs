@@ -13,6 +13,8 @@ pub enum Close {
     Fault(Fault),
     /// More bytes waited than `max_pending`.
     PendingBytes,
+    /// More bytes waited for all than `max_pending_total`, and the most of them for this one.
+    PendingTotal,
     /// No byte was taken within `write_deadline`.
     WriteDeadline,
     /// The server stops.
@@ -33,7 +35,7 @@ impl Close {
             Close::Client => "Client Closed",
             Close::Io(what) if what.starts_with("write") => "Write Error",
             Close::Io(_) => "Read Error",
-            Close::PendingBytes => "Slow Consumer (Pending Bytes)",
+            Close::PendingBytes | Close::PendingTotal => "Slow Consumer (Pending Bytes)",
             Close::WriteDeadline => "Slow Consumer (Write Deadline)",
             Close::Shutdown => "Server Shutdown",
             Close::Route { .. } => "Route Removed",
@@ -78,6 +80,6 @@ impl Close {
 
     /// Is what waits for the peer still written? Not where writing is what failed.
     pub fn flushes(&self) -> bool {
-        !matches!(self, Close::Io(_) | Close::PendingBytes | Close::WriteDeadline)
+        !matches!(self, Close::Io(_) | Close::PendingBytes | Close::PendingTotal | Close::WriteDeadline)
     }
 }

@@ -2,7 +2,8 @@
 //! (operations.md §8). Called by the model, once per configuration.
 
 use super::access::{secret, timeout};
-use super::address::{address, advertisable, host, is_loopback, Port};
+use super::address::{address, advertisable, host, Port};
+use super::doors::open_to_routes;
 use super::keys::Scope;
 use super::overrides::Overrides;
 use super::quantity::show_duration;
@@ -222,13 +223,7 @@ impl ClusterDraft {
         if cluster.listen.is_none() {
             check_shared_port(notes, routes_at, cluster.login.as_ref(), auth);
         }
-        let door = cluster.listen.as_ref().unwrap_or(clients);
-        if cluster.login.is_none() && !is_loopback(door) {
-            let text = format!(
-                "routes need no credentials on host {}: whoever reaches it reads and writes every subject of every \
-                 account; set user and password in the authorization of cluster, or listen on 127.0.0.1",
-                door.host
-            );
+        if let Some(text) = open_to_routes(&cluster, clients) {
             notes.warn(text);
         }
         Some(cluster)

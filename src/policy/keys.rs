@@ -172,9 +172,11 @@ pub const KEYS: &[Key] = &[
     key(Top, Ours, &["cpus"]),
     key(Top, Ours, &["idle"]),
     key(Top, Ours, &["io_memory"]),
+    key(Top, Ours, &["max_pending_total"]),
     key(Top, Ours, &["max_subscription_bytes"]),
     key(Top, Ours, &["shutdown_grace"]),
     key(Top, Ours, &["log_format"]),
+    key(Top, Ours, &["strict"]),
     key(Top, Ours, &["routes"]),
 
     key(Top, Refused(NO_TLS), &["tls"]),

@@ -9,6 +9,7 @@ mod address;
 mod cluster;
 pub mod conf;
 pub mod cores;
+pub mod doors;
 mod file;
 mod gateway;
 pub mod invalid;

@@ -5,6 +5,7 @@ use super::access::Access;
 use super::address::{address, advertisable, host, Port};
 use super::cluster::ClusterDraft;
 use super::cores;
+use super::doors;
 use super::gateway::GatewayDraft;
 use super::invalid::Invalid;
 use super::keys::Scope;
@@ -48,6 +49,8 @@ struct Draft {
     idle_at: At,
     name_at: At,
     advertise_at: At,
+    /// `strict: true` stands here.
+    strict_at: Option<At>,
 }
 
 /// The whole way. A tree without keys is the default configuration.
@@ -82,6 +85,7 @@ impl Draft {
             idle_at: At::default(),
             name_at: At::default(),
             advertise_at: At::default(),
+            strict_at: None,
         }
     }
 
@@ -155,6 +159,7 @@ impl Draft {
                 self.settings.server_metadata =
                     pairs.filter_map(|e| Some((e.key.clone(), notes.text(key, &e.node)?))).collect();
             }
+            "strict" => self.strict_at = notes.boolean(key, node).unwrap_or_default().then_some(node.at),
             "pid_file" => self.settings.pid_file = path(notes, key, node),
             "ports_file_dir" => self.settings.ports_file_dir = path(notes, key, node),
             _ => return false,
@@ -202,6 +207,10 @@ impl Draft {
             }
             "max_control_line" => into(&mut limits.max_control_line, notes.limit(key, node, I32)),
             "max_pending" => into(&mut limits.max_pending, notes.limit(key, node, i64::MAX)),
+            "max_pending_total" => match &node.value {
+                Value::String(s) if s == "auto" => limits.max_pending_total = None,
+                _ => limits.max_pending_total = notes.limit(key, node, i64::MAX),
+            },
             "max_closed_clients" => into(&mut limits.max_closed_clients, notes.limit(key, node, I32)),
             "max_subscription_bytes" => into(&mut limits.max_subscription_bytes, notes.limit(key, node, i64::MAX)),
             // 0 or less: nobody may connect (operations.md §22.2).
@@ -394,6 +403,9 @@ impl Draft {
         s.auth = self.access.finish(notes);
         s.cluster = self.cluster.finish(notes, &s.listen, &s.auth);
         s.gateway = self.gateway.finish(notes, s.cluster.as_mut());
+        if let Some(at) = self.strict_at {
+            doors::open(s).into_iter().for_each(|text| notes.wrong(at, "strict", format!("strict: {text}")));
+        }
         self.settings
     }
 

@@ -245,6 +245,9 @@ pub struct Limits {
     pub max_control_line: usize,
     /// Most bytes waiting for one connection before it is cut.
     pub max_pending: usize,
+    /// Most bytes waiting for all clients together; `None`: a quarter of the memory there is. Never less than twice
+    /// `max_pending` on each shard.
+    pub max_pending_total: Option<usize>,
     /// Most client connections at a time; 0: none.
     pub max_connections: usize,
     /// Most subscriptions of one connection; 0: no limit.
@@ -404,6 +407,7 @@ impl Default for Limits {
             max_payload: 1 << 20,
             max_control_line: 4096,
             max_pending: 64 << 20,
+            max_pending_total: None,
             max_connections: 65536,
             max_subscriptions: 0,
             max_sub_tokens: 0,

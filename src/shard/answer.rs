@@ -140,6 +140,8 @@ impl Shard {
             stale_connections: l.stale_connections,
             stale_routes: l.stale_routes,
             stalled_clients: l.stalled_clients,
+            failed_logins: l.failed_logins,
+            strangers_dropped: l.strangers_dropped,
             interest_refused: l.interest_refused,
             inserts: l.inserts,
             removes: l.removes,

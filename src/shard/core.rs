@@ -14,10 +14,12 @@ use super::ledger::AccountLedger;
 use super::outbox::Outbox;
 use super::past::Past;
 use super::peers::Peers;
+use super::repeats::Repeats;
 use super::report::{Answer, Order};
+use super::strangers::Strangers;
 use super::verdict::Verdicts;
 use crate::base::limits::{BATCH_BYTES_MAX, BATCH_BYTES_MIN};
-use crate::base::{Cid, ConnId, Level, Now, Rng, Seeded, ShardId, Time, Wheel, SECOND};
+use crate::base::{Cid, ConnId, Level, Now, Rng, Seeded, ShardId, Time, Wheel};
 use crate::conn::Tidings;
 use crate::interest::{Place, Replica};
 use crate::policy::login::Directory;
@@ -131,31 +133,6 @@ pub struct World {
     pub elsewhere: Vec<u32>,
 }
 
-/// How often routes came to the client port.
-#[derive(Debug, Default)]
-pub(super) struct WrongDials {
-    /// When it was last said.
-    pub(super) last: Option<Time>,
-    /// How many came since.
-    pub(super) unsaid: u64,
-}
-
-impl WrongDials {
-    /// One more came: what is to be added to the line that says so; None: nothing is to be said, one line a second is
-    /// enough.
-    pub(super) fn happened(&mut self, now: Time) -> Option<String> {
-        if self.last.is_some_and(|t| now.since(t) < SECOND) {
-            self.unsaid += 1;
-            return None;
-        }
-        self.last = Some(now);
-        Some(match std::mem::take(&mut self.unsaid) {
-            0 => String::new(),
-            n => format!(" (and {n} like it since the last such line)"),
-        })
-    }
-}
-
 /// Something that did not fit into a turn. Batches may overtake connections; no connection overtakes a batch, or a
 /// subscription could get what was published, and confirmed, before it.
 pub(super) enum Work {
@@ -204,7 +181,8 @@ pub struct Shard {
     pub(super) routes_here: usize,
     pub(super) ends: Ends,
     pub(super) forgetting: Forgetting,
-    pub(super) wrong_dials: WrongDials,
+    pub(super) repeats: Repeats,
+    pub(super) strangers: Strangers,
     /// Connections that are routes and go to the mesh.
     pub(super) leaving: Vec<ConnId>,
     /// A buffer for lines to new peers.
@@ -254,7 +232,13 @@ impl Shard {
             greeting: identity.greeting(&settings, None),
             identity,
             directory: Directory::new(&settings.auth, rng.next_u64()),
-            outbox: Outbox::new(limits.max_pending, settings.no_fast_producer_stall, Diary::new(settings.clone())),
+            outbox: Outbox::new(
+                limits.max_pending,
+                // One slow receiver must be waited for, not cut, however small the share.
+                limits.max_pending_total.map_or(usize::MAX, |n| (n / shards.max(1)).max(2 * limits.max_pending)),
+                settings.no_fast_producer_stall,
+                Diary::new(settings.clone()),
+            ),
             sids: Seeded(rng.next_u64()),
             rng,
             unfinished: Vec::new(),
@@ -275,7 +259,8 @@ impl Shard {
             routes_here: 0,
             ends: Ends::new(ends_seed),
             forgetting: Forgetting::default(),
-            wrong_dials: WrongDials::default(),
+            repeats: Repeats::default(),
+            strangers: Strangers::new(shards),
             leaving: Vec::new(),
             lines: Vec::new(),
             peer_work: false,

@@ -10,6 +10,10 @@ pub(super) enum Due {
     Auth(ConnId),
     /// Is the peer there? Armed at the accept, and anew by CONNECT, which ends the former (false).
     Ping(ConnId, bool),
+    /// Who presented a wrong password is told so.
+    Refused(ConnId),
+    /// Lines about what happened too often to be said each time.
+    Repeats,
     /// Has the peer taken any byte?
     Progress(ConnId),
     /// Time to write last words is over.
@@ -28,10 +32,14 @@ impl Due {
     /// The connection that it is for.
     pub(super) fn conn(self) -> Option<ConnId> {
         match self {
-            Due::Auth(c) | Due::Ping(c, _) | Due::Progress(c) | Due::LastWords(c) | Due::Linger(c) | Due::Route(c) => {
-                Some(c)
-            }
-            Due::Jams | Due::Farewell => None,
+            Due::Auth(c)
+            | Due::Ping(c, _)
+            | Due::Refused(c)
+            | Due::Progress(c)
+            | Due::LastWords(c)
+            | Due::Linger(c)
+            | Due::Route(c) => Some(c),
+            Due::Repeats | Due::Jams | Due::Farewell => None,
         }
     }
 }

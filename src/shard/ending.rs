@@ -3,6 +3,7 @@
 use super::core::{Act, Lost, Shard};
 use super::due::Due;
 use super::ledger::Drop;
+use super::repeats::Repeat;
 use crate::base::{ConnId, Level, MILLISECOND, SECOND};
 use crate::conn::{give_back, Client, Close, Memo, Stage};
 use crate::wire::{fault, Fault};
@@ -29,11 +30,14 @@ impl Shard {
         }
         self.note_end(id, &why);
         let lost = match why {
-            Close::PendingBytes => Drop::SlowConsumerPending,
+            Close::PendingBytes | Close::PendingTotal => Drop::SlowConsumerPending,
             Close::WriteDeadline => Drop::SlowConsumerDeadline,
             _ => Drop::ConnectionEnded,
         };
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        if client.rules.connect_first {
+            self.strangers.left(client.cid, &client.ip);
+        }
         client.stage = Stage::Closing(why);
         client.memo = Memo::NOTHING;
         let tail = std::mem::take(&mut client.tail);
@@ -60,8 +64,18 @@ impl Shard {
 
     /// Counts and logs an end.
     fn note_end(&mut self, id: ConnId, why: &Close) {
+        let is_route = self.outbox.conns.get(id).is_some_and(|c| c.route.is_some());
+        // They may come a thousand times a second.
+        let kind = match why {
+            Close::Route { .. } => Some(Repeat::WrongDial),
+            Close::Fault(Fault::Authorization) => Some(Repeat::Login),
+            Close::Fault(f) if !matches!(f, Fault::AuthTimeout | Fault::Stale | Fault::PeerError) => {
+                Some(Repeat::Fault)
+            }
+            _ => None,
+        };
+        let said = kind.filter(|_| !is_route).is_none_or(|k| self.may_say(k));
         let Some(client) = self.outbox.conns.get(id) else { return };
-        let is_route = client.route.is_some();
         let account = &mut self.worlds[usize::from(client.account)].ledger;
         let (ledger, diary) = (&mut self.outbox.ledger, &mut self.outbox.diary);
         match why {
@@ -70,6 +84,17 @@ impl Shard {
                 account.slow_consumers += 1;
                 let limit = self.settings.limits.max_pending;
                 let text = || format!("Slow Consumer Detected: MaxPending of {limit} Exceeded");
+                diary.about(client, Level::Info, text);
+            }
+            Close::PendingTotal => {
+                ledger.slow_consumers_pending += 1;
+                account.slow_consumers += 1;
+                let (bytes, max) = (client.out.pending(), self.outbox.waiting_max);
+                let text = || {
+                    format!(
+                        "Slow Consumer Detected: {bytes} bytes wait, the most of all, and all together exceed {max}"
+                    )
+                };
                 diary.about(client, Level::Info, text);
             }
             Close::WriteDeadline => {
@@ -81,6 +106,7 @@ impl Shard {
                 };
                 diary.about(client, Level::Info, text);
             }
+            _ if !said => {}
             Close::Fault(Fault::Authorization) => {
                 let text = || match client.said.as_deref() {
                     Some(said) if !said.user.is_empty() => format!("authentication error - User \"{}\"", said.user),
@@ -92,18 +118,29 @@ impl Shard {
             Close::Fault(f @ (Fault::AuthTimeout | Fault::Stale)) => {
                 diary.about(client, Level::Debug, || f.text().into());
             }
-            Close::Route { why, .. } if !is_route => {
-                // They may come a thousand times a second.
-                if let Some(more) = self.wrong_dials.happened(self.now.mono) {
-                    diary.about(client, Level::Error, || format!("{why}{more}"));
-                }
-            }
+            Close::Route { why, .. } if !is_route => diary.about(client, Level::Error, || why.clone()),
             Close::Fault(f) if *f != Fault::PeerError => diary.about(client, Level::Error, || f.text().into()),
             _ => {}
         }
         match is_route {
             true => diary.about(client, Level::Info, || format!("Router connection closed: {}", why.detail())),
             false => diary.about(client, Level::Debug, || format!("Client connection closed: {}", why.reason())),
+        }
+    }
+
+    /// Something happened that strangers can cause by the thousand: is it said?
+    pub(super) fn may_say(&mut self, what: Repeat) -> bool {
+        let say = self.repeats.happened(what, self.now.mono);
+        if !say {
+            self.watch_repeats();
+        }
+        say
+    }
+
+    /// What was not said is summed up soon.
+    pub(super) fn watch_repeats(&mut self) {
+        if let Some(at) = self.repeats.watch() {
+            self.wheel.add(at, Due::Repeats);
         }
     }
 
@@ -122,6 +159,7 @@ impl Shard {
     /// A connection is over: forgotten here, closed by the shell, remembered for monitoring.
     pub(super) fn remove(&mut self, id: ConnId, lost_as: Drop) {
         let Some(mut client) = self.outbox.conns.remove(id) else { return };
+        self.outbox.forget_waiting(client.waiting_bytes);
         let lost = client.out.lose(&mut self.outbox.spares);
         self.outbox.ledger.dropped(lost_as, lost);
         if lost > 0 && matches!(lost_as, Drop::SlowConsumerPending | Drop::SlowConsumerDeadline) {
@@ -180,6 +218,8 @@ impl Shard {
     pub(super) fn take_dirty(&mut self, id: ConnId) -> bool {
         let Some(client) = self.outbox.conns.get_mut(id) else { return false };
         client.dirty = false;
+        self.outbox.recount(id);
+        let Some(client) = self.outbox.conns.get_mut(id) else { return false };
         if client.blocked {
             self.watch_progress(id);
             return false;
@@ -197,8 +237,24 @@ impl Shard {
         if n > 0 {
             client.progress_at = self.now.mono;
         }
-        if client.out.pending() == 0 && !client.lives() {
+        let all_said = client.out.pending() == 0 && !client.lives();
+        self.outbox.recount(id);
+        if all_said {
             self.all_said(id);
+        }
+    }
+
+    /// More waits for all than there is room for: those for whom the most waits are cut.
+    #[cold]
+    pub(super) fn shed(&mut self) {
+        let clients = self.outbox.conns.iter().filter(|(_, c)| c.lives() && c.route.is_none() && c.waiting_bytes > 0);
+        let mut largest: Vec<_> = clients.map(|(id, c)| (c.waiting_bytes, id)).collect();
+        largest.sort_unstable_by(|a, b| b.cmp(a));
+        for (_, id) in largest {
+            if self.outbox.excess() == 0 {
+                return;
+            }
+            self.close(id, Close::PendingTotal);
         }
     }
 
@@ -254,3 +310,6 @@ impl Shard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

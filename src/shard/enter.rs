@@ -3,6 +3,8 @@
 
 use super::core::{Act, Opening, Shard};
 use super::due::Due;
+use super::repeats::Repeat;
+use super::strangers::TooMany;
 use crate::base::limits::TURN_INFORMED_MAX;
 use crate::base::{ConnId, Level};
 use crate::conn::{Client, Close, Entry, Memo, Stage};
@@ -36,6 +38,9 @@ impl Shard {
             _ => {
                 let timeout = self.settings.timers.auth_timeout;
                 self.wheel.add(self.now.mono.plus(timeout), Due::Auth(id));
+                if let Some(too_many) = self.strangers.came(id, o.cid, &o.ip) {
+                    self.make_room(&too_many);
+                }
             }
         }
         self.send_info(id, false);
@@ -100,8 +105,36 @@ impl Shard {
                 self.acts.push_back(Act::Pause(id));
                 self.acts.push_back(Act::Verify { conn: id, hash, password });
             }
-            Verdict::Refuse(_) => self.close(id, Close::Fault(Fault::Authorization)),
+            Verdict::Refuse(_) => {
+                self.acts.push_back(Act::Pause(id));
+                self.refuse(id);
+            }
         }
+    }
+
+    /// The credentials are wrong, which is said after a pause: whoever guesses is to take his time (scenarios.md §3.1).
+    fn refuse(&mut self, id: ConnId) {
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        client.stage = Stage::Refused;
+        let pause_ns = self.strangers.failed(&client.ip, self.now.mono);
+        self.outbox.ledger.failed_logins += 1;
+        self.wheel.add(self.now.mono.plus_ns(pause_ns), Due::Refused(id));
+    }
+
+    /// Ends the oldest of too many connections that have not said who they are.
+    #[cold]
+    fn make_room(&mut self, too_many: &TooMany) {
+        self.outbox.ledger.strangers_dropped += 1;
+        if self.may_say(Repeat::Stranger) {
+            if let Some(client) = self.outbox.conns.get(too_many.conn) {
+                let whose = if too_many.of_source { "from its address" } else { "on this shard" };
+                let text =
+                    || format!("dropped: more than {} connections {whose} have not said who they are", too_many.max);
+                self.outbox.diary.about(client, Level::Error, text);
+            }
+        }
+        let refused = self.outbox.conns.get(too_many.conn).is_some_and(|c| matches!(c.stage, Stage::Refused));
+        self.close(too_many.conn, Close::Fault(if refused { Fault::Authorization } else { Fault::AuthTimeout }));
     }
 
     /// A connection says that it is a route. Where routes come in on this port the mesh takes it over, and decides; else
@@ -137,6 +170,8 @@ impl Shard {
             self.end_subscriptions(id);
             self.leave_account(id);
             let Some(client) = self.outbox.conns.remove(id) else { continue };
+            self.outbox.forget_waiting(client.waiting_bytes);
+            self.strangers.left(client.cid, &client.ip);
             self.acts.push_back(Act::HandOver { conn: id, cid: client.cid, said });
         }
     }
@@ -148,10 +183,10 @@ impl Shard {
             return;
         }
         let Stage::Verifying(entry) = std::mem::replace(&mut client.stage, Stage::Greeted) else { return };
-        self.acts.push_back(Act::Resume(id));
         if !ok {
-            return self.close(id, Close::Fault(Fault::Authorization));
+            return self.refuse(id);
         }
+        self.acts.push_back(Act::Resume(id));
         self.admit(id, *entry);
         self.wait(id);
     }
@@ -185,7 +220,9 @@ impl Shard {
         }
         client.stage = Stage::Open;
         client.rules.headers = headers;
-        client.rules.connect_first = false;
+        if std::mem::take(&mut client.rules.connect_first) {
+            self.strangers.left(client.cid, &client.ip);
+        }
         client.rules.max_payload = account.max_payload.map_or(limits.max_payload, |m| m.min(limits.max_payload));
         client.max_subs = match (limits.max_subscriptions, account.max_subscriptions) {
             (0, own) => own.unwrap_or(0),

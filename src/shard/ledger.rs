@@ -60,6 +60,8 @@ pub struct Ledger {
     /// What passed over routes that have ended.
     pub routed: Counts,
     pub stalled_clients: u64,
+    pub failed_logins: u64,
+    pub strangers_dropped: u64,
     pub interest_refused: u64,
     pub inserts: u64,
     pub removes: u64,

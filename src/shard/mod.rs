@@ -19,7 +19,9 @@ mod outbox;
 mod past;
 mod peers;
 mod relayed;
+mod repeats;
 pub mod report;
+mod strangers;
 mod verdict;
 
 mod core;

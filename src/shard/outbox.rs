@@ -74,13 +74,19 @@ pub struct Outbox {
     congested: usize,
     pending_max: usize,
     skip_congested: bool,
+    /// Bytes waiting for all clients, as of the last time each was written to.
+    waiting: usize,
+    /// The most that may be.
+    pub waiting_max: usize,
 }
 
 impl Outbox {
-    /// Empty. `pending_max` is the limit of bytes waiting for one connection; with `skip_congested` congested receivers
-    /// are passed over instead of waited for.
-    pub fn new(pending_max: usize, skip_congested: bool, diary: Diary) -> Outbox {
+    /// Empty. `pending_max` is the limit of bytes waiting for one connection, `waiting_max` for all; with
+    /// `skip_congested` congested receivers are passed over instead of waited for.
+    pub fn new(pending_max: usize, waiting_max: usize, skip_congested: bool, diary: Diary) -> Outbox {
         Outbox {
+            waiting: 0,
+            waiting_max,
             conns: Slots::default(),
             subs: Slots::default(),
             spares: Spares::default(),
@@ -234,6 +240,24 @@ impl Outbox {
     ) -> bool {
         let (before, from) = group.local.split_at(first.min(group.local.len()));
         from.iter().chain(before).any(|t| self.deliver(t, v.head(t), m, publisher) == Fate::Queued)
+    }
+
+    /// Counts again what waits for a client. What waits for a route is bounded by itself, and slows its feeders.
+    pub fn recount(&mut self, id: ConnId) {
+        if let Some(client) = self.conns.get_mut(id).filter(|c| c.route.is_none()) {
+            let pending = client.out.pending();
+            self.waiting = self.waiting + pending - std::mem::replace(&mut client.waiting_bytes, pending);
+        }
+    }
+
+    /// So much waits for nobody any more.
+    pub fn forget_waiting(&mut self, bytes: usize) {
+        self.waiting -= bytes;
+    }
+
+    /// How many more bytes wait than may.
+    pub fn excess(&self) -> usize {
+        self.waiting.saturating_sub(self.waiting_max)
     }
 
     #[cold]

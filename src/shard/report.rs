@@ -150,6 +150,10 @@ pub struct Tally {
     pub stale_routes: u64,
     /// Times a publisher was paused.
     pub stalled_clients: u64,
+    /// Wrong credentials presented by clients.
+    pub failed_logins: u64,
+    /// Connections that made room for others because they had not said who they are.
+    pub strangers_dropped: u64,
     /// Interest of peers that `cluster.permissions.export` kept out.
     pub interest_refused: u64,
     /// Subscriptions added.

@@ -1,6 +1,6 @@
 //! What time brings: pings, time limits, looks at jams.
 
-use super::core::Shard;
+use super::core::{Act, Shard};
 use super::due::Due;
 use super::ledger::Drop;
 use crate::base::{ConnId, Level, SECOND};
@@ -8,7 +8,7 @@ use crate::conn::{Beat, Close, Health, Stage};
 use crate::wire::Fault;
 
 /// Timers that a connection may have at a time, all kinds together.
-const TIMERS_PER_CONNECTION: usize = 5;
+const TIMERS_PER_CONNECTION: usize = 6;
 /// Timers of ended connections that may be there besides, until a ping interval is over: some kilobytes.
 const TIMERS_SPARE: usize = 1024;
 
@@ -33,6 +33,18 @@ impl Shard {
                     if self.outbox.conns.get(id).is_some_and(|c| c.connected == connected) {
                         self.beat(id);
                     }
+                }
+                Due::Refused(id) => {
+                    if self.outbox.conns.get(id).is_some_and(|c| matches!(c.stage, Stage::Refused)) {
+                        self.acts.push_back(Act::Resume(id));
+                        self.close(id, Close::Fault(Fault::Authorization));
+                    }
+                }
+                Due::Repeats => {
+                    for line in self.repeats.sum_up(self.now.mono) {
+                        self.outbox.diary.line(Level::Error, || line);
+                    }
+                    self.watch_repeats();
                 }
                 Due::Progress(id) => self.check_progress(id),
                 Due::LastWords(id) => {

@@ -81,6 +81,9 @@ impl<'a> Turn<'a, Sockets> {
 
     /// Does what is due, and goes on with what was left over.
     pub fn time(&mut self) {
+        if self.shard.outbox.excess() > 0 {
+            self.shard.shed();
+        }
         self.shard.tick();
         self.shard.go_on();
         self.shard.go_on_with_peers();

@@ -10,18 +10,20 @@ use super::identity;
 use super::join::{Joining, Neighbours};
 use super::listen::{self, Load};
 use super::log::Log;
+use super::memory;
 use super::mesh::MeshDoor;
 use super::monitor::{self, Facts, Inbox, Monitor, Replies, ShardDoor};
 use super::probe;
 use super::refusal::Refusal;
 use super::reload::Loader;
+use super::reminders::Reminders;
 use super::rings::{self, Door, Mail, Post};
 use super::serve::{Event, Executors, Server};
 use super::signal;
 use super::verify::{Check, Verifier};
 use crate::base::limits::TURN_DELIVERIES_MAX;
 use crate::base::{Level, Rng, ShardId};
-use crate::policy::{Idle, Settings};
+use crate::policy::{doors, Idle, Settings};
 use crate::shard::{Identity, Order, Setup, Shard};
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
 use crossbeam_channel::{unbounded, Sender};
@@ -30,7 +32,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A server to be started, as the command line and the configuration say.
 pub struct Start {
@@ -95,9 +97,7 @@ impl Server {
         let (tell, events) = unbounded();
         let signals = heed_signals(&tell)?;
         log.line(Level::Info, plan.why.clone());
-        if let Some(w) = &plan.warning {
-            log.line(Level::Warn, w.clone());
-        }
+        plan.warning.iter().for_each(|w| log.line(Level::Warn, w.clone()));
         let load = Arc::new(Load::new(plan.cpus.len()));
         let (verifier, _) = Verifier::start().map_err(no_room)?;
         let mut seeds = Rng::new(key.iter().fold(0, |n, b| n << 8 ^ u64::from(*b) ^ n >> 57));
@@ -128,7 +128,7 @@ impl Server {
         let (mesh, cluster_port) = (mesh.transpose()?, cluster_at.map_or(0, |at| at.port()));
         let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref().map(|m| m.door().clone()), cluster_port));
         let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, &log)?;
-        say_where(&settings, bound, &log);
+        let reminders = say_where(&settings, bound, &log);
         let listening = listen::start(socket, shares.clients, doors.clone(), load, numbers, facts, log.clone());
         let listening = listening.map_err(|e| Refusal::new(format!("cannot accept clients: {e}"), ""))?;
         let at = Addresses { clients: bound, monitor: monitor.as_ref().map(Monitor::addr), cluster: cluster_at };
@@ -147,6 +147,7 @@ impl Server {
             monitor,
             mesh,
             lame_duck: None,
+            reminders,
             _signals: signals,
             ports_file,
         })
@@ -201,24 +202,19 @@ fn announce(log: &Log, start: &Start, server_id: &str, name: &str) {
     start.notices.iter().chain(&start.settings.warnings).for_each(|w| log.line(Level::Warn, w.clone()));
 }
 
-fn say_where(settings: &Settings, bound: SocketAddr, log: &Log) {
+/// Says where clients come in and which doors stand open; the latter is what the operator is reminded of later.
+fn say_where(settings: &Settings, bound: SocketAddr, log: &Log) -> Reminders {
     let at = display(&settings.listen.host, bound.port());
     log.line(Level::Info, format!("Listening for client connections on {at}"));
-    if let Some(w) = open_to_everybody(settings, bound) {
-        log.line(Level::Warn, w);
+    let mut really = settings.clone();
+    really.listen.port = Some(bound.port());
+    if bound.ip().to_canonical().is_loopback() {
+        really.listen.host = bound.ip().to_string();
     }
-}
-
-/// What to say about a listener that others can reach and that asks nobody who they are.
-fn open_to_everybody(settings: &Settings, at: SocketAddr) -> Option<String> {
-    let guarded = !settings.auth.users.is_empty() || settings.auth.token.is_some();
-    (!guarded && !at.ip().to_canonical().is_loopback()).then(|| {
-        format!(
-            "Whoever reaches {} may read and publish everything: no user and no token is configured — add \
-             authorization (or --user and --pass), or listen on this machine only with -a 127.0.0.1",
-            display(&settings.listen.host, at.port())
-        )
-    })
+    let open = doors::open(&really);
+    // Those of the routes are among the configuration's warnings.
+    open.iter().filter(|w| !settings.warnings.contains(w)).for_each(|w| log.line(Level::Warn, w.clone()));
+    Reminders::new(open, Instant::now())
 }
 
 fn facts(
@@ -289,6 +285,9 @@ fn start_shards(
 ) -> Result<Started, Refusal> {
     let n = plan.cpus.len();
     let (posts, doors) = rings::connect(n).map_err(no_room)?;
+    let mut settings = Settings::clone(settings);
+    settings.limits.max_pending_total = settings.limits.max_pending_total.or_else(memory::for_waiting);
+    let settings = Arc::new(settings);
     let (replies, inbox) = monitor::replies(n);
     let clock = Clock::new();
     let mut executors = Vec::new();

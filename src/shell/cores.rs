@@ -1,14 +1,13 @@
 //! Which cores the shards run on, and how many shards there are. [`Machine::read`] looks at what this process was
 //! given, [`plan`] decides; the decision is pure. Called once by the boot, before anything is started.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::sched::{sched_getaffinity, sched_setaffinity, CpuSet};
 use nix::sys::resource::{getrlimit, setrlimit, Resource, RLIM_INFINITY};
 use nix::unistd::{sysconf, Pid, SysconfVar};
 
-use super::Refusal;
+use super::{cgroup, Refusal};
 use crate::base::limits::SHARDS_MAX;
 use crate::policy::settings::Cores;
 
@@ -297,41 +296,8 @@ fn cpus_of(set: &CpuSet) -> Vec<u16> {
 /// The tightest share of processor time, in cores, from our control group up to its root; version 2 (`cpu.max`) and
 /// version 1 (`cpu.cfs_quota_us`). `groups` is `/proc/self/cgroup`, `mounts` is `/proc/self/mountinfo`.
 fn cgroup_share(groups: &str, mounts: &str, read: &dyn Fn(&Path) -> Option<String>) -> Option<f64> {
-    let mut roots: BTreeMap<bool, (&str, &str)> = BTreeMap::new(); // is version 2 → (root inside the hierarchy, mount point)
-    for line in mounts.lines() {
-        let Some((left, right)) = line.split_once(" - ") else { continue };
-        let (mut left, right) = (left.split(' ').skip(3), right.split(' ').collect::<Vec<_>>());
-        let (Some(root), Some(point)) = (left.next(), left.next()) else { continue };
-        match right.as_slice() {
-            ["cgroup2", ..] => roots.insert(true, (root, point)),
-            ["cgroup", _, options] if options.split(',').any(|o| o == "cpu") => roots.insert(false, (root, point)),
-            _ => None,
-        };
-    }
-    let mut tightest: Option<f64> = None;
-    for line in groups.lines() {
-        let mut fields = line.splitn(3, ':');
-        let (Some(id), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next()) else { continue };
-        let v2 = id == "0" && controllers.is_empty();
-        if !v2 && !controllers.split(',').any(|c| c == "cpu") {
-            continue;
-        }
-        let Some(&(root, point)) = roots.get(&v2) else { continue };
-        let below = path.strip_prefix(root).unwrap_or("").trim_start_matches('/');
-        let mut dir = PathBuf::from(point);
-        if !below.contains("..") {
-            dir.push(below);
-        }
-        while dir.starts_with(point) {
-            if let Some(share) = quota(&dir, v2, read) {
-                tightest = Some(tightest.map_or(share, |t| t.min(share)));
-            }
-            if !dir.pop() {
-                break;
-            }
-        }
-    }
-    tightest
+    let folders = cgroup::folders(groups, mounts, "cpu");
+    folders.iter().filter_map(|(dir, v2)| quota(dir, *v2, read)).min_by(f64::total_cmp)
 }
 
 /// The quota written in one control group, in cores.

@@ -47,6 +47,7 @@ enum Note {
     Reload(Vec<RouteUrl>),
     ReloadGateways(Vec<RemoteGateway>),
     LameDuck,
+    Leave,
     Report(Reply),
     GatewayReport(GatewayReply),
     Stop,
@@ -116,6 +117,11 @@ impl MeshDoor {
     /// The server is going to stop: peers and clients are told.
     pub fn lame_duck(&self) {
         self.send(Note::LameDuck);
+    }
+
+    /// The server ends: no more routes begin, those there are go on to their end.
+    pub fn leave(&self) {
+        self.send(Note::Leave);
     }
 
     /// Asks what the mesh knows. `reply` is called on its thread and must not wait; it is dropped where the mesh has
@@ -193,7 +199,17 @@ pub fn start(setup: Setup, door: MeshDoor, letters: Letterbox, mut around: Surro
     let mut mesh = Mesh::new(setup, clock.now());
     mesh.urls(around.client_urls.clone());
     mesh.gateway_url(gateways.as_ref().map(Gateways::url).unwrap_or_default());
-    let driver = Driver { mesh, gateways, gateway_listener, sockets, letters, around, clock, door: door.clone() };
+    let driver = Driver {
+        mesh,
+        gateways,
+        gateway_listener,
+        sockets,
+        letters,
+        around,
+        clock,
+        door: door.clone(),
+        leaving: false,
+    };
     let thread = std::thread::Builder::new().name("turnpike-mesh".into()).spawn(move || driver.run())?;
     Ok(Running { door, thread })
 }
@@ -207,6 +223,8 @@ struct Driver {
     around: Surroundings,
     clock: Clock,
     door: MeshDoor,
+    /// No more routes begin.
+    leaving: bool,
 }
 
 impl Driver {
@@ -281,6 +299,7 @@ impl Driver {
         }
         match note {
             Note::Tidings(shard, tidings) => self.mesh.tidings(shard, tidings),
+            Note::HandedOver(..) if self.leaving => {}
             Note::HandedOver(stream, link, said) => {
                 let Ok(from) = stream.peer_addr() else { return true };
                 if self.sockets.add(link, stream).is_ok() {
@@ -295,6 +314,11 @@ impl Driver {
             }
             Note::Reload(routes) => self.mesh.reload(&routes),
             Note::LameDuck => self.mesh.lame_duck(),
+            Note::Leave => {
+                self.leaving = true;
+                // Closed with it: who dials now goes elsewhere.
+                (self.around.listener, self.gateway_listener) = (None, None);
+            }
             Note::Report(reply) => {
                 let others = self.gateways.iter().flat_map(Gateways::unready);
                 reply(self.mesh.report(), self.mesh.unready().into_iter().chain(others).collect());
@@ -318,6 +342,8 @@ impl Driver {
     fn act(&mut self) {
         while let Some(act) = self.mesh.poll() {
             match act {
+                Act::Dial { .. } if self.leaving => {}
+                Act::Give { link, .. } if self.leaving => self.sockets.close(link),
                 Act::Dial { dial: number, host, port } => {
                     let door = self.door.clone();
                     dial(host, port, move |outcome| door.send(Note::Dialed(number, outcome)));

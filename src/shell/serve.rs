@@ -6,6 +6,7 @@ use super::mesh;
 use super::monitor::Monitor;
 use super::refusal::Refusal;
 use super::reload::{self, Loader};
+use super::reminders::Reminders;
 use super::rings::{Door, Mail};
 use super::signal::{Signal, Signals};
 use crate::base::Level;
@@ -47,6 +48,7 @@ pub(super) struct Server {
     pub monitor: Option<Monitor>,
     pub mesh: Option<mesh::Running>,
     pub lame_duck: Option<LameDuck>,
+    pub reminders: Reminders,
     pub _signals: Signals,
     pub ports_file: Option<PortsFile>,
 }
@@ -86,15 +88,28 @@ impl Server {
                     self.shut_down(0);
                     return Refusal::EXIT_CODE;
                 }
-                Err(RecvTimeoutError::Timeout) => self.send_clients_away(),
+                Err(RecvTimeoutError::Timeout) => self.time(),
                 Err(RecvTimeoutError::Disconnected) => return self.flush_and_end(),
             }
         }
     }
 
-    /// What happens next; `Timeout`: the grace time of the lame duck is over.
+    /// What has become due: a reminder, or the end of the lame duck's grace time.
+    fn time(&mut self) {
+        let now = Instant::now();
+        self.reminders.due(now).iter().for_each(|line| self.log.line(Level::Warn, line.clone()));
+        if self.grace_ends().is_some_and(|at| at <= now) {
+            self.send_clients_away();
+        }
+    }
+
+    fn grace_ends(&self) -> Option<Instant> {
+        self.lame_duck.as_ref().and_then(|d| d.grace_ends)
+    }
+
+    /// What happens next; `Timeout`: something is due.
     fn next_event(&self) -> Result<Event, RecvTimeoutError> {
-        match self.lame_duck.as_ref().and_then(|d| d.grace_ends) {
+        match self.grace_ends().into_iter().chain(self.reminders.next()).min() {
             Some(at) => self.events.recv_deadline(at),
             None => self.events.recv().map_err(|RecvError| RecvTimeoutError::Disconnected),
         }
@@ -166,6 +181,10 @@ impl Server {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         if let Some(listening) = self.listening {
             listening.stop();
+        }
+        if let Some(mesh) = &self.mesh {
+            // Peers whose routes end now would dial again at once.
+            mesh.door().leave();
         }
         self.doors.iter().for_each(|d| d.send(Mail::Order(Order::Drain)));
         // The shards keep to the grace time; what is added is for last words to be read.

@@ -93,3 +93,35 @@ fn more_clients_than_allowed_are_told_so() {
     });
     bystander.finish();
 }
+
+#[test]
+fn the_oldest_of_too_many_who_do_not_say_who_they_are_make_room() {
+    for shards in [1, 4] {
+        let server = server(shards, "authorization { user: u, password: p, timeout: 600 }");
+        let login = "CONNECT {\"verbose\":false,\"user\":\"u\",\"pass\":\"p\"}\r\n";
+        let bystander = Bystander::start(&server, login);
+        let mut silent: Vec<Raw> = (0..300)
+            .map(|_| {
+                let mut raw = Raw::connect(server.clients());
+                raw.write(b"CONNECT {\"user\":");
+                raw
+            })
+            .collect();
+        let mut newest = silent.pop().expect("the newest");
+        for raw in &mut silent[..30] {
+            let (said, closed) = raw.until_pongs(1);
+            assert!(closed && crate::texts(&said) == ["-ERR 'Authentication Timeout'\r\n"], "{said:?}");
+        }
+        newest.write(b"\"u\",\"pass\":\"p\",\"verbose\":false}\r\n");
+        assert_eq!(newest.barrier(), [b"PONG\r\n".to_vec()]);
+        let varz = monitoring(server.monitor(), "/varz");
+        // The bystander's two and the newest have said it; 256 may be there besides.
+        assert_eq!(varz["turnpike"]["strangers_dropped"], 300 - 256, "{}", varz["turnpike"]);
+        until("those are gone", PATIENCE, || {
+            (monitoring(server.monitor(), "/varz")["connections"] == 256 - 1 + 3).then_some(())
+        });
+        assert!(server.output().contains("connections from its address have not said who they are"));
+        bystander.await_more(10);
+        bystander.finish();
+    }
+}

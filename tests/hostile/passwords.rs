@@ -5,6 +5,7 @@ use crate::server;
 use crate::support::process::{monitoring, until};
 use crate::support::raw::{Raw, PATIENCE};
 use crate::texts;
+use std::time::{Duration, Instant};
 
 #[test]
 fn two_hundred_wrong_passwords_hold_nobody_up() {
@@ -50,4 +51,36 @@ fn a_client_that_leaves_while_its_password_is_checked_is_forgotten() {
         let varz = monitoring(server.monitor(), "/varz");
         (varz["connections"] == 0 && varz["subscriptions"] == 0).then_some(())
     });
+}
+
+#[test]
+fn who_guesses_waits_for_each_refusal_and_fills_no_log() {
+    let server = server(1, "authorization { user: u, password: p, timeout: 60 }");
+    let bystander = Bystander::start(&server, "CONNECT {\"verbose\":false,\"user\":\"u\",\"pass\":\"p\"}\r\n");
+    let began = Instant::now();
+    let mut one = Raw::connect(server.clients());
+    one.write(b"CONNECT {\"user\":\"u\",\"pass\":\"guess\"}\r\n");
+    let (said, closed) = one.until_pongs(1);
+    assert!(closed && texts(&said) == ["-ERR 'Authorization Violation'\r\n"], "{said:?}");
+    assert!(began.elapsed() >= Duration::from_millis(250), "refused after {:?}", began.elapsed());
+    let mut guessing: Vec<Raw> = (0..200).map(|_| Raw::connect(server.clients())).collect();
+    guessing.iter_mut().for_each(|raw| raw.write(b"CONNECT {\"user\":\"u\",\"pass\":\"guess\"}\r\n"));
+    for mut raw in guessing {
+        let (said, closed) = raw.until_pongs(1);
+        assert!(closed && texts(&said) == ["-ERR 'Authorization Violation'\r\n"], "{said:?}");
+    }
+    // Right ones never wait for what wrong ones did.
+    let mut right = Raw::connect(server.clients());
+    right.write(b"CONNECT {\"verbose\":false,\"user\":\"u\",\"pass\":\"p\"}\r\n");
+    assert_eq!(right.barrier(), [b"PONG\r\n".to_vec()]);
+    assert_eq!(monitoring(server.monitor(), "/varz")["turnpike"]["failed_logins"], 201);
+    until("the count is in the log", PATIENCE, || {
+        server.output().contains("more authentication errors within a second").then_some(())
+    });
+    let lines = server.output().matches("authentication error - User \"u\"").count();
+    // They were refused in two clumps, after a short pause and after a long one; how many seconds that takes depends on
+    // the machine, and each may have its ten lines.
+    let seconds = began.elapsed().as_secs() as usize + 1;
+    assert!(lines <= 10 * (seconds + 1), "{lines} lines in {seconds} s");
+    bystander.finish();
 }

@@ -20,7 +20,7 @@ fn conf(routes: &str) -> String {
 }
 
 /// The URL of its route listener, as its ports file tells.
-fn route(server: &Server) -> String {
+pub fn route(server: &Server) -> String {
     let file = server.folder().join(format!("turnpike_{}.ports", server.pid()));
     let ports: Value = serde_json::from_str(&fs::read_to_string(file).expect("the ports file")).expect("JSON");
     ports["cluster"][0].as_str().expect("a cluster array").to_owned()

@@ -25,10 +25,9 @@ fn told(client: &mut Raw) -> Next {
 }
 
 #[test]
-fn a_lame_duck_tells_its_clients_and_sends_them_away() {
-    let mut server = server("lame_duck_grace_period: \"400ms\"\nlame_duck_duration: \"30s\"\n", &[]);
+fn a_lame_duck_tells_its_clients_and_goes_on_for_its_grace_period() {
+    let mut server = server("lame_duck_grace_period: \"60s\"\nlame_duck_duration: \"90s\"\n", &[]);
     let mut clients: Vec<Raw> = (0..3).map(|_| client(&server)).collect();
-    let begun = Instant::now();
     server.signal("USR2");
     for client in &mut clients {
         let mut info = told(client);
@@ -40,14 +39,28 @@ fn a_lame_duck_tells_its_clients_and_sends_them_away() {
         assert!(info.starts_with(b"INFO ") && contains(&info, b"\"ldm\":true"), "{:?}", String::from_utf8_lossy(&info));
     }
     assert!(TcpStream::connect(server.clients()).is_err(), "a lame duck lets somebody in");
-    // Within the grace time everything goes on.
+    // A second one changes nothing.
+    server.signal("USR2");
     clients[0].write(b"PUB x 2\r\nhi\r\n");
     for client in &mut clients {
         assert_eq!(told(client), Next::Frame(b"MSG x 1 2\r\nhi\r\n".to_vec()));
     }
-    server.signal("USR2");
+    server.signal("INT");
     for client in &mut clients {
         assert_eq!(told(client), Next::Closed(Vec::new()));
+    }
+    assert_eq!(server.ended(), Some(0));
+    assert_eq!(server.output().matches("Entering lame duck mode").count(), 1, "{}", server.output());
+}
+
+#[test]
+fn a_lame_duck_sends_its_clients_away_after_its_grace_period() {
+    let mut server = server("lame_duck_grace_period: \"400ms\"\nlame_duck_duration: \"30s\"\n", &[]);
+    let mut clients: Vec<Raw> = (0..3).map(|_| client(&server)).collect();
+    let begun = Instant::now();
+    server.signal("USR2");
+    for client in &mut clients {
+        while matches!(told(client), Next::Frame(info) if info.starts_with(b"INFO ")) {}
     }
     assert!(begun.elapsed() >= Duration::from_millis(400));
     assert_eq!(server.ended(), Some(0));

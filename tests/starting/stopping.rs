@@ -88,6 +88,22 @@ fn nobody_is_accepted_once_the_end_has_begun() {
 }
 
 #[test]
+fn no_route_begins_once_the_end_has_begun() {
+    let mut server = server("shutdown_grace: \"60s\"\ncluster {name: c, listen: \"127.0.0.1:-1\"}\n", &[]);
+    let _reader = behind(&server);
+    let routes = crate::cluster::route(&server);
+    let routes = routes.strip_prefix("nats://").expect("a URL").to_owned();
+    drop(std::net::TcpStream::connect(&routes).expect("routes come in"));
+    server.signal("TERM");
+    let refused = || std::net::TcpStream::connect(&routes).is_err().then_some(());
+    until("the listener of routes is closed", AT_ONCE, refused);
+    // It is not closed because the server has ended.
+    assert!(!server.output().contains("Server Exiting"), "{}", server.output());
+    server.signal("INT");
+    assert_eq!(server.ended(), Some(0));
+}
+
+#[test]
 fn the_port_of_a_killed_server_can_be_bound_at_once() {
     let mut server = server("", &[]);
     let mut clients: Vec<Raw> = (0..10).map(|_| Raw::connect(server.clients())).collect();

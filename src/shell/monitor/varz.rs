@@ -150,6 +150,10 @@ struct Own<'a> {
     drops: BTreeMap<&'static str, u64>,
     /// Interest of peers that `cluster.permissions.export` kept out.
     interest_refused: u64,
+    /// Wrong credentials presented by clients.
+    failed_logins: u64,
+    /// Connections that made room for others because they had not said who they are.
+    strangers_dropped: u64,
     warnings: &'a [String],
 }
 
@@ -275,9 +279,17 @@ fn own<'a>(facts: &'a Facts, tallies: &[Tally]) -> Own<'a> {
         slow_consumers: slow_consumers(t),
         stalled_clients: t.stalled_clients,
     });
-    let interest_refused = tallies.iter().map(|t| t.interest_refused).sum();
+    let sum = |field: fn(&Tally) -> u64| tallies.iter().map(field).sum();
     let warnings = &facts.settings.warnings;
-    Own { version: TURNPIKE_VERSION, shards: shards.collect(), drops, interest_refused, warnings }
+    Own {
+        version: TURNPIKE_VERSION,
+        shards: shards.collect(),
+        drops,
+        interest_refused: sum(|t| t.interest_refused),
+        failed_logins: sum(|t| t.failed_logins),
+        strangers_dropped: sum(|t| t.strangers_dropped),
+        warnings,
+    }
 }
 
 fn slow_consumers(t: &Tally) -> u64 {

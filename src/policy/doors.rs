@@ -1,0 +1,36 @@
+//! Listeners that others can reach and that ask nobody who they are: warned about at the start and hourly, refused where
+//! the operator wants that (scenarios.md §3.1).
+
+use super::address::is_loopback;
+use super::settings::{Cluster, Listen, Settings};
+
+/// Each such listener in words, with what is to be done about it. Empty where all is guarded or on this machine only.
+pub fn open(settings: &Settings) -> Vec<String> {
+    let routes = settings.cluster.as_ref().and_then(|c| open_to_routes(c, &settings.listen));
+    open_to_clients(settings).into_iter().chain(routes).collect()
+}
+
+fn open_to_clients(settings: &Settings) -> Option<String> {
+    let guarded = !settings.auth.users.is_empty() || settings.auth.token.is_some();
+    (!guarded && !is_loopback(&settings.listen)).then(|| {
+        let Listen { host, port } = &settings.listen;
+        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        let at = port.map_or_else(|| host.clone(), |p| format!("{host}:{p}"));
+        format!(
+            "Whoever reaches {at} may read and publish everything: no user and no token is configured — add \
+             authorization (or --user and --pass), or listen on this machine only with -a 127.0.0.1"
+        )
+    })
+}
+
+/// The same of routes; `clients` is where they come in without a listener of their own.
+pub(super) fn open_to_routes(cluster: &Cluster, clients: &Listen) -> Option<String> {
+    let door = cluster.listen.as_ref().unwrap_or(clients);
+    (cluster.login.is_none() && !is_loopback(door)).then(|| {
+        format!(
+            "routes need no credentials on host {}: whoever reaches it reads and writes every subject of every \
+             account; set user and password in the authorization of cluster, or listen on 127.0.0.1",
+            door.host
+        )
+    })
+}

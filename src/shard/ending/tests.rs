@@ -1,0 +1,93 @@
+//! Ends of connections, on one shard whose clients read only when they are told to.
+
+use crate::base::{Cid, ConnId, Now, ShardId, Time};
+use crate::policy::Settings;
+use crate::shard::report::{Answer, Ask};
+use crate::shard::{Act, Identity, Opening, Order, Setup, Shard};
+use std::sync::Arc;
+
+/// One shard, and what became of its connections.
+struct World {
+    shard: Shard,
+    now: u64,
+    closed: Vec<ConnId>,
+    log: Vec<String>,
+}
+
+impl World {
+    fn new(pending: usize, total: usize) -> World {
+        let mut settings = Settings::default();
+        (settings.limits.max_pending, settings.limits.max_pending_total) = (pending, Some(total));
+        settings.limits.max_payload = 1000;
+        let identity = Arc::new(Identity { server_id: "I".into(), server_name: "I".into(), host: "h".into(), port: 1 });
+        let settings = Arc::new(settings);
+        let shard =
+            Shard::new(Setup { id: ShardId(0), shards: 1, seed: 1, settings, identity, turn_deliveries_max: 50_000 });
+        World { shard, now: 1, closed: Vec::new(), log: Vec::new() }
+    }
+
+    /// A turn in which these come and say this; nobody but `reads` takes any byte.
+    fn turn(&mut self, opens: usize, says: &[(ConnId, &str)], reads: Option<ConnId>) -> Vec<ConnId> {
+        self.now += 1;
+        let mut turn = self.shard.begin(Now { mono: Time(self.now), wall_ns: self.now }).sockets();
+        turn.time();
+        reads.into_iter().for_each(|conn| turn.writable(conn));
+        let opening = |n| Opening { cid: Cid(n as u64), ip: "::1".into(), port: 2, over_limit: false };
+        let conns = (0..opens).map(|n| turn.open(opening(n))).collect();
+        says.iter().for_each(|(conn, text)| turn.bytes(*conn, text.as_bytes()));
+        let Ok(mut flush) = turn.end().sockets() else { panic!("no ring is full") };
+        while let Some(conn) = flush.dirty() {
+            match reads == Some(conn) {
+                true => {
+                    let all = flush.pending(conn).len();
+                    flush.wrote(conn, all);
+                }
+                false => flush.blocked(conn),
+            }
+        }
+        while let Some(act) = flush.act() {
+            match act {
+                Act::Close(conn) => self.closed.push(conn),
+                Act::Log { text, .. } => self.log.push(text),
+                _ => {}
+            }
+        }
+        conns
+    }
+}
+
+#[test]
+fn where_more_waits_for_all_than_may_those_go_for_whom_the_most_waits() {
+    // Each may have 10,000 waiting, all together 20,000.
+    let mut world = World::new(10_000, 1);
+    let conns = world.turn(6, &[], None);
+    let publish = |subject: usize, n: usize| format!("PUB s{subject} 900\r\n{}\r\n", "x".repeat(900)).repeat(n);
+    let quiet = "CONNECT {\"verbose\":false}\r\n";
+    let subs: Vec<String> = (0..5).map(|n| format!("{quiet}SUB s{n} 1\r\n")).collect();
+    let says: Vec<_> = conns.iter().copied().zip(subs.iter().map(String::as_str)).collect();
+    world.turn(0, &says, None);
+    let from = conns[5];
+    let some = [quiet.to_string(), publish(0, 3), publish(1, 6), publish(2, 5), publish(3, 2)].concat();
+    world.turn(0, &[(from, &some)], None);
+    world.turn(0, &[], None);
+    assert!(world.closed.is_empty(), "{:?}", world.log);
+    // A reader that takes its bytes is no burden.
+    for _ in 0..10 {
+        world.turn(0, &[(from, &publish(4, 5))], Some(conns[4]));
+    }
+    assert!(world.closed.is_empty(), "{:?}", world.log);
+    world.turn(0, &[(from, &publish(3, 5))], None);
+    world.turn(0, &[], None);
+    assert_eq!(world.closed, [conns[3]], "2 + 5 messages, and nobody else has more than 6");
+    assert!(world.log.iter().any(|l| l.contains("all together exceed 20000")), "{:?}", world.log);
+    let mut turn = world.shard.begin(Now { mono: Time(100), wall_ns: 100 }).sockets();
+    turn.order(Order::Report { ticket: 1, ask: Ask::Tally });
+    let Ok(mut flush) = turn.end().sockets() else { panic!("no ring is full") };
+    let tally = std::iter::from_fn(|| flush.act()).find_map(|act| match act {
+        Act::Answer { answer: Answer::Tally(tally), .. } => Some(tally),
+        _ => None,
+    });
+    let tally = tally.expect("an answer");
+    assert_eq!(tally.slow_consumers_pending, 1);
+    assert!(tally.drops.contains(&("slow_consumer_pending", 7)), "{:?}", tally.drops);
+}
