@@ -17,6 +17,8 @@ mod faults;
 mod hostile;
 #[path = "cluster/mixed.rs"]
 mod mixed;
+#[path = "cluster/partitions.rs"]
+mod partitions;
 #[path = "cluster/strangers.rs"]
 mod strangers;
 
