@@ -15,6 +15,8 @@ mod delivery;
 mod faults;
 #[path = "cluster/hostile.rs"]
 mod hostile;
+#[path = "cluster/links.rs"]
+mod links;
 #[path = "cluster/mixed.rs"]
 mod mixed;
 #[path = "cluster/partitions.rs"]
