@@ -21,8 +21,12 @@ mod links;
 mod mixed;
 #[path = "cluster/partitions.rs"]
 mod partitions;
+#[path = "cluster/roaming.rs"]
+mod roaming;
 #[path = "cluster/strangers.rs"]
 mod strangers;
+#[path = "cluster/urls.rs"]
+mod urls;
 
 use support::cluster::Cluster;
 use support::server::Which;

@@ -116,7 +116,8 @@ fn over_a_slow_route(max_pending: u64, beside: &str, lasting: Duration) {
     let mut audited = audit.sent();
     while begun.elapsed() < lasting {
         thread::sleep(Duration::from_millis(200));
-        let pending = route(&c.nodes[0], "n1").expect("the slow route was cut")["pending_size"].as_u64().expect("bytes");
+        let pending =
+            route(&c.nodes[0], "n1").expect("the slow route was cut")["pending_size"].as_u64().expect("bytes");
         most = pending.max(most);
         assert!(pending <= max_pending, "{pending} bytes wait");
         if pending >= max_pending / 2 && full.is_none() {

@@ -224,7 +224,8 @@ impl Pump {
         let Some(heard) = &mut self.heard else { return };
         heard.extend_from_slice(bytes);
         let text = String::from_utf8_lossy(heard);
-        let name = text.split_once("\"server_name\":\"").and_then(|(_, rest)| Some(rest.split_once('"')?.0.to_string()));
+        let name =
+            text.split_once("\"server_name\":\"").and_then(|(_, rest)| Some(rest.split_once('"')?.0.to_string()));
         if let Some(name) = &name {
             if let Some(link) = self.state.lock().expect("the proxy").links.get_mut(&self.id) {
                 link.names[0].clone_from(name);
