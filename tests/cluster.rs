@@ -13,6 +13,8 @@ mod beginner;
 mod delivery;
 #[path = "cluster/faults.rs"]
 mod faults;
+#[path = "cluster/freezes.rs"]
+mod freezes;
 #[path = "cluster/hostile.rs"]
 mod hostile;
 #[path = "cluster/links.rs"]
@@ -23,6 +25,8 @@ mod mixed;
 mod partitions;
 #[path = "cluster/roaming.rs"]
 mod roaming;
+#[path = "cluster/starts.rs"]
+mod starts;
 #[path = "cluster/strangers.rs"]
 mod strangers;
 #[path = "cluster/urls.rs"]
