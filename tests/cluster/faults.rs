@@ -4,11 +4,11 @@
 use crate::cluster;
 use crate::support::audit::Audit;
 use crate::support::cluster::{Client, Cluster};
-use crate::support::process::{descriptors, until};
+use crate::support::process::{descriptors, until, Stopwatch};
 use crate::support::raw::PATIENCE;
 use crate::support::server::Server;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A member of the cluster whose only service is asked for from the first node.
 fn service(c: &Cluster, at: usize) -> Client {
@@ -20,13 +20,13 @@ fn service(c: &Cluster, at: usize) -> Client {
 
 /// How long it takes until the first node says that nobody serves.
 fn until_nobody(c: &Cluster) -> Duration {
-    let begun = Instant::now();
+    let begun = Stopwatch::start();
     let mut asking = Client::of(&c.nodes[0]);
     asking.say("SUB inbox 1\r\n");
     until("a dead peer's interest is gone", PATIENCE, || {
         asking.say("PUB service inbox 0\r\n\r\n").iter().any(|m| m.contains(" 503")).then_some(())
     });
-    begun.elapsed()
+    begun.passed()
 }
 
 #[test]
@@ -89,9 +89,10 @@ fn a_frozen_node_is_out_of_the_routing_and_back_at_once() {
     assert!(c.nodes[0].output().contains("silent for "), "{}", c.nodes[0].output());
     thread::sleep(Duration::from_secs(8).saturating_sub(took));
     c.nodes[2].signal("CONT");
-    let begun = Instant::now();
+    let begun = Stopwatch::start();
     c.await_whole();
-    assert!(begun.elapsed() < Duration::from_secs(5), "back after {:?}", begun.elapsed());
+    let back = begun.passed();
+    assert!(back < Duration::from_secs(5), "back after {back:?}");
     audit.finish();
     drop(held);
 }

@@ -4,10 +4,11 @@
 use crate::support::audit::Audit;
 use crate::support::cluster::{free_port, Client, Cluster};
 use crate::support::netns::Net;
-use crate::support::process::{monitoring, try_monitoring, until};
+use crate::support::process::{monitoring, try_monitoring, until, Stopwatch};
 use crate::support::raw::PATIENCE;
 use crate::support::server::{shard_args, Server, Start, Which};
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::Duration;
 
 /// A silent peer is out within 6 s (scenarios.md G6); one more for a machine that has much else to do.
 const OUT: Duration = Duration::from_secs(7);
@@ -61,9 +62,9 @@ fn an_edge(what: &str, cut: impl FnOnce(&Net), heal: impl FnOnce(&Net), net: &Ne
         until("the audit runs", PATIENCE, || (audit.sent()[0] > sent).then_some(()));
     }
     cut(net);
-    let begun = Instant::now();
+    let begun = Stopwatch::start();
     until("both are out of each other's routing", PATIENCE, || (!reaches(b, "n2") && !reaches(d, "n1")).then_some(()));
-    let out = begun.elapsed();
+    let out = begun.passed();
     assert!(out < OUT, "{what}: out after {out:?}");
     until("the missing edge is in both logs and both /routez, and neither is ready", PATIENCE, || {
         let named = |s: &Server, other: &str| {
@@ -71,16 +72,14 @@ fn an_edge(what: &str, cut: impl FnOnce(&Net), heal: impl FnOnce(&Net), net: &Ne
         };
         (named(b, "n2") && named(d, "n1")).then_some(())
     });
-    let named = begun.elapsed() - out;
+    let named = begun.passed().saturating_sub(out);
     assert!(named < NAMED, "{what}: named {named:?} after it was missing");
     assert!(ready(&c.nodes[0]), "who reaches all is ready");
-    for path in ["/healthz?js-enabled-only=true"] {
-        assert_eq!(monitoring(b.monitor(), path)["status"], "ok", "{path}");
-    }
+    assert_eq!(monitoring(b.monitor(), "/healthz?js-enabled-only=true")["status"], "ok", "it lives");
     heal(net);
-    let healed = Instant::now();
+    let healed = Stopwatch::start();
     until("the edge is back", PATIENCE, || (reaches(b, "n2") && reaches(d, "n1")).then_some(()));
-    let back = healed.elapsed();
+    let back = healed.passed();
     c.await_whole();
     until("nothing is missed and all are ready", PATIENCE, || {
         c.nodes.iter().all(|s| misses(s).is_empty() && ready(s)).then_some(())
@@ -89,21 +88,22 @@ fn an_edge(what: &str, cut: impl FnOnce(&Net), heal: impl FnOnce(&Net), net: &Ne
     println!("{what}: out after {out:.1?}, named {named:.1?} later, back {back:.1?} after healing");
 }
 
+/// Three kinds of failure, in three nets at a time: most of it is waiting.
 #[test]
-fn an_edge_that_loses_all_in_silence() {
-    let cut = |net: &Net| [(1, 2), (2, 1)].iter().for_each(|(a, b)| net.lose(*a, *b));
-    let heal = |net: &Net| [(1, 2), (2, 1)].iter().for_each(|(a, b)| net.find(*a, *b));
-    Net::with(3, move |net| an_edge("lost both ways", cut, heal, net));
-}
-
-#[test]
-fn an_edge_that_loses_one_direction() {
-    Net::with(3, |net| an_edge("lost one way", |net| net.lose(1, 2), |net| net.find(1, 2), net));
-}
-
-#[test]
-fn an_edge_that_is_unplugged() {
+fn a_missing_edge_is_named_at_both_ends() {
+    const BOTH: [(usize, usize); 2] = [(1, 2), (2, 1)];
+    let silent = thread::spawn(|| {
+        let cut = |net: &Net| BOTH.iter().for_each(|(a, b)| net.lose(*a, *b));
+        let heal = |net: &Net| BOTH.iter().for_each(|(a, b)| net.find(*a, *b));
+        Net::with(3, move |net| an_edge("lost both ways", cut, heal, net));
+    });
+    let one_way = thread::spawn(|| {
+        Net::with(3, |net| an_edge("lost one way", |net| net.lose(1, 2), |net| net.find(1, 2), net));
+    });
     Net::with(3, |net| an_edge("unplugged", |net| net.unplug(1, 2), |net| net.plug(1, 2), net));
+    for other in [silent, one_way] {
+        other.join().expect("another kind of failure");
+    }
 }
 
 /// One node is cut off from both others, with many subscriptions at it; then it is healed.
@@ -116,8 +116,9 @@ fn an_island(subscriptions: u64, apart: Duration, limit: Duration) {
             many.say(&lines);
         }
         let known = |s: &Server| {
-            let routez = monitoring(s.monitor(), "/routez");
-            let routes = routez["routes"].as_array().expect("routes").clone();
+            // A shard that takes in so much may owe monitoring an answer.
+            let routez = try_monitoring(s.monitor(), "/routez").unwrap_or_default();
+            let routes = routez["routes"].as_array().cloned().unwrap_or_default();
             routes.iter().any(|r| r["remote_name"] == "n2" && r["subscriptions"].as_u64() >= Some(subscriptions))
         };
         let all_know = || (known(&c.nodes[0]) && known(&c.nodes[1])).then_some(());
@@ -126,21 +127,22 @@ fn an_island(subscriptions: u64, apart: Duration, limit: Duration) {
             net.lose(2, other);
             net.lose(other, 2);
         }
-        let cut = Instant::now();
+        let cut = Stopwatch::start();
         until("it is alone", PATIENCE, || {
             (!reaches(&c.nodes[0], "n2") && !reaches(&c.nodes[1], "n2") && !reaches(&c.nodes[2], "n0")).then_some(())
         });
-        assert!(cut.elapsed() < OUT, "out after {:?}", cut.elapsed());
+        let out = cut.passed();
+        assert!(out < OUT, "out after {out:?}");
         // Nobody else reaches it: nobody is unready for its sake.
         assert!(ready(&c.nodes[0]) && ready(&c.nodes[1]));
-        std::thread::sleep(apart.saturating_sub(cut.elapsed()));
+        thread::sleep(apart.saturating_sub(out));
         for other in 0..2 {
             net.find(2, other);
             net.find(other, 2);
         }
-        let healed = Instant::now();
+        let healed = Stopwatch::start();
         until("all know again", PATIENCE, all_know);
-        let took = healed.elapsed();
+        let took = healed.passed();
         println!("{subscriptions} subscriptions, apart for {apart:?}: known again after {took:.1?}");
         assert!(took < limit, "known again after {took:?}");
         c.await_whole();
@@ -155,7 +157,7 @@ fn an_island_is_found_again() {
 #[test]
 #[ignore = "long: scripts/faults"]
 fn an_island_with_100_000_subscriptions() {
-    for apart in [8, 15, 40] {
+    for apart in [8, 40] {
         an_island(100_000, Duration::from_secs(apart), Duration::from_secs(60));
     }
 }

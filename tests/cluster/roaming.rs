@@ -180,7 +180,7 @@ fn elsewhere(all: &[String], but: &Client) -> Vec<String> {
     let own = format!("nats://{}:{}", info.host, info.port);
     let mut others: Vec<String> = all.iter().filter(|u| **u != own).cloned().collect();
     // Not everybody to the same one.
-    if info.client_id % 2 == 0 {
+    if info.client_id.is_multiple_of(2) {
         others.reverse();
     }
     others

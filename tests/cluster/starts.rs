@@ -1,11 +1,11 @@
 //! Cold starts: five servers at once, of which only one is listed, and that one last.
 
 use crate::support::cluster::{connections, free_port, routes, Cluster};
-use crate::support::process::{monitoring, until};
+use crate::support::process::{monitoring, until, Stopwatch};
 use crate::support::raw::PATIENCE;
 use crate::support::server::{shard_args, Server, Start, Which};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const NODES: usize = 5;
 
@@ -21,7 +21,7 @@ fn cold_start(late: Duration) -> (Cluster, Duration) {
         );
         Start::new(&which, &conf, &shard_args(&which, 1))
     };
-    let begun = Instant::now();
+    let begun = Stopwatch::start();
     let starting: Vec<_> = (0..NODES)
         .map(|n| {
             let start = start(n);
@@ -37,7 +37,7 @@ fn cold_start(late: Duration) -> (Cluster, Duration) {
         left.retain(|n| monitoring(n.monitor(), "/routez")["num_routes"] != NODES - 1);
         left.is_empty().then_some(())
     });
-    let took = begun.elapsed().saturating_sub(late);
+    let took = begun.passed().saturating_sub(late);
     let cluster = Cluster { nodes, ports };
     cluster.await_whole();
     let pids: Vec<u32> = cluster.nodes.iter().map(Server::pid).collect();

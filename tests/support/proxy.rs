@@ -201,8 +201,8 @@ impl Pump {
             for piece in chunk[..n].chunks(if faults.slice > 0 { faults.slice } else { n }) {
                 to.write_all(piece)?;
             }
-            if faults.rate > 0 {
-                free_at = free_at.max(Instant::now()) + Duration::from_nanos(n as u64 * 1_000_000_000 / faults.rate);
+            if let Some(ns) = (n as u64 * 1_000_000_000).checked_div(faults.rate) {
+                free_at = free_at.max(Instant::now()) + Duration::from_nanos(ns);
                 thread::sleep(free_at.saturating_duration_since(Instant::now()));
             }
         }
