@@ -13,12 +13,24 @@ mod beginner;
 mod delivery;
 #[path = "cluster/faults.rs"]
 mod faults;
+#[path = "cluster/freezes.rs"]
+mod freezes;
 #[path = "cluster/hostile.rs"]
 mod hostile;
+#[path = "cluster/links.rs"]
+mod links;
 #[path = "cluster/mixed.rs"]
 mod mixed;
+#[path = "cluster/partitions.rs"]
+mod partitions;
+#[path = "cluster/roaming.rs"]
+mod roaming;
+#[path = "cluster/starts.rs"]
+mod starts;
 #[path = "cluster/strangers.rs"]
 mod strangers;
+#[path = "cluster/urls.rs"]
+mod urls;
 
 use support::cluster::Cluster;
 use support::server::Which;

@@ -117,6 +117,9 @@ pub struct Telling {
     pub cursor: Cursor,
 }
 
+/// A PING is said so often though an earlier one is unanswered: its answer may lie behind a long queue of the peer's, and
+/// to the peer our PING is the sign that we are there.
+const AGAIN_NS: u64 = SECOND;
 /// How long a PING that has arrived may go unanswered by a peer that was silent before.
 const ANSWER_NS: u64 = 2 * SECOND;
 
@@ -127,8 +130,13 @@ const ANSWER_NS: u64 = 2 * SECOND;
 pub struct Pulse {
     /// When bytes last came.
     heard_at: Time,
-    /// When a PING without an answer was sent.
+    /// When the PING was sent whose answer is waited for.
     pinged_at: Option<Time>,
+    /// When a PING was sent last.
+    said_at: Time,
+    /// PINGs without an answer, and those of them that were sent before the one that is waited for.
+    unanswered: u32,
+    earlier: u32,
     /// Bytes given to the socket.
     sent: u64,
     /// The same up to that PING: what waited before it in our own queue is counted too.
@@ -154,8 +162,13 @@ impl Pulse {
         self.heard_at = now;
     }
 
-    /// A PONG came.
+    /// A PONG came. They come in the order of the PINGs.
     pub fn pong(&mut self, now: Time) {
+        self.unanswered = self.unanswered.saturating_sub(1);
+        if self.earlier > 0 {
+            self.earlier -= 1;
+            return;
+        }
         self.delivered_at = None;
         if let Some(at) = self.pinged_at.take() {
             self.rtt_ns = Some(now.since(at).max(1));
@@ -182,14 +195,19 @@ impl Pulse {
         }
     }
 
-    /// Is a PING due? At most one is under way. `pending` bytes wait for the socket before it.
+    /// Is a PING due? `pending` bytes wait for the socket before it.
     pub fn ping(&mut self, now: Time, pending: usize) -> bool {
-        let due = self.pinged_at.is_none();
-        if due {
+        if self.pinged_at.is_some() && now.since(self.said_at) < AGAIN_NS {
+            return false;
+        }
+        if self.pinged_at.is_none() {
             self.pinged_at = Some(now);
             self.sent_before_ping = self.sent + pending as u64;
+            self.earlier = self.unanswered;
         }
-        due
+        self.said_at = now;
+        self.unanswered += 1;
+        true
     }
 
     /// Why the peer is to be given up, if it is: silent, or taking nothing in, for `timeout_ns`.
@@ -262,6 +280,22 @@ mod tests {
         p.unacked(at(20), 0);
         assert_eq!(p.lost(at(21), TIMEOUT), None, "the PING has only just arrived");
         assert_eq!(p.lost(at(22), TIMEOUT), Some("silent"));
+    }
+
+    #[test]
+    fn pings_go_on_while_an_answer_waits_and_answers_are_taken_in_their_order() {
+        let mut p = Pulse::new(at(0));
+        assert!(p.ping(at(1), 0));
+        assert!(!p.ping(Time(at(1).0 + AGAIN_NS / 2), 0));
+        assert!(p.ping(at(2), 0) && p.ping(at(3), 0));
+        p.pong(at(4));
+        assert_eq!(p.rtt_ns, Some(3 * SECOND), "the answer to the first");
+        assert!(p.ping(at(5), 0));
+        p.pong(at(6));
+        p.pong(at(6));
+        assert_eq!(p.rtt_ns, Some(3 * SECOND), "answers to those nobody waits for");
+        p.pong(at(7));
+        assert_eq!(p.rtt_ns, Some(2 * SECOND));
     }
 
     #[test]

@@ -213,6 +213,7 @@ impl Mesh {
             self.book.learn(&peer.address, id, &peer.hello.info.server_name, 0, self.now.mono, 0);
             addresses.push(peer.address.clone());
         }
+        addresses.iter().for_each(|a| self.book.parted(a, self.now.mono));
         let Some(address) = addresses.first() else { return };
         let Some(entry) = self.book.get_mut(address) else { return };
         why.clone_into(&mut entry.last_error);
@@ -224,14 +225,14 @@ impl Mesh {
             };
             self.book.wake(address, self.now.mono, delay);
         } else {
-            self.dial_failed(address, why);
+            self.dial_failed(address, why, false);
         }
     }
 
-    /// An attempt to reach an address failed, with or without a connection.
-    pub(super) fn dial_failed(&mut self, address: &str, why: &str) {
+    /// An attempt to reach an address failed, with or without a connection; `silent`: nothing answered.
+    pub(super) fn dial_failed(&mut self, address: &str, why: &str, silent: bool) {
         let Some((id, failures)) = self.book.get(address).map(|e| (e.id.clone(), e.failures)) else { return };
-        let hope = Hope { retries: self.cluster.connect_retries, wanted: self.wanted(&id, failures) };
+        let hope = Hope { retries: self.cluster.connect_retries, wanted: self.wanted(&id, failures), silent };
         self.book.failed(address, why, self.now.mono, &mut self.rng, hope);
         self.release(&id, address);
     }
@@ -286,7 +287,7 @@ impl Mesh {
                 let delay = (50 + self.rng.below(100)) * MILLISECOND;
                 self.book.wake(&address, self.now.mono, delay);
             }
-            _ => self.dial_failed(&address, &ending.why),
+            _ => self.dial_failed(&address, &ending.why, false),
         }
     }
 

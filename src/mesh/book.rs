@@ -18,12 +18,31 @@ use std::collections::BTreeMap;
 /// The first pause after a failure, and the longest (scenarios.md §3.1).
 const PAUSE_NS: u64 = SECOND;
 const PAUSE_MAX_NS: u64 = 30 * SECOND;
+/// Whom we had a route to so lately is dialed at the first pause again and again while nothing answers: the network is
+/// cut, or the machine is off, and when it is back the mesh is to be whole within seconds (scenarios.md G23).
+const LATELY_NS: u64 = 600 * SECOND;
 /// A route that lasted so long was a success; a shorter one counts as one more failure.
 pub(super) const STABLE_NS: u64 = 10 * SECOND;
 
 /// Names one attempt to connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Dial(pub u64);
+
+/// A dial that came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreached {
+    /// Why, for people.
+    pub why: String,
+    /// Nothing answered, be it with a refusal: the address is out of reach, not merely closed.
+    pub silent: bool,
+}
+
+/// A refusal.
+impl From<&str> for Unreached {
+    fn from(why: &str) -> Unreached {
+        Unreached { why: why.into(), silent: false }
+    }
+}
 
 /// Where an address stands; see the file's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +80,8 @@ pub(super) struct Entry {
     pub mode: i64,
     /// When it was last dialed.
     dialed_at: Option<Time>,
+    /// When there was last a route to who lives there.
+    met_at: Option<Time>,
 }
 
 /// See the file's head. Keys are `host:port`.
@@ -162,7 +183,16 @@ impl Book {
             self.entries.remove(address);
             return;
         }
-        entry.standing = Standing::Waiting(now.plus_ns(pause(entry.failures, rng)));
+        let lately = entry.met_at.is_some_and(|at| now.since(at) < LATELY_NS);
+        let failures = if hope.silent && lately { 1 } else { entry.failures };
+        entry.standing = Standing::Waiting(now.plus_ns(pause(failures, rng)));
+    }
+
+    /// A route to who lives there ended just now.
+    pub(super) fn parted(&mut self, address: &str, now: Time) {
+        if let Some(entry) = self.entries.get_mut(address) {
+            entry.met_at = Some(now);
+        }
     }
 
     /// Nothing is to be done about the address: there is a route to who lives there.
@@ -213,6 +243,8 @@ pub(super) struct Hope {
     pub retries: u32,
     /// A live member reaches who lives there.
     pub wanted: bool,
+    /// Nothing answered.
+    pub silent: bool,
 }
 
 impl Entry {
@@ -230,6 +262,7 @@ impl Entry {
             last_error: String::new(),
             mode: 0,
             dialed_at: None,
+            met_at: None,
         }
     }
 
@@ -266,7 +299,7 @@ pub(super) fn courtesy(own: &str, theirs: &str, rng: &mut Rng) -> u64 {
 mod tests {
     use super::*;
 
-    const HOPELESS: Hope = Hope { retries: 0, wanted: false };
+    const HOPELESS: Hope = Hope { retries: 0, wanted: false, silent: false };
 
     fn configured() -> Book {
         let mut book = Book::default();
@@ -294,10 +327,10 @@ mod tests {
             book.failed("a:1", "refused", Time(n), &mut rng, HOPELESS);
         }
         assert_eq!(book.get("a:1").unwrap().failures, 20);
-        book.failed("b:2", "refused", Time(0), &mut rng, Hope { retries: 1, wanted: false });
-        book.failed("b:2", "refused", Time(0), &mut rng, Hope { retries: 1, wanted: true });
+        book.failed("b:2", "refused", Time(0), &mut rng, Hope { retries: 1, ..HOPELESS });
+        book.failed("b:2", "refused", Time(0), &mut rng, Hope { retries: 1, wanted: true, ..HOPELESS });
         assert!(book.get("b:2").is_some());
-        book.failed("b:2", "refused", Time(0), &mut rng, Hope { retries: 1, wanted: false });
+        book.failed("b:2", "refused", Time(0), &mut rng, Hope { retries: 1, ..HOPELESS });
         assert!(book.get("b:2").is_none());
     }
 

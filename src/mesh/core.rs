@@ -3,7 +3,7 @@
 //! One per server, driven by a thread of the shell or by a simulator: call [`Mesh::time`], then the inputs, then take the
 //! outputs with [`Mesh::poll`]; call again at [`Mesh::next_at`] at the latest.
 
-use super::book::{Book, Dial};
+use super::book::{Book, Dial, Unreached};
 use super::counters::{Cause, Counters};
 use super::gap::{Gatewayless, Missing};
 use super::link::{Ending, Link, Stage};
@@ -242,7 +242,7 @@ impl Mesh {
     }
 
     /// A dial's outcome: the connection with the peer's address and port, or what went wrong.
-    pub fn dialed(&mut self, dial: Dial, outcome: Result<(Cid, String, u16), String>) {
+    pub fn dialed(&mut self, dial: Dial, outcome: Result<(Cid, String, u16), Unreached>) {
         let address = self.book.answered(dial);
         match (address, outcome) {
             (Some(address), Ok((link, ip, port))) => {
@@ -254,9 +254,9 @@ impl Mesh {
                 let heard = Vec::new();
                 self.links.insert(link, Link { ip, port, dialed, since, deadline, heard, stage: Stage::Knocking });
             }
-            (Some(address), Err(why)) => {
+            (Some(address), Err(Unreached { why, silent })) => {
                 self.fail(Cause::Unreachable, &address, format!("cannot reach route {address}: {why}"));
-                self.dial_failed(&address, &why);
+                self.dial_failed(&address, &why, silent);
             }
             (None, Ok((link, ..))) => self.acts.push_back(Act::Close { link }),
             (None, Err(_)) => {}

@@ -279,7 +279,10 @@ impl Mesh {
     /// Tells clients where they can go, if that changed (§3.16).
     pub(super) fn tell_clients(&mut self) {
         let mut urls: Vec<String> = Vec::new();
-        if !self.cluster.no_advertise && self.peers.len() > 0 {
+        // Who was told of others is told when the last of them has gone: clients keep what no new list replaces. A server
+        // that never had a peer says nothing, and nats-server does both.
+        let had_peers = !self.told_urls.0.is_empty();
+        if !self.cluster.no_advertise && (self.peers.len() > 0 || had_peers) {
             let own = self.own_urls.iter().filter(|_| !self.ldm);
             let others = self
                 .peers

@@ -24,7 +24,7 @@ mod greet;
 mod report;
 mod watch;
 
-pub use self::book::{Dial, Standing};
+pub use self::book::{Dial, Standing, Unreached};
 pub use self::core::{Act, Identity, Mesh, Setup};
 pub use self::counters::{Cause, Counters};
 pub use self::report::{Gap, Report, Route, Target};

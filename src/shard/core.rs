@@ -160,6 +160,8 @@ pub struct Shard {
     pub(super) worlds: Vec<World>,
     pub(super) verdicts: Verdicts,
     pub(super) wheel: Wheel<Due>,
+    /// What is due waits for the next turn (`shard::tick`).
+    pub(super) thawing: bool,
     pub(super) acts: VecDeque<Act>,
     /// What is to be told to each shard; the own place stays empty.
     pub(super) batches: Vec<Batch>,
@@ -244,6 +246,7 @@ impl Shard {
             unfinished: Vec::new(),
             now: Now::default(),
             wheel: Wheel::default(),
+            thawing: false,
             acts: VecDeque::new(),
             batches: (0..shards).map(|_| Batch::default()).collect(),
             empty_batches: Vec::new(),

@@ -7,14 +7,22 @@ use crate::base::{ConnId, Level, SECOND};
 use crate::conn::{Beat, Close, Health, Stage};
 use crate::wire::Fault;
 
+/// A turn that comes so much after its time was not waited for: the process was frozen, or its machine.
+const FROZEN_NS: u64 = SECOND / 2;
 /// Timers that a connection may have at a time, all kinds together.
 const TIMERS_PER_CONNECTION: usize = 6;
 /// Timers of ended connections that may be there besides, until a ping interval is over: some kilobytes.
 const TIMERS_SPARE: usize = 1024;
 
 impl Shard {
-    /// Does what is due.
+    /// Does what is due. Who was frozen himself does not judge others before he has read what they said meanwhile: what is
+    /// due waits for the next turn, once.
     pub(super) fn tick(&mut self) {
+        let late = self.wheel.next_at().is_some_and(|at| self.now.mono.since(at) >= FROZEN_NS);
+        self.thawing = late && !self.thawing;
+        if self.thawing {
+            return self.measure_routes();
+        }
         let mut due = Vec::new();
         let conns = &self.outbox.conns;
         let crowded = self.wheel.len() > TIMERS_PER_CONNECTION * conns.len() + TIMERS_SPARE;
@@ -62,6 +70,12 @@ impl Shard {
                 Due::Farewell => self.send_next_away(),
             }
         }
+    }
+
+    /// What peers have acknowledged was last asked before the frost.
+    fn measure_routes(&mut self) {
+        let routes = self.outbox.conns.iter().filter(|(_, c)| c.route.is_some());
+        self.acts.extend(routes.map(|(id, _)| Act::Measure(id)));
     }
 
     /// Arms the first ping of a connection: early after CONNECT, a whole interval after an accept without one

@@ -15,7 +15,7 @@ use super::verify::{Check, Verifier};
 use crate::base::{Cid, Level, ShardId};
 use crate::conn::{GatewayTidings, Tidings};
 use crate::gateways::Gateways;
-use crate::mesh::{Act, Dial, Mesh, Report, Setup};
+use crate::mesh::{Act, Dial, Mesh, Report, Setup, Unreached};
 use crate::policy::{RemoteGateway, RouteUrl};
 use crate::shard::Order;
 use crossbeam_channel::{unbounded, Receiver, Sender};
@@ -336,7 +336,7 @@ impl Driver {
             self.sockets.add(link, stream)?;
             Ok((link, at.ip().to_canonical().to_string(), at.port()))
         });
-        self.mesh.dialed(dial, connected.map_err(|e| e.to_string()));
+        self.mesh.dialed(dial, connected.map_err(unreached));
     }
 
     fn act(&mut self) {
@@ -386,4 +386,10 @@ impl Driver {
             (check.reply)(false);
         }
     }
+}
+
+/// What went wrong with a dial. Whoever refuses is there; so is who resets.
+fn unreached(e: std::io::Error) -> Unreached {
+    use std::io::ErrorKind::{HostUnreachable, NetworkUnreachable, TimedOut};
+    Unreached { silent: matches!(e.kind(), HostUnreachable | NetworkUnreachable | TimedOut), why: e.to_string() }
 }

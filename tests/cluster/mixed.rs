@@ -2,10 +2,11 @@
 //! back; and the peers find nothing to complain about. `scripts/mixed` runs this, with `TURNPIKE_PEERS` naming the
 //! binaries of nats-server, separated by commas.
 
-use crate::support::cluster::{await_connected, Client, Cluster};
+use crate::support::audit::Audit;
+use crate::support::cluster::{await_connected, free_port, routes, Client, Cluster};
 use crate::support::process::until;
 use crate::support::raw::PATIENCE;
-use crate::support::server::{Server, Which};
+use crate::support::server::{shard_args, Server, Start, Which};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -67,16 +68,44 @@ fn in_the_majority_behind_a_peer() {
     each(|ours, peer| vec![peer, ours.clone(), ours]);
 }
 
+/// A nats-server lists a turnpike that lists nobody: of the other one it learns by gossip, and so does that one of it,
+/// also when it comes back under another id.
+#[test]
+#[ignore = "needs nats-server: scripts/mixed"]
+fn known_by_gossip_alone() {
+    for peer in peers() {
+        let ports: Vec<u16> = (0..3).map(|_| free_port()).collect();
+        let server = |n: usize, which: &Which, lists: &[u16]| {
+            let conf = format!(
+                "server_name: n{n}\ncluster {{ name: c, listen: \"127.0.0.1:{}\", routes: {} }}\n",
+                ports[n],
+                routes(lists)
+            );
+            Server::from(Start::new(which, &conf, &shard_args(which, 2)))
+        };
+        println!("{}", peer.path().display());
+        let ours = server(1, &Which::under_test(), &[]);
+        let seed = server(0, &peer, &ports[1..2]);
+        let other = server(2, &peer, &ports[..1]);
+        live_through(Cluster { nodes: vec![seed, ours, other], ports });
+    }
+}
+
 fn live_through(mut c: Cluster) {
     are_one(&c.nodes.iter().collect::<Vec<_>>());
     complaints(&c, &[]);
     for killed in 0..c.nodes.len() {
+        // Those that stay are watched all the while.
+        let left: Vec<&Server> = c.nodes.iter().enumerate().filter(|(n, _)| *n != killed).map(|(_, s)| s).collect();
+        let audit = Audit::start(&left);
         c.nodes[killed].kill();
         let left: Vec<&Server> = c.nodes.iter().enumerate().filter(|(n, _)| *n != killed).map(|(_, s)| s).collect();
         are_one(&left);
         c.nodes[killed].start_again();
         await_connected(&c.nodes.iter().collect::<Vec<_>>());
         are_one(&c.nodes.iter().collect::<Vec<_>>());
+        let (messages, lost) = audit.finish();
+        assert!(messages > 0 && lost == 0);
     }
     complaints(&c, &BEREAVED);
 }

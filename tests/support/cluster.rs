@@ -141,7 +141,8 @@ impl Client {
                         return Some(text);
                     }
                 }
-                Next::Silence(rest) if rest.is_empty() => return None,
+                // The beginning of a message is kept.
+                Next::Silence(_) => return None,
                 other => panic!("instead of a message: {other:?}"),
             }
         }

@@ -5,10 +5,13 @@
 // Each test crate uses a part of it.
 #![allow(dead_code)]
 
+pub mod audit;
 pub mod cluster;
 pub mod differences;
 pub mod frames;
 pub mod kernel;
+pub mod netns;
 pub mod process;
+pub mod proxy;
 pub mod raw;
 pub mod server;

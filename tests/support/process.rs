@@ -4,6 +4,8 @@ use serde_json::Value;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,6 +21,43 @@ pub fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>
         }
         assert!(Instant::now() < end, "not within {limit:?}: {what}");
         thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A clock that stands still while the machine is too busy to run what is due: time limits of the product are held to
+/// it, so that a test says nothing about the machine.
+pub struct Stopwatch {
+    begun: Instant,
+    /// How much later than they should short sleeps have ended, nanoseconds.
+    late: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Stopwatch {
+    /// Begins now.
+    pub fn start() -> Stopwatch {
+        const NAP: Duration = Duration::from_millis(5);
+        let (late, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let (l, s) = (late.clone(), stop.clone());
+        thread::spawn(move || {
+            while !s.load(Ordering::Relaxed) {
+                let nap = Instant::now();
+                thread::sleep(NAP);
+                l.fetch_add(nap.elapsed().saturating_sub(NAP).as_nanos() as u64, Ordering::Relaxed);
+            }
+        });
+        Stopwatch { begun: Instant::now(), late, stop }
+    }
+
+    /// What has passed, without what the machine was late.
+    pub fn passed(&self) -> Duration {
+        self.begun.elapsed().saturating_sub(Duration::from_nanos(self.late.load(Ordering::Relaxed)))
+    }
+}
+
+impl Drop for Stopwatch {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
     }
 }
 

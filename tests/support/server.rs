@@ -2,9 +2,10 @@
 //!
 //! Both binaries are started alike, which is itself a test of operations.md §§1, 13 and 23.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -94,6 +95,8 @@ pub struct Start {
     args: Vec<String>,
     /// Clients are to come in where the configuration says, not at a port the system chooses.
     verbatim: bool,
+    /// Where clients and monitoring come in.
+    host: IpAddr,
 }
 
 impl Start {
@@ -106,6 +109,7 @@ impl Start {
             conf: conf.into(),
             args: args.to_vec(),
             verbatim: false,
+            host: IpAddr::V4(Ipv4Addr::LOCALHOST),
         }
     }
 
@@ -118,6 +122,12 @@ impl Start {
     /// Listening where the configuration says.
     pub fn verbatim(mut self) -> Start {
         self.verbatim = true;
+        self
+    }
+
+    /// In another network namespace, a file of `/proc/PID/ns`; clients come in at `host` there.
+    pub fn inside(mut self, namespace: PathBuf, host: IpAddr) -> Start {
+        (self.under.namespace, self.host) = (Some(namespace), host);
         self
     }
 }
@@ -235,7 +245,7 @@ impl Server {
         let file = self.ports_file();
         let end = Instant::now() + START_LIMIT;
         loop {
-            if let Some((clients, monitor)) = read_ports(&file) {
+            if let Some((clients, monitor)) = read_ports(&file, self.start.host) {
                 self.clients = clients;
                 self.monitor = monitor;
                 return;
@@ -272,24 +282,31 @@ pub struct Under {
     pub limits: Vec<String>,
     /// The id of the user, and of the group, it runs as.
     pub user: Option<u32>,
+    /// A network namespace other than the caller's.
+    pub namespace: Option<PathBuf>,
 }
 
 impl Under {
     /// These limits.
     pub fn limits(limits: &[&str]) -> Under {
-        Under { limits: limits.iter().map(|l| l.to_string()).collect(), user: None }
+        Under { limits: limits.iter().map(|l| l.to_string()).collect(), ..Under::default() }
     }
 
     /// The command that runs `binary` so. It becomes the process: the id of the child is that of the server.
     pub fn command(&self, binary: &Path) -> Command {
-        let mut command = match self.limits.is_empty() {
-            true => Command::new(binary),
-            false => {
-                let mut command = Command::new("prlimit");
-                command.args(&self.limits).arg(binary);
-                command
-            }
-        };
+        let mut words: Vec<OsString> = Vec::new();
+        if let Some(namespace) = &self.namespace {
+            let mut net = OsString::from("--net=");
+            net.push(namespace);
+            words.extend(["nsenter".into(), net]);
+        }
+        if !self.limits.is_empty() {
+            words.push("prlimit".into());
+            words.extend(self.limits.iter().map(OsString::from));
+        }
+        words.push(binary.into());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
         if let Some(id) = self.user {
             command.uid(id).gid(id);
         }
@@ -306,7 +323,7 @@ fn spawn(start: &Start, folder: &Path, port: Option<u16>) -> Child {
     let mut command = start.under.command(binary);
     if !start.verbatim {
         let port = port.map_or("-1".to_string(), |p| p.to_string());
-        command.args(["-a", "127.0.0.1", "-p", &port]);
+        command.args(["-a", &start.host.to_string(), "-p", &port]);
     }
     command.args(["-m", "-1", "--ports_file_dir"]).arg(folder);
     command.arg("-c").arg(folder.join(start.file)).args(&start.args);
@@ -319,14 +336,14 @@ fn spawn(start: &Start, folder: &Path, port: Option<u16>) -> Child {
 }
 
 /// The client and monitoring addresses in a ports file; `None` while it is missing or half written.
-fn read_ports(file: &Path) -> Option<(SocketAddr, Option<SocketAddr>)> {
+fn read_ports(file: &Path, host: IpAddr) -> Option<(SocketAddr, Option<SocketAddr>)> {
     let text = fs::read_to_string(file).ok()?;
     let json: serde_json::Value = serde_json::from_str(&text).ok()?;
     // A server that listens everywhere tells all its addresses.
     let address = |key: &str| {
         let all = json[key].as_array()?.iter().filter_map(|url| url.as_str()?.split("://").nth(1)?.parse().ok());
         let all: Vec<SocketAddr> = all.collect();
-        all.iter().find(|a| a.ip().is_loopback() && a.is_ipv4()).or(all.first()).copied()
+        all.iter().find(|a| a.ip() == host).or(all.first()).copied()
     };
     Some((address("nats")?, address("monitoring")))
 }

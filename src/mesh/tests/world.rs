@@ -4,7 +4,7 @@
 use super::nats::{Do, Nats};
 use crate::base::{Cid, Level, Now, PeerId, Rng, ShardId, Time, SECOND};
 use crate::conn::{Instruction, RouteNews, Tidings};
-use crate::mesh::{Act, Dial, Identity, Mesh, Setup};
+use crate::mesh::{Act, Dial, Identity, Mesh, Setup, Unreached};
 use crate::policy::{Cluster, RouteUrl};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -238,14 +238,16 @@ impl World {
     }
 
     /// Connects a node with a host.
-    fn wire(&mut self, node: usize, host: &str) -> Result<(Cid, String, u16), String> {
+    fn wire(&mut self, node: usize, host: &str) -> Result<(Cid, String, u16), Unreached> {
         let target = (0..self.nodes.len()).find(|n| ip(*n) == host);
         if let Some(target) = target {
             *self.dialed.entry((node.min(target), node.max(target))).or_default() += 1;
         }
-        let target = target.filter(|t| self.nodes[*t].up && !self.is_cut(node, *t));
-        match target {
-            None => Err("connection refused".to_string()),
+        if target.is_some_and(|t| self.is_cut(node, t)) {
+            return Err(Unreached { why: "timed out".into(), silent: true });
+        }
+        match target.filter(|t| self.nodes[*t].up) {
+            None => Err("connection refused".into()),
             Some(target) => {
                 let (a, b) = (Cid(self.cids + 1), Cid(self.cids + 2));
                 self.cids += 2;

@@ -31,6 +31,8 @@ struct Node {
     now: Now,
     out: BTreeMap<(usize, ConnId), Vec<u8>>,
     tidings: Vec<Tidings>,
+    /// Whose acknowledgements were asked for; all is acknowledged.
+    measured: Vec<(usize, ConnId)>,
 }
 
 impl Node {
@@ -49,7 +51,13 @@ impl Node {
             })
         };
         let now = Now { mono: Time(SECOND), wall_ns: SECOND };
-        Node { shards: (0..shards).map(shard).collect(), now, out: BTreeMap::new(), tidings: Vec::new() }
+        Node {
+            shards: (0..shards).map(shard).collect(),
+            now,
+            out: BTreeMap::new(),
+            tidings: Vec::new(),
+            measured: Vec::new(),
+        }
     }
 
     /// Runs turns of all shards until none has anything to say; the first of shard `i` begins with `input`.
@@ -65,6 +73,7 @@ impl Node {
                 busy |= !mine.is_empty();
                 mine.into_iter().for_each(|(from, _, batch)| turn.batch(from, batch));
                 let mut turn = turn.sockets();
+                self.measured.extract_if(.., |(at, _)| *at == s).for_each(|(_, conn)| turn.unacked(conn, 0));
                 turn.time();
                 if s == i {
                     if let Some(input) = input.take() {
@@ -89,8 +98,10 @@ impl Node {
                     }
                 }
                 while let Some(act) = flush.act() {
-                    if let Act::Tidings(t) = act {
-                        self.tidings.push(t);
+                    match act {
+                        Act::Tidings(t) => self.tidings.push(t),
+                        Act::Measure(conn) => self.measured.push((s, conn)),
+                        _ => {}
                     }
                 }
             }
@@ -237,6 +248,20 @@ fn a_silent_peer_is_left_after_its_time_and_not_before() {
     n.later(2 * SECOND);
     n.turn(0, |_| ());
     assert!(matches!(&n.tidings[0], Tidings::Ended { why, .. } if why.contains("silent")), "{:?}", n.tidings);
+}
+
+/// scenarios.md §5.2, 32: whoever was frozen finds all others silent, and what they said meanwhile in its sockets.
+#[test]
+fn who_stood_still_hears_before_it_judges() {
+    let mut n = Node::new(1);
+    let (r, silent) = (n.route(0, 0), n.route(0, 1));
+    n.turn(0, |_| ());
+    n.later(60 * SECOND);
+    n.says(0, r, "PING\r\n");
+    assert!(n.heard(0, r).contains("PONG"));
+    let ended = |peer| n.tidings.iter().any(|t| matches!(t, Tidings::Ended { peer: p, .. } if *p == PeerId(peer)));
+    assert!(ended(1) && !ended(0), "{:?}", n.tidings);
+    assert!(n.heard(0, silent).contains("Stale Connection"));
 }
 
 #[test]

@@ -50,6 +50,9 @@ impl Driver {
     pub(super) fn act_for_gateways(&mut self) {
         while let Some(act) = self.gateways.as_mut().and_then(crate::gateways::Gateways::poll) {
             match act {
+                // The end has begun: no link begins any more.
+                Act::Dial { .. } if self.leaving => {}
+                Act::Give { link, .. } if self.leaving => self.sockets.close(link),
                 Act::Dial { dial: number, host, port } => {
                     let door = self.door.clone();
                     dial(host, port, move |outcome| door.send(Note::GatewayDialed(number, outcome)));

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use turnpike::base::{Cid, Now, ShardId, Time, MILLISECOND, SECOND};
 use turnpike::conn::{Introduction, Tidings};
-use turnpike::mesh::{Act, Dial, Identity, Mesh, Setup};
+use turnpike::mesh::{Act, Dial, Identity, Mesh, Setup, Unreached};
 use turnpike::policy::settings::{Cluster as Settings, RouteLogin, RouteUrl};
 use turnpike::shard::Order;
 
@@ -210,7 +210,7 @@ impl Member {
             let Some(target) = reached else {
                 let refused = d.target.is_none_or(|t| !w.apart(self.at, t));
                 let why = if refused { "connection refused" } else { "timed out" };
-                self.mesh.dialed(d.dial, Err(why.into()));
+                self.mesh.dialed(d.dial, Err(Unreached { why: why.into(), silent: !refused }));
                 continue;
             };
             let link = w.links.len();
