@@ -2,6 +2,7 @@
 //! every time; shrinking takes parts out of a case and runs it again.
 
 pub use super::cluster::plan::{Cluster, Fault};
+use turnpike::base::limits::PEER_INTEREST_MAX;
 use turnpike::shard::TURN_DELIVERIES_MAX;
 
 /// How the node, the network and the driver are in one run.
@@ -37,6 +38,8 @@ pub struct Plan {
     pub even: bool,
     /// Order the node to drain after so many events.
     pub drain_after: Option<u64>,
+    /// Patterns that one peer may want.
+    pub peer_interest_max: u64,
     /// Several servers; `shards` counts those of all of them.
     pub cluster: Option<Cluster>,
     /// Give up after so many events.
@@ -225,6 +228,7 @@ impl Plan {
             accounts: 0,
             even: false,
             drain_after: None,
+            peer_interest_max: PEER_INTEREST_MAX,
             cluster: None,
             events_max: 400_000,
         }

@@ -5,7 +5,7 @@
 //! which is what several cores at once amount to. A shard in the middle of its turn is on the stack, not in the world,
 //! so nobody else can step it.
 
-use super::case::Broken;
+use super::case::{Broken, Plan};
 use super::cluster::member::Note;
 use super::cluster::tap::Tap;
 use super::pipes::{Read, Way};
@@ -13,7 +13,7 @@ use super::world::World;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-use turnpike::base::{Cid, ConnId, Now, ShardId, Time};
+use turnpike::base::{Cid, ConnId, Level, Now, ShardId, Time};
 use turnpike::conn::{Introduction, Tidings};
 use turnpike::policy::settings::{Account, Secret, User};
 use turnpike::policy::Settings;
@@ -135,6 +135,8 @@ pub enum Mail {
 pub struct SaidOutside {
     /// [`Act::Drained`] came.
     pub drained: bool,
+    /// [`Act::Vacant`] came.
+    pub vacant: bool,
     /// Answers to orders.
     pub answers: Vec<Answer>,
     /// Password checks asked for, with their results.
@@ -148,7 +150,7 @@ pub struct SaidOutside {
 
 impl Node {
     /// A shard, at place `local` among the `shards` of a server.
-    pub fn new(at: (usize, usize), shards: usize, seed: u64, budget: u64, settings: &Arc<Settings>) -> Node {
+    pub fn new(at: (usize, usize), shards: usize, seed: u64, plan: &Plan, settings: &Arc<Settings>) -> Node {
         let identity = Identity { server_id: "NSIM".into(), server_name: "sim".into(), ..Identity::default() };
         let (server, local) = at;
         let setup = Setup {
@@ -157,7 +159,7 @@ impl Node {
             seed,
             settings: settings.clone(),
             identity: Arc::new(identity),
-            turn_deliveries_max: budget,
+            turn_deliveries_max: plan.budget,
         };
         Node {
             server,
@@ -529,7 +531,13 @@ fn do_act(w: &mut World, s: usize, act: Act, sockets: &mut BTreeMap<ConnId, Sock
         Act::Log { text, .. } if text.contains("secret") => {
             w.fail(format!("I19: a secret in the log: {text}"));
         }
-        Act::Log { .. } => {}
+        Act::Log { level: Level::Debug | Level::Trace, .. } => {}
+        Act::Log { text, .. } => {
+            let now = w.now;
+            if let Some(at) = w.servers.iter().position(|server| server.owns(s)) {
+                w.servers[at].log.push((now, text));
+            }
+        }
         Act::Verify { conn, hash, password } => {
             w.oracle.label("bcrypt password checked");
             said.verify.push(Order::Verified { conn, ok: hash == hash_of(&password) });
@@ -538,7 +546,10 @@ fn do_act(w: &mut World, s: usize, act: Act, sockets: &mut BTreeMap<ConnId, Sock
         _ if w.case.plan.cluster.is_none() => {
             w.fail(format!("shard {s} of a server without a cluster: {act:?}"));
         }
-        Act::Vacant => w.fail(format!("shard {s} of a server that is no lame duck: {act:?}")),
+        Act::Vacant if w.server_of(s).lame.is_none() => {
+            w.fail(format!("shard {s} of a server that is no lame duck: {act:?}"));
+        }
+        Act::Vacant => said.vacant = true,
         Act::CloseRoute(c) => match sockets.remove(&c) {
             Some(socket) => w.links[socket.link].closed_by(socket.writes),
             None => w.fail(format!("shard {s} closes route {c:?}, which has no socket")),
@@ -569,10 +580,11 @@ fn hash_of(password: &str) -> String {
 }
 
 /// Settings for a run.
-pub fn settings(plan: &super::case::Plan) -> Settings {
+pub fn settings(plan: &Plan) -> Settings {
     let mut s = Settings { cluster: plan.cluster.as_ref().map(|_| Default::default()), ..Settings::default() };
     s.limits.max_payload = plan.max_payload;
     s.limits.max_pending = plan.max_pending;
+    s.limits.max_peer_interest = plan.peer_interest_max;
     s.no_fast_producer_stall = plan.skips || plan.broken == Broken::NeverWaits;
     if plan.accounts > 0 {
         // Where there are secrets, all is logged: none may show.

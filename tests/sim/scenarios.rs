@@ -1,7 +1,7 @@
 //! The scenarios: each makes a case from a random generator. Numbers are those of scenarios.md §5.2.
 
 use super::case::{Actor, Case, End, Plan, Reads, Step};
-use super::cluster::scenarios as cluster;
+use super::cluster::{mixed, rogues, scenarios as cluster};
 use super::garbage::garbage;
 use turnpike::base::Rng;
 
@@ -44,6 +44,14 @@ pub const ALL: &[(&str, Scenario, u64)] = &[
     ("stuck_route", cluster::stuck_route, 6),
     ("many_groups", cluster::many_groups, 6),
     ("storm", cluster::storm, 6),
+    ("lame_duck", cluster::lame_duck, 6),
+    ("mixed", mixed::mixed, 8),
+    ("mixed_restarts", mixed::mixed_restarts, 6),
+    ("mixed_faults", mixed::mixed_faults, 6),
+    ("rogue_floods", rogues::rogue_floods, 6),
+    ("rogue_names", rogues::rogue_names, 6),
+    ("rogue_forger", rogues::rogue_forger, 6),
+    ("rogue_orders", rogues::rogue_orders, 6),
     ("dozen", cluster::dozen, 1),
 ];
 
