@@ -77,6 +77,16 @@ pub enum Broken {
     EndsUnheard,
     /// A second connection to a known server is closed and not parked.
     ClosesSecond,
+    /// New interest is told to peers twice.
+    TellsTwice,
+    /// What the mesh has to say over routes is lost: nobody is told of others.
+    SaysNothing,
+    /// What a peer says in one account is taken for another's.
+    MixesAccounts,
+    /// A peer may want as much as it likes.
+    NoLimit,
+    /// A lame duck ends without sending its clients away first.
+    LeavesAtOnce,
 }
 
 /// How somebody reads.

@@ -21,7 +21,7 @@ use turnpike::shard::{Act, Answer, Batch, Flush, Identity, Lost, Opening, Order,
 
 mod wrong;
 
-use self::wrong::{misdirect, postponed};
+use self::wrong::{misdirect, mistaken, postponed, repeated};
 
 /// The rings between the shards of a node: one per ordered pair, first in, first out, and the way back for spent
 /// batches.
@@ -418,7 +418,10 @@ fn tell(
                 if misdirects {
                     misdirect(w, conn, sockets, &bytes);
                 }
-                turn.bytes(conn, &bytes);
+                match w.case.plan.broken {
+                    Broken::MixesAccounts => turn.bytes(conn, &mistaken(&bytes)),
+                    _ => turn.bytes(conn, &bytes),
+                }
             }
             Arrived::Writable(conn) => turn.writable(conn),
             Arrived::Lost(conn, why) => {
@@ -480,6 +483,10 @@ fn write(w: &mut World, s: usize, flush: &mut Flush<'_, Sockets>, sockets: &mut 
                 Broken::InterestLate if socket.tap.is_some() => {
                     let said = postponed(bytes, &mut socket.late);
                     w.links[socket.link].write(socket.writes, &said, usize::MAX);
+                    bytes.len()
+                }
+                Broken::TellsTwice if socket.tap.is_some() => {
+                    w.links[socket.link].write(socket.writes, &repeated(bytes), usize::MAX);
                     bytes.len()
                 }
                 _ => w.links[socket.link].write(socket.writes, bytes, short),
@@ -584,7 +591,7 @@ pub fn settings(plan: &Plan) -> Settings {
     let mut s = Settings { cluster: plan.cluster.as_ref().map(|_| Default::default()), ..Settings::default() };
     s.limits.max_payload = plan.max_payload;
     s.limits.max_pending = plan.max_pending;
-    s.limits.max_peer_interest = plan.peer_interest_max;
+    s.limits.max_peer_interest = if plan.broken == Broken::NoLimit { u64::MAX } else { plan.peer_interest_max };
     s.no_fast_producer_stall = plan.skips || plan.broken == Broken::NeverWaits;
     if plan.accounts > 0 {
         // Where there are secrets, all is logged: none may show.

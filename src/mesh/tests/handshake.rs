@@ -484,7 +484,8 @@ fn hundreds_of_gaps_are_few_lines() {
     bench.accept(PEER);
     bench.hear(CONNECT).hear(&info("P1", ""));
     for n in 0..200 {
-        let json = format!("{{\"server_id\":\"X{n:03}\",\"server_name\":\"x{n}\",\"ip\":\"nats-route://10.1.0.{n}:1/\"}}");
+        let json =
+            format!("{{\"server_id\":\"X{n:03}\",\"server_name\":\"x{n}\",\"ip\":\"nats-route://10.1.0.{n}:1/\"}}");
         bench.tidings(Tidings::Info { peer: PeerId(0), json: json.into_bytes() });
     }
     bench.after(5000);

@@ -1,6 +1,7 @@
 //! A server that is to go: what `shell/serve` does about it in production. Its listener is closed and its mesh told at
 //! once; after a while its clients are sent away, and when the last one has gone it writes what waits, and ends.
 
+use super::super::case::Broken;
 use super::super::world::World;
 use turnpike::base::{MILLISECOND, SECOND};
 use turnpike::shard::Order;
@@ -42,6 +43,9 @@ impl World {
         }
         server.lame = Some(LameDuck { since: now, sent_away: None, draining: false, whole });
         let own = server.first..server.first + server.shards;
+        if self.case.plan.broken == Broken::LeavesAtOnce {
+            return self.order_all(at, || Order::Drain);
+        }
         if let Some(mesh) = server.mesh.as_mut() {
             mesh.with(now, |m| m.lame_duck());
         }

@@ -314,6 +314,8 @@ impl Member {
                         self.out[shard.index()].push_back(Letter::Route(link, route));
                     }
                 }
+                // Broken on purpose.
+                Act::Tell { .. } if w.case.plan.broken == Broken::SaysNothing => {}
                 Act::Tell { shard, instruction } => {
                     self.out[shard.index()].push_back(Letter::Order(Order::Instruct(instruction)));
                 }

@@ -4,7 +4,7 @@
 use super::super::case::{Case, Step};
 use super::super::garbage::garbage;
 use super::super::scenarios::within;
-use super::plan::{Kind, Member};
+use super::plan::{Fault, Kind, Member};
 use super::rogue::{Mischief, Talk};
 use super::scenarios::{cluster, director, load, servers};
 use turnpike::base::Rng;
@@ -40,7 +40,9 @@ fn finish(rng: &mut Rng, mut case: Case) -> Case {
     load(rng, &mut case, 5);
     servers(&mut case).members.extend(rogue);
     debug_assert_eq!(servers(&mut case).members.len(), members);
-    let director = director(rng, &case, [Step::Sleep(3000)]);
+    let late = servers(&mut case).members[members - 1].late;
+    let comes = late.then_some(Step::Fault(Fault::Start(members - 1)));
+    let director = director(rng, &case, comes.into_iter().chain([Step::Sleep(3000)]));
     case.actors.push(director);
     case
 }
@@ -88,6 +90,8 @@ pub fn rogue_names(rng: &mut Rng) -> Case {
     let (times, pause_ms) = (within(rng, 1, 3), within(rng, 1, 3000));
     let mut case = with_rogue(rng, Mischief { times, pause_ms, says, answers: true, ends, ..Mischief::default() });
     if kind == 0 {
+        // Of two under one id the first is believed: it comes when all the honest have met.
+        servers(&mut case).members.iter_mut().for_each(|m| m.late = matches!(m.kind, Kind::Rogue(_)));
         servers(&mut case).members[0].id = Some("HONEST0".into());
         servers(&mut case).members[1].id = Some("HONEST1".into());
     }
