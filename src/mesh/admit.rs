@@ -245,7 +245,7 @@ impl Mesh {
             return;
         }
         for address in self.book.settled(id).into_iter().filter(|a| a != but) {
-            self.book.wake(&address, self.now.mono, 0);
+            self.book.wake_soon(&address, self.now.mono);
         }
     }
 
@@ -297,7 +297,7 @@ impl Mesh {
             !followed && self.courting(&e.id).is_none() && self.parked(&e.id).is_none()
         });
         for address in orphans.map(|(address, _)| address.clone()).collect::<Vec<_>>() {
-            self.book.wake(&address, self.now.mono, 0);
+            self.book.wake_soon(&address, self.now.mono);
         }
     }
 

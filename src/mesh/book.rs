@@ -198,6 +198,13 @@ impl Book {
         }
     }
 
+    /// To be dialed as soon as that is no more than a dial a second: whoever lives there may make us look again and again.
+    pub(super) fn wake_soon(&mut self, address: &str, now: Time) {
+        if let Some(entry) = self.entries.get_mut(address) {
+            entry.standing = Standing::Waiting(entry.soonest(now));
+        }
+    }
+
     /// Drops an address that was learned; a configured one stays.
     pub(super) fn forget(&mut self, address: &str) {
         if self.entries.get(address).is_some_and(|e| !e.configured) {
@@ -233,10 +240,15 @@ impl Entry {
         }
     }
 
+    /// A second after the last dial, or now.
+    fn soonest(&self, now: Time) -> Time {
+        self.dialed_at.map_or(now, |t| t.plus_ns(PAUSE_NS)).max(now)
+    }
+
     /// Somebody new lives here: no need to wait out a pause that the former inhabitant's absence made long, but never
     /// more than a dial a second.
     fn supersede(&mut self, id: &str, name: &str, now: Time, at: Time) {
-        let soonest = self.dialed_at.map_or(now, |t| t.plus_ns(PAUSE_NS)).max(at);
+        let soonest = self.soonest(now).max(at);
         match self.standing {
             Standing::Waiting(due) => self.standing = Standing::Waiting(due.min(soonest)),
             Standing::Settled => self.standing = Standing::Waiting(soonest),

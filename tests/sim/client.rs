@@ -41,6 +41,9 @@ pub struct Client {
     requests: u64,
     syncs: u64,
     syncing: bool,
+    /// When it began to wait for the PONG that it waits for, and the longest that it has waited.
+    asked_at: u64,
+    pub patience: u64,
     wake_at: Option<u64>,
     oks: u64,
     oks_owed: u64,
@@ -77,6 +80,8 @@ impl Client {
             requests: 0,
             syncs: 0,
             syncing: false,
+            asked_at: 0,
+            patience: 0,
             wake_at: None,
             oks: 0,
             oks_owed: 0,
@@ -339,7 +344,7 @@ impl Client {
             Step::Ping => self.ping(w),
             Step::Sync => {
                 self.ping(w);
-                self.syncing = true;
+                (self.syncing, self.asked_at) = (true, w.now);
             }
             Step::Await { .. } => {}
             Step::Again => {
@@ -447,6 +452,7 @@ impl Client {
                 }
                 if self.syncing && all {
                     self.syncing = false;
+                    self.patience = self.patience.max(w.now - self.asked_at);
                     self.syncs += 1;
                 }
                 Ok(())

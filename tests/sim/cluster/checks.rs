@@ -7,7 +7,7 @@ use super::member::Member;
 use super::plan::Fault;
 use std::collections::BTreeMap;
 use turnpike::base::limits::MESH_NOTICES_MAX;
-use turnpike::base::SECOND;
+use turnpike::base::{MILLISECOND, SECOND};
 
 /// From the end of all faults until the mesh is whole: the longest back-off, an attempt, and a probe.
 const WHOLE_NS: u64 = 40 * SECOND;
@@ -17,6 +17,8 @@ const TIDY_NS: u64 = 15 * SECOND;
 /// and a route that lasted is dialed again at once.
 const WINDOW_NS: u64 = 10 * SECOND;
 const DIALS_MAX: usize = 8;
+/// A client waits no longer for a PONG, whatever a rogue does.
+const BYSTANDER_NS: u64 = 500 * MILLISECOND;
 /// Addresses of servers that a mesh may know of, and of clients that it may hand out, in worlds as small as these: what
 /// two peers may name, and some.
 const TARGETS_MAX: usize = 1100;
@@ -63,6 +65,10 @@ fn rogues(w: &mut World) {
     let rogues: Vec<usize> = (0..w.servers.len()).filter(|at| w.is_rogue(*at) && w.servers[*at].up).collect();
     if rogues.is_empty() {
         return;
+    }
+    let waited = w.clients.iter().flatten().map(|c| c.patience).max().unwrap_or(0);
+    if waited > BYSTANDER_NS && !w.parted {
+        w.fail(format!("I13: a client has waited {} ms for a PONG while a rogue was there", waited / MILLISECOND));
     }
     w.run_for(super::rogue::PATIENCE_NS);
     for at in rogues {
@@ -125,7 +131,9 @@ pub fn mesh(w: &mut World) {
         wrong.extend(bounded(w, at, member));
         for to in 0..w.servers.len() {
             let times: Vec<u64> = member.dialed.iter().filter(|(_, t)| *t == to).map(|(at, _)| *at).collect();
-            let crowd = times.windows(DIALS_MAX + 1).find(|t| t[DIALS_MAX] - t[0] < WINDOW_NS);
+            // Who is somebody new each time is looked at once a second.
+            let most = if w.is_rogue(to) { WINDOW_NS / SECOND + 1 } else { DIALS_MAX as u64 } as usize;
+            let crowd = times.windows(most + 1).find(|t| t[most] - t[0] < WINDOW_NS);
             wrong.extend(crowd.map(|t| format!("I20: server {at} dials {to} too often: {t:?}")));
         }
     }

@@ -43,7 +43,8 @@ pub struct Mischief {
     pub says: Vec<Vec<Talk>>,
     /// It answers pings.
     pub answers: bool,
-    /// Each of its connections must be ended for it, and the server's log must have these words.
+    /// Each of its connections must be ended for it, and a server's log must have these words; what is a matter of course
+    /// leaves none.
     pub ends: Option<&'static str>,
 }
 

@@ -74,7 +74,10 @@ pub fn rogue_names(rng: &mut Rng) -> Case {
     let kind = rng.below(5);
     match kind {
         // The id of whoever it speaks to first, and of a member.
-        0 => says.extend([vec![Talk::Greet("HONEST0", "x")], vec![Talk::Greet("HONEST1", "x")]]),
+        0 => {
+            says.extend([vec![Talk::Greet("HONEST0", "x")], vec![Talk::Greet("HONEST1", "x")]]);
+            ends = Some("");
+        }
         1 => says.extend([vec![Talk::Greet("ROGUE-{}", "n0")], vec![Talk::Greet("ROGUE-{}", "n1")]]),
         2 => says.push(vec![greet(), Talk::Names(within(rng, 260, 400))]),
         3 => says.push(vec![
