@@ -200,7 +200,7 @@ impl Mesh {
         addresses.sort_by_key(|a| !self.book.get(a).is_some_and(|e| e.configured));
         if peer.hello.info.ldm {
             // It said that it is going: only the operator's word makes us look for it.
-            addresses.iter().for_each(|a| self.book.forget(a));
+            addresses.iter().for_each(|a| self.book.forget(a, self.now.mono));
             addresses.retain(|a| self.book.get(a).is_some());
         } else if addresses.is_empty()
             && self.book.of(id).next().is_none()

@@ -28,6 +28,7 @@ const MUST_BE_MET: &[&str] = &[
     "a lame duck has gone",
     "a lame duck sent a client away",
     "a nats-server closed a second connection",
+    "a nats-server heard of a lame duck",
     "a nats-server was told of a member",
     "a ring was full",
     "a rogue's connection was ended",

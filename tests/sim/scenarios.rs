@@ -48,6 +48,7 @@ pub const ALL: &[(&str, Scenario, u64)] = &[
     ("mixed", mixed::mixed, 8),
     ("mixed_restarts", mixed::mixed_restarts, 6),
     ("mixed_faults", mixed::mixed_faults, 6),
+    ("mixed_lame_duck", mixed::mixed_lame_duck, 6),
     ("rogue_floods", rogues::rogue_floods, 6),
     ("rogue_names", rogues::rogue_names, 6),
     ("rogue_forger", rogues::rogue_forger, 6),

@@ -7,11 +7,10 @@ use super::plan::{Fault, Kind, Version};
 use super::scenarios::{cluster, director, load, one, servers};
 use turnpike::base::Rng;
 
-/// A cluster of so many servers, some of them nats-servers, at least one ours. Everybody dials the first; some have
-/// others in their lists too.
-fn mixed_cluster(rng: &mut Rng, n: u64) -> Case {
+/// A cluster of so many servers, some of them nats-servers, `ours` not. Everybody dials the first; some have others in
+/// their lists too.
+fn mixed_cluster(rng: &mut Rng, n: u64, ours: usize) -> Case {
     let mut case = cluster(rng, n);
-    let ours = one(rng, 0..n);
     let alone = rng.one_in(3);
     let members = &mut servers(&mut case).members;
     for (at, member) in members.iter_mut().enumerate() {
@@ -36,7 +35,8 @@ fn mixed_cluster(rng: &mut Rng, n: u64) -> Case {
 /// 20 with nats-servers: nothing goes wrong, and nobody has anything to complain of.
 pub fn mixed(rng: &mut Rng) -> Case {
     let n = within(rng, 2, 5);
-    let mut case = mixed_cluster(rng, n);
+    let ours = one(rng, 0..n);
+    let mut case = mixed_cluster(rng, n, ours);
     if rng.one_in(3) {
         for member in &mut servers(&mut case).members {
             member.login = Some(("route".into(), "secret-right".into()));
@@ -46,13 +46,34 @@ pub fn mixed(rng: &mut Rng) -> Case {
     load(rng, &mut case, rounds);
     let director = director(rng, &case, [Step::Sleep(3000)]);
     case.actors.push(director);
+    if rng.one_in(3) {
+        case.plan.accounts = within(rng, 1, 3) as usize;
+        for a in &mut case.actors {
+            a.account = rng.below(case.plan.accounts as u64) as usize;
+        }
+    }
+    case
+}
+
+/// 58 with nats-servers: one of ours is to go, and the others hear of it.
+pub fn mixed_lame_duck(rng: &mut Rng) -> Case {
+    let n = within(rng, 2, 4);
+    let duck = one(rng, 1..n);
+    let mut case = mixed_cluster(rng, n, duck);
+    servers(&mut case).lost = vec![duck];
+    load(rng, &mut case, 8);
+    let (before, after) = (within(rng, 500, 4000), within(rng, 1, 4000));
+    let steps = [Step::Sleep(before), Step::Fault(Fault::LameDuck(duck)), Step::Sleep(after)];
+    let director = director(rng, &case, steps);
+    case.actors.push(director);
     case
 }
 
 /// 23, 48 with nats-servers: anybody dies, loudly or in silence, and comes back under a new id.
 pub fn mixed_restarts(rng: &mut Rng) -> Case {
     let n = within(rng, 2, 4);
-    let mut case = mixed_cluster(rng, n);
+    let ours = one(rng, 0..n);
+    let mut case = mixed_cluster(rng, n, ours);
     // Among themselves nats-servers that only heard of each other dial once: their lists bring them together again.
     for (at, member) in servers(&mut case).members.iter_mut().enumerate() {
         member.routes = (0..n as usize).filter(|to| *to != at).collect();
@@ -72,7 +93,8 @@ pub fn mixed_restarts(rng: &mut Rng) -> Case {
 /// 28, 29, 32 with nats-servers: they stand still, or one direction or both are dead for a while.
 pub fn mixed_faults(rng: &mut Rng) -> Case {
     let n = within(rng, 2, 4);
-    let mut case = mixed_cluster(rng, n);
+    let ours = one(rng, 0..n);
+    let mut case = mixed_cluster(rng, n, ours);
     for (at, member) in servers(&mut case).members.iter_mut().enumerate() {
         member.routes = (0..n as usize).filter(|to| *to != at).collect();
     }
