@@ -46,6 +46,8 @@ pub struct Mischief {
     /// Each of its connections must be ended for it, and a server's log must have these words; what is a matter of course
     /// leaves none.
     pub ends: Option<&'static str>,
+    /// No route of its may ever be registered.
+    pub shut_out: bool,
 }
 
 struct Conn {
@@ -170,6 +172,10 @@ impl Rogue {
 
     /// What must have become of it, when it has had its time.
     pub fn check(&self, log: &[(u64, String)]) -> Result<(), String> {
+        let let_in = log.iter().find(|(_, text)| text.starts_with("route to \"rogue") && text.contains("registered"));
+        if let Some(line) = let_in.filter(|_| self.mischief.shut_out) {
+            return Err(format!("I17: let in without a password: {line:?}"));
+        }
         let Some(words) = self.mischief.ends else { return Ok(()) };
         if self.begun == 0 || !self.conns.is_empty() {
             let open: Vec<&usize> = self.conns.keys().collect();

@@ -4,7 +4,7 @@
 use super::super::case::{Case, Step};
 use super::super::garbage::garbage;
 use super::super::scenarios::within;
-use super::plan::{Fault, Kind, Member};
+use super::plan::{Cluster, Fault, Kind, Member};
 use super::rogue::{Mischief, Talk};
 use super::scenarios::{cluster, director, load, servers};
 use turnpike::base::Rng;
@@ -176,6 +176,21 @@ pub fn rogue_orders(rng: &mut Rng) -> Case {
         says.push(talk);
     }
     let mischief = Mischief { times: says.len() as u64, pause_ms: within(rng, 1, 500), says, ..Mischief::default() };
-    let case = with_rogue(rng, mischief);
+    let mut case = with_rogue(rng, mischief);
+    if rng.one_in(2) {
+        guard(servers(&mut case));
+    }
     finish(rng, case)
+}
+
+/// Routes need a password, which the rogue does not have, and nobody dials it.
+fn guard(cluster: &mut Cluster) {
+    let rogue = cluster.members.len() - 1;
+    for member in &mut cluster.members {
+        member.routes.retain(|to| *to != rogue);
+        member.login = Some(("route".into(), "secret-right".into()));
+        if let Kind::Rogue(mischief) = &mut member.kind {
+            mischief.shut_out = true;
+        }
+    }
 }
