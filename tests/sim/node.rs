@@ -206,6 +206,13 @@ impl Node {
         self.sockets.values().filter(|s| s.tap.is_none()).count()
     }
 
+    /// The server ends, with all its sockets: how many clients were left.
+    pub fn end(&mut self) -> usize {
+        let clients = self.sockets();
+        self.sockets.clear();
+        clients
+    }
+
     /// Links of all its connections, those not let in yet among them.
     pub fn all_links(&self) -> impl Iterator<Item = usize> + '_ {
         self.sockets.values().map(|s| s.link).chain(self.accepted.iter().copied())
