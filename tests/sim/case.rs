@@ -3,6 +3,7 @@
 
 pub use super::cluster::plan::{Cluster, Fault};
 use turnpike::base::limits::PEER_INTEREST_MAX;
+use turnpike::base::Rng;
 use turnpike::shard::TURN_DELIVERIES_MAX;
 
 /// How the node, the network and the driver are in one run.
@@ -295,4 +296,14 @@ impl Step {
     pub fn publish(subject: &str, size: usize) -> Step {
         Step::Pub { subject: subject.into(), size }
     }
+}
+
+/// One of these.
+pub fn pick<'a>(rng: &mut Rng, from: &[&'a str]) -> &'a str {
+    from[rng.below(from.len() as u64) as usize]
+}
+
+/// A number in this range, its end among them.
+pub fn within(rng: &mut Rng, from: u64, to: u64) -> u64 {
+    from + rng.below(to - from + 1)
 }
