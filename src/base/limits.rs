@@ -122,6 +122,10 @@ pub const TOLD_SUBJECT_BYTES_MAX: usize = 16 << 10;
 
 /// Different things remembered; further addresses share one line per cause.
 pub const MESH_NOTICES_MAX: usize = 256;
+/// Lines about single gaps in the mesh at a time; further ones are named together in one.
+pub const GAP_LINES_MAX: usize = 16;
+/// Names in that one.
+pub const GAP_NAMES_MAX: usize = 128;
 /// Dials of a member that may be gone for everybody, beyond `connect_retries`: an hour's worth.
 pub const DOUBTFUL_DIALS_MAX: u32 = 120;
 /// Bytes of another protocol that are shown.

@@ -203,7 +203,7 @@ impl Mesh {
         addresses.sort_by_key(|a| !self.book.get(a).is_some_and(|e| e.configured));
         if peer.hello.info.ldm {
             // It said that it is going: only the operator's word makes us look for it.
-            addresses.iter().for_each(|a| self.book.forget(a));
+            addresses.iter().for_each(|a| self.book.forget(a, self.now.mono));
             addresses.retain(|a| self.book.get(a).is_some());
         } else if addresses.is_empty()
             && self.book.of(id).next().is_none()
@@ -249,7 +249,7 @@ impl Mesh {
             return;
         }
         for address in self.book.settled(id).into_iter().filter(|a| a != but) {
-            self.book.wake(&address, self.now.mono, 0);
+            self.book.wake_soon(&address, self.now.mono);
         }
     }
 
@@ -301,7 +301,7 @@ impl Mesh {
             !followed && self.courting(&e.id).is_none() && self.parked(&e.id).is_none()
         });
         for address in orphans.map(|(address, _)| address.clone()).collect::<Vec<_>>() {
-            self.book.wake(&address, self.now.mono, 0);
+            self.book.wake_soon(&address, self.now.mono);
         }
     }
 

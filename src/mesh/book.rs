@@ -90,6 +90,8 @@ pub(super) struct Book {
     entries: BTreeMap<String, Entry>,
     dials: BTreeMap<Dial, String>,
     last_dial: u64,
+    /// When addresses that are in the book no longer were dialed, if that was just now: they may be named again.
+    recent: BTreeMap<String, Time>,
     /// More addresses were named than fit.
     pub full: bool,
 }
@@ -121,8 +123,10 @@ impl Book {
             self.full = true;
             return;
         }
-        let entry = Entry { id: id.into(), name: name.into(), mode, ..Entry::new(host, port, at) };
-        self.entries.insert(address.into(), entry);
+        let dialed_at = self.recent.remove(address);
+        let entry = Entry { id: id.into(), name: name.into(), mode, dialed_at, ..Entry::new(host, port, at) };
+        let standing = Standing::Waiting(entry.soonest(now).max(at));
+        self.entries.insert(address.into(), Entry { standing, ..entry });
     }
 
     pub(super) fn get(&self, address: &str) -> Option<&Entry> {
@@ -180,7 +184,7 @@ impl Book {
         entry.failures = entry.failures.saturating_add(1);
         why.clone_into(&mut entry.last_error);
         if !entry.configured && !hope.wanted && entry.failures > hope.retries {
-            self.entries.remove(address);
+            self.remove(address, now);
             return;
         }
         let lately = entry.met_at.is_some_and(|at| now.since(at) < LATELY_NS);
@@ -228,11 +232,24 @@ impl Book {
         }
     }
 
-    /// Drops an address that was learned; a configured one stays.
-    pub(super) fn forget(&mut self, address: &str) {
-        if self.entries.get(address).is_some_and(|e| !e.configured) {
-            self.entries.remove(address);
+    /// To be dialed as soon as that is no more than a dial a second: whoever lives there may make us look again and again.
+    pub(super) fn wake_soon(&mut self, address: &str, now: Time) {
+        if let Some(entry) = self.entries.get_mut(address) {
+            entry.standing = Standing::Waiting(entry.soonest(now));
         }
+    }
+
+    /// Drops an address that was learned; a configured one stays.
+    pub(super) fn forget(&mut self, address: &str, now: Time) {
+        if self.entries.get(address).is_some_and(|e| !e.configured) {
+            self.remove(address, now);
+        }
+    }
+
+    fn remove(&mut self, address: &str, now: Time) {
+        self.recent.retain(|_, dialed| now.since(*dialed) < PAUSE_NS);
+        let dialed = self.entries.remove(address).and_then(|e| e.dialed_at);
+        self.recent.extend(dialed.map(|at| (address.to_string(), at)));
     }
 }
 
@@ -266,10 +283,15 @@ impl Entry {
         }
     }
 
+    /// A second after the last dial, or now.
+    fn soonest(&self, now: Time) -> Time {
+        self.dialed_at.map_or(now, |t| t.plus_ns(PAUSE_NS)).max(now)
+    }
+
     /// Somebody new lives here: no need to wait out a pause that the former inhabitant's absence made long, but never
     /// more than a dial a second.
     fn supersede(&mut self, id: &str, name: &str, now: Time, at: Time) {
-        let soonest = self.dialed_at.map_or(now, |t| t.plus_ns(PAUSE_NS)).max(at);
+        let soonest = self.soonest(now).max(at);
         match self.standing {
             Standing::Waiting(due) => self.standing = Standing::Waiting(due.min(soonest)),
             Standing::Settled => self.standing = Standing::Waiting(soonest),
@@ -314,6 +336,23 @@ mod tests {
             for _ in 0..100 {
                 let p = pause(failures, &mut rng);
                 assert!(p <= seconds * SECOND && p > seconds * SECOND * 3 / 4, "{failures}: {p}");
+            }
+        }
+    }
+
+    /// Who is forgotten and named again at once is dialed no more than once a second.
+    #[test]
+    fn an_address_that_was_just_dialed_waits_though_it_was_forgotten() {
+        let mut book = Book::default();
+        let mut rng = Rng::new(1);
+        for n in 0..5 {
+            let now = Time(n * 300 * MILLISECOND);
+            book.learn("b:2", "B", "b", 0, now, 0);
+            for address in book.due(now, 9) {
+                assert!(n == 0 || n == 4, "{n}");
+                book.dial(&address, now).expect("a dial");
+                book.failed(&address, "refused", now, &mut rng, HOPELESS);
+                assert!(book.get("b:2").is_none());
             }
         }
     }

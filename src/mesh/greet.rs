@@ -211,7 +211,8 @@ impl Mesh {
         let expected = self.links.get(&rid).and_then(|l| l.courts().map(String::from)).unwrap_or_default();
         match Hello::read(json) {
             Some(hello) if hello.info.client_id != 0 => {}
-            Some(hello) if hello.info.server_id == expected => {
+            // Of a port that takes none nothing but its refusal is expected.
+            Some(hello) if !expected.is_empty() && hello.info.server_id == expected => {
                 if self.agreed(rid, &hello) {
                     self.stage(rid, Stage::Proposed { hello });
                 }

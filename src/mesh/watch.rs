@@ -3,6 +3,7 @@
 
 use super::core::Mesh;
 use super::gap::{Gatewayless, Missing};
+use crate::base::limits::{GAP_LINES_MAX, GAP_NAMES_MAX};
 use crate::base::{Level, SECOND};
 use crate::wire::address::shown;
 use std::collections::BTreeMap;
@@ -18,9 +19,15 @@ impl Mesh {
         self.wake_orphans();
         let mut seen = self.reached_by_others();
         let gone: Vec<String> = self.missing.keys().filter(|id| !seen.contains_key(*id)).cloned().collect();
-        for id in gone {
-            self.found(&id);
+        let (mut lines, mut others) = (Vec::new(), Vec::new());
+        for (name, text) in gone.into_iter().filter_map(|id| self.found(&id)) {
+            match lines.len() < GAP_LINES_MAX {
+                true => lines.push(text),
+                false => others.push(name),
+            }
         }
+        lines.extend(together("the gap is over for", &others));
+        lines.into_iter().for_each(|text| self.log(Level::Info, text));
         let now = self.now.mono;
         while let Some((id, (name, address, via))) = seen.pop_first() {
             let missing = self.missing.entry(id).or_insert_with(|| {
@@ -51,34 +58,39 @@ impl Mesh {
         out
     }
 
-    /// A gap is closed, or nobody reaches that member any more.
-    fn found(&mut self, id: &str) {
-        let Some(missing) = self.missing.remove(id).filter(Missing::lasting) else { return };
+    /// A gap is closed, or nobody reaches that member any more: its name, and what is to be said.
+    fn found(&mut self, id: &str) -> Option<(String, String)> {
+        let missing = self.missing.remove(id).filter(Missing::lasting)?;
         let how = match self.peers.find(id) {
             Some(_) => "is there",
             None => "is missed no longer: nobody else has one either",
         };
         let seconds = self.now.mono.since(missing.since) / SECOND;
         let (name, address) = (shown(&missing.name), &missing.address);
-        self.log(Level::Info, format!("the route to \"{name}\" ({address}) {how}, after {seconds} s"));
+        let text = format!("the route to \"{name}\" ({address}) {how}, after {seconds} s");
+        Some((name, text))
     }
 
     fn speak(&mut self) {
         let now = self.now.mono;
-        let mut lines = Vec::new();
+        let (mut lines, mut others) = (Vec::new(), Vec::new());
         for (id, missing) in self.missing.iter_mut().filter(|(_, m)| m.say_at <= now) {
             let entry = self.book.of(id).next().map(|(_, e)| e).or_else(|| self.book.get(&missing.address));
             let error = entry.map(|e| e.last_error.as_str()).filter(|e| !e.is_empty()).unwrap_or("not reached yet");
             let (name, via) = (shown(&missing.name), missing.via.join(", "));
-            lines.push(format!(
-                "no route to \"{name}\" ({}) for {} s, though {via} has one: {error}",
-                missing.address,
-                now.since(missing.since) / SECOND,
-            ));
+            match lines.len() < GAP_LINES_MAX {
+                true => lines.push(format!(
+                    "no route to \"{name}\" ({}) for {} s, though {via} has one: {error}",
+                    missing.address,
+                    now.since(missing.since) / SECOND,
+                )),
+                false => others.push(name),
+            }
             missing.say_at = now.plus_ns(AGAIN_NS[missing.said.min(AGAIN_NS.len() - 1)]);
             self.counters.missing += u64::from(missing.said == 0);
             missing.said += 1;
         }
+        lines.extend(together("no route, though others have one, to", &others));
         lines.into_iter().for_each(|text| self.log(Level::Error, text));
     }
 
@@ -108,4 +120,12 @@ impl Mesh {
         );
         self.log(Level::Error, text);
     }
+}
+
+/// One line about members that there are too many of for a line each: a peer can name hundreds.
+fn together(what: &str, names: &[String]) -> Option<String> {
+    let some: Vec<String> = names.iter().take(GAP_NAMES_MAX).map(|name| format!("\"{name}\"")).collect();
+    let rest = names.len().saturating_sub(some.len());
+    let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    (!names.is_empty()).then(|| format!("{what} {} further members: {}{rest}", names.len(), some.join(", ")))
 }

@@ -92,6 +92,7 @@ impl Changes {
             max_sub_tokens,
             max_closed_clients,
             max_subscription_bytes,
+            max_peer_interest: _,
         } = old;
         self.restart("max_payload", *max_payload != new.max_payload);
         self.restart("max_control_line", *max_control_line != new.max_control_line);

@@ -258,6 +258,8 @@ pub struct Limits {
     pub max_closed_clients: usize,
     /// Most bytes that one connection's subscriptions may take (a subject bomb's ceiling).
     pub max_subscription_bytes: usize,
+    /// Most patterns, with queue groups, that one peer may want. No configuration says it; tests make it small.
+    pub max_peer_interest: u64,
 }
 
 /// Periods and time limits.
@@ -413,6 +415,7 @@ impl Default for Limits {
             max_sub_tokens: 0,
             max_closed_clients: 10_000,
             max_subscription_bytes: 1 << 30,
+            max_peer_interest: crate::base::limits::PEER_INTEREST_MAX,
         }
     }
 }

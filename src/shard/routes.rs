@@ -8,7 +8,7 @@ use super::ledger::Drop;
 use super::outbox::Fate;
 use super::peers::At;
 use super::relay::{give, Given};
-use crate::base::limits::{PEER_INTEREST_MAX, ROUTE_LINE_BYTES_MAX, TURN_FORGOTTEN_MAX};
+use crate::base::limits::{ROUTE_LINE_BYTES_MAX, TURN_FORGOTTEN_MAX};
 use crate::base::{ConnId, Level, PeerId, ShardId, ShardSet, Slot, Time};
 use crate::conn::{Client, Close, Instruction, Introduction, Memo, Pulse, Route, Telling, Tidings};
 use crate::interest::Cursor;
@@ -255,8 +255,9 @@ impl Shard {
         }
         let Some(route) = self.outbox.conns.get_mut(id).and_then(|c| c.route.as_deref_mut()) else { return };
         route.interest = (route.interest + u64::from(before == 0)).saturating_sub(u64::from(n == 0));
-        if route.interest > PEER_INTEREST_MAX {
-            let why = format!("it wants more than {PEER_INTEREST_MAX} subjects");
+        let most = self.settings.limits.max_peer_interest;
+        if route.interest > most {
+            let why = format!("it wants more than {most} subjects");
             self.close(id, Close::Route { says: "maximum subscriptions exceeded".into(), why });
         }
     }

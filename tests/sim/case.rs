@@ -2,6 +2,8 @@
 //! every time; shrinking takes parts out of a case and runs it again.
 
 pub use super::cluster::plan::{Cluster, Fault};
+use turnpike::base::limits::PEER_INTEREST_MAX;
+use turnpike::base::Rng;
 use turnpike::shard::TURN_DELIVERIES_MAX;
 
 /// How the node, the network and the driver are in one run.
@@ -37,6 +39,8 @@ pub struct Plan {
     pub even: bool,
     /// Order the node to drain after so many events.
     pub drain_after: Option<u64>,
+    /// Patterns that one peer may want.
+    pub peer_interest_max: u64,
     /// Several servers; `shards` counts those of all of them.
     pub cluster: Option<Cluster>,
     /// Give up after so many events.
@@ -74,6 +78,16 @@ pub enum Broken {
     EndsUnheard,
     /// A second connection to a known server is closed and not parked.
     ClosesSecond,
+    /// New interest is told to peers twice.
+    TellsTwice,
+    /// What the mesh has to say over routes is lost: nobody is told of others.
+    SaysNothing,
+    /// What a peer says in one account is taken for another's.
+    MixesAccounts,
+    /// A peer may want as much as it likes.
+    NoLimit,
+    /// A lame duck ends without sending its clients away first.
+    LeavesAtOnce,
 }
 
 /// How somebody reads.
@@ -225,6 +239,7 @@ impl Plan {
             accounts: 0,
             even: false,
             drain_after: None,
+            peer_interest_max: PEER_INTEREST_MAX,
             cluster: None,
             events_max: 400_000,
         }
@@ -281,4 +296,14 @@ impl Step {
     pub fn publish(subject: &str, size: usize) -> Step {
         Step::Pub { subject: subject.into(), size }
     }
+}
+
+/// One of these.
+pub fn pick<'a>(rng: &mut Rng, from: &[&'a str]) -> &'a str {
+    from[rng.below(from.len() as u64) as usize]
+}
+
+/// A number in this range, its end among them.
+pub fn within(rng: &mut Rng, from: u64, to: u64) -> u64 {
+    from + rng.below(to - from + 1)
 }

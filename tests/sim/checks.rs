@@ -192,7 +192,7 @@ fn counters(w: &mut World) {
 /// All rows of a kind, asked for slice by slice.
 fn rows<T>(w: &mut World, ask: impl Fn(u32) -> Ask, take: impl Fn(Answer) -> Option<(Vec<T>, Option<u32>)>) -> Vec<T> {
     let mut all = Vec::new();
-    let up = (0..w.case.plan.shards).filter(|s| w.server_of(*s).up).count();
+    let up = (0..w.case.plan.shards).filter(|s| w.server_of(*s).up && w.nodes[*s].is_some()).count();
     for shard in 0..up {
         let mut from = Some(0);
         while let Some(f) = from {
@@ -250,7 +250,7 @@ fn tables(w: &mut World) {
     if let Some(row) = shown.iter().find(|r| r.pending_bytes > most) {
         w.fail(format!("I9: {} bytes wait for cid {}", row.pending_bytes, row.cid));
     }
-    let decent = w.clients.iter().flatten().filter(|c| c.decent());
+    let decent = w.clients.iter().flatten().filter(|c| c.decent() && w.nodes[c.shard()].is_some());
     let expected: Vec<(u64, u64)> = decent.map(|c| (c.link() as u64 + 1, w.oracle.held(c.conn))).collect();
     for (cid, subs) in expected {
         let rows = shown.iter().filter(|r| r.cid == cid);

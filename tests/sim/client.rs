@@ -2,6 +2,7 @@
 //! asks for and what it hears, and notices what no innocent client may see.
 
 use super::case::{Actor, End, Reads, Step};
+use super::cluster::member::ip;
 use super::pipes::{Link, Read, Way};
 use super::speech::{Ear, Heard};
 use super::world::World;
@@ -40,6 +41,9 @@ pub struct Client {
     requests: u64,
     syncs: u64,
     syncing: bool,
+    /// When it began to wait for the PONG that it waits for, and the longest that it has waited.
+    asked_at: u64,
+    pub patience: u64,
     wake_at: Option<u64>,
     oks: u64,
     oks_owed: u64,
@@ -49,6 +53,12 @@ pub struct Client {
     pings: u64,
     /// The server ended the connection without being asked to.
     pub cut: bool,
+    /// It asked to be told of changes of the cluster.
+    informed: bool,
+    /// Its server has told it to go, and where to.
+    elsewhere: Option<Vec<usize>>,
+    /// Patterns and groups to be subscribed again on another server.
+    kept: Vec<(String, Option<String>)>,
 }
 
 impl Client {
@@ -70,12 +80,17 @@ impl Client {
             requests: 0,
             syncs: 0,
             syncing: false,
+            asked_at: 0,
+            patience: 0,
             wake_at: None,
             oks: 0,
             oks_owed: 0,
             received: 0,
             pings: 0,
             cut: false,
+            informed: false,
+            elsewhere: None,
+            kept: Vec::new(),
         }
     }
 
@@ -122,6 +137,11 @@ impl Client {
     /// Gives it more to do.
     pub fn also(&mut self, step: Step) {
         self.actor.steps.push(step);
+    }
+
+    /// The shard of its connection.
+    pub fn shard(&self) -> usize {
+        self.shard
     }
 
     /// When a sleep ends.
@@ -205,17 +225,21 @@ impl Client {
         self.link = w.links.len();
         w.links.push(Link::new(self.actor.window));
         self.shard %= w.case.plan.shards;
-        if !w.server_of(self.shard).up {
+        let (server, link) = (w.server_at(self.shard), self.link);
+        if !w.servers[server].up || w.servers[server].lame.is_some() {
             w.links.pop();
             self.stage = Stage::Gone;
             return;
         }
-        let Some(node) = w.nodes[self.shard].as_mut() else {
-            // The shard is in its turn; the connection is made a moment later.
-            w.links.pop();
-            return;
-        };
-        node.accept(self.link);
+        match (w.nodes[self.shard].as_mut(), w.servers[server].foreign.as_mut()) {
+            (Some(node), _) => node.accept(link),
+            (None, Some(foreign)) => foreign.accept_client(link),
+            (None, None) => {
+                // The shard is in its turn; the connection is made a moment later.
+                w.links.pop();
+                return;
+            }
+        }
         self.conn = w.oracle.open(self.shard, self.actor.account, self.actor.echo, self.actor.headers);
         if self.actor.passed_over {
             w.oracle.may_be_passed_over(self.conn);
@@ -230,11 +254,15 @@ impl Client {
             self.subscribe(w, &format!("_INBOX.{}.*", self.conn), None, None);
             self.inbox = self.subs.last().map(|s| s.0);
         }
+        for (pattern, queue) in std::mem::take(&mut self.kept) {
+            self.subscribe(w, &pattern, queue.as_deref(), None);
+        }
         self.ping(w);
     }
 
     fn greet(&mut self, w: &mut World) {
         let Actor { verbose, echo, headers, account, .. } = self.actor;
+        self.informed = w.rng.one_in(2);
         let who = match w.case.plan.accounts {
             0 => String::new(),
             n => format!(",\"user\":\"user{0}\",\"pass\":\"secret{0}\"", account % n),
@@ -242,7 +270,7 @@ impl Client {
         let connect = format!(
             "CONNECT {{\"verbose\":{verbose},\"pedantic\":false,\"echo\":{echo},\"headers\":{headers},\
              \"no_responders\":{headers},\"protocol\":{}{who}}}\r\n",
-            u8::from(w.rng.one_in(2))
+            u8::from(self.informed)
         );
         self.say(w, connect.as_bytes());
         self.owe_ok();
@@ -316,7 +344,7 @@ impl Client {
             Step::Ping => self.ping(w),
             Step::Sync => {
                 self.ping(w);
-                self.syncing = true;
+                (self.syncing, self.asked_at) = (true, w.now);
             }
             Step::Await { .. } => {}
             Step::Again => {
@@ -402,7 +430,8 @@ impl Client {
         match heard {
             Heard::Info(json) => {
                 let read: Result<serde_json::Value, _> = serde_json::from_slice(&json);
-                read.map(|_| ()).map_err(|e| format!("INFO with {e}"))
+                let info = read.map_err(|e| format!("INFO with {e}"))?;
+                self.read_info(w, &info)
             }
             Heard::Ping => {
                 self.pings += 1;
@@ -423,6 +452,7 @@ impl Client {
                 }
                 if self.syncing && all {
                     self.syncing = false;
+                    self.patience = self.patience.max(w.now - self.asked_at);
                     self.syncs += 1;
                 }
                 Ok(())
@@ -451,6 +481,50 @@ impl Client {
                 Ok(())
             }
         }
+    }
+
+    /// INFO names where clients may go: never to a server that is about to go.
+    fn read_info(&mut self, w: &World, info: &serde_json::Value) -> Result<(), String> {
+        let urls = info["connect_urls"].as_array().into_iter().flatten().filter_map(|u| u.as_str());
+        let host = |url: &str| url.split(':').next().map(String::from).unwrap_or_default();
+        let named: Vec<usize> = urls.filter_map(|url| (0..w.servers.len()).find(|at| ip(*at) == host(url))).collect();
+        if let Some(at) = named.iter().find(|at| !w.takes_clients(**at)) {
+            return Err(format!("scenario 58: is sent to server {at}, which is about to go"));
+        }
+        if info["ldm"] == serde_json::Value::Bool(true) {
+            self.elsewhere = Some(named);
+        }
+        Ok(())
+    }
+
+    /// Its server, about to go, has ended the connection: it goes on elsewhere.
+    fn sent_away(&mut self, w: &mut World, reset: bool, since: Option<u64>) {
+        w.oracle.label("a lame duck sent a client away");
+        let (own, eager) = (w.server_at(self.shard), self.actor.reads == Reads::Eager);
+        if since.is_none() {
+            return w.fail(format!("scenario 58: client {} is sent away before its time", self.id));
+        }
+        if self.ear.in_the_middle() && eager && !reset {
+            return w.fail(format!("scenario 58: client {} is left with half a line", self.id));
+        }
+        if let Some(tick) = since.filter(|_| eager && !reset) {
+            w.oracle.drained(self.conn, tick);
+        }
+        let Some(named) = self.elsewhere.take() else {
+            if self.informed {
+                w.fail(format!("scenario 58: client {} was not told that server {own} goes", self.id));
+            }
+            return;
+        };
+        let others: Vec<usize> = named.into_iter().filter(|at| *at != own && w.servers[*at].up).collect();
+        if others.is_empty() {
+            return;
+        }
+        let server = &w.servers[others[w.rng.below(others.len() as u64) as usize]];
+        self.shard = server.first + w.rng.below(server.shards as u64) as usize;
+        self.kept = self.subs.iter().filter_map(|(number, _)| w.oracle.lasting(*number)).collect();
+        self.stage = Stage::Fresh;
+        w.oracle.label("a client went on elsewhere");
     }
 
     /// The server has ended the connection.
@@ -482,6 +556,9 @@ impl Client {
         }
         if w.server_of(self.shard).crashed {
             return;
+        }
+        if let Some(duck) = w.server_of(self.shard).lame {
+            return self.sent_away(w, reset, duck.sent_away);
         }
         self.cut = true;
         w.oracle.label("slow consumer cut");

@@ -22,8 +22,16 @@ use std::collections::BTreeMap;
 /// Rare things that the sweep must have met, or it does not test what it claims to.
 const MUST_BE_MET: &[&str] = &[
     "503",
+    "a client went on elsewhere",
+    "a dial for $SYS was answered",
     "a gap was named",
+    "a lame duck has gone",
+    "a lame duck sent a client away",
+    "a nats-server closed a second connection",
+    "a nats-server heard of a lame duck",
+    "a nats-server was told of a member",
     "a ring was full",
+    "a rogue's connection was ended",
     "bcrypt password checked",
     "drained",
     "hostile client cut",
@@ -81,6 +89,11 @@ fn broken_rules_are_caught() {
         (Broken::Bounces, "routed"),
         (Broken::EndsUnheard, "lost_member"),
         (Broken::ClosesSecond, "restarts"),
+        (Broken::TellsTwice, "mixed"),
+        (Broken::SaysNothing, "mixed"),
+        (Broken::MixesAccounts, "rogue_forger"),
+        (Broken::NoLimit, "rogue_floods"),
+        (Broken::LeavesAtOnce, "lame_duck"),
     ] {
         let caught = run::caught_after(name, broken, 60);
         let (seeds, why) = caught.unwrap_or_else(|| panic!("{broken:?} was not noticed in scenario {name}"));

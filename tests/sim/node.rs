@@ -5,23 +5,24 @@
 //! which is what several cores at once amount to. A shard in the middle of its turn is on the stack, not in the world,
 //! so nobody else can step it.
 
-use super::case::Broken;
+use super::case::{Broken, Plan};
 use super::cluster::member::Note;
 use super::cluster::tap::Tap;
 use super::pipes::{Read, Way};
 use super::world::World;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
-use turnpike::base::{Cid, ConnId, Now, ShardId, Time};
+use turnpike::base::{Cid, ConnId, Level, Now, ShardId, Time};
 use turnpike::conn::{Introduction, Tidings};
-use turnpike::policy::settings::{Account, Secret, User};
 use turnpike::policy::Settings;
 use turnpike::shard::{Act, Answer, Batch, Flush, Identity, Lost, Opening, Order, Rings, Setup, Shard, Sockets, Turn};
 
+mod configured;
 mod wrong;
 
-use self::wrong::{misdirect, postponed};
+use self::configured::hash_of;
+pub use self::configured::settings;
+use self::wrong::{misdirect, mistaken, postponed, repeated};
 
 /// The rings between the shards of a node: one per ordered pair, first in, first out, and the way back for spent
 /// batches.
@@ -135,6 +136,8 @@ pub enum Mail {
 pub struct SaidOutside {
     /// [`Act::Drained`] came.
     pub drained: bool,
+    /// [`Act::Vacant`] came.
+    pub vacant: bool,
     /// Answers to orders.
     pub answers: Vec<Answer>,
     /// Password checks asked for, with their results.
@@ -148,7 +151,7 @@ pub struct SaidOutside {
 
 impl Node {
     /// A shard, at place `local` among the `shards` of a server.
-    pub fn new(at: (usize, usize), shards: usize, seed: u64, budget: u64, settings: &Arc<Settings>) -> Node {
+    pub fn new(at: (usize, usize), shards: usize, seed: u64, plan: &Plan, settings: &Arc<Settings>) -> Node {
         let identity = Identity { server_id: "NSIM".into(), server_name: "sim".into(), ..Identity::default() };
         let (server, local) = at;
         let setup = Setup {
@@ -157,7 +160,7 @@ impl Node {
             seed,
             settings: settings.clone(),
             identity: Arc::new(identity),
-            turn_deliveries_max: budget,
+            turn_deliveries_max: plan.budget,
         };
         Node {
             server,
@@ -201,6 +204,13 @@ impl Node {
     /// Sockets that are open.
     pub fn sockets(&self) -> usize {
         self.sockets.values().filter(|s| s.tap.is_none()).count()
+    }
+
+    /// The server ends, with all its sockets: how many clients were left.
+    pub fn end(&mut self) -> usize {
+        let clients = self.sockets();
+        self.sockets.clear();
+        clients
     }
 
     /// Links of all its connections, those not let in yet among them.
@@ -416,7 +426,10 @@ fn tell(
                 if misdirects {
                     misdirect(w, conn, sockets, &bytes);
                 }
-                turn.bytes(conn, &bytes);
+                match w.case.plan.broken {
+                    Broken::MixesAccounts => turn.bytes(conn, &mistaken(&bytes)),
+                    _ => turn.bytes(conn, &bytes),
+                }
             }
             Arrived::Writable(conn) => turn.writable(conn),
             Arrived::Lost(conn, why) => {
@@ -480,6 +493,10 @@ fn write(w: &mut World, s: usize, flush: &mut Flush<'_, Sockets>, sockets: &mut 
                     w.links[socket.link].write(socket.writes, &said, usize::MAX);
                     bytes.len()
                 }
+                Broken::TellsTwice if socket.tap.is_some() => {
+                    w.links[socket.link].write(socket.writes, &repeated(bytes), usize::MAX);
+                    bytes.len()
+                }
                 _ => w.links[socket.link].write(socket.writes, bytes, short),
             };
             w.mix(conn.to_bits(), &bytes[..n]);
@@ -529,7 +546,13 @@ fn do_act(w: &mut World, s: usize, act: Act, sockets: &mut BTreeMap<ConnId, Sock
         Act::Log { text, .. } if text.contains("secret") => {
             w.fail(format!("I19: a secret in the log: {text}"));
         }
-        Act::Log { .. } => {}
+        Act::Log { level: Level::Debug | Level::Trace, .. } => {}
+        Act::Log { text, .. } => {
+            let now = w.now;
+            if let Some(at) = w.servers.iter().position(|server| server.owns(s)) {
+                w.servers[at].log.push((now, text));
+            }
+        }
         Act::Verify { conn, hash, password } => {
             w.oracle.label("bcrypt password checked");
             said.verify.push(Order::Verified { conn, ok: hash == hash_of(&password) });
@@ -538,7 +561,10 @@ fn do_act(w: &mut World, s: usize, act: Act, sockets: &mut BTreeMap<ConnId, Sock
         _ if w.case.plan.cluster.is_none() => {
             w.fail(format!("shard {s} of a server without a cluster: {act:?}"));
         }
-        Act::Vacant => w.fail(format!("shard {s} of a server that is no lame duck: {act:?}")),
+        Act::Vacant if w.server_of(s).lame.is_none() => {
+            w.fail(format!("shard {s} of a server that is no lame duck: {act:?}"));
+        }
+        Act::Vacant => said.vacant = true,
         Act::CloseRoute(c) => match sockets.remove(&c) {
             Some(socket) => w.links[socket.link].closed_by(socket.writes),
             None => w.fail(format!("shard {s} closes route {c:?}, which has no socket")),
@@ -561,34 +587,4 @@ fn do_act(w: &mut World, s: usize, act: Act, sockets: &mut BTreeMap<ConnId, Sock
             }
         }
     }
-}
-
-/// What stands for the bcrypt hash of a password.
-fn hash_of(password: &str) -> String {
-    format!("$2a$04$of-{}", password.len() * 1000 + usize::from(*password.as_bytes().last().unwrap_or(&0)))
-}
-
-/// Settings for a run.
-pub fn settings(plan: &super::case::Plan) -> Settings {
-    let mut s = Settings { cluster: plan.cluster.as_ref().map(|_| Default::default()), ..Settings::default() };
-    s.limits.max_payload = plan.max_payload;
-    s.limits.max_pending = plan.max_pending;
-    s.no_fast_producer_stall = plan.skips || plan.broken == Broken::NeverWaits;
-    if plan.accounts > 0 {
-        // Where there are secrets, all is logged: none may show.
-        (s.log.debug, s.log.trace) = (true, true);
-        s.auth.required = true;
-        s.auth.announced = true;
-    }
-    for i in 0..plan.accounts {
-        let password = format!("secret{i}");
-        s.auth.accounts.push(Account::named(&format!("ACC{i}")));
-        // Some passwords are hashed. Nobody here compares hashes for real: see `Act::Verify` above.
-        let password = if i % 2 == 1 { Secret::Bcrypt(hash_of(&password)) } else { Secret::Plain(password) };
-        s.auth.users.push(User { name: format!("user{i}"), password, account: s.auth.accounts.len() - 1 });
-    }
-    s.timers.ping_interval = Duration::from_secs(20);
-    s.timers.ping_max = 2;
-    s.timers.write_deadline = Duration::from_secs(2);
-    s
 }

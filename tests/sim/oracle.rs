@@ -153,9 +153,9 @@ impl Oracle {
     }
 
     /// For clients of several servers.
-    pub fn over(servers: &[Server]) -> Oracle {
+    pub fn over(servers: &[Server], accounts: bool) -> Oracle {
         let server_of = servers.iter().enumerate().flat_map(|(at, s)| (0..s.shards).map(move |_| at));
-        Oracle { server_of: server_of.collect(), paths: Paths::new(servers.len()), ..Oracle::default() }
+        Oracle { accounts, server_of: server_of.collect(), paths: Paths::new(servers.len()), ..Oracle::default() }
     }
 
     /// The world is at rest.
@@ -176,6 +176,11 @@ impl Oracle {
     pub fn home(&self, m: usize) -> Option<(usize, String)> {
         let conn = &self.conns[self.msgs.get(m)?.conn];
         Some((conn.server, if self.accounts { format!("ACC{}", conn.account) } else { "$G".into() }))
+    }
+
+    /// The present.
+    pub fn mark(&mut self) -> Tick {
+        self.now()
     }
 
     /// Counts something rare.
@@ -244,6 +249,13 @@ impl Oracle {
     /// Does this sid name this subscription?
     pub fn names(&self, conn: usize, sid: u64, number: usize) -> bool {
         self.by_sid.get(&(conn, sid)) == Some(&number)
+    }
+
+    /// Pattern and group of a subscription that its client has not ended, inboxes and those with a maximum aside.
+    pub fn lasting(&self, number: usize) -> Option<(String, Option<String>)> {
+        let sub = &self.subs[number];
+        let lasts = sub.end_asked.is_none() && sub.max.is_none() && !sub.pattern.starts_with("_INBOX");
+        lasts.then(|| (sub.pattern.clone(), sub.queue.clone()))
     }
 
     /// Do a subscription's pattern and account fit a message?

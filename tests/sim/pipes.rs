@@ -48,6 +48,11 @@ impl Pipe {
         }
     }
 
+    /// Both ends are gone: nothing more comes, and what is under way arrives.
+    pub fn shut_for_good(&mut self) {
+        self.shut = true;
+    }
+
     fn room(&self) -> usize {
         self.window.saturating_sub(self.flight.len() + self.ready.len())
     }

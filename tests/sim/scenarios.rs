@@ -1,7 +1,8 @@
 //! The scenarios: each makes a case from a random generator. Numbers are those of scenarios.md §5.2.
 
+pub use super::case::{pick, within};
 use super::case::{Actor, Case, End, Plan, Reads, Step};
-use super::cluster::scenarios as cluster;
+use super::cluster::{mixed, rogues, scenarios as cluster};
 use super::garbage::garbage;
 use turnpike::base::Rng;
 
@@ -44,6 +45,15 @@ pub const ALL: &[(&str, Scenario, u64)] = &[
     ("stuck_route", cluster::stuck_route, 6),
     ("many_groups", cluster::many_groups, 6),
     ("storm", cluster::storm, 6),
+    ("lame_duck", cluster::lame_duck, 6),
+    ("mixed", mixed::mixed, 8),
+    ("mixed_restarts", mixed::mixed_restarts, 6),
+    ("mixed_faults", mixed::mixed_faults, 6),
+    ("mixed_lame_duck", mixed::mixed_lame_duck, 6),
+    ("rogue_floods", rogues::rogue_floods, 6),
+    ("rogue_names", rogues::rogue_names, 6),
+    ("rogue_forger", rogues::rogue_forger, 6),
+    ("rogue_orders", rogues::rogue_orders, 6),
     ("dozen", cluster::dozen, 1),
 ];
 
@@ -51,16 +61,6 @@ pub const ALL: &[(&str, Scenario, u64)] = &[
 pub const SUBJECTS: &[&str] = &["a.b", "a.c", "b.c", "a.b.c", "d"];
 /// Patterns that they subscribe to.
 pub const PATTERNS: &[&str] = &["a.b", "a.*", "a.>", "*.c", "b.c", "d", ">", "a.*.c"];
-
-/// One of these.
-pub fn pick<'a>(rng: &mut Rng, from: &[&'a str]) -> &'a str {
-    from[rng.below(from.len() as u64) as usize]
-}
-
-/// A number in this range, its end among them.
-pub fn within(rng: &mut Rng, from: u64, to: u64) -> u64 {
-    from + rng.below(to - from + 1)
-}
 
 /// Gives everybody in a case an account.
 fn divided(rng: &mut Rng, mut case: Case) -> Case {

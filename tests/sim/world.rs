@@ -3,7 +3,7 @@
 
 use super::case::Case;
 use super::client::Client;
-use super::cluster::plan::Fault;
+use super::cluster::plan::{Fault, Kind};
 use super::cluster::server::Server;
 use super::node::{self, Node};
 use super::oracle::Oracle;
@@ -40,6 +40,10 @@ pub struct World {
     pub doomed: Vec<super::cluster::faults::Doomed>,
     /// Servers that came back, and by when they must be let in.
     pub newcomers: Vec<(u64, usize)>,
+    /// Something has happened to servers or between them.
+    pub struck: bool,
+    /// It was one of those that keep servers apart.
+    pub parted: bool,
     /// When the world was last at rest every server had the routes that it can have.
     pub whole: bool,
     /// All connections ever.
@@ -76,6 +80,8 @@ enum Move {
     Mesh(usize),
     /// A letter of a server's mesh reaches a shard.
     Letter(usize),
+    /// A server that is not one of ours does something.
+    Foreign(usize),
 }
 
 impl World {
@@ -86,16 +92,20 @@ impl World {
         let settings = Arc::new(node::settings(plan));
         let servers = Server::all(plan);
         let nodes = servers.iter().enumerate().flat_map(|(at, s)| s.places(at));
-        let nodes = nodes.map(|(_, at, n)| Some(Node::new(at, n, rng.next_u64(), plan.budget, &settings)));
+        let ours = |at: usize| plan.cluster.as_ref().is_none_or(|c| c.members[at].kind == Kind::Turnpike);
+        let nodes =
+            nodes.map(|(_, place, n)| ours(place.0).then(|| Node::new(place, n, rng.next_u64(), plan, &settings)));
         World {
             nodes: nodes.collect(),
-            oracle: Oracle::over(&servers),
+            oracle: Oracle::over(&servers, plan.accounts > 0),
             servers,
             faults: VecDeque::new(),
             blocked: BTreeSet::new(),
             doomed: Vec::new(),
             newcomers: Vec::new(),
             whole: false,
+            struck: false,
+            parted: false,
             clients: (0..case.actors.len()).map(|i| Some(Client::new(i, case.actors[i].clone()))).collect(),
             case: case.clone(),
             rng,
@@ -173,6 +183,9 @@ impl World {
                 self.strike(fault);
             }
         }
+        if self.depth == 0 {
+            self.lame_ducks();
+        }
         let mut moves = std::mem::take(&mut self.moves);
         moves.clear();
         self.list(&mut moves);
@@ -191,6 +204,7 @@ impl World {
             Move::Pipe(l, way) => self.links[l].advance(way, &mut self.rng),
             Move::Mesh(n) => self.mesh_acts(n),
             Move::Letter(s) => self.letter(s),
+            Move::Foreign(n) => self.foreign_acts(n),
             Move::Act(c) => {
                 if let Some(mut client) = self.clients[c].take() {
                     client.act(self);
@@ -203,8 +217,12 @@ impl World {
 
     /// The server of a shard.
     pub fn server_of(&self, shard: usize) -> &Server {
-        let found = self.servers.iter().find(|s| s.owns(shard));
-        found.unwrap_or(&self.servers[0])
+        &self.servers[self.server_at(shard)]
+    }
+
+    /// Its number.
+    pub fn server_at(&self, shard: usize) -> usize {
+        self.servers.iter().position(|s| s.owns(shard)).unwrap_or(0)
     }
 
     fn list(&self, moves: &mut Vec<Move>) {
@@ -224,6 +242,9 @@ impl World {
             if server.mesh.as_ref().is_some_and(|m| m.runnable(self)) {
                 moves.push(Move::Mesh(n));
             }
+            if server.foreign.as_ref().is_some_and(|f| f.runnable(self)) {
+                moves.push(Move::Foreign(n));
+            }
             let written = server.letters().filter(|s| self.nodes[*s].is_some());
             moves.extend(written.map(Move::Letter));
         }
@@ -241,7 +262,9 @@ impl World {
         let timers = shards.filter_map(|n| n.next_at().map(|t| t.0));
         let meshes = self.servers.iter().filter(|s| s.runs()).filter_map(|s| s.mesh.as_ref()?.next_at());
         let sleepers = self.clients.iter().flatten().filter_map(Client::wakes_at);
-        timers.chain(sleepers).chain(meshes).filter(|t| *t > self.now).min()
+        let foreign = self.servers.iter().filter(|s| s.runs()).filter_map(|s| s.foreign.as_ref()?.next_at());
+        let lame = self.servers.iter().filter(|s| s.runs()).filter_map(|s| s.lame.as_ref()?.next_at());
+        timers.chain(sleepers).chain(meshes).chain(foreign).chain(lame).filter(|t| *t > self.now).min()
     }
 
     /// Lets the world run until nothing can happen and `done` holds; time passes only when nothing else can.

@@ -476,6 +476,29 @@ fn a_peer_that_names_a_million_servers_is_remembered_in_part_and_spoken_of_once(
     assert!(bench.dials.len() <= 64, "dials at a time");
 }
 
+/// Members that do not exist are gaps too; they are spoken of in few lines, of which one names the many, and so is their
+/// end.
+#[test]
+fn hundreds_of_gaps_are_few_lines() {
+    let mut bench = Bench::new(open());
+    bench.accept(PEER);
+    bench.hear(CONNECT).hear(&info("P1", ""));
+    for n in 0..200 {
+        let json =
+            format!("{{\"server_id\":\"X{n:03}\",\"server_name\":\"x{n}\",\"ip\":\"nats-route://10.1.0.{n}:1/\"}}");
+        bench.tidings(Tidings::Info { peer: PeerId(0), json: json.into_bytes() });
+    }
+    bench.after(5000);
+    assert_eq!(bench.log.iter().filter(|(_, t)| t.starts_with("no route to")).count(), 16);
+    let all: Vec<&String> = bench.log.iter().map(|(_, t)| t).filter(|t| t.starts_with("no route, ")).collect();
+    let [line] = &all[..] else { panic!("{all:?}") };
+    assert!(line.contains("to 184 further members: \"x16\", ") && line.ends_with("\"x143\" and 56 more"), "{line}");
+    bench.tidings(Tidings::Ended { peer: PeerId(0), why: "x".into() });
+    bench.after(1000);
+    assert_eq!(bench.log.iter().filter(|(_, t)| t.contains("missed no longer")).count(), 16);
+    assert!(bench.said("the gap is over for 184 further members: \"x16\""));
+}
+
 /// A thousand wrong connections a second are one line a minute.
 #[test]
 fn wrong_connections_are_logged_at_a_bounded_rate() {

@@ -2,6 +2,7 @@
 
 use super::super::node::Node;
 use super::super::world::World;
+use super::foreign::Foreign;
 use super::member::Member;
 use super::paths::State;
 use super::plan::Fault;
@@ -37,16 +38,21 @@ impl World {
             if member.late {
                 self.servers[at].up = false;
             } else {
-                self.give_mesh(at);
+                self.begin(at);
             }
         }
     }
 
-    fn give_mesh(&mut self, at: usize) {
+    /// A server begins a life.
+    fn begin(&mut self, at: usize) {
         let Some(cluster) = self.case.plan.cluster.clone() else { return };
         let seed = self.rng.next_u64();
+        self.servers[at].lives += 1;
+        if let Some(foreign) = Foreign::new(self, at) {
+            self.servers[at].foreign = Some(foreign);
+            return;
+        }
         let server = &mut self.servers[at];
-        server.lives += 1;
         let mut member = Member::new(&cluster, at, server.lives, seed, self.now);
         member.with(self.now, |m| m.urls(vec![format!("10.0.0.{}:4222", at + 1)]));
         self.servers[at].mesh = Some(Box::new(member));
@@ -58,6 +64,12 @@ impl World {
         self.newcomers.clear();
         self.note(|| format!("{fault:?}"));
         self.oracle.label("fault");
+        let victim = match fault {
+            Fault::Kill(at, _) | Fault::Start(at) | Fault::Pause(at) | Fault::Resume(at) | Fault::LameDuck(at) => at,
+            _ => 0,
+        };
+        self.struck |= !self.is_rogue(victim);
+        self.parted |= !self.is_rogue(victim) && !matches!(fault, Fault::LameDuck(_));
         match fault {
             Fault::Block(a, b) => self.block(a, b),
             Fault::Cut(a, b) => {
@@ -73,6 +85,7 @@ impl World {
             }
             Fault::Kill(at, loud) => self.kill(at, loud),
             Fault::Start(at) => self.start(at),
+            Fault::LameDuck(at) => self.become_lame_duck(at),
             Fault::Pause(at) if !self.servers[at].up => {}
             Fault::Pause(at) => {
                 self.servers[at].paused = true;
@@ -88,7 +101,7 @@ impl World {
         }
     }
 
-    fn links_of(&self, at: usize) -> impl Iterator<Item = usize> + '_ {
+    pub(super) fn links_of(&self, at: usize) -> impl Iterator<Item = usize> + '_ {
         let its = move |l: &super::super::pipes::Link| l.servers.is_some_and(|(a, b)| a == at || b == at);
         self.links.iter().enumerate().filter(move |(_, l)| its(l)).map(|(i, _)| i)
     }
@@ -143,18 +156,21 @@ impl World {
     }
 
     fn doom(&mut self, server: usize, links: Vec<usize>) {
+        if !self.is_ours(server) {
+            return;
+        }
         let until = self.now + OUT_NS;
         self.doomed.extend(links.into_iter().map(|link| Doomed { server, link, until }));
     }
 
     /// Everybody else is to give up a server that has fallen silent.
-    fn doom_all(&mut self, at: usize) {
+    pub(super) fn doom_all(&mut self, at: usize) {
         for other in (0..self.servers.len()).filter(|o| *o != at) {
             self.doom(other, self.between(at, other));
         }
     }
 
-    fn touch_all(&mut self, at: usize) {
+    pub(super) fn touch_all(&mut self, at: usize) {
         for other in (0..self.servers.len()).filter(|o| *o != at) {
             self.oracle.paths.touch(at, other);
         }
@@ -181,12 +197,18 @@ impl World {
         let server = &mut self.servers[at];
         (server.up, server.crashed, server.paused, server.mesh) = (false, true, false, None);
         server.rings.clear();
+        let clients = server.foreign.take().map(|f| f.clients()).unwrap_or_default();
+        clients.into_iter().for_each(|link| self.links[link].reset());
+        let server = &self.servers[at];
         let places: Vec<_> = server.places(at).collect();
         self.oracle.died(at);
         let settings = Arc::new(super::super::node::settings(&self.case.plan));
         for (id, place, shards) in places {
+            if self.nodes[id].is_none() {
+                continue;
+            }
             let seed = self.rng.next_u64();
-            let fresh = Node::new(place, shards, seed, self.case.plan.budget, &settings);
+            let fresh = Node::new(place, shards, seed, &self.case.plan, &settings);
             let Some(old) = self.nodes[id].replace(fresh) else { continue };
             // Its clients are told; they are not what this is about.
             for link in old.all_links().filter(|l| self.links[*l].servers.is_none()).collect::<Vec<_>>() {
@@ -206,7 +228,7 @@ impl World {
         self.touch_all(at);
         self.servers[at].up = true;
         self.newcomers.push((self.now + WELCOME_NS, at));
-        self.give_mesh(at);
+        self.begin(at);
     }
 
     /// Nothing moves until time goes on: what is so now is so everywhere.
@@ -220,21 +242,25 @@ impl World {
         let states: BTreeMap<_, _> = pairs(self.servers.len()).map(|p| (p, joined(self, &owned, p.0, p.1))).collect();
         let state = |a: usize, b: usize| states.get(&(a, b)).copied().unwrap_or(State::Unsure);
         self.whole = self.is_whole(&state);
+        self.check_lame_ducks();
         self.oracle.rest(state);
     }
 
     /// Links of the routes that each server's shards own.
     pub fn owned(&self) -> Vec<Vec<usize>> {
+        // What a rogue has talked somebody into is no route.
+        let honest = |l: &usize| self.links[*l].servers.is_none_or(|(a, b)| !self.is_rogue(a) && !self.is_rogue(b));
         let of = |s: &Server| {
             let nodes = self.nodes[s.first..s.first + s.shards].iter().flatten();
-            nodes.flat_map(Node::routes).collect()
+            let foreign = s.foreign.iter().flat_map(|f| f.routes());
+            nodes.flat_map(Node::routes).chain(foreign).filter(honest).collect()
         };
         self.servers.iter().map(of).collect()
     }
 
     fn is_whole(&self, state: &impl Fn(usize, usize) -> State) -> bool {
         let Some(cluster) = &self.case.plan.cluster else { return false };
-        pairs(self.servers.len()).all(|(a, b)| {
+        pairs(self.servers.len()).filter(|(a, b)| !self.is_rogue(*a) && !self.is_rogue(*b)).all(|(a, b)| {
             let stranger = cluster.strangers.contains(&(a, b)) || cluster.strangers.contains(&(b, a));
             let reach = !stranger && self.servers[a].runs() && self.servers[b].runs() && !self.apart(a, b);
             state(a, b) == if reach { State::Joined } else { State::Apart }
@@ -248,7 +274,12 @@ impl World {
         self.newcomers.retain(|(t, _)| *t >= now);
         let Some(cluster) = self.case.plan.cluster.clone() else { return };
         for at in due {
-            let met = |to: usize| cluster.strangers.contains(&(to, at)) || joined(self, owned, at, to) == State::Joined;
+            // A nats-server may hold on to a former life too.
+            let linked = |to: usize| owned[at].iter().any(|l| owned[to].contains(l));
+            let met = |to: usize| {
+                let joined = joined(self, owned, at, to) == State::Joined;
+                cluster.strangers.contains(&(to, at)) || joined || !self.is_ours(to) && linked(to)
+            };
             let waits = |to: &usize| self.servers[*to].runs() && !self.apart(at, *to) && !met(*to);
             if let Some(to) = cluster.members[at].routes.iter().find(|to| waits(to)) {
                 self.fail(format!("I15: server {to} does not let {at} in, which is there again"));

@@ -8,7 +8,7 @@ use super::super::world::World;
 use super::plan::Cluster;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use turnpike::base::{Cid, Now, ShardId, Time, MILLISECOND, SECOND};
+use turnpike::base::{Cid, Level, Now, ShardId, Time, MILLISECOND, SECOND};
 use turnpike::conn::{Introduction, Tidings};
 use turnpike::mesh::{Act, Dial, Identity, Mesh, Setup, Unreached};
 use turnpike::policy::settings::{Cluster as Settings, RouteLogin, RouteUrl};
@@ -27,7 +27,11 @@ pub struct Member {
     pub log: Vec<(u64, String)>,
     /// Dials: when, and to which server.
     pub dialed: Vec<(u64, usize)>,
+    /// Dials of addresses where nobody lives.
+    pub astray: BTreeMap<String, Vec<u64>>,
     at: usize,
+    /// When the mesh is due by itself; asked for only when something was done to it.
+    due: Option<u64>,
     /// It was told something, and what follows is still to be done.
     stirred: bool,
     hands: BTreeMap<Cid, Hand>,
@@ -114,7 +118,9 @@ impl Member {
             stirred: true,
             log: Vec::new(),
             dialed: Vec::new(),
+            astray: BTreeMap::new(),
             at,
+            due: None,
             hands: BTreeMap::new(),
             dials: Vec::new(),
             out: (0..m.shards).map(|_| VecDeque::new()).collect(),
@@ -125,7 +131,7 @@ impl Member {
     /// Is there something to do?
     pub fn runnable(&self, w: &World) -> bool {
         self.stirred
-            || self.mesh.next_at().is_some_and(|t| t.0 <= w.now)
+            || self.due.is_some_and(|t| t <= w.now)
             || self.dials.iter().any(|d| d.due <= w.now)
             || self.notes.iter().any(|n| !n.is_empty())
             || self.hands.values().any(|h| h.wants(w))
@@ -134,7 +140,7 @@ impl Member {
     /// When something is due by itself.
     pub fn next_at(&self) -> Option<u64> {
         let dials = self.dials.iter().map(|d| d.due);
-        dials.chain(self.mesh.next_at().map(|t| t.0)).min()
+        dials.chain(self.due).min()
     }
 
     /// Places of shards for which a letter is ready to be delivered.
@@ -174,6 +180,7 @@ impl Member {
         self.stirred = true;
         self.mesh.time(moment(now));
         what(&mut self.mesh);
+        self.due = self.mesh.next_at().map(|t| t.0);
     }
 
     /// Hears what has come, and does what follows.
@@ -199,6 +206,7 @@ impl Member {
         }
         self.carry_out(w);
         self.write(w);
+        self.due = self.mesh.next_at().map(|t| t.0);
     }
 
     fn connect(&mut self, w: &mut World) {
@@ -220,11 +228,13 @@ impl Member {
             self.hands.insert(cid, Hand { link, writes: Way::Up, out: Vec::new(), closing: false, given: false });
             self.mesh.dialed(d.dial, Ok((cid, ip(target), PORT)));
             w.note(|| format!("server {} reaches {target}: link {link}", self.at));
-            match w.servers[target].mesh.as_mut() {
-                Some(other) => other.accept(link, w.now, &ip(self.at)),
+            let server = &mut w.servers[target];
+            match (server.mesh.as_mut(), server.foreign.as_mut()) {
+                (Some(other), _) => other.accept(link, w.now, &ip(self.at)),
+                (None, Some(other)) => other.accept(link, self.at, w.now),
                 // It is itself, or in the middle of acting.
-                None if target == self.at => self.accept(link, w.now, &ip(target)),
-                None => w.fail(format!("server {target} acts while {} does", self.at)),
+                (None, None) if target == self.at => self.accept(link, w.now, &ip(target)),
+                (None, None) => w.fail(format!("server {target} acts while {} does", self.at)),
             }
         }
     }
@@ -304,6 +314,8 @@ impl Member {
                         self.out[shard.index()].push_back(Letter::Route(link, route));
                     }
                 }
+                // Broken on purpose.
+                Act::Tell { .. } if w.case.plan.broken == Broken::SaysNothing => {}
                 Act::Tell { shard, instruction } => {
                     self.out[shard.index()].push_back(Letter::Order(Order::Instruct(instruction)));
                 }
@@ -314,7 +326,10 @@ impl Member {
                 }
                 Act::News(_) => {}
                 Act::ClusterName(name) => self.tell_all(|| Order::ClusterName(name.as_str().into())),
-                Act::Log { text, .. } => {
+                Act::Log { level, text } => {
+                    if level != Level::Debug && level != Level::Trace {
+                        w.servers[self.at].log.push((w.now, text.clone()));
+                    }
                     if text.contains("secret") {
                         w.fail(format!("I19: a secret in the log: {text}"));
                     }
@@ -335,7 +350,10 @@ impl Member {
         // A lost SYN is waited for; all else answers in a moment.
         let lost = target.is_some_and(|t| w.apart(self.at, t) || w.servers[t].paused && w.rng.one_in(2));
         let wait = if lost { SECOND } else { w.rng.below(3 * MILLISECOND) };
-        self.dialed.extend(target.map(|t| (w.now, t)));
+        match target {
+            Some(t) => self.dialed.push((w.now, t)),
+            None => self.astray.entry(host.into()).or_default().push(w.now),
+        }
         self.dials.push(Dialing { dial, target, due: w.now + wait });
     }
 }

@@ -3,9 +3,15 @@
 
 pub mod checks;
 pub mod faults;
+pub mod foreign;
+pub mod lame;
 pub mod member;
+pub mod mixed;
+pub mod nats;
 pub mod paths;
 pub mod plan;
+pub mod rogue;
+pub mod rogues;
 pub mod scenarios;
 pub mod server;
 pub mod tap;

@@ -1,5 +1,7 @@
 //! What a scenario decides about a cluster before the world begins to move.
 
+use super::rogue::Mischief;
+
 /// The servers of a run.
 #[derive(Clone, Debug)]
 pub struct Cluster {
@@ -34,6 +36,29 @@ pub struct Member {
     pub login: Option<(String, String)>,
     /// It is not there at the beginning.
     pub late: bool,
+    /// Whose server it is.
+    pub kind: Kind,
+}
+
+/// Whose server a member is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Ours.
+    #[default]
+    Turnpike,
+    /// A scripted nats-server; it has one shard, in name.
+    Nats(Version),
+    /// Somebody who keeps no rule; it has no shard.
+    Rogue(Mischief),
+}
+
+/// A generation of nats-server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// 2.9
+    V29,
+    /// 2.15
+    V215,
 }
 
 /// What happens to servers or between them.
@@ -57,6 +82,8 @@ pub enum Fault {
     Pause(usize),
     /// It goes on.
     Resume(usize),
+    /// It is to go: its clients are told, and after a while sent away.
+    LameDuck(usize),
 }
 
 impl Cluster {

@@ -6,7 +6,7 @@ use super::plan::{Cluster, Fault};
 use turnpike::base::Rng;
 
 /// A case with so many servers, all of which dial the first.
-fn cluster(rng: &mut Rng, servers: u64) -> Case {
+pub fn cluster(rng: &mut Rng, servers: u64) -> Case {
     let shards: Vec<usize> = (0..servers).map(|_| within(rng, 1, 4) as usize).collect();
     let mut plan = plan(rng, 1);
     plan.shards = shards.iter().sum();
@@ -17,7 +17,7 @@ fn cluster(rng: &mut Rng, servers: u64) -> Case {
 }
 
 /// The number of a shard of a server, any.
-fn at(rng: &mut Rng, case: &Case, server: usize) -> usize {
+pub fn at(rng: &mut Rng, case: &Case, server: usize) -> usize {
     let members = &case.plan.cluster.as_ref().expect("a cluster").members;
     let first: usize = members[..server].iter().map(|m| m.shards).sum();
     first + rng.below(members[server].shards as u64) as usize
@@ -58,18 +58,18 @@ pub fn routed(rng: &mut Rng) -> Case {
 }
 
 /// The cluster of a case.
-fn servers(case: &mut Case) -> &mut Cluster {
+pub fn servers(case: &mut Case) -> &mut Cluster {
     case.plan.cluster.as_mut().expect("a cluster")
 }
 
 /// One of these numbers.
-fn one(rng: &mut Rng, of: std::ops::Range<u64>) -> usize {
+pub fn one(rng: &mut Rng, of: std::ops::Range<u64>) -> usize {
     within(rng, of.start, of.end - 1) as usize
 }
 
 /// Clients on every server who subscribe, publish, ask and answer for some seconds, with pauses in which all comes to
 /// rest.
-fn load(rng: &mut Rng, case: &mut Case, rounds: u64) {
+pub fn load(rng: &mut Rng, case: &mut Case, rounds: u64) {
     let n = servers(case).members.len();
     for server in 0..n {
         for _ in 0..within(rng, 1, 2) {
@@ -104,7 +104,7 @@ fn load(rng: &mut Rng, case: &mut Case, rounds: u64) {
 }
 
 /// Somebody on a server that nothing happens to, who makes things happen to the others.
-fn director(rng: &mut Rng, case: &Case, steps: impl IntoIterator<Item = Step>) -> Actor {
+pub fn director(rng: &mut Rng, case: &Case, steps: impl IntoIterator<Item = Step>) -> Actor {
     let shard = at(rng, case, 0);
     Actor::on(shard).does(Step::Meshed).does_all(steps)
 }
@@ -400,6 +400,39 @@ pub fn many_groups(rng: &mut Rng) -> Case {
     let shard = at(rng, &case, 0);
     let a = Actor::on(shard).does(Step::Meshed).does(Step::Await { actor: 0, syncs: 1 }).does(Step::Sleep(2000));
     case.actors.push(a.does_all((0..3).map(|_| Step::publish("a.b", 5))).does(Step::Sync));
+    case
+}
+
+/// 58: a server is to go, while others are cut off from each other or from it, or nothing else happens: its clients are
+/// told, sent away, and go on elsewhere; its routes stay to the end.
+pub fn lame_duck(rng: &mut Rng) -> Case {
+    let n = within(rng, 2, 4);
+    let mut case = cluster(rng, n);
+    let duck = one(rng, 1..n);
+    servers(&mut case).lost = vec![duck];
+    load(rng, &mut case, 8);
+    let leave = Step::Fault(Fault::LameDuck(duck));
+    let (a, b) = (one(rng, 0..n), one(rng, 0..n));
+    let mut steps = vec![Step::Sleep(within(rng, 500, 4000))];
+    if a != b && rng.one_in(2) {
+        let cut = if rng.one_in(2) { Fault::Cut(a, b) } else { Fault::Block(a, b) };
+        let (before, lasts) = (within(rng, 1, 3000), within(rng, 1, 9000));
+        steps.extend([
+            Step::Fault(cut),
+            Step::Sleep(before),
+            leave,
+            Step::Sleep(lasts),
+            Step::Fault(Fault::Heal(a, b)),
+        ]);
+    } else {
+        steps.push(leave);
+    }
+    // Somebody who comes too late.
+    steps.push(Step::Sleep(within(rng, 1, 4000)));
+    let boss = director(rng, &case, steps).does(Step::Sync);
+    let shard = at(rng, &case, duck);
+    let late = Actor::on(shard).does(Step::Await { actor: case.actors.len(), syncs: 1 }).does(Step::sub("a.b"));
+    case.actors.extend([boss, late.does(Step::Sync)]);
     case
 }
 

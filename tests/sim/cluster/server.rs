@@ -2,6 +2,8 @@
 
 use super::super::case::Plan;
 use super::super::node::RingSet;
+use super::foreign::Foreign;
+use super::lame::LameDuck;
 use super::member::Member;
 
 /// See the file's head.
@@ -14,6 +16,12 @@ pub struct Server {
     pub rings: RingSet,
     /// None: a server without a cluster.
     pub mesh: Option<Box<Member>>,
+    /// It is not one of ours.
+    pub foreign: Option<Foreign>,
+    /// It is going.
+    pub lame: Option<LameDuck>,
+    /// What its shards and its mesh said for the log, beyond debugging.
+    pub log: Vec<(u64, String)>,
     /// It is there.
     pub up: bool,
     /// It stands still.
@@ -40,6 +48,9 @@ impl Server {
                 shards,
                 rings,
                 mesh: None,
+                foreign: None,
+                lame: None,
+                log: Vec::new(),
                 up: true,
                 paused: false,
                 crashed: false,

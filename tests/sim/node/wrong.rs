@@ -28,3 +28,20 @@ pub(super) fn postponed(bytes: &[u8], late: &mut Vec<u8>) -> Vec<u8> {
     out.extend(before);
     out
 }
+
+/// Broken on purpose: tells new interest once more.
+pub(super) fn repeated(bytes: &[u8]) -> Vec<u8> {
+    let lines = bytes.split_inclusive(|b| *b == b'\n');
+    lines.flat_map(|line| line.repeat(if line.starts_with(b"RS+ $G") { 2 } else { 1 })).collect()
+}
+
+/// Broken on purpose: takes one account for another.
+pub(super) fn mistaken(bytes: &[u8]) -> Vec<u8> {
+    let mut out = bytes.to_vec();
+    for at in 0..out.len().saturating_sub(8) {
+        if out[at..].starts_with(b"MSG ACC1") {
+            out[at + 7] = b'0';
+        }
+    }
+    out
+}

@@ -1,0 +1,62 @@
+//! The table of who owns which scenario, checked: every number is there once, and what it names exists.
+
+use std::path::Path;
+
+const TABLE: &str = include_str!("scenarios.txt");
+/// The simulator's own list of its scenarios.
+const SIMULATED: &str = include_str!("sim/scenarios.rs");
+/// Scenarios up to this one have an owner, or a reason why they have none yet.
+const LAST: u32 = 67;
+
+/// The lines of the table: number, owner.
+fn rows() -> Vec<(u32, &'static str)> {
+    let lines = TABLE.lines().filter(|l| !l.starts_with('#') && !l.trim().is_empty());
+    let row = |l: &'static str| l.split_once(' ').and_then(|(n, owner)| Some((n.parse().ok()?, owner.trim())));
+    lines.map(|l| row(l).unwrap_or_else(|| panic!("not a row: {l:?}"))).collect()
+}
+
+/// Why an owner is none.
+fn fault(owner: &str) -> Option<String> {
+    if let Some(reason) = owner.strip_prefix("later:") {
+        return reason.trim().is_empty().then(|| "no reason".into());
+    }
+    let Some((place, name)) = owner.split_once(' ') else { return Some(format!("no name in {owner:?}")) };
+    if place == "sim" {
+        return (!SIMULATED.contains(&format!("(\"{name}\", "))).then(|| format!("no scenario {name}"));
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(place);
+    let Ok(text) = std::fs::read_to_string(path) else { return Some(format!("no file {place}")) };
+    let parts: Vec<&str> = text.split(&format!("fn {name}(")).collect();
+    // Between the attribute and the function there is nothing but other attributes and comments.
+    let is_test =
+        |before: &str| before.rsplit_once("#[test]").is_some_and(|(_, between)| !between.contains(['{', '}']));
+    let found = parts.len() > 1 && parts[..parts.len() - 1].iter().any(|before| is_test(before));
+    (!found).then(|| format!("no test {name} in {place}"))
+}
+
+#[test]
+fn every_scenario_has_an_owner_that_exists() {
+    let rows = rows();
+    let numbers: Vec<u32> = rows.iter().map(|(n, _)| *n).collect();
+    assert_eq!(numbers, (1..=LAST).collect::<Vec<_>>(), "each number once, in order");
+    let faults: Vec<String> = rows.iter().filter_map(|(n, owner)| Some(format!("{n}: {}", fault(owner)?))).collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn owners_that_are_none_are_noticed() {
+    for owner in [
+        "sim nothing",
+        "tests/sim/main.rs nothing",
+        "tests/nothing.rs sweep",
+        "later:",
+        "sweep",
+        // Not a test.
+        "tests/scenarios.rs fault",
+    ] {
+        assert!(fault(owner).is_some(), "{owner}");
+    }
+    for owner in ["sim routed", "tests/scenarios.rs owners_that_are_none_are_noticed", "later: gateways"] {
+        assert_eq!(fault(owner), None);
+    }
+}

@@ -1,0 +1,37 @@
+//! The settings of the servers of a run.
+
+use super::super::case::{Broken, Plan};
+use std::time::Duration;
+use turnpike::policy::settings::{Account, Secret, User};
+use turnpike::policy::Settings;
+
+/// What stands for the bcrypt hash of a password.
+pub(super) fn hash_of(password: &str) -> String {
+    format!("$2a$04$of-{}", password.len() * 1000 + usize::from(*password.as_bytes().last().unwrap_or(&0)))
+}
+
+/// Settings for a run.
+pub fn settings(plan: &Plan) -> Settings {
+    let mut s = Settings { cluster: plan.cluster.as_ref().map(|_| Default::default()), ..Settings::default() };
+    s.limits.max_payload = plan.max_payload;
+    s.limits.max_pending = plan.max_pending;
+    s.limits.max_peer_interest = if plan.broken == Broken::NoLimit { u64::MAX } else { plan.peer_interest_max };
+    s.no_fast_producer_stall = plan.skips || plan.broken == Broken::NeverWaits;
+    if plan.accounts > 0 {
+        // Where there are secrets, all is logged: none may show.
+        (s.log.debug, s.log.trace) = (true, true);
+        s.auth.required = true;
+        s.auth.announced = true;
+    }
+    for i in 0..plan.accounts {
+        let password = format!("secret{i}");
+        s.auth.accounts.push(Account::named(&format!("ACC{i}")));
+        // Some passwords are hashed. Nobody here compares hashes for real: see `Act::Verify` above.
+        let password = if i % 2 == 1 { Secret::Bcrypt(hash_of(&password)) } else { Secret::Plain(password) };
+        s.auth.users.push(User { name: format!("user{i}"), password, account: s.auth.accounts.len() - 1 });
+    }
+    s.timers.ping_interval = Duration::from_secs(20);
+    s.timers.ping_max = 2;
+    s.timers.write_deadline = Duration::from_secs(2);
+    s
+}
