@@ -140,6 +140,8 @@ pub const DIALS_MAX: usize = 64;
 pub const PEER_TEXT_BYTES_MAX: usize = 256;
 /// Client addresses taken over from one peer.
 pub const PEER_URLS_MAX: usize = 64;
+/// Members that said goodbye and are remembered, so that late word of them is not believed.
+pub const LEFT_MAX: usize = 128;
 /// Members one peer may name: twice as many as a cluster can have.
 pub const PEER_REACHES_MAX: usize = 256;
 /// Bytes one link may have unread before it is registered; also the longest line of a handshake (cluster-protocol.md

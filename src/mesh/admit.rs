@@ -7,7 +7,7 @@ use super::counters::Cause;
 use super::link::{Ending, Link, Stage};
 use super::peers::{Peer, Probe};
 use super::speech::Hello;
-use crate::base::limits::{DOUBTFUL_DIALS_MAX, HANDSHAKES_MAX};
+use crate::base::limits::{DOUBTFUL_DIALS_MAX, HANDSHAKES_MAX, LEFT_MAX};
 use crate::base::{Cid, Level, PeerId, Time, MILLISECOND, SECOND};
 use crate::conn::{Instruction, Introduction, RouteNews};
 use crate::wire::address::shown;
@@ -170,6 +170,10 @@ impl Mesh {
         self.acts.push_back(Act::News(RouteNews::Gone { peer: id }));
         self.log(Level::Info, format!("route to {} ended: {}", peer.shown(), shown(why)));
         self.doubt(&peer.hello.info.server_id);
+        if peer.hello.info.ldm {
+            self.left.truncate(LEFT_MAX - 1);
+            self.left.push_front(peer.hello.info.server_id.clone());
+        }
         if !self.promote(&peer.hello.info.server_id) {
             self.redial(&peer, why);
         }

@@ -145,6 +145,9 @@ pub struct Mesh {
     /// When to look whether somebody is missing.
     pub(super) review_at: Option<Time>,
     pub(super) missing: BTreeMap<String, Missing>,
+    /// Members that ended after they had said that they would, by id, the last of them. An id is never anybody else's, so
+    /// whoever names one of these (a nats-server takes nothing back) speaks of the past.
+    pub(super) left: VecDeque<String>,
     /// That too many addresses were named was said.
     pub(super) full_said: bool,
     /// `host:port` of this server's gateway listener; empty: it has none.
@@ -180,6 +183,7 @@ impl Mesh {
             tell_at: None,
             review_at: None,
             missing: BTreeMap::new(),
+            left: VecDeque::new(),
             full_said: false,
             gateway_url: String::new(),
             reaches_clusters: Vec::new(),

@@ -197,6 +197,9 @@ impl Mesh {
     /// A nats-server handed on a member's INFO.
     fn named(&mut self, from: PeerId, hello: &Hello) {
         let info = &hello.info;
+        if self.left.contains(&info.server_id) {
+            return;
+        }
         let Some(named) = hello.address("").and_then(|a| named(&info.server_id, &info.server_name, a)) else { return };
         let Some(peer) = self.peers.get_mut(from).filter(|_| info.server_id != self.identity.server_id) else { return };
         // A turnpike's own account of whom it reaches is the better word.

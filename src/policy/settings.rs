@@ -414,7 +414,7 @@ impl Default for Limits {
             max_subscriptions: 0,
             max_sub_tokens: 0,
             max_closed_clients: 10_000,
-            max_subscription_bytes: 1 << 30,
+            max_subscription_bytes: 256 << 20,
             max_peer_interest: crate::base::limits::PEER_INTEREST_MAX,
         }
     }

@@ -169,6 +169,8 @@ struct Books {
     asked: AtomicU64,
     /// First attempts without an answer.
     retried: AtomicU64,
+    /// All attempts without one: request, where, why.
+    failures: Mutex<Vec<String>>,
     /// Second ones.
     lost: AtomicU64,
     moved: AtomicU64,
@@ -258,8 +260,10 @@ async fn ask(id: usize, all: Vec<String>, books: Arc<Books>, stop: Arc<AtomicBoo
                     answered = true;
                     break;
                 }
-                Err(_) if attempt == 1 => drop(books.retried.fetch_add(1, Ordering::Relaxed)),
-                Err(_) => {}
+                Err(why) => {
+                    books.failures.lock().expect("the books").push(format!("{text} at {}: {why}", seat.at()));
+                    books.retried.fetch_add(u64::from(attempt == 1), Ordering::Relaxed);
+                }
             }
         }
         if !answered {
@@ -317,7 +321,7 @@ fn a_rolling_restart_loses_nothing() {
         count(&books.lost),
         count(&books.moved)
     );
-    assert_eq!((count(&books.lost), twice), (0, 0));
+    assert_eq!((count(&books.lost), twice), (0, 0), "{:?}", books.failures.lock().expect("the books"));
     assert!(count(&books.moved) >= 3);
 }
 
