@@ -13,7 +13,7 @@ use turnpike::base::ShardId;
 use turnpike::policy::{Account, Listen, Secret, Settings};
 use turnpike::shard::report::{AccountTally, ConnRow, SubRow, Tally};
 use turnpike::shard::{Answer, Ask};
-use turnpike::shell::monitor::{replies, start, Facts, Monitor, Replies, ShardDoor, CONNECTIONS_MAX};
+use turnpike::shell::monitor::{replies, start, Facts, Monitor, Rate, Replies, ShardDoor, CONNECTIONS_MAX};
 
 /// What nats-server shows and a turnpike cannot, each with its reason.
 const ABSENT: &[(&str, &str, &str)] = &[
@@ -111,6 +111,7 @@ impl Shard {
             out_msgs: 20,
             slow_consumers_pending: 1,
             slow_consumers_deadline: 2,
+            malformed_headers: 5,
             drops: vec![("no interest", 4)],
             accounts: vec![account],
             ..Tally::default()
@@ -157,6 +158,7 @@ impl World {
             pins: (0..shards).map(|s| Some(s as u16)).collect(),
             free_cpus: Vec::new(),
             accepted: AtomicU64::new(7),
+            accepts: Rate::default(),
             listening: AtomicBool::new(true),
             mesh: None,
             cluster_port: 0,
@@ -315,6 +317,7 @@ fn varz_adds_up_the_shards() {
     assert_eq!(own["shards"].as_array().unwrap().len(), 3);
     assert_eq!((&own["shards"][2]["cpu"], &own["shards"][2]["connections"]), (&Value::from(2), &Value::from(2)));
     assert_eq!(own["drops"]["no interest"], 12);
+    assert_eq!((&own["malformed_headers"], &own["accepts_per_second"]), (&15.into(), &0.into()));
     assert_eq!(own["warnings"][0], "jetstream is not offered");
     let again = world.json("/varz");
     assert_eq!(again["http_req_stats"]["/varz"], 2);

@@ -157,6 +157,8 @@ pub struct Client {
     pub no_responders: bool,
     /// Takes INFO at any time (`protocol` ≥ 1).
     pub async_info: bool,
+    /// It has sent malformed headers, of which the log is told once.
+    pub malforms: bool,
     /// A CONNECT has been accepted.
     pub connected: bool,
     /// The INFO that follows the first PONG is sent.
@@ -234,6 +236,7 @@ impl Client {
             pedantic: true,
             no_responders: false,
             async_info: false,
+            malforms: false,
             connected: false,
             informed: false,
             paused: false,

@@ -177,6 +177,7 @@ pub const KEYS: &[Key] = &[
     key(Top, Ours, &["shutdown_grace"]),
     key(Top, Ours, &["log_format"]),
     key(Top, Ours, &["strict"]),
+    key(Top, Ours, &["strict_headers"]),
     key(Top, Ours, &["routes"]),
 
     key(Top, Refused(NO_TLS), &["tls"]),

@@ -128,6 +128,7 @@ impl Draft {
                 self.advertise_at = at;
             }
             "no_header_support" => self.settings.headers = !notes.boolean(key, node).unwrap_or_default(),
+            "strict_headers" => self.settings.strict_headers = notes.boolean(key, node).unwrap_or_default(),
             "no_fast_producer_stall" => {
                 self.settings.no_fast_producer_stall = notes.boolean(key, node).unwrap_or_default();
             }

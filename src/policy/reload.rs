@@ -30,6 +30,7 @@ pub fn changes(old: &Settings, new: &Settings) -> Changes {
         cluster,
         gateway,
         headers,
+        strict_headers,
         no_fast_producer_stall,
         log,
         pid_file,
@@ -57,6 +58,7 @@ pub fn changes(old: &Settings, new: &Settings) -> Changes {
         (old, new) => changes.restart("gateway", old.is_some() != new.is_some()),
     }
     changes.restart("no_header_support", *headers != new.headers);
+    changes.restart("strict_headers", *strict_headers != new.strict_headers);
     changes.restart("no_fast_producer_stall", *no_fast_producer_stall != new.no_fast_producer_stall);
     changes.log(log, &new.log);
     changes.restart("pid_file", *pid_file != new.pid_file);

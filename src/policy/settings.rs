@@ -34,6 +34,8 @@ pub struct Settings {
     pub gateway: Option<Gateway>,
     /// Does the server offer headers? (`no_header_support` negated)
     pub headers: bool,
+    /// Are messages refused whose header block is malformed? Else they are delivered as they came, with a warning.
+    pub strict_headers: bool,
     /// Instead of pausing a publisher whose every destination is congested, drop for those destinations
     /// (`no_fast_producer_stall`).
     pub no_fast_producer_stall: bool,
@@ -380,6 +382,7 @@ impl Default for Settings {
             cluster: None,
             gateway: None,
             headers: true,
+            strict_headers: false,
             no_fast_producer_stall: false,
             log: Log {
                 file: None,

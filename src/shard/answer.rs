@@ -142,6 +142,7 @@ impl Shard {
             stalled_clients: l.stalled_clients,
             failed_logins: l.failed_logins,
             strangers_dropped: l.strangers_dropped,
+            malformed_headers: l.malformed_headers,
             interest_refused: l.interest_refused,
             inserts: l.inserts,
             removes: l.removes,

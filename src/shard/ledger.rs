@@ -11,6 +11,8 @@ pub enum Drop {
     ReservedSubject,
     /// Its reply is reserved for the system.
     ReservedReply,
+    /// Its headers are malformed and `strict_headers` says to refuse it then.
+    MalformedHeaders,
     /// It waited for a connection that was cut because too much waited for it.
     SlowConsumerPending,
     /// It waited for a connection that was cut because it took no byte in time.
@@ -33,10 +35,11 @@ pub enum Drop {
 
 impl Drop {
     /// All reasons with the names monitoring gives them.
-    pub const ALL: [(Drop, &'static str); 12] = [
+    pub const ALL: [(Drop, &'static str); 13] = [
         (Drop::NoInterest, "no_interest"),
         (Drop::ReservedSubject, "reserved_subject"),
         (Drop::ReservedReply, "reserved_reply"),
+        (Drop::MalformedHeaders, "malformed_headers"),
         (Drop::SlowConsumerPending, "slow_consumer_pending"),
         (Drop::SlowConsumerDeadline, "slow_consumer_deadline"),
         (Drop::SlowConsumerSkipped, "slow_consumer_skipped"),
@@ -62,6 +65,7 @@ pub struct Ledger {
     pub stalled_clients: u64,
     pub failed_logins: u64,
     pub strangers_dropped: u64,
+    pub malformed_headers: u64,
     pub interest_refused: u64,
     pub inserts: u64,
     pub removes: u64,

@@ -5,12 +5,13 @@ use super::core::Shard;
 use super::ledger::Drop;
 use super::outbox::Fate;
 use super::relay::{give, Given};
+use super::repeats::Repeat;
 use super::verdict::{may_be_reserved, reserved_reply, reserved_subject};
-use crate::base::{ConnId, ShardId, ShardSet, Slot};
+use crate::base::{ConnId, Level, ShardId, ShardSet, Slot};
 use crate::conn::Publisher;
 use crate::wire::fault::{write_complaint, Complaint};
 use crate::wire::subject::valid_publish;
-use crate::wire::{headers, Message, Publish};
+use crate::wire::{headers, quote, Message, Publish};
 
 /// Whom a message reached.
 #[derive(Clone, Copy, Default)]
@@ -46,16 +47,44 @@ impl Shard {
         }
     }
 
-    /// [`Shard::publish`] for what did not come in the form it leaves in.
+    /// [`Shard::publish`] for what did not come in the form it leaves in, and for all that has headers.
     #[inline(never)]
     pub(super) fn publish_rewritten(&mut self, id: ConnId, p: &Publish<'_>) {
         let mut body = std::mem::take(&mut self.body);
         let m = body.message(p);
         if let Some(client) = self.outbox.conns.get_mut(id) {
             let from = client.publishes(&m, self.now.mono);
-            self.publish(id, from, &m);
+            // Here only: what comes over a route was looked at where it entered.
+            let sound = p.header == 0 || headers::well_formed(&p.payload[..p.header]);
+            if sound || self.malformed_is_allowed(id, p.subject) {
+                self.publish(id, from, &m);
+            }
         }
         self.body = body;
+    }
+
+    /// A client's message to `subject` has malformed headers: counts it and tells who has to know. False: it is refused.
+    #[cold]
+    fn malformed_is_allowed(&mut self, id: ConnId, subject: &[u8]) -> bool {
+        let refuses = self.settings.strict_headers;
+        self.outbox.ledger.malformed_headers += 1;
+        let first = self.outbox.conns.get_mut(id).is_some_and(|c| !std::mem::replace(&mut c.malforms, true));
+        if first && self.may_say(Repeat::Headers) {
+            if let Some(client) = self.outbox.conns.get(id) {
+                let text = || {
+                    let mut named = Vec::new();
+                    quote(&mut named, subject);
+                    let fate = if refuses { "refused (strict_headers)" } else { "delivered as it came" };
+                    format!("Malformed headers in a message to {}: {fate}", String::from_utf8_lossy(&named))
+                };
+                self.outbox.diary.about(client, Level::Warn, text);
+            }
+        }
+        if refuses {
+            self.outbox.ledger.dropped(Drop::MalformedHeaders, 1);
+            self.outbox.say(id, |out| write_complaint(out, Complaint::Headers(subject)));
+        }
+        !refuses
     }
 
     /// What a client is told of a publication before it is delivered; false: it is refused.

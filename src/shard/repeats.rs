@@ -15,14 +15,17 @@ pub(super) enum Repeat {
     Fault,
     /// A connection that had not said who it is made room for others.
     Stranger,
+    /// A client's first message with malformed headers.
+    Headers,
 }
 
 impl Repeat {
-    const ALL: [(Repeat, &'static str); 4] = [
+    const ALL: [(Repeat, &'static str); 5] = [
         (Repeat::WrongDial, "routes that came to the client port"),
         (Repeat::Login, "authentication errors"),
         (Repeat::Fault, "clients that broke a rule of the protocol"),
         (Repeat::Stranger, "connections that had not said who they are were dropped"),
+        (Repeat::Headers, "clients that sent malformed headers"),
     ];
 }
 

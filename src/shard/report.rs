@@ -154,6 +154,8 @@ pub struct Tally {
     pub failed_logins: u64,
     /// Connections that made room for others because they had not said who they are.
     pub strangers_dropped: u64,
+    /// Messages of clients with malformed headers, delivered or refused.
+    pub malformed_headers: u64,
     /// Interest of peers that `cluster.permissions.export` kept out.
     pub interest_refused: u64,
     /// Subscriptions added.

@@ -12,7 +12,7 @@ use super::listen::{self, Load};
 use super::log::Log;
 use super::memory;
 use super::mesh::MeshDoor;
-use super::monitor::{self, Facts, Inbox, Monitor, Replies, ShardDoor};
+use super::monitor::{self, Facts, Inbox, Monitor, Rate, Replies, ShardDoor};
 use super::probe;
 use super::refusal::Refusal;
 use super::reload::Loader;
@@ -237,6 +237,7 @@ fn facts(
         free_cpus: machine.into_iter().filter(|c| !plan.cpus.contains(&Some(*c))).collect(),
         pins: plan.cpus.clone(),
         accepted: AtomicU64::new(0),
+        accepts: Rate::default(),
         listening: AtomicBool::new(false),
         mesh,
         cluster_port,

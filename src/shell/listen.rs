@@ -154,6 +154,7 @@ impl Listener {
     }
 
     fn accepted(&mut self, shard: usize, stream: TcpStream, peer: SocketAddr) {
+        self.facts.accepts.happened();
         let total = self.load.total();
         if total >= self.files {
             let text = "maximum connections exceeded: no file descriptors left; raise LimitNOFILE (ulimit -n)";
@@ -195,6 +196,7 @@ mod tests {
     use super::*;
     use crate::policy::Settings;
     use crate::shard::Order;
+    use crate::shell::monitor::Rate;
     use crate::shell::rings::{connect, Post};
     use std::sync::atomic::AtomicBool;
 
@@ -210,6 +212,7 @@ mod tests {
             pins: vec![None],
             free_cpus: Vec::new(),
             accepted: AtomicU64::new(0),
+            accepts: Rate::default(),
             listening: AtomicBool::new(false),
             mesh: None,
             cluster_port: 0,

@@ -13,6 +13,7 @@ mod index;
 mod json;
 mod process;
 mod query;
+mod rate;
 mod routez;
 mod serve;
 mod site;
@@ -22,6 +23,7 @@ mod varz;
 
 pub use desk::{replies, Inbox, Replies, ShardDoor};
 pub use facts::Facts;
+pub use rate::Rate;
 pub use serve::CONNECTIONS_MAX;
 
 use crate::policy::settings::Listen;

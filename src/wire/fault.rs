@@ -73,6 +73,9 @@ pub enum Complaint<'a> {
     Subscriptions,
     /// Publishing here is denied.
     Publish(&'a [u8]),
+    /// A message to this subject with malformed headers, where those are refused. Begins as a denial does, since client
+    /// libraries keep the connection then.
+    Headers(&'a [u8]),
     /// A reserved reply subject.
     Reply(&'a [u8]),
     /// Subscribing is denied; subject and queue group (or empty).
@@ -96,6 +99,10 @@ pub fn write_complaint(out: &mut Vec<u8>, c: Complaint<'_>) {
         Complaint::InvalidPublishSubject => out.extend_from_slice(b"Invalid Publish Subject"),
         Complaint::Subscriptions => out.extend_from_slice(b"maximum subscriptions exceeded"),
         Complaint::Publish(s) => write_quoted(out, "Permissions Violation for Publish to ", s),
+        Complaint::Headers(s) => {
+            write_quoted(out, "Permissions Violation for Publish to ", s);
+            out.extend_from_slice(b", malformed headers");
+        }
         Complaint::Reply(s) => write_quoted(out, "Permissions Violation for Publish with Reply of ", s),
         Complaint::Subscribe(s, q) => {
             write_quoted(out, "Permissions Violation for Subscription to ", s);

@@ -17,8 +17,25 @@ pub fn no_responders(subject: &[u8], into: &mut Vec<u8>) {
     into.extend_from_slice(END);
 }
 
+const VERSION: &[u8] = b"NATS/1.0";
 const NO_RESPONDERS: &[u8] = b"NATS/1.0 503\r\nNats-Subject: ";
 const END: &[u8] = b"\r\n\r\n";
+
+/// Does the block begin with the line `NATS/1.0`, with or without a status, and end with an empty line? Of the lines
+/// between them nothing is asked: those are the clients' affair.
+#[inline]
+pub fn well_formed(block: &[u8]) -> bool {
+    let Some(rest) = block.strip_prefix(VERSION) else { return false };
+    block.ends_with(END) && (rest.starts_with(b"\r\n") || is_status_line(block))
+}
+
+/// Is the first line the version with a status? White space alone after the version counts for nothing.
+fn is_status_line(block: &[u8]) -> bool {
+    let Some(end) = memchr::memchr2(b'\r', b'\n', block) else { return false };
+    let (line, rest) = block.split_at(end);
+    let blank = line.strip_prefix(VERSION).is_some_and(|l| l.iter().all(|c| matches!(c, b' ' | b'\t')));
+    rest.starts_with(b"\r\n") && (blank || status(line).is_some())
+}
 
 /// The status of a block that has one: `NATS/1.0 503`, with or without a description after it.
 pub fn status(block: &[u8]) -> Option<u16> {

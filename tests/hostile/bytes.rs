@@ -1,6 +1,7 @@
 //! Bytes that are no protocol, and numbers at their edges.
 
 use crate::bystander::Bystander;
+use crate::support::process::until;
 use crate::support::raw::{Next, Raw, PATIENCE};
 use crate::{server, texts, MALFORMED};
 
@@ -206,5 +207,36 @@ fn garbage_ends_its_own_connection_at_most() {
         assert_eq!(ended, 300);
         bystander.finish();
         assert!(!server.output().contains("panicked"), "{}", server.output());
+    }
+}
+
+/// Malformed headers: delivered as nats-server does, and named; or refused, where the operator says so.
+#[test]
+fn malformed_headers_are_named_and_refused_on_demand() {
+    const BLOCKS: [&str; 4] = ["NATS/1.0\r\nA: 1\r\n", "NATS/2.0\r\n\r\n", "NATS/1.0\n\n", "A: 1\r\n\r\n"];
+    for strict in [false, true] {
+        let server = server(1, &format!("strict_headers: {strict}"));
+        let bystander = Bystander::start(&server, QUIET);
+        let mut raw = Raw::connect(server.clients());
+        raw.write(format!("{QUIET}SUB h 1\r\n").as_bytes());
+        raw.barrier();
+        let publish = |block: &str| format!("HPUB h {0} {0}\r\n{block}\r\n", block.len());
+        for block in BLOCKS {
+            raw.write(publish(block).as_bytes());
+            let expected = match strict {
+                false => format!("HMSG h 1 {0} {0}\r\n{block}\r\n", block.len()),
+                true => "-ERR 'Permissions Violation for Publish to \"h\", malformed headers'\r\n".to_string(),
+            };
+            assert_eq!(texts(&raw.barrier())[0], expected, "{block:?}, strict_headers: {strict}");
+        }
+        // The connection goes on, and what is sound passes.
+        let sound = "NATS/1.0\r\nA: 1\r\n\r\n";
+        raw.write(publish(sound).as_bytes());
+        assert_eq!(texts(&raw.barrier())[0], format!("HMSG h 1 {0} {0}\r\n{sound}\r\n", sound.len()));
+        // Once for this connection, however many it sends.
+        let named = || server.output().matches("Malformed headers in a message to \"h\"").count();
+        until("it is named in the log", PATIENCE, || (named() > 0).then_some(()));
+        assert_eq!(named(), 1, "{}", server.output());
+        bystander.finish();
     }
 }

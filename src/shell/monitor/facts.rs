@@ -2,6 +2,7 @@
 //! accepts connections.
 
 use super::json::Nothing;
+use super::rate::Rate;
 use crate::policy::Settings;
 use crate::shell::mesh::MeshDoor;
 use serde::Serialize;
@@ -31,6 +32,8 @@ pub struct Facts {
     pub free_cpus: Vec<u16>,
     /// Client connections accepted since the start.
     pub accepted: AtomicU64,
+    /// Client connections taken from the listener, also those for which there was no descriptor left.
+    pub accepts: Rate,
     /// Are clients let in? False before the listener is up, in a lame duck and at the end.
     pub listening: AtomicBool,
     /// The way to the mesh, if the server is in a cluster.

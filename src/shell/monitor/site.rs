@@ -226,6 +226,7 @@ impl Site {
             mem_bytes: self.process.resident_bytes(),
             cpu_percent: self.process.cpu_percent(),
             http_port: self.http_port,
+            accepts_per_second: self.facts.accepts.per_second(),
             requests: self.requests().clone(),
         };
         Ok(pretty(&varz::varz(&self.facts, &look, &tallies)))

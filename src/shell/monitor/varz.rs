@@ -24,6 +24,8 @@ pub struct Look {
     pub cpu_percent: f64,
     /// The port that answers.
     pub http_port: u16,
+    /// Client connections accepted per second lately.
+    pub accepts_per_second: f64,
     /// What the mesh knows; None: there is no cluster.
     pub mesh: Option<Report>,
     /// Requests by endpoint.
@@ -148,6 +150,10 @@ struct Own<'a> {
     shards: Vec<ShardRow>,
     /// Messages not delivered, by reason.
     drops: BTreeMap<&'static str, u64>,
+    /// Client connections accepted per second, the mean of the last ten seconds.
+    accepts_per_second: Float,
+    /// Messages of clients with malformed headers, delivered or (`strict_headers`) refused.
+    malformed_headers: u64,
     /// Interest of peers that `cluster.permissions.export` kept out.
     interest_refused: u64,
     /// Wrong credentials presented by clients.
@@ -244,7 +250,7 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
         slow_consumer_stats: ByKind { clients: slow, ..ByKind::default() },
         stale_connection_stats: ByKind { clients: stale - stale_routes, routes: stale_routes, ..ByKind::default() },
         disk_io_wait_stats: DiskWaits::default(),
-        turnpike: own(facts, tallies),
+        turnpike: own(facts, look, tallies),
     }
 }
 
@@ -262,7 +268,7 @@ fn cluster<'a>(facts: &'a Facts, mesh: &'a Report) -> Cluster<'a> {
     }
 }
 
-fn own<'a>(facts: &'a Facts, tallies: &[Tally]) -> Own<'a> {
+fn own<'a>(facts: &'a Facts, look: &Look, tallies: &[Tally]) -> Own<'a> {
     let mut drops = BTreeMap::new();
     for (reason, count) in tallies.iter().flat_map(|t| &t.drops) {
         *drops.entry(*reason).or_default() += count;
@@ -285,6 +291,8 @@ fn own<'a>(facts: &'a Facts, tallies: &[Tally]) -> Own<'a> {
         version: TURNPIKE_VERSION,
         shards: shards.collect(),
         drops,
+        accepts_per_second: Float(look.accepts_per_second),
+        malformed_headers: sum(|t| t.malformed_headers),
         interest_refused: sum(|t| t.interest_refused),
         failed_logins: sum(|t| t.failed_logins),
         strangers_dropped: sum(|t| t.strangers_dropped),

@@ -176,3 +176,41 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_block_is_well_formed_by_its_first_line_and_its_end() {
+    for (block, expected) in [
+        (&b"NATS/1.0\r\n\r\n"[..], true),
+        (b"NATS/1.0\r\nA: 1\r\n\r\n", true),
+        (b"NATS/1.0 503\r\n\r\n", true),
+        (b"NATS/1.0 503 No Responders\r\nA: 1\r\n\r\n", true),
+        (b"NATS/1.0 \t\r\n\r\n", true),
+        (b"NATS/1.0\r\nnothing asked of this\nline\r\n\r\n", true),
+        (b"NATS/1.0\r\nA: 1\r\n", false),
+        (b"NATS/1.0\n\n", false),
+        (b"NATS/1.0\n\r\n\r\n", false),
+        (b"NATS/1.0x\r\n\r\n", false),
+        (b"NATS/1.0 x\r\n\r\n", false),
+        (b"NATS/1.1\r\n\r\n", false),
+        (b"nats/1.0\r\n\r\n", false),
+        (b"NATS/1.0", false),
+        (b"\r\n\r\n", false),
+        (b"", false),
+    ] {
+        assert_eq!(well_formed(block), expected, "{:?}", String::from_utf8_lossy(block));
+    }
+}
+
+proptest! {
+    /// Sound blocks are taken, and no piece of one is taken for a whole one.
+    #[test]
+    fn torn_blocks_are_malformed(lines in prop::collection::vec("[A-Z][a-z]{0,4}: [ -~]{0,9}", 0..5)) {
+        let mut block = b"NATS/1.0\r\n".to_vec();
+        lines.iter().for_each(|l| block.extend_from_slice(format!("{l}\r\n").as_bytes()));
+        block.extend_from_slice(b"\r\n");
+        prop_assert!(well_formed(&block));
+        for cut in 0..block.len() {
+            prop_assert!(!well_formed(&block[..cut]), "the first {cut} bytes");
+        }
+    }
+}
