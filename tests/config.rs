@@ -506,8 +506,8 @@ fn a_file_of_a_client_test_suite() {
 
 #[test]
 fn our_own_keys_in_both_spellings() {
-    let conf = "shards: 2\ncpus: [0, 3 ]\nidle: [park, \"spin:20us\"]\nio_memory: 256KB\nmax_pending_total: 4GB\nmax_subscription_bytes: 1MB\nshutdown_grace: \"1s\"\nlog_format: json\nstrict_headers: true";
-    let toml = "shards = 2\ncpus = \"0,3\"\nidle = [\"park\", \"spin:20us\"]\nio_memory = \"256KB\"\nmax_pending_total = \"4GB\"\nmax_subscription_bytes = \"1MB\"\nshutdown_grace = \"1s\"\nlog_format = \"json\"\nstrict_headers = true";
+    let conf = "shards: 2\ncpus: [0, 3 ]\nidle: [park, \"spin:20us\"]\nio_memory: 256KB\nmax_pending_total: 4GB\nmemory_limit: 512MB\nmax_subscription_bytes: 1MB\nshutdown_grace: \"1s\"\nlog_format: json\nstrict_headers: true";
+    let toml = "shards = 2\ncpus = \"0,3\"\nidle = [\"park\", \"spin:20us\"]\nio_memory = \"256KB\"\nmax_pending_total = \"4GB\"\nmemory_limit = \"512MB\"\nmax_subscription_bytes = \"1MB\"\nshutdown_grace = \"1s\"\nlog_format = \"json\"\nstrict_headers = true";
     let (mut a, b) = (settings("f.conf", conf), settings("f.toml", toml));
     a.digest.clone_from(&b.digest);
     assert_eq!(a, b);
@@ -515,6 +515,11 @@ fn our_own_keys_in_both_spellings() {
     assert_eq!(a.cores.idle, [Idle::Park, Idle::Spin(std::time::Duration::from_micros(20))]);
     assert_eq!((a.limits.max_pending_total, a.strict_headers), (Some(4 << 30), true));
     assert!(!settings("f.conf", "port: 1").strict_headers);
+    let limit = |text| settings("f.conf", text).limits.memory_limit;
+    assert_eq!(
+        (a.limits.memory_limit, limit("memory_limit: auto"), limit("memory_limit: 0")),
+        (Some(512 << 20), None, Some(0))
+    );
     assert_eq!((a.cores.io_memory, a.limits.max_subscription_bytes, a.log.json), (256 << 10, 1 << 20, true));
     for bad in [
         "shards: 0",
@@ -527,6 +532,9 @@ fn our_own_keys_in_both_spellings() {
         "log_format: xml",
         "max_pending_total: -1",
         "max_pending_total: much",
+        "memory_limit: 1MB",
+        "memory_limit: -1",
+        "memory_limit: some",
         "strict: maybe",
         "strict_headers: 1",
         "shards: 2\nidle: [park, park, park]",

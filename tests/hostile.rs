@@ -16,6 +16,8 @@ mod bystander;
 mod bytes;
 #[path = "hostile/floods.rs"]
 mod floods;
+#[path = "hostile/memory.rs"]
+mod memory;
 #[path = "hostile/passwords.rs"]
 mod passwords;
 #[path = "hostile/slow.rs"]

@@ -160,6 +160,7 @@ impl World {
             accepted: AtomicU64::new(7),
             accepts: Rate::default(),
             listening: AtomicBool::new(true),
+            pressure: Arc::default(),
             mesh: None,
             cluster_port: 0,
         });

@@ -13,6 +13,9 @@ pub const PEERS_MAX: usize = 128;
 /// Other clusters with a link on which messages are sent. A set of them is one 128-bit word.
 pub const FARS_MAX: usize = 128;
 
+/// The least that an operator may set as `memory_limit`, bytes: a server that does nothing must stay well below it.
+pub const MEMORY_LIMIT_MIN: usize = 64 << 20;
+
 // What a client says (floor 1).
 
 /// Arrays and objects inside one another in the JSON of CONNECT and INFO. Go stops at 10,000; nothing a client says in

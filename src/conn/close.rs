@@ -15,6 +15,8 @@ pub enum Close {
     PendingBytes,
     /// More bytes waited for all than `max_pending_total`, and the most of them for this one.
     PendingTotal,
+    /// The server is short of memory, and much of it waited for this one.
+    Scarce,
     /// No byte was taken within `write_deadline`.
     WriteDeadline,
     /// The server stops.
@@ -35,7 +37,7 @@ impl Close {
             Close::Client => "Client Closed",
             Close::Io(what) if what.starts_with("write") => "Write Error",
             Close::Io(_) => "Read Error",
-            Close::PendingBytes | Close::PendingTotal => "Slow Consumer (Pending Bytes)",
+            Close::PendingBytes | Close::PendingTotal | Close::Scarce => "Slow Consumer (Pending Bytes)",
             Close::WriteDeadline => "Slow Consumer (Write Deadline)",
             Close::Shutdown => "Server Shutdown",
             Close::Route { .. } => "Route Removed",
@@ -80,6 +82,6 @@ impl Close {
 
     /// Is what waits for the peer still written? Not where writing is what failed.
     pub fn flushes(&self) -> bool {
-        !matches!(self, Close::Io(_) | Close::PendingBytes | Close::PendingTotal | Close::WriteDeadline)
+        !matches!(self, Close::Io(_) | Close::PendingBytes | Close::PendingTotal | Close::Scarce | Close::WriteDeadline)
     }
 }

@@ -173,6 +173,7 @@ pub const KEYS: &[Key] = &[
     key(Top, Ours, &["idle"]),
     key(Top, Ours, &["io_memory"]),
     key(Top, Ours, &["max_pending_total"]),
+    key(Top, Ours, &["memory_limit"]),
     key(Top, Ours, &["max_subscription_bytes"]),
     key(Top, Ours, &["shutdown_grace"]),
     key(Top, Ours, &["log_format"]),

@@ -14,6 +14,7 @@ use super::quantity::show_duration;
 use super::reading::Notes;
 use super::settings::{Listen, Settings};
 use super::tree::{At, Node, Tree, Value};
+use crate::base::limits::MEMORY_LIMIT_MIN;
 use std::time::Duration;
 
 /// Smallest lame duck (operations.md §3).
@@ -211,6 +212,17 @@ impl Draft {
             "max_pending_total" => match &node.value {
                 Value::String(s) if s == "auto" => limits.max_pending_total = None,
                 _ => limits.max_pending_total = notes.limit(key, node, i64::MAX),
+            },
+            "memory_limit" => match &node.value {
+                Value::String(s) if s == "auto" => limits.memory_limit = None,
+                _ => match notes.size(key, node) {
+                    Some(0) => limits.memory_limit = Some(0),
+                    Some(n) if n < MEMORY_LIMIT_MIN as i64 => {
+                        let least = MEMORY_LIMIT_MIN >> 20;
+                        notes.wrong(node.at, key, format!("{key} must be at least {least}MB, or 0 for no limit"));
+                    }
+                    n => limits.memory_limit = n.and_then(|n| usize::try_from(n).ok()),
+                },
             },
             "max_closed_clients" => into(&mut limits.max_closed_clients, notes.limit(key, node, I32)),
             "max_subscription_bytes" => into(&mut limits.max_subscription_bytes, notes.limit(key, node, i64::MAX)),

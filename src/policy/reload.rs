@@ -89,6 +89,7 @@ impl Changes {
             max_control_line,
             max_pending,
             max_pending_total,
+            memory_limit,
             max_connections,
             max_subscriptions,
             max_sub_tokens,
@@ -100,6 +101,7 @@ impl Changes {
         self.restart("max_control_line", *max_control_line != new.max_control_line);
         self.restart("max_pending", *max_pending != new.max_pending);
         self.restart("max_pending_total", *max_pending_total != new.max_pending_total);
+        self.restart("memory_limit", *memory_limit != new.memory_limit);
         self.restart("max_connections", *max_connections != new.max_connections);
         self.restart("max_subscriptions", *max_subscriptions != new.max_subscriptions);
         self.restart("max_sub_tokens", *max_sub_tokens != new.max_sub_tokens);

@@ -250,6 +250,9 @@ pub struct Limits {
     /// Most bytes waiting for all clients together; `None`: a quarter of the memory there is. Never less than twice
     /// `max_pending` on each shard.
     pub max_pending_total: Option<usize>,
+    /// Bytes of memory at which the server sheds: no more clients, no more subscriptions, those for whom the most waits
+    /// are cut; `None`: nine tenths of the control group's limit, if there is one; 0: never.
+    pub memory_limit: Option<usize>,
     /// Most client connections at a time; 0: none.
     pub max_connections: usize,
     /// Most subscriptions of one connection; 0: no limit.
@@ -413,6 +416,7 @@ impl Default for Limits {
             max_control_line: 4096,
             max_pending: 64 << 20,
             max_pending_total: None,
+            memory_limit: None,
             max_connections: 65536,
             max_subscriptions: 0,
             max_sub_tokens: 0,

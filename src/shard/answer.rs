@@ -142,6 +142,8 @@ impl Shard {
             stalled_clients: l.stalled_clients,
             failed_logins: l.failed_logins,
             strangers_dropped: l.strangers_dropped,
+            scarce_cut: l.scarce_cut,
+            scarce_refused: l.scarce_refused,
             malformed_headers: l.malformed_headers,
             interest_refused: l.interest_refused,
             inserts: l.inserts,

@@ -162,6 +162,8 @@ pub struct Shard {
     pub(super) wheel: Wheel<Due>,
     /// What is due waits for the next turn (`shard::tick`).
     pub(super) thawing: bool,
+    /// Memory is short: no more of it is taken for subscriptions.
+    pub(super) scarce: bool,
     pub(super) acts: VecDeque<Act>,
     /// What is to be told to each shard; the own place stays empty.
     pub(super) batches: Vec<Batch>,
@@ -247,6 +249,7 @@ impl Shard {
             now: Now::default(),
             wheel: Wheel::default(),
             thawing: false,
+            scarce: false,
             acts: VecDeque::new(),
             batches: (0..shards).map(|_| Batch::default()).collect(),
             empty_batches: Vec::new(),
@@ -332,6 +335,7 @@ impl Shard {
                 self.informing = Some(0);
             }
             Order::SendAway { over_ns } => self.send_away(over_ns),
+            Order::Scarce(scarce) => self.scarce(scarce),
             Order::ClusterName(name) => self.greeting = self.identity.greeting(&self.settings, Some(&name)),
         }
     }

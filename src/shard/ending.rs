@@ -5,13 +5,15 @@ use super::due::Due;
 use super::ledger::Drop;
 use super::repeats::Repeat;
 use crate::base::{ConnId, Level, MILLISECOND, SECOND};
-use crate::conn::{give_back, Client, Close, Memo, Stage};
+use crate::conn::{give_back, Client, Close, Memo, Spares, Stage};
 use crate::wire::{fault, Fault};
 
 /// How long an ending connection has to take its last bytes. nats-server gives at least 100 ms.
 const LAST_WORDS_NS: u64 = 2 * SECOND;
 /// How long an ended one is kept so that its peer reads our last words instead of a reset.
 const LINGER_NS: u64 = 500 * MILLISECOND;
+/// Where less than that waits for a client, cutting it would give back too little memory to be worth the harm, bytes.
+const SCARCE_LEAST: usize = 64 << 10;
 
 impl Shard {
     /// Ends a connection: its subscriptions go at once; what waits for it is still written, where that makes sense,
@@ -30,7 +32,7 @@ impl Shard {
         }
         self.note_end(id, &why);
         let lost = match why {
-            Close::PendingBytes | Close::PendingTotal => Drop::SlowConsumerPending,
+            Close::PendingBytes | Close::PendingTotal | Close::Scarce => Drop::SlowConsumerPending,
             Close::WriteDeadline => Drop::SlowConsumerDeadline,
             _ => Drop::ConnectionEnded,
         };
@@ -95,6 +97,14 @@ impl Shard {
                         "Slow Consumer Detected: {bytes} bytes wait, the most of all, and all together exceed {max}"
                     )
                 };
+                diary.about(client, Level::Info, text);
+            }
+            Close::Scarce => {
+                ledger.slow_consumers_pending += 1;
+                ledger.scarce_cut += 1;
+                account.slow_consumers += 1;
+                let bytes = client.out.pending();
+                let text = || format!("Slow Consumer Detected: {bytes} bytes wait, and memory is scarce");
                 diary.about(client, Level::Info, text);
             }
             Close::WriteDeadline => {
@@ -247,14 +257,30 @@ impl Shard {
     /// More waits for all than there is room for: those for whom the most waits are cut.
     #[cold]
     pub(super) fn shed(&mut self) {
-        let clients = self.outbox.conns.iter().filter(|(_, c)| c.lives() && c.route.is_none() && c.waiting_bytes > 0);
+        self.cut_largest(1, self.outbox.waiting_max, &Close::PendingTotal);
+    }
+
+    /// Memory is scarce, or no longer. Each time it is said to be, some of what waits is given back.
+    pub(super) fn scarce(&mut self, scarce: bool) {
+        self.scarce = scarce;
+        if scarce {
+            self.outbox.spares = Spares::default();
+            self.cut_largest(SCARCE_LEAST, self.outbox.waiting() / 4 * 3, &Close::Scarce);
+        }
+    }
+
+    /// Cuts clients, those for whom the most waits first and none for whom less than `least` does, until no more than
+    /// `until` bytes wait for all.
+    fn cut_largest(&mut self, least: usize, until: usize, why: &Close) {
+        let clients =
+            self.outbox.conns.iter().filter(|(_, c)| c.lives() && c.route.is_none() && c.waiting_bytes >= least);
         let mut largest: Vec<_> = clients.map(|(id, c)| (c.waiting_bytes, id)).collect();
         largest.sort_unstable_by(|a, b| b.cmp(a));
         for (_, id) in largest {
-            if self.outbox.excess() == 0 {
+            if self.outbox.waiting() <= until {
                 return;
             }
-            self.close(id, Close::PendingTotal);
+            self.close(id, why.clone());
         }
     }
 

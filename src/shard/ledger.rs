@@ -65,6 +65,8 @@ pub struct Ledger {
     pub stalled_clients: u64,
     pub failed_logins: u64,
     pub strangers_dropped: u64,
+    pub scarce_cut: u64,
+    pub scarce_refused: u64,
     pub malformed_headers: u64,
     pub interest_refused: u64,
     pub inserts: u64,

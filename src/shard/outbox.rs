@@ -255,9 +255,9 @@ impl Outbox {
         self.waiting -= bytes;
     }
 
-    /// How many more bytes wait than may.
-    pub fn excess(&self) -> usize {
-        self.waiting.saturating_sub(self.waiting_max)
+    /// Bytes waiting for all clients, as of the last time each was written to.
+    pub fn waiting(&self) -> usize {
+        self.waiting
     }
 
     #[cold]

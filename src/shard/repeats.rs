@@ -17,15 +17,18 @@ pub(super) enum Repeat {
     Stranger,
     /// A client's first message with malformed headers.
     Headers,
+    /// A subscription was refused because memory is scarce.
+    Scarce,
 }
 
 impl Repeat {
-    const ALL: [(Repeat, &'static str); 5] = [
+    const ALL: [(Repeat, &'static str); 6] = [
         (Repeat::WrongDial, "routes that came to the client port"),
         (Repeat::Login, "authentication errors"),
         (Repeat::Fault, "clients that broke a rule of the protocol"),
         (Repeat::Stranger, "connections that had not said who they are were dropped"),
         (Repeat::Headers, "clients that sent malformed headers"),
+        (Repeat::Scarce, "subscriptions were refused: memory is scarce"),
     ];
 }
 

@@ -39,6 +39,9 @@ pub enum Order {
         /// How long that is to take, nanoseconds.
         over_ns: u64,
     },
+    /// Memory has become scarce, or (said again) is still: subscriptions are refused, and clients are cut for whom much
+    /// waits. `false`: no longer.
+    Scarce(bool),
     /// The cluster is called so from now on.
     ClusterName(Arc<str>),
 }
@@ -154,6 +157,10 @@ pub struct Tally {
     pub failed_logins: u64,
     /// Connections that made room for others because they had not said who they are.
     pub strangers_dropped: u64,
+    /// Connections cut because memory was scarce and much waited for them.
+    pub scarce_cut: u64,
+    /// Subscriptions refused because memory was scarce.
+    pub scarce_refused: u64,
     /// Messages of clients with malformed headers, delivered or refused.
     pub malformed_headers: u64,
     /// Interest of peers that `cluster.permissions.export` kept out.

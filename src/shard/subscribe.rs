@@ -1,8 +1,9 @@
 //! The second journey: interest that begins or ends, from one client to every shard (client-protocol.md §8).
 
 use super::core::Shard;
+use super::repeats::Repeat;
 use super::verdict::Sub;
-use crate::base::{ConnId, Slot, Slots};
+use crate::base::{ConnId, Level, Slot, Slots};
 use crate::interest::News;
 use crate::wire::fault::{write_complaint, Complaint};
 use crate::wire::subject;
@@ -46,6 +47,9 @@ impl Shard {
             self.outbox.say(id, |out| write_complaint(out, Complaint::InvalidSubject));
             return;
         }
+        if self.scarce {
+            return self.refuse_scarce(id);
+        }
         let account = client.account;
         client.sub_bytes += cost;
         let sub = Sub {
@@ -66,6 +70,17 @@ impl Shard {
         let news = world.replica.add(pattern, queue, key);
         self.interest_changed(account, pattern, queue, news);
         self.ok(id);
+    }
+
+    /// There is no memory for a subscription.
+    #[cold]
+    fn refuse_scarce(&mut self, id: ConnId) {
+        self.outbox.ledger.scarce_refused += 1;
+        if self.may_say(Repeat::Scarce) {
+            let Some(client) = self.outbox.conns.get(id) else { return };
+            self.outbox.diary.about(client, Level::Error, || "subscription refused: memory is scarce".into());
+        }
+        self.outbox.say(id, |out| write_complaint(out, Complaint::Subscriptions));
     }
 
     /// `UNSUB`.

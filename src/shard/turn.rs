@@ -81,7 +81,7 @@ impl<'a> Turn<'a, Sockets> {
 
     /// Does what is due, and goes on with what was left over.
     pub fn time(&mut self) {
-        if self.shard.outbox.excess() > 0 {
+        if self.shard.outbox.waiting() > self.shard.outbox.waiting_max {
             self.shard.shed();
         }
         self.shard.tick();

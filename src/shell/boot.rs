@@ -18,6 +18,7 @@ use super::refusal::Refusal;
 use super::reload::Loader;
 use super::reminders::Reminders;
 use super::rings::{self, Door, Mail, Post};
+use super::scarcity::Scarcity;
 use super::serve::{Event, Executors, Server};
 use super::signal;
 use super::verify::{Check, Verifier};
@@ -109,7 +110,6 @@ impl Server {
             tell,
         };
         let (doors, executors, inbox) = start_shards(&plan, &settings, &identity, &mut seeds, &outlets)?;
-        let log = log.clone();
         let numbers = Arc::new(AtomicU64::new(1));
         let cluster_at = joining.as_ref().and_then(|j| j.at);
         let mesh = joining.map(|joining| {
@@ -121,25 +121,26 @@ impl Server {
                 numbers: numbers.clone(),
                 verifier,
                 seed: seeds.next_u64(),
-                log: &log,
+                log,
             };
             joining.start(neighbours)
         });
         let (mesh, cluster_port) = (mesh.transpose()?, cluster_at.map_or(0, |at| at.port()));
         let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref().map(|m| m.door().clone()), cluster_port));
-        let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, &log)?;
-        let reminders = say_where(&settings, bound, &log);
+        let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, log)?;
+        let scarcity = Scarcity::new(settings.limits.memory_limit, facts.pressure.clone(), Instant::now());
+        let reminders = say_where(&settings, bound, log);
         let listening = listen::start(socket, shares.clients, doors.clone(), load, numbers, facts, log.clone());
         let listening = listening.map_err(|e| Refusal::new(format!("cannot accept clients: {e}"), ""))?;
         let at = Addresses { clients: bound, monitor: monitor.as_ref().map(Monitor::addr), cluster: cluster_at };
-        let ports_file = write_files(&settings, &start.program, &at, &log)?;
+        let ports_file = write_files(&settings, &start.program, &at, log)?;
         log.line(Level::Info, "Server is ready".into());
         // Not under systemd is not an error.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         Ok(Server {
             settings,
             load: start.config.is_some().then_some(start.load),
-            log,
+            log: log.clone(),
             events,
             listening: Some(listening),
             doors,
@@ -148,6 +149,7 @@ impl Server {
             mesh,
             lame_duck: None,
             reminders,
+            scarcity,
             _signals: signals,
             ports_file,
         })
@@ -239,6 +241,7 @@ fn facts(
         accepted: AtomicU64::new(0),
         accepts: Rate::default(),
         listening: AtomicBool::new(false),
+        pressure: Arc::default(),
         mesh,
         cluster_port,
     }

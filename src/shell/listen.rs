@@ -155,6 +155,11 @@ impl Listener {
 
     fn accepted(&mut self, shard: usize, stream: TcpStream, peer: SocketAddr) {
         self.facts.accepts.happened();
+        if self.facts.pressure.scarce.load(Ordering::Relaxed) {
+            self.facts.pressure.refused.fetch_add(1, Ordering::Relaxed);
+            self.complain("clients are refused: memory is scarce");
+            return refuse(stream);
+        }
         let total = self.load.total();
         if total >= self.files {
             let text = "maximum connections exceeded: no file descriptors left; raise LimitNOFILE (ulimit -n)";
@@ -185,7 +190,7 @@ impl Listener {
     }
 }
 
-/// Tells a client for whom there is no descriptor left why it has to go.
+/// Tells a client for whom there is no descriptor or memory left why it has to go.
 fn refuse(mut stream: TcpStream) {
     let _ = stream.set_nonblocking(true);
     let _ = stream.write_all(b"-ERR 'maximum connections exceeded'\r\n");
@@ -214,6 +219,7 @@ mod tests {
             accepted: AtomicU64::new(0),
             accepts: Rate::default(),
             listening: AtomicBool::new(false),
+            pressure: Arc::default(),
             mesh: None,
             cluster_port: 0,
         })

@@ -23,6 +23,7 @@ pub mod refusal;
 mod reload;
 mod reminders;
 mod rings;
+mod scarcity;
 mod serve;
 pub mod signal;
 mod socket;

@@ -8,6 +8,7 @@ use super::refusal::Refusal;
 use super::reload::{self, Loader};
 use super::reminders::Reminders;
 use super::rings::{Door, Mail};
+use super::scarcity::{Found, Scarcity};
 use super::signal::{Signal, Signals};
 use crate::base::Level;
 use crate::policy::Settings;
@@ -49,6 +50,7 @@ pub(super) struct Server {
     pub mesh: Option<mesh::Running>,
     pub lame_duck: Option<LameDuck>,
     pub reminders: Reminders,
+    pub scarcity: Scarcity,
     pub _signals: Signals,
     pub ports_file: Option<PortsFile>,
 }
@@ -94,10 +96,22 @@ impl Server {
         }
     }
 
-    /// What has become due: a reminder, or the end of the lame duck's grace time.
+    /// What has become due: a reminder, a look at the memory, or the end of the lame duck's grace time.
     fn time(&mut self) {
         let now = Instant::now();
         self.reminders.due(now).iter().for_each(|line| self.log.line(Level::Warn, line.clone()));
+        match self.scarcity.look(now) {
+            Found::Calm => {}
+            Found::Scarce(line) => {
+                line.into_iter().for_each(|line| self.log.line(Level::Error, line));
+                // A shard that is behind is told at the next look.
+                self.doors.iter().filter(|d| d.has_room()).for_each(|d| d.send(Mail::Order(Order::Scarce(true))));
+            }
+            Found::Over(line) => {
+                self.log.line(Level::Info, line);
+                self.doors.iter().for_each(|d| d.send(Mail::Order(Order::Scarce(false))));
+            }
+        }
         if self.grace_ends().is_some_and(|at| at <= now) {
             self.send_clients_away();
         }
@@ -109,7 +123,7 @@ impl Server {
 
     /// What happens next; `Timeout`: something is due.
     fn next_event(&self) -> Result<Event, RecvTimeoutError> {
-        match self.grace_ends().into_iter().chain(self.reminders.next()).min() {
+        match self.grace_ends().into_iter().chain(self.reminders.next()).chain(self.scarcity.next()).min() {
             Some(at) => self.events.recv_deadline(at),
             None => self.events.recv().map_err(|RecvError| RecvTimeoutError::Disconnected),
         }

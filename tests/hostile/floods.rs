@@ -15,7 +15,7 @@ const FILES: usize = 128;
 const RESERVED: usize = 16;
 
 /// Connects; what is said at once, up to the end of the first line or of the connection.
-fn first_line(server: &Server) -> (TcpStream, String) {
+pub fn first_line(server: &Server) -> (TcpStream, String) {
     let mut stream = TcpStream::connect(server.clients()).expect("connect");
     stream.set_read_timeout(Some(PATIENCE)).expect("read timeout");
     let (mut line, mut chunk) = (Vec::new(), [0; 4096]);

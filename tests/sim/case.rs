@@ -23,6 +23,8 @@ pub struct Plan {
     pub budget: u64,
     /// `no_fast_producer_stall`: what is congested is passed over, nobody is paused.
     pub skips: bool,
+    /// `strict_headers`: malformed headers are refused.
+    pub strict_headers: bool,
     /// Shard `s` steps only once in `lazy[s]` of its chances.
     pub lazy: Vec<u64>,
     /// In the middle of a turn the rest of the world runs on once in so many chances.
@@ -231,6 +233,7 @@ impl Plan {
             max_pending: 1 << 20,
             budget: TURN_DELIVERIES_MAX,
             skips: false,
+            strict_headers: false,
             lazy: vec![1; shards],
             rush: 4,
             broken: Broken::Nothing,

@@ -41,6 +41,8 @@ pub struct Client {
     requests: u64,
     syncs: u64,
     syncing: bool,
+    /// When it last said SUB.
+    subscribed_at: u64,
     /// When it began to wait for the PONG that it waits for, and the longest that it has waited.
     asked_at: u64,
     pub patience: u64,
@@ -79,6 +81,7 @@ impl Client {
             next_sid: 1,
             requests: 0,
             syncs: 0,
+            subscribed_at: 0,
             syncing: false,
             asked_at: 0,
             patience: 0,
@@ -302,6 +305,7 @@ impl Client {
         };
         let number = w.oracle.sub(self.conn, sid, pattern, queue, max);
         self.subs.push((number, sid));
+        self.subscribed_at = w.now;
         let words = queue.map(|q| format!("{q} ")).unwrap_or_default();
         self.say(w, format!("SUB {pattern} {words}{sid}\r\n").as_bytes());
         self.owe_ok();
@@ -465,6 +469,7 @@ impl Client {
                 w.oracle.label("-ERR for a hostile client");
                 Ok(())
             }
+            Heard::Err(text) if text == "maximum subscriptions exceeded" => self.refused(w),
             Heard::Err(text) => Err(format!("I13: an innocent client hears -ERR '{text}'")),
             Heard::Msg { subject, sid, reply, header, payload } => {
                 if self.actor.hostile {
@@ -481,6 +486,17 @@ impl Client {
                 Ok(())
             }
         }
+    }
+
+    /// A subscription was refused, the last one: a client that may be refused waits for each.
+    fn refused(&mut self, w: &mut World) -> Result<(), String> {
+        let (Some((number, _)), true) = (self.subs.pop(), w.scarce || self.subscribed_at <= w.scarce_until) else {
+            return Err("I13: a subscription was refused, and memory is not scarce".into());
+        };
+        self.oks_owed -= u64::from(self.actor.verbose);
+        w.oracle.unsub(number);
+        w.oracle.label("a subscription refused for want of memory");
+        Ok(())
     }
 
     /// INFO names where clients may go: never to a server that is about to go.

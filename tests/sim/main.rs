@@ -13,6 +13,7 @@ mod oracle;
 mod pipes;
 mod run;
 mod scenarios;
+mod slow;
 mod speech;
 mod world;
 
@@ -32,6 +33,7 @@ const MUST_BE_MET: &[&str] = &[
     "a nats-server was told of a member",
     "a ring was full",
     "a rogue's connection was ended",
+    "a subscription refused for want of memory",
     "bcrypt password checked",
     "drained",
     "hostile client cut",

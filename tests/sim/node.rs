@@ -236,6 +236,9 @@ impl Node {
     fn take_mail(mail: Mail, turn: &mut Turn<'_, Sockets>, w: &mut World, server: usize) -> Option<(ConnId, Socket)> {
         match mail {
             Mail::Order(order) => {
+                if matches!(order, Order::Scarce(false)) {
+                    w.scarce_until = w.now;
+                }
                 turn.order(order);
                 None
             }

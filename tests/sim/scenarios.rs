@@ -4,6 +4,7 @@ pub use super::case::{pick, within};
 use super::case::{Actor, Case, End, Plan, Reads, Step};
 use super::cluster::{mixed, rogues, scenarios as cluster};
 use super::garbage::garbage;
+use super::slow;
 use turnpike::base::Rng;
 
 /// Makes a case.
@@ -21,10 +22,11 @@ pub const ALL: &[(&str, Scenario, u64)] = &[
     ("tight_rings", tight_rings, 40),
     ("drains", drains, 40),
     ("nobody", nobody, 40),
-    ("lone_slow", lone_slow, 30),
-    ("passed_over", passed_over, 8),
+    ("lone_slow", slow::lone_slow, 30),
+    ("passed_over", slow::passed_over, 8),
     ("pings", pings, 20),
-    ("stuck", stuck, 30),
+    ("stuck", slow::stuck, 30),
+    ("scarce", slow::scarce, 30),
     ("hostile", hostile, 30),
     ("accounts", accounts, 40),
     ("spread", spread, 20),
@@ -367,44 +369,6 @@ pub fn nobody(rng: &mut Rng) -> Case {
     Case { plan, actors }
 }
 
-/// A lone slow subscriber sets the pace of its publisher and loses nothing.
-pub fn lone_slow(rng: &mut Rng) -> Case {
-    let mut plan = plan(rng, 1);
-    plan.read_max = 512;
-    plan.max_payload = 1100;
-    // Once a publisher is told to wait, what lies in the rings still comes: that must fit above three quarters.
-    plan.shards = plan.shards.min(4);
-    plan.lazy = vec![1; plan.shards];
-    plan.ring = plan.ring.min(8);
-    plan.max_pending = plan.shards * (128 << 10);
-    let mut slow = Actor::on(rng.below(8) as usize);
-    slow.window = within(rng, 1000, 8000) as usize;
-    slow.reads = Reads::Slow { most: within(rng, 300, 1500) as usize, one_in: within(rng, 2, 5) };
-    let slow = slow.does(Step::sub("a.b")).does(Step::Sync);
-    let mut actors = vec![slow];
-    let publishers = within(rng, 1, 3);
-    for _ in 0..publishers {
-        let n = within(rng, 400, 1000) / publishers;
-        let publisher = Actor::on(rng.below(8) as usize).does(Step::Await { actor: 0, syncs: 1 });
-        actors.push(publisher.does_all((0..n).map(|_| Step::publish("a.b", 1000))).does(Step::Sync));
-    }
-    Case { plan, actors }
-}
-
-/// `no_fast_producer_stall`: a lone slow subscriber misses messages, its publisher is never paused, and a neighbour who
-/// reads in time misses nothing.
-pub fn passed_over(rng: &mut Rng) -> Case {
-    let mut case = lone_slow(rng);
-    case.plan.skips = true;
-    case.plan.max_pending = within(rng, 16, 64) as usize * 1024;
-    case.actors[0].passed_over = true;
-    if rng.one_in(2) {
-        let neighbour = Actor::on(rng.below(8) as usize);
-        case.actors.push(neighbour.does(Step::sub("a.*")).does(Step::Sync));
-    }
-    case
-}
-
 /// The server pings the idle once an interval of 20 s and those who speak once in all, however often they said CONNECT.
 pub fn pings(rng: &mut Rng) -> Case {
     let plan = plan(rng, 1);
@@ -428,38 +392,6 @@ pub fn pings(rng: &mut Rng) -> Case {
     Case { plan, actors }
 }
 
-/// A stuck subscriber is cut, with exact counts of what it lost, and its neighbours are served meanwhile.
-pub fn stuck(rng: &mut Rng) -> Case {
-    let mut plan = plan(rng, 1);
-    plan.cuts = true;
-    plan.max_payload = 512;
-    plan.max_pending = within(rng, 8, 24) as usize * 1024;
-    let mut actors = Vec::new();
-    let shard = rng.below(8) as usize;
-    let neighbours = within(rng, 1, 3) as usize;
-    for _ in 0..neighbours {
-        let at = if rng.one_in(2) { shard } else { rng.below(8) as usize };
-        let a = Actor { spared: true, ..Actor::on(at) };
-        actors.push(a.does(Step::sub("a.*")).does(Step::Sync));
-    }
-    let mut a = Actor::on(shard);
-    a.window = within(rng, 64, 4096) as usize;
-    a = a.does(Step::sub("a.*")).does(Step::sub("d")).does(Step::Sync).does(Step::Stall).does(Step::Sleep(6000));
-    actors.push(a);
-    for _ in 0..within(rng, 1, 3) {
-        let at = if rng.one_in(2) { shard } else { rng.below(8) as usize };
-        let mut a = Actor { spared: true, ..Actor::on(at) };
-        a = a.does_all((0..=neighbours).map(|actor| Step::Await { actor, syncs: 1 }));
-        for _ in 0..within(rng, 1, 40) {
-            // Only the stuck one hears "d"; neighbours get too little ever to be cut.
-            let subject = if rng.one_in(12) { "a.b" } else { "d" };
-            a = a.does(Step::publish(subject, 400));
-        }
-        actors.push(a.does(Step::Sync));
-    }
-    Case { plan, actors }
-}
-
 /// 1 (in company): hostile clients beside decent ones; only they suffer.
 pub fn hostile(rng: &mut Rng) -> Case {
     let mut case = crossing(rng);
@@ -476,6 +408,12 @@ pub fn hostile(rng: &mut Rng) -> Case {
             a = a.does(Step::Say(garbage(rng)));
         }
         case.actors.push(a);
+    }
+    case.plan.strict_headers = rng.one_in(2);
+    if case.plan.strict_headers {
+        // Nobody may ever hear it.
+        let a = Actor { hostile: true, headers: true, ..client(rng, 0) };
+        case.actors.push(a.does(Step::Say(b"HPUB a.b 5 7\r\nxxxxxhi\r\n".to_vec())));
     }
     case
 }

@@ -44,6 +44,10 @@ pub struct World {
     pub struck: bool,
     /// It was one of those that keep servers apart.
     pub parted: bool,
+    /// Memory is scarce.
+    pub scarce: bool,
+    /// When a shard last heard that it no longer is.
+    pub scarce_until: u64,
     /// When the world was last at rest every server had the routes that it can have.
     pub whole: bool,
     /// All connections ever.
@@ -105,6 +109,8 @@ impl World {
             newcomers: Vec::new(),
             whole: false,
             struck: false,
+            scarce: false,
+            scarce_until: 0,
             parted: false,
             clients: (0..case.actors.len()).map(|i| Some(Client::new(i, case.actors[i].clone()))).collect(),
             case: case.clone(),

@@ -284,6 +284,8 @@ pub struct Under {
     pub user: Option<u32>,
     /// A network namespace other than the caller's.
     pub namespace: Option<PathBuf>,
+    /// The folder of a control group.
+    pub group: Option<PathBuf>,
 }
 
 impl Under {
@@ -299,6 +301,11 @@ impl Under {
             let mut net = OsString::from("--net=");
             net.push(namespace);
             words.extend(["nsenter".into(), net]);
+        }
+        if let Some(group) = &self.group {
+            // It moves itself before it becomes the server, which reads its limits at its start.
+            words.extend(["sh", "-c", "echo $$ > \"$0/cgroup.procs\" && exec \"$@\""].map(OsString::from));
+            words.push(group.into());
         }
         if !self.limits.is_empty() {
             words.push("prlimit".into());

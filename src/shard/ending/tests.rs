@@ -2,8 +2,8 @@
 
 use crate::base::{Cid, ConnId, Now, ShardId, Time};
 use crate::policy::Settings;
-use crate::shard::report::{Answer, Ask};
-use crate::shard::{Act, Identity, Opening, Order, Setup, Shard};
+use crate::shard::report::{Answer, Ask, Tally};
+use crate::shard::{Act, Identity, Opening, Order, Setup, Shard, Sockets, Turn};
 use std::sync::Arc;
 
 /// One shard, and what became of its connections.
@@ -12,6 +12,7 @@ struct World {
     now: u64,
     closed: Vec<ConnId>,
     log: Vec<String>,
+    tally: Option<Tally>,
 }
 
 impl World {
@@ -23,7 +24,7 @@ impl World {
         let settings = Arc::new(settings);
         let shard =
             Shard::new(Setup { id: ShardId(0), shards: 1, seed: 1, settings, identity, turn_deliveries_max: 50_000 });
-        World { shard, now: 1, closed: Vec::new(), log: Vec::new() }
+        World { shard, now: 1, closed: Vec::new(), log: Vec::new(), tally: None }
     }
 
     /// A turn in which these come and say this; nobody but `reads` takes any byte.
@@ -35,25 +36,51 @@ impl World {
         let opening = |n| Opening { cid: Cid(n as u64), ip: "::1".into(), port: 2, over_limit: false };
         let conns = (0..opens).map(|n| turn.open(opening(n))).collect();
         says.iter().for_each(|(conn, text)| turn.bytes(*conn, text.as_bytes()));
-        let Ok(mut flush) = turn.end().sockets() else { panic!("no ring is full") };
-        while let Some(conn) = flush.dirty() {
-            match reads == Some(conn) {
-                true => {
-                    let all = flush.pending(conn).len();
-                    flush.wrote(conn, all);
-                }
-                false => flush.blocked(conn),
-            }
-        }
-        while let Some(act) = flush.act() {
+        let acts = finish(turn, reads);
+        self.note(acts);
+        conns
+    }
+
+    /// A turn with an order and nothing else.
+    fn order(&mut self, order: Order) {
+        self.now += 1;
+        let mut turn = self.shard.begin(Now { mono: Time(self.now), wall_ns: self.now }).sockets();
+        turn.order(order);
+        let acts = finish(turn, None);
+        self.note(acts);
+    }
+
+    /// The counters.
+    fn tally(&mut self) -> Tally {
+        self.order(Order::Report { ticket: 1, ask: Ask::Tally });
+        self.tally.take().expect("an answer")
+    }
+
+    fn note(&mut self, acts: Vec<Act>) {
+        for act in acts {
             match act {
                 Act::Close(conn) => self.closed.push(conn),
                 Act::Log { text, .. } => self.log.push(text),
+                Act::Answer { answer: Answer::Tally(tally), .. } => self.tally = Some(*tally),
                 _ => {}
             }
         }
-        conns
     }
+}
+
+/// Ends a turn in which nobody but `reads` takes any byte.
+fn finish(turn: Turn<'_, Sockets>, reads: Option<ConnId>) -> Vec<Act> {
+    let Ok(mut flush) = turn.end().sockets() else { panic!("no ring is full") };
+    while let Some(conn) = flush.dirty() {
+        match reads == Some(conn) {
+            true => {
+                let all = flush.pending(conn).len();
+                flush.wrote(conn, all);
+            }
+            false => flush.blocked(conn),
+        }
+    }
+    std::iter::from_fn(|| flush.act()).collect()
 }
 
 #[test]
@@ -80,14 +107,35 @@ fn where_more_waits_for_all_than_may_those_go_for_whom_the_most_waits() {
     world.turn(0, &[], None);
     assert_eq!(world.closed, [conns[3]], "2 + 5 messages, and nobody else has more than 6");
     assert!(world.log.iter().any(|l| l.contains("all together exceed 20000")), "{:?}", world.log);
-    let mut turn = world.shard.begin(Now { mono: Time(100), wall_ns: 100 }).sockets();
-    turn.order(Order::Report { ticket: 1, ask: Ask::Tally });
-    let Ok(mut flush) = turn.end().sockets() else { panic!("no ring is full") };
-    let tally = std::iter::from_fn(|| flush.act()).find_map(|act| match act {
-        Act::Answer { answer: Answer::Tally(tally), .. } => Some(tally),
-        _ => None,
-    });
-    let tally = tally.expect("an answer");
+    let tally = world.tally();
     assert_eq!(tally.slow_consumers_pending, 1);
     assert!(tally.drops.contains(&("slow_consumer_pending", 7)), "{:?}", tally.drops);
+}
+
+#[test]
+fn while_memory_is_scarce_much_that_waits_is_given_up_and_no_subscription_taken() {
+    let mut world = World::new(10 << 20, usize::MAX);
+    let conns = world.turn(4, &[], None);
+    let quiet = "CONNECT {\"verbose\":false}\r\n";
+    let subs: Vec<String> = (0..3).map(|n| format!("{quiet}SUB s{n} 1\r\n")).collect();
+    let says: Vec<_> = conns.iter().copied().zip(subs.iter().map(String::as_str)).collect();
+    world.turn(0, &says, None);
+    let publish = |subject: usize, n: usize| format!("PUB s{subject} 900\r\n{}\r\n", "x".repeat(900)).repeat(n);
+    // More than 64 KiB for two of them, less for the third.
+    let some = [quiet.to_string(), publish(0, 100), publish(1, 300), publish(2, 30)].concat();
+    world.turn(0, &[(conns[3], &some)], None);
+    world.turn(0, &[], None);
+    assert!(world.closed.is_empty(), "{:?}", world.log);
+    // Said once, at least a quarter is given back; said on, all that is worth it.
+    world.order(Order::Scarce(true));
+    assert_eq!(world.closed, [conns[1]], "{:?}", world.log);
+    world.order(Order::Scarce(true));
+    world.order(Order::Scarce(true));
+    assert_eq!(world.closed, [conns[1], conns[0]], "{:?}", world.log);
+    assert_eq!(world.tally().scarce_cut, 2);
+    world.turn(0, &[(conns[3], "SUB a 1\r\nSUB b 2\r\n")], None);
+    assert_eq!((world.tally().scarce_refused, world.tally().subscriptions), (2, 1));
+    world.order(Order::Scarce(false));
+    world.turn(0, &[(conns[3], "SUB a 1\r\nSUB b 2\r\n")], None);
+    assert_eq!((world.tally().scarce_refused, world.tally().subscriptions), (2, 3));
 }

@@ -5,6 +5,7 @@ use super::json::Nothing;
 use super::rate::Rate;
 use crate::policy::Settings;
 use crate::shell::mesh::MeshDoor;
+use crate::shell::scarcity::Pressure;
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::Arc;
@@ -36,6 +37,8 @@ pub struct Facts {
     pub accepts: Rate,
     /// Are clients let in? False before the listener is up, in a lame duck and at the end.
     pub listening: AtomicBool,
+    /// How short of memory the server is.
+    pub pressure: Arc<Pressure>,
     /// The way to the mesh, if the server is in a cluster.
     pub mesh: Option<MeshDoor>,
     /// Where routes come in; 0 without a cluster.

@@ -152,6 +152,7 @@ struct Own<'a> {
     drops: BTreeMap<&'static str, u64>,
     /// Client connections accepted per second, the mean of the last ten seconds.
     accepts_per_second: Float,
+    memory: Memory,
     /// Messages of clients with malformed headers, delivered or (`strict_headers`) refused.
     malformed_headers: u64,
     /// Interest of peers that `cluster.permissions.export` kept out.
@@ -161,6 +162,23 @@ struct Own<'a> {
     /// Connections that made room for others because they had not said who they are.
     strangers_dropped: u64,
     warnings: &'a [String],
+}
+
+/// How short of memory the server is (`memory_limit`).
+#[derive(Debug, Serialize)]
+struct Memory {
+    /// Bytes from which on it sheds; 0: never.
+    limit: u64,
+    /// Bytes that count towards it, as of the last look.
+    used: u64,
+    /// It sheds now.
+    scarce: bool,
+    /// Clients not let in for it.
+    clients_refused: u64,
+    /// Clients cut for it.
+    clients_cut: u64,
+    /// Subscriptions refused for it.
+    subscriptions_refused: u64,
 }
 
 /// One shard.
@@ -292,6 +310,14 @@ fn own<'a>(facts: &'a Facts, look: &Look, tallies: &[Tally]) -> Own<'a> {
         shards: shards.collect(),
         drops,
         accepts_per_second: Float(look.accepts_per_second),
+        memory: Memory {
+            limit: facts.pressure.limit.load(Relaxed),
+            used: facts.pressure.used.load(Relaxed),
+            scarce: facts.pressure.scarce.load(Relaxed),
+            clients_refused: facts.pressure.refused.load(Relaxed),
+            clients_cut: sum(|t| t.scarce_cut),
+            subscriptions_refused: sum(|t| t.scarce_refused),
+        },
         malformed_headers: sum(|t| t.malformed_headers),
         interest_refused: sum(|t| t.interest_refused),
         failed_logins: sum(|t| t.failed_logins),

@@ -10,6 +10,7 @@ use super::server::Server;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use turnpike::base::{MILLISECOND, SECOND};
+use turnpike::shard::Order;
 
 /// A silent peer is out after so long (G6): five seconds, a ping's interval, and the world's own delays.
 const OUT_NS: u64 = 6 * SECOND + 200 * MILLISECOND;
@@ -68,8 +69,9 @@ impl World {
             Fault::Kill(at, _) | Fault::Start(at) | Fault::Pause(at) | Fault::Resume(at) | Fault::LameDuck(at) => at,
             _ => 0,
         };
+        let keeps_apart = !matches!(fault, Fault::LameDuck(_) | Fault::Scarce(_));
         self.struck |= !self.is_rogue(victim);
-        self.parted |= !self.is_rogue(victim) && !matches!(fault, Fault::LameDuck(_));
+        self.parted |= !self.is_rogue(victim) && keeps_apart;
         match fault {
             Fault::Block(a, b) => self.block(a, b),
             Fault::Cut(a, b) => {
@@ -86,6 +88,7 @@ impl World {
             Fault::Kill(at, loud) => self.kill(at, loud),
             Fault::Start(at) => self.start(at),
             Fault::LameDuck(at) => self.become_lame_duck(at),
+            Fault::Scarce(scarce) => self.memory(scarce),
             Fault::Pause(at) if !self.servers[at].up => {}
             Fault::Pause(at) => {
                 self.servers[at].paused = true;
@@ -99,6 +102,12 @@ impl World {
                 self.doomed.retain(|d| !spared.contains(&d.link));
             }
         }
+    }
+
+    /// Every shard is told how it stands with the memory.
+    fn memory(&mut self, scarce: bool) {
+        self.nodes.iter_mut().flatten().for_each(|node| node.order(Order::Scarce(scarce)));
+        self.scarce = scarce;
     }
 
     pub(super) fn links_of(&self, at: usize) -> impl Iterator<Item = usize> + '_ {

@@ -84,6 +84,8 @@ pub enum Fault {
     Resume(usize),
     /// It is to go: its clients are told, and after a while sent away.
     LameDuck(usize),
+    /// Memory is scarce everywhere, or no longer.
+    Scarce(bool),
 }
 
 impl Cluster {

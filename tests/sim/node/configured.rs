@@ -16,6 +16,7 @@ pub fn settings(plan: &Plan) -> Settings {
     s.limits.max_payload = plan.max_payload;
     s.limits.max_pending = plan.max_pending;
     s.limits.max_peer_interest = if plan.broken == Broken::NoLimit { u64::MAX } else { plan.peer_interest_max };
+    s.strict_headers = plan.strict_headers;
     s.no_fast_producer_stall = plan.skips || plan.broken == Broken::NeverWaits;
     if plan.accounts > 0 {
         // Where there are secrets, all is logged: none may show.

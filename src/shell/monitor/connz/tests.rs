@@ -22,6 +22,7 @@ fn facts() -> Facts {
         accepted: AtomicU64::new(0),
         accepts: crate::shell::monitor::Rate::default(),
         listening: AtomicBool::new(true),
+        pressure: Arc::default(),
         mesh: None,
         cluster_port: 0,
     }
