@@ -103,6 +103,11 @@ pub const BATCH_BYTES_MAX: usize = 256 << 10;
 /// The same where they ask for hardly anything: a batch is to hold some messages.
 pub const BATCH_BYTES_MIN: usize = 2 << 10;
 
+// Clients (floor 5).
+
+/// Subscriptions of ended connections taken out in one turn; a connection that has no more ends with them at once.
+pub const TURN_ABANDONED_MAX: usize = 256;
+
 // Routes (floor 5).
 
 /// So many times `max_pending` wait for a route before messages for it are dropped: its feeders stand still long before,

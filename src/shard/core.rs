@@ -2,6 +2,7 @@
 //! journey (ARCHITECTURE.md): dispatch, publish, subscribe, hear, enter, ending, tick, pace, answer. The order in which it
 //! may be called is in `turn`.
 
+use super::abandoned::Abandoned;
 use super::batch::{Batch, Groups};
 use super::diary::Diary;
 use super::due::Due;
@@ -191,6 +192,8 @@ pub struct Shard {
     pub(super) leaving: Vec<ConnId>,
     /// A buffer for lines to new peers.
     pub(super) lines: Vec<u8>,
+    /// Subscriptions of ended connections that still stand in the tables.
+    pub(super) abandoned: Abandoned,
     /// New peers are being told, or lost ones forgotten: the next turn is due at once.
     pub(super) peer_work: bool,
     /// Client addresses of the whole cluster, as clients are told.
@@ -269,6 +272,7 @@ impl Shard {
             strangers: Strangers::new(shards),
             leaving: Vec::new(),
             lines: Vec::new(),
+            abandoned: Abandoned::default(),
             peer_work: false,
             lame: false,
             farewell: Farewell::default(),
@@ -292,6 +296,7 @@ impl Shard {
         if left_over
             || !self.waiting.is_empty()
             || self.peer_work
+            || !self.abandoned.is_empty()
             || !self.leaving.is_empty()
             || self.ends.wait()
             || self.informing.is_some()

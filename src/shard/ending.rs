@@ -22,7 +22,7 @@ impl Shard {
         if !self.outbox.conns.get(id).is_some_and(|c| c.lives()) {
             return;
         }
-        self.end_subscriptions(id);
+        self.abandon_subscriptions(id);
         self.leave_account(id);
         self.route_ended(id, &why);
         let flushes = why.flushes();

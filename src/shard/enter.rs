@@ -167,7 +167,7 @@ impl Shard {
             }
             let Stage::Leaving(line) = &client.stage else { continue };
             let said = [line.as_slice(), &client.tail].concat();
-            self.end_subscriptions(id);
+            self.abandon_subscriptions(id);
             self.leave_account(id);
             let Some(client) = self.outbox.conns.remove(id) else { continue };
             self.outbox.forget_waiting(client.waiting_bytes);

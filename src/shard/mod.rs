@@ -6,7 +6,8 @@
 //! `tick`, `pace`, `answer`. `turn` says in which order it is called.
 
 // What it is made of.
-pub mod batch;
+mod abandoned;
+mod batch;
 mod diary;
 mod due;
 mod ends;

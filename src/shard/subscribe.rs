@@ -3,6 +3,7 @@
 use super::core::Shard;
 use super::repeats::Repeat;
 use super::verdict::Sub;
+use crate::base::limits::TURN_ABANDONED_MAX;
 use crate::base::{ConnId, Level, Slot, Slots};
 use crate::interest::News;
 use crate::wire::fault::{write_complaint, Complaint};
@@ -131,6 +132,27 @@ impl Shard {
         keys.sort_unstable();
         for k in keys {
             self.end_subscription(k);
+        }
+    }
+
+    /// Ends the subscriptions of a connection that has just ended: at once if they are few, else in this turn and the
+    /// next ones.
+    pub(super) fn abandon_subscriptions(&mut self, id: ConnId) {
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        if client.subs.len() <= TURN_ABANDONED_MAX {
+            return self.end_subscriptions(id);
+        }
+        self.abandoned.push_back(std::mem::take(&mut client.subs).into_iter());
+    }
+
+    /// Goes on ending them, a slice.
+    pub(super) fn go_on_with_abandoned(&mut self) {
+        for _ in 0..TURN_ABANDONED_MAX {
+            let Some(subs) = self.abandoned.front_mut() else { return };
+            match subs.next() {
+                Some(key) => self.end_subscription(key),
+                None => drop(self.abandoned.pop_front()),
+            }
         }
     }
 

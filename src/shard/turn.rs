@@ -87,6 +87,7 @@ impl<'a> Turn<'a, Sockets> {
         self.shard.tick();
         self.shard.go_on();
         self.shard.go_on_with_peers();
+        self.shard.go_on_with_abandoned();
         self.shard.begin_draining();
     }
 

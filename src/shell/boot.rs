@@ -51,6 +51,7 @@ pub struct Start {
 
 /// Runs the server until it is told to end. The exit code.
 pub fn run(start: Start) -> i32 {
+    memory::prepare();
     let (program, in_file) = (start.program.clone(), start.settings.log.file.is_some());
     match Server::start(start) {
         Ok(server) => server.serve(),

@@ -133,6 +133,17 @@ impl Memory {
     }
 }
 
+/// Sets the allocator up for flat tails, before threads begin. What is freed is joined with its neighbours at once and not,
+/// a hundred milliseconds of it in one go, whenever something large is freed.
+pub fn prepare() {
+    #[cfg(target_env = "gnu")]
+    #[allow(unsafe_code, reason = "mallopt(3) has no safe wrapper")]
+    // SAFETY: it takes two numbers and may be called at any time.
+    unsafe {
+        libc::mallopt(libc::M_MXFAST, 0);
+    }
+}
+
 /// Gives memory back to the system that the allocator keeps for later. Its arenas are locked meanwhile, one after the
 /// other, which may cost milliseconds: for a server that would otherwise be killed.
 pub fn give_back() {

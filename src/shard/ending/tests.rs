@@ -1,9 +1,10 @@
 //! Ends of connections, on one shard whose clients read only when they are told to.
 
+use crate::base::limits::TURN_ABANDONED_MAX;
 use crate::base::{Cid, ConnId, Now, ShardId, Time};
 use crate::policy::Settings;
 use crate::shard::report::{Answer, Ask, Tally};
-use crate::shard::{Act, Identity, Opening, Order, Setup, Shard, Sockets, Turn};
+use crate::shard::{Act, Identity, Lost, Opening, Order, Setup, Shard, Sockets, Turn};
 use std::sync::Arc;
 
 /// One shard, and what became of its connections.
@@ -45,6 +46,7 @@ impl World {
     fn order(&mut self, order: Order) {
         self.now += 1;
         let mut turn = self.shard.begin(Now { mono: Time(self.now), wall_ns: self.now }).sockets();
+        turn.time();
         turn.order(order);
         let acts = finish(turn, None);
         self.note(acts);
@@ -138,4 +140,34 @@ fn while_memory_is_scarce_much_that_waits_is_given_up_and_no_subscription_taken(
     world.order(Order::Scarce(false));
     world.turn(0, &[(conns[3], "SUB a 1\r\nSUB b 2\r\n")], None);
     assert_eq!((world.tally().scarce_refused, world.tally().subscriptions), (2, 3));
+}
+
+#[test]
+fn what_a_connection_leaves_behind_by_the_thousand_is_taken_out_in_slices_and_receives_nothing() {
+    const SUBS: usize = 10 * TURN_ABANDONED_MAX;
+    let mut world = World::new(10 << 20, usize::MAX);
+    let conns = world.turn(3, &[], None);
+    let quiet = "CONNECT {\"verbose\":false}\r\n";
+    let many: String = (0..SUBS).map(|n| format!("SUB s{n} g {n}\r\n")).collect();
+    let few: String = (0..SUBS).map(|n| format!("SUB s{n} g {n}\r\n")).take(3).collect();
+    world.turn(0, &[(conns[0], &[quiet, &many].concat()), (conns[1], &[quiet, &few].concat())], None);
+    assert_eq!(world.tally().subscriptions, SUBS as u64 + 3);
+    let mut turn = world.shard.begin(Now { mono: Time(world.now), wall_ns: 1 }).sockets();
+    turn.lost(conns[0], Lost::Eof);
+    let acts = finish(turn, None);
+    world.note(acts);
+    let publish: String =
+        [quiet.to_string()].into_iter().chain((0..3).map(|n| format!("PUB s{n} 1\r\n.\r\n"))).collect();
+    world.turn(0, &[(conns[2], &publish)], None);
+    assert_eq!(world.tally().out_msgs, 3, "members that live get all of them");
+    let mut left = world.tally().subscriptions;
+    assert!(left > 3, "some turns are needed");
+    while left > 3 {
+        assert_eq!(world.shard.next_at(), Some(Time(0)));
+        let now = world.tally().subscriptions;
+        assert!((1..=TURN_ABANDONED_MAX as u64).contains(&(left - now)), "{left} to {now} in one turn");
+        left = now;
+    }
+    world.turn(0, &[], None);
+    assert_ne!(world.shard.next_at(), Some(Time(0)));
 }
