@@ -385,9 +385,9 @@ fn start_shard(
         .ring_depth(RING_DEPTH)
         // The only other tasks of this executor are glommio's own; nothing here runs long without yielding.
         .preempt_timer(Duration::from_millis(100))
-        .spawn(move || {
+        .spawn(move || async move {
             let shards = setup.shards;
-            Driver::new(Shard::new(setup), shards, post, clock, outlets).run(idle)
+            Driver::new(Shard::new(setup), shards, post, clock, outlets).run(idle);
         })
         .map_err(|e| probe::explain(&e))
 }

@@ -247,9 +247,11 @@ impl Post {
     /// Awake again.
     pub fn wake_up(&self) {
         self.bell().asleep.store(false, Ordering::SeqCst);
-        let mut n = [0u8; 8];
-        // Nothing to read is the usual case.
-        let _ = rustix::io::read(&self.bell().wake, &mut n);
+    }
+
+    /// The descriptor was found ringing.
+    pub fn stop_ringing(&self) {
+        let _ = rustix::io::read(&self.bell().wake, &mut [0u8; 8]);
     }
 }
 

@@ -1,16 +1,16 @@
 //! How sockets are driven: readiness by epoll, non-blocking reads into one buffer per shard, plain sends. The whole
 //! room has one interface, so that another way can move in when it measures better.
 //!
-//! One per shard. The driver is a descriptor itself: the shard's executor sleeps on it.
+//! One per shard, which sleeps here too.
 
-use crate::base::{ConnId, Time, MICROSECOND};
+use crate::base::{ConnId, MILLISECOND};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
-use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
+use rustix::time::Timespec;
 use std::collections::VecDeque;
 use std::net::TcpStream;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// Bytes read from one socket at a time. Large on purpose: with 64 KiB a stream costs a third more.
 const READ_BYTES: usize = 512 << 10;
@@ -19,7 +19,7 @@ const EVENTS_MAX: usize = 256;
 /// Bytes read in one turn; further readable sockets wait for the next, so that what they cause is bounded.
 const TURN_READ_BYTES: usize = 1 << 20;
 
-/// In place of a connection: the bell, or the timer.
+/// In place of a connection: the bell.
 const WAKE: u64 = u64::MAX;
 
 /// What a socket is ready for.
@@ -31,6 +31,15 @@ pub struct Ready {
     pub read: bool,
     /// It takes bytes again.
     pub write: bool,
+}
+
+/// What a look found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// Sockets that are ready: [`Sockets::next`].
+    pub sockets: bool,
+    /// The bell was rung: it goes on ringing until it is read.
+    pub bell: bool,
 }
 
 /// What came of a read.
@@ -55,20 +64,12 @@ struct Socket {
 /// See the file's head.
 pub struct Sockets {
     epoll: OwnedFd,
-    timer: OwnedFd,
-    armed: Option<Time>,
     /// By place of the connection.
     sockets: Vec<Option<Socket>>,
     buffer: Vec<u8>,
     events: Vec<epoll::Event>,
     ready: VecDeque<Ready>,
     read_left: usize,
-}
-
-impl AsRawFd for Sockets {
-    fn as_raw_fd(&self) -> RawFd {
-        self.epoll.as_raw_fd()
-    }
 }
 
 impl Sockets {
@@ -78,31 +79,32 @@ impl Sockets {
     /// When the system has no more file descriptors.
     pub fn new(wake: BorrowedFd<'_>) -> std::io::Result<Sockets> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-        let timer = rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?;
         epoll::add(&epoll, wake, EventData::new_u64(WAKE), EventFlags::IN)?;
-        epoll::add(&epoll, &timer, EventData::new_u64(WAKE), EventFlags::IN)?;
         let buffer = vec![0; READ_BYTES];
         let (sockets, events, ready) = (Vec::new(), Vec::with_capacity(EVENTS_MAX), VecDeque::new());
-        Ok(Sockets { epoll, timer, armed: None, sockets, buffer, events, ready, read_left: 0 })
+        Ok(Sockets { epoll, sockets, buffer, events, ready, read_left: 0 })
     }
 
-    /// Takes what has happened since the last look, without waiting. True: something has.
-    pub fn look(&mut self) -> bool {
+    /// Takes what has happened since the last look; if nothing has, waits for it so long at most (None: as long as it
+    /// takes). What it says is where it was found.
+    pub fn look(&mut self, patience_ns: Option<u64>) -> Look {
         self.read_left = TURN_READ_BYTES;
-        if !self.ready.is_empty() {
-            return true;
+        let mut look = Look { sockets: !self.ready.is_empty(), bell: false };
+        if look.sockets {
+            return look;
         }
         self.events.clear();
         let spare = rustix::buffer::spare_capacity(&mut self.events);
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        if epoll::wait(&self.epoll, spare, Some(&now)).is_err() {
-            return false;
+        // Whole milliseconds: with others it would be another system call, which not every sandbox knows.
+        let millis = patience_ns.map(|ns| ns.div_ceil(MILLISECOND));
+        let patience = millis.map(|ms| Timespec { tv_sec: (ms / 1000) as i64, tv_nsec: (ms % 1000 * 1_000_000) as _ });
+        if epoll::wait(&self.epoll, spare, patience.as_ref()).is_err() {
+            return look;
         }
         for e in &self.events {
             let data = e.data.u64();
             if data == WAKE {
-                let _ = rustix::io::read(&self.timer, &mut [0u8; 8]);
+                look.bell = true;
                 continue;
             }
             let f = e.flags;
@@ -111,7 +113,8 @@ impl Sockets {
             let write = end || f.contains(EventFlags::OUT);
             self.ready.push_back(Ready { conn: ConnId::from_bits(data), read, write });
         }
-        !self.events.is_empty()
+        look.sockets = !self.ready.is_empty();
+        look
     }
 
     /// The next socket that is ready; None: none, or this turn has read enough.
@@ -238,20 +241,6 @@ impl Sockets {
             self.sockets[conn.place() as usize] = None;
         }
         known
-    }
-
-    /// Has the descriptor wake up at `at` at the latest; `now` is the present of the same clock.
-    pub fn wake_at(&mut self, at: Option<Time>, now: Time) {
-        if self.armed == at && at.is_none_or(|t| t > now) {
-            return;
-        }
-        self.armed = at;
-        // A zero would disarm the timer.
-        let ns = at.map_or(0, |t| t.since(now).max(MICROSECOND));
-        let it_value = Timespec { tv_sec: (ns / 1_000_000_000) as i64, tv_nsec: (ns % 1_000_000_000) as _ };
-        let spec = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value };
-        // It fails only for values out of range, and these are not.
-        let _ = rustix::time::timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &spec);
     }
 }
 
