@@ -96,7 +96,7 @@ fn a_shard_that_cannot_begin_is_the_end() {
     });
     let ended = ended.join().expect("the thread");
     assert_eq!(ended.code, Some(1), "{}", ended.err);
-    let refusal = "[FTL] a shard cannot begin: Too many open files in system (os error 23) — epoll and timers need";
+    let refusal = "[FTL] a shard cannot begin: Too many open files in system (os error 23) — epoll needs";
     assert!(ended.err.contains(refusal), "{}", ended.err);
     assert!(!ended.err.contains("still had data"), "{}", ended.err);
 }
