@@ -34,6 +34,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// How long clients wait for the routes of a server that starts: less than they give a server for its first words.
+const GATHER_MAX: Duration = Duration::from_millis(1500);
+
 /// A server to be started, as the command line and the configuration say.
 pub struct Start {
     /// What it runs with.
@@ -112,6 +115,7 @@ impl Server {
         let log = log.clone();
         let numbers = Arc::new(AtomicU64::new(1));
         let cluster_at = joining.as_ref().and_then(|j| j.at);
+        let routes_apart = joining.as_ref().is_some_and(Joining::has_listener);
         let mesh = joining.map(|joining| {
             let neighbours = Neighbours {
                 settings: &settings,
@@ -128,9 +132,16 @@ impl Server {
         let (mesh, cluster_port) = (mesh.transpose()?, cluster_at.map_or(0, |at| at.port()));
         let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref().map(|m| m.door().clone()), cluster_port));
         let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, &log)?;
+        let gather = || mesh.as_ref().into_iter().for_each(|mesh| gather(mesh.door(), &log));
+        if routes_apart {
+            gather();
+        }
         let reminders = say_where(&settings, bound, &log);
         let listening = listen::start(socket, shares.clients, doors.clone(), load, numbers, facts, log.clone());
         let listening = listening.map_err(|e| Refusal::new(format!("cannot accept clients: {e}"), ""))?;
+        if !routes_apart {
+            gather();
+        }
         let at = Addresses { clients: bound, monitor: monitor.as_ref().map(Monitor::addr), cluster: cluster_at };
         let ports_file = write_files(&settings, &start.program, &at, &log)?;
         log.line(Level::Info, "Server is ready".into());
@@ -151,6 +162,25 @@ impl Server {
             _signals: signals,
             ports_file,
         })
+    }
+}
+
+/// Gives the routes a moment before clients come in: to whom nobody answers here may be answered by the next server, as
+/// he was before this one was restarted. Those who come meanwhile wait in the kernel's queue; with routes on the client
+/// port they are let in, and it is readiness that waits. Where nobody is dialed, or all refuse, there is nothing to wait
+/// for.
+fn gather(mesh: &MeshDoor, log: &Log) {
+    let (say, gathered) = crossbeam_channel::bounded(1);
+    mesh.gather(GATHER_MAX, move |awaited| {
+        let _ = say.send(awaited);
+    });
+    // A mesh that has ended has nothing to be waited for.
+    let awaited = gathered.recv().unwrap_or_default();
+    if !awaited.is_empty() {
+        let (shown, more) = (awaited.iter().take(5).cloned().collect::<Vec<_>>().join(", "), awaited.len() > 5);
+        let more = if more { " and others" } else { "" };
+        let text = format!("clients are let in before all routes are up: waited {GATHER_MAX:?} for {shown}{more}");
+        log.line(Level::Warn, text);
     }
 }
 

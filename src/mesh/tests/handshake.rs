@@ -336,6 +336,27 @@ fn a_connection_for_one_account_is_left_alone() {
     assert!(bench.closed);
 }
 
+/// nats-server gives the connection up by itself once it has our INFO: nothing that anybody must look at. Another refusal
+/// is, and so is this one of who was dialed: we ask for no such connection.
+#[test]
+fn a_connection_for_one_account_that_is_given_up_is_no_warning() {
+    let refusal = "-ERR 'Not possible to have a dedicated route for account \"$SYS\" between those servers'\r\n";
+    let levels = |bench: &Bench| {
+        let said = bench.log.iter().filter(|(_, text)| text.contains("refused us"));
+        said.map(|(level, _)| *level).collect::<Vec<_>>()
+    };
+    let mut bench = Bench::acceptor(open());
+    bench.hear(CONNECT).hear(refusal);
+    assert!(bench.closed && bench.failed(Cause::Account) == 1 && bench.failed(Cause::Refused) == 0);
+    assert_eq!(levels(&bench), [Level::Debug]);
+    let mut bench = Bench::acceptor(open());
+    bench.hear(CONNECT).hear("-ERR 'No way'\r\n");
+    assert_eq!((bench.failed(Cause::Refused), levels(&bench)), (1, vec![Level::Warn]));
+    let mut bench = Bench::dialer(dialing());
+    bench.hear(refusal);
+    assert_eq!((bench.failed(Cause::Refused), levels(&bench)), (1, vec![Level::Warn]));
+}
+
 /// Registers the peer on its first connection and lets a second one come.
 fn second() -> Bench {
     let mut bench = Bench::new(open());
