@@ -420,7 +420,7 @@ mod tests {
     fn an_address_that_others_name_is_left_alone_sooner() {
         let (mut book, mut rng) = (Book::default(), Rng::new(1));
         book.learn("a:1", "A", "a", 0, Time(0), 0);
-        let hope = Hope { wanted: true, ..HOPELESS };
+        let hope = Hope { retries: 0, wanted: true };
         let mut now = Time(0);
         for n in 0..9 {
             book.dial("a:1", now);
@@ -473,14 +473,7 @@ mod tests {
         }
         assert_eq!(book.get("a:1").unwrap().failures, 20);
         book.failed("b:2", Failure::Refused, "refused", Time(0), &mut rng, Hope { retries: 1, ..HOPELESS });
-        book.failed(
-            "b:2",
-            Failure::Refused,
-            "refused",
-            Time(0),
-            &mut rng,
-            Hope { retries: 1, wanted: true, ..HOPELESS },
-        );
+        book.failed("b:2", Failure::Refused, "refused", Time(0), &mut rng, Hope { retries: 1, wanted: true });
         assert!(book.get("b:2").is_some());
         book.failed("b:2", Failure::Refused, "refused", Time(0), &mut rng, Hope { retries: 1, ..HOPELESS });
         assert!(book.get("b:2").is_none());

@@ -11,7 +11,7 @@ use super::join::{Joining, Neighbours};
 use super::listen::{self, Load};
 use super::log::Log;
 use super::memory;
-use super::mesh::MeshDoor;
+use super::mesh::{MeshDoor, Running};
 use super::monitor::{self, Facts, Inbox, Monitor, Rate, Replies, ShardDoor};
 use super::probe;
 use super::refusal::Refusal;
@@ -114,8 +114,7 @@ impl Server {
         let (doors, executors, inbox) = start_shards(&plan, &settings, &identity, &mut seeds, &outlets)?;
         let log = log.clone();
         let numbers = Arc::new(AtomicU64::new(1));
-        let cluster_at = joining.as_ref().and_then(|j| j.at);
-        let routes_apart = joining.as_ref().is_some_and(Joining::has_listener);
+        let (cluster_at, routes_apart) = joining.as_ref().map_or((None, false), |j| (j.at, j.has_listener()));
         let mesh = joining.map(|joining| {
             let neighbours = Neighbours {
                 settings: &settings,
@@ -132,21 +131,14 @@ impl Server {
         let (mesh, cluster_port) = (mesh.transpose()?, cluster_at.map_or(0, |at| at.port()));
         let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref().map(|m| m.door().clone()), cluster_port));
         let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, &log)?;
-        let gather = || mesh.as_ref().into_iter().for_each(|mesh| gather(mesh.door(), &log));
-        if routes_apart {
-            gather();
-        }
+        gather(mesh.as_ref().filter(|_| routes_apart), &log);
         let reminders = say_where(&settings, bound, &log);
         let listening = listen::start(socket, shares.clients, doors.clone(), load, numbers, facts, log.clone());
         let listening = listening.map_err(|e| Refusal::new(format!("cannot accept clients: {e}"), ""))?;
-        if !routes_apart {
-            gather();
-        }
+        gather(mesh.as_ref().filter(|_| !routes_apart), &log);
         let at = Addresses { clients: bound, monitor: monitor.as_ref().map(Monitor::addr), cluster: cluster_at };
         let ports_file = write_files(&settings, &start.program, &at, &log)?;
-        log.line(Level::Info, "Server is ready".into());
-        // Not under systemd is not an error.
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        say_ready(&log);
         Ok(Server {
             settings,
             load: start.config.is_some().then_some(start.load),
@@ -169,9 +161,10 @@ impl Server {
 /// he was before this one was restarted. Those who come meanwhile wait in the kernel's queue; with routes on the client
 /// port they are let in, and it is readiness that waits. Where nobody is dialed, or all refuse, there is nothing to wait
 /// for.
-fn gather(mesh: &MeshDoor, log: &Log) {
+fn gather(mesh: Option<&Running>, log: &Log) {
+    let Some(mesh) = mesh else { return };
     let (say, gathered) = crossbeam_channel::bounded(1);
-    mesh.gather(GATHER_MAX, move |awaited| {
+    mesh.door().gather(GATHER_MAX, move |awaited| {
         let _ = say.send(awaited);
     });
     // A mesh that has ended has nothing to be waited for.
@@ -182,6 +175,12 @@ fn gather(mesh: &MeshDoor, log: &Log) {
         let text = format!("clients are let in before all routes are up: waited {GATHER_MAX:?} for {shown}{more}");
         log.line(Level::Warn, text);
     }
+}
+
+fn say_ready(log: &Log) {
+    log.line(Level::Info, "Server is ready".into());
+    // Not under systemd is not an error.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 }
 
 fn heed_signals(tell: &Sender<Event>) -> Result<signal::Signals, Refusal> {
