@@ -55,6 +55,12 @@ pub enum Tidings {
         /// The peer.
         peer: PeerId,
     },
+    /// The peer has said what all of its clients want: its first PONG on this route has come, which is asked for behind our
+    /// INFO. Lost: a server that starts would let clients in a little later.
+    Told {
+        /// The peer.
+        peer: PeerId,
+    },
     /// This shard holds nothing of a peer whose route has ended any more; each shard says so once. Lost: its number
     /// would never be used again.
     Forgotten {
@@ -98,6 +104,10 @@ pub struct Route {
     pub parser: RouteParser,
     /// How far the peer has been told what this server's clients want; None: it knows all.
     pub telling: Option<Telling>,
+    /// PINGs that are answered when it knows all.
+    pub pongs_due: u8,
+    /// The peer has said what all of its clients want.
+    pub told: bool,
     /// What the peer's clients want: patterns with queue groups.
     pub interest: u64,
     /// Is the peer there?

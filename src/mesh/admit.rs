@@ -1,7 +1,7 @@
 //! Who is let in: one route per server. Registration, the second connection that waits for the first to prove itself,
 //! and all ends (cluster-protocol.md §§3.7, 3.16).
 
-use super::book::{courtesy, Entry, Hope, Standing, STABLE_NS};
+use super::book::{courtesy, Entry, Failure, Hope, Standing, STABLE_NS};
 use super::core::{Act, Mesh};
 use super::counters::Cause;
 use super::link::{Ending, Link, Stage};
@@ -85,6 +85,7 @@ impl Mesh {
             mode,
             reaches: BTreeMap::new(),
             overlooked: false,
+            told: false,
             lists_us: None,
             lists_said: false,
             proved: false,
@@ -229,15 +230,15 @@ impl Mesh {
             };
             self.book.wake(address, self.now.mono, delay);
         } else {
-            self.dial_failed(address, why, false);
+            self.dial_failed(address, Failure::Broken, why);
         }
     }
 
-    /// An attempt to reach an address failed, with or without a connection; `silent`: nothing answered.
-    pub(super) fn dial_failed(&mut self, address: &str, why: &str, silent: bool) {
+    /// An attempt to reach an address failed, with or without a connection.
+    pub(super) fn dial_failed(&mut self, address: &str, how: Failure, why: &str) {
         let Some((id, failures)) = self.book.get(address).map(|e| (e.id.clone(), e.failures)) else { return };
-        let hope = Hope { retries: self.cluster.connect_retries, wanted: self.wanted(&id, failures), silent };
-        self.book.failed(address, why, self.now.mono, &mut self.rng, hope);
+        let hope = Hope { retries: self.cluster.connect_retries, wanted: self.wanted(&id, failures) };
+        self.book.failed(address, how, why, self.now.mono, &mut self.rng, hope);
         self.release(&id, address);
     }
 
@@ -291,7 +292,7 @@ impl Mesh {
                 let delay = (50 + self.rng.below(100)) * MILLISECOND;
                 self.book.wake(&address, self.now.mono, delay);
             }
-            _ => self.dial_failed(&address, &ending.why, false),
+            _ => self.dial_failed(&address, Failure::Broken, &ending.why),
         }
     }
 

@@ -18,6 +18,10 @@ use std::collections::BTreeMap;
 /// The first pause after a failure, and the longest (scenarios.md §3.1).
 const PAUSE_NS: u64 = SECOND;
 const PAUSE_MAX_NS: u64 = 30 * SECOND;
+/// Where the operator sends us and nobody listens (yet), pauses are this part of the time that it has lasted, so that
+/// whoever starts late is found after that much more, and the longest pause is reached after four minutes. What others
+/// name may be anybody's address, and is left alone sooner.
+const PAUSE_SHARE: u64 = 8;
 /// Whom we had a route to so lately is dialed at the first pause again and again while nothing answers: the network is
 /// cut, or the machine is off, and when it is back the mesh is to be whole within seconds (scenarios.md G23).
 const LATELY_NS: u64 = 600 * SECOND;
@@ -42,6 +46,17 @@ impl From<&str> for Unreached {
     fn from(why: &str) -> Unreached {
         Unreached { why: why.into(), silent: false }
     }
+}
+
+/// How an attempt failed, which decides when the next one is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// Nothing answered.
+    Silent,
+    /// Somebody is there, but nobody listens.
+    Refused,
+    /// There was a connection, and no route came of it, or none that lasted: the peer has work with each attempt.
+    Broken,
 }
 
 /// Where an address stands; see the file's head.
@@ -73,6 +88,12 @@ pub(super) struct Entry {
     pub standing: Standing,
     /// In a row.
     pub failures: u32,
+    /// Those of them that were [`Failure::Broken`].
+    broken: u32,
+    /// Those of them that make the pause grow where the address was learned.
+    counted: u32,
+    /// When the first attempt failed since there was last a route to who lives there.
+    failing_since: Option<Time>,
     /// Ever.
     pub attempts: u64,
     pub last_error: String,
@@ -179,7 +200,7 @@ impl Book {
 
     /// An attempt failed: the next one comes after a pause that grows. A learned address with no hope left
     /// (`retries` used up and not `wanted`) is forgotten.
-    pub(super) fn failed(&mut self, address: &str, why: &str, now: Time, rng: &mut Rng, hope: Hope) {
+    pub(super) fn failed(&mut self, address: &str, how: Failure, why: &str, now: Time, rng: &mut Rng, hope: Hope) {
         let Some(entry) = self.entries.get_mut(address) else { return };
         entry.failures = entry.failures.saturating_add(1);
         why.clone_into(&mut entry.last_error);
@@ -187,9 +208,8 @@ impl Book {
             self.remove(address, now);
             return;
         }
-        let lately = entry.met_at.is_some_and(|at| now.since(at) < LATELY_NS);
-        let failures = if hope.silent && lately { 1 } else { entry.failures };
-        entry.standing = Standing::Waiting(now.plus_ns(pause(failures, rng)));
+        let pause = entry.pause(how, now);
+        entry.standing = Standing::Waiting(now.plus_ns(jittered(pause, rng)));
     }
 
     /// A route to who lives there ended just now.
@@ -202,7 +222,7 @@ impl Book {
     /// Nothing is to be done about the address: there is a route to who lives there.
     pub(super) fn settle(&mut self, address: &str, id: &str, name: &str) {
         if let Some(entry) = self.entries.get_mut(address) {
-            entry.standing = Standing::Settled;
+            (entry.standing, entry.failing_since) = (Standing::Settled, None);
             (entry.id, entry.name) = (id.into(), name.into());
         }
     }
@@ -210,9 +230,15 @@ impl Book {
     /// The route to `id` was there for long enough: its addresses start anew.
     pub(super) fn proved(&mut self, id: &str) {
         for entry in self.entries.values_mut().filter(|e| e.id == id) {
-            entry.failures = 0;
+            (entry.failures, entry.broken, entry.counted, entry.failing_since) = (0, 0, 0, None);
             entry.last_error.clear();
         }
+    }
+
+    /// The addresses that no attempt has been decided for yet.
+    pub(super) fn untried(&self) -> impl Iterator<Item = &String> {
+        let tried = |e: &Entry| matches!(e.standing, Standing::Settled | Standing::Own) || e.failures > 0;
+        self.entries.iter().filter(move |(_, e)| !tried(e)).map(|(address, _)| address)
     }
 
     /// Is `id` at one of these addresses?
@@ -260,8 +286,6 @@ pub(super) struct Hope {
     pub retries: u32,
     /// A live member reaches who lives there.
     pub wanted: bool,
-    /// Nothing answered.
-    pub silent: bool,
 }
 
 impl Entry {
@@ -275,11 +299,33 @@ impl Entry {
             name: String::new(),
             standing: Standing::Waiting(due),
             failures: 0,
+            broken: 0,
+            counted: 0,
+            failing_since: None,
             attempts: 0,
             last_error: String::new(),
             mode: 0,
             dialed_at: None,
             met_at: None,
+        }
+    }
+
+    /// Takes note of a failure; the pause after it, nanoseconds. Each kind counts for itself: after a partition, in which
+    /// nothing answered for long, one handshake that fails is the first.
+    fn pause(&mut self, how: Failure, now: Time) -> u64 {
+        let lasts = now.since(*self.failing_since.get_or_insert(now));
+        let lately = self.met_at.is_some_and(|at| now.since(at) < LATELY_NS);
+        self.broken = self.broken.saturating_add(u32::from(how == Failure::Broken));
+        if how == Failure::Silent && lately {
+            return PAUSE_NS;
+        }
+        self.counted = self.counted.saturating_add(1);
+        match how {
+            Failure::Broken => doubling(self.broken),
+            Failure::Silent | Failure::Refused if self.configured => {
+                (lasts / PAUSE_SHARE).clamp(PAUSE_NS, PAUSE_MAX_NS).max(doubling(self.broken))
+            }
+            Failure::Silent | Failure::Refused => doubling(self.counted),
         }
     }
 
@@ -301,11 +347,14 @@ impl Entry {
     }
 }
 
-/// The pause after so many failures in a row: doubling, capped, up to a quarter shorter by chance so that many servers
-/// do not dial in step.
-fn pause(failures: u32, rng: &mut Rng) -> u64 {
-    let full = PAUSE_NS.saturating_mul(1 << failures.saturating_sub(1).min(5)).min(PAUSE_MAX_NS);
-    full - rng.below(full / 4)
+/// The pause after so many broken attempts: doubling, capped.
+fn doubling(broken: u32) -> u64 {
+    PAUSE_NS.saturating_mul(1 << broken.saturating_sub(1).min(5)).min(PAUSE_MAX_NS)
+}
+
+/// Up to a quarter shorter by chance, so that many servers do not dial in step.
+fn jittered(pause: u64, rng: &mut Rng) -> u64 {
+    pause - rng.below(pause / 4)
 }
 
 /// The delay before dialing a member that may be dialing us at the same time: the greater id lets the other go first.
@@ -321,7 +370,7 @@ pub(super) fn courtesy(own: &str, theirs: &str, rng: &mut Rng) -> u64 {
 mod tests {
     use super::*;
 
-    const HOPELESS: Hope = Hope { retries: 0, wanted: false, silent: false };
+    const HOPELESS: Hope = Hope { retries: 0, wanted: false };
 
     fn configured() -> Book {
         let mut book = Book::default();
@@ -332,12 +381,69 @@ mod tests {
     #[test]
     fn pauses_double_from_a_second_to_thirty_and_are_never_shorter_than_three_quarters() {
         let mut rng = Rng::new(1);
-        for (failures, seconds) in [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (6, 30), (7, 30), (u32::MAX, 30)] {
+        for (broken, seconds) in [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (6, 30), (7, 30), (u32::MAX, 30)] {
             for _ in 0..100 {
-                let p = pause(failures, &mut rng);
-                assert!(p <= seconds * SECOND && p > seconds * SECOND * 3 / 4, "{failures}: {p}");
+                let p = jittered(doubling(broken), &mut rng);
+                assert!(p <= seconds * SECOND && p > seconds * SECOND * 3 / 4, "{broken}: {p}");
             }
         }
+    }
+
+    /// Dials `a:1` from `from` on until `to`, and fails each time; the pauses.
+    fn fail_until(book: &mut Book, how: Failure, from: Time, to: Time, rng: &mut Rng) -> Vec<u64> {
+        let (mut now, mut pauses) = (from, Vec::new());
+        while now < to {
+            book.dial("a:1", now);
+            book.failed("a:1", how, "it failed", now, rng, HOPELESS);
+            let next = book.next_at().expect("it is due again");
+            pauses.push(next.since(now));
+            now = next;
+        }
+        pauses
+    }
+
+    #[test]
+    fn who_starts_late_is_found_after_an_eighth_more() {
+        let mut rng = Rng::new(1);
+        for late in [1, 5, 15, 60, 200, 1000] {
+            let pauses = fail_until(&mut configured(), Failure::Refused, Time(0), Time(late * SECOND), &mut rng);
+            let last = *pauses.last().expect("a pause");
+            assert!(last <= (late * SECOND / 8).clamp(SECOND, 30 * SECOND), "{late}: {last}");
+            assert!(pauses.iter().all(|p| *p > SECOND * 3 / 4), "{late}: {pauses:?}");
+            assert!(pauses.is_sorted_by(|a, b| *b > a * 3 / 4), "{late}: {pauses:?}");
+        }
+        let day = fail_until(&mut configured(), Failure::Refused, Time(0), Time(86_400 * SECOND), &mut rng);
+        assert!(day.last() > Some(&(22 * SECOND)) && day.len() < 4000, "{}", day.len());
+    }
+
+    #[test]
+    fn an_address_that_others_name_is_left_alone_sooner() {
+        let (mut book, mut rng) = (Book::default(), Rng::new(1));
+        book.learn("a:1", "A", "a", 0, Time(0), 0);
+        let hope = Hope { retries: 0, wanted: true };
+        let mut now = Time(0);
+        for n in 0..9 {
+            book.dial("a:1", now);
+            book.failed("a:1", Failure::Refused, "refused", now, &mut rng, hope);
+            let next = book.next_at().expect("it is due again");
+            assert!(next.since(now) > SECOND.saturating_mul(3 << n).min(90 * SECOND) / 4, "{n}");
+            now = next;
+        }
+    }
+
+    /// A partition heals, and the first handshake after it fails: that is the first one, not the fortieth failure.
+    #[test]
+    fn what_was_silent_for_long_is_not_held_against_the_first_handshake_after_it() {
+        let (mut book, mut rng) = (configured(), Rng::new(1));
+        book.settle("a:1", "A", "a");
+        book.parted("a:1", Time(0));
+        let pauses = fail_until(&mut book, Failure::Silent, Time(0), Time(40 * SECOND), &mut rng);
+        assert!(pauses.iter().all(|p| *p <= SECOND) && pauses.len() >= 40, "{pauses:?}");
+        let pauses = fail_until(&mut book, Failure::Broken, Time(41 * SECOND), Time(42 * SECOND), &mut rng);
+        assert!(pauses[0] <= SECOND, "{pauses:?}");
+        // Whoever goes on failing gives the peer work, and is slow about it.
+        let pauses = fail_until(&mut book, Failure::Broken, Time(43 * SECOND), Time(200 * SECOND), &mut rng);
+        assert!(pauses.last() > Some(&(22 * SECOND)), "{pauses:?}");
     }
 
     /// Who is forgotten and named again at once is dialed no more than once a second.
@@ -351,7 +457,7 @@ mod tests {
             for address in book.due(now, 9) {
                 assert!(n == 0 || n == 4, "{n}");
                 book.dial(&address, now).expect("a dial");
-                book.failed(&address, "refused", now, &mut rng, HOPELESS);
+                book.failed(&address, Failure::Refused, "refused", now, &mut rng, HOPELESS);
                 assert!(book.get("b:2").is_none());
             }
         }
@@ -363,13 +469,13 @@ mod tests {
         book.learn("b:2", "B", "b", 0, Time(0), 0);
         let mut rng = Rng::new(1);
         for n in 0..20 {
-            book.failed("a:1", "refused", Time(n), &mut rng, HOPELESS);
+            book.failed("a:1", Failure::Refused, "refused", Time(n), &mut rng, HOPELESS);
         }
         assert_eq!(book.get("a:1").unwrap().failures, 20);
-        book.failed("b:2", "refused", Time(0), &mut rng, Hope { retries: 1, ..HOPELESS });
-        book.failed("b:2", "refused", Time(0), &mut rng, Hope { retries: 1, wanted: true, ..HOPELESS });
+        book.failed("b:2", Failure::Refused, "refused", Time(0), &mut rng, Hope { retries: 1, ..HOPELESS });
+        book.failed("b:2", Failure::Refused, "refused", Time(0), &mut rng, Hope { retries: 1, wanted: true });
         assert!(book.get("b:2").is_some());
-        book.failed("b:2", "refused", Time(0), &mut rng, Hope { retries: 1, ..HOPELESS });
+        book.failed("b:2", Failure::Refused, "refused", Time(0), &mut rng, Hope { retries: 1, ..HOPELESS });
         assert!(book.get("b:2").is_none());
     }
 
@@ -378,10 +484,10 @@ mod tests {
         let mut book = configured();
         let mut rng = Rng::new(1);
         for _ in 0..10 {
-            book.failed("a:1", "refused", Time(0), &mut rng, HOPELESS);
+            book.failed("a:1", Failure::Refused, "refused", Time(0), &mut rng, HOPELESS);
         }
         book.dial("a:1", Time(100 * SECOND));
-        book.failed("a:1", "refused", Time(100 * SECOND), &mut rng, HOPELESS);
+        book.failed("a:1", Failure::Refused, "refused", Time(100 * SECOND), &mut rng, HOPELESS);
         book.learn("a:1", "NEW", "n", 0, Time(100 * SECOND), 0);
         assert_eq!(book.next_at(), Some(Time(101 * SECOND)));
         book.learn("a:1", "NEWER", "n", 0, Time(100 * SECOND), 0);

@@ -3,12 +3,12 @@
 //! One per server, driven by a thread of the shell or by a simulator: call [`Mesh::time`], then the inputs, then take the
 //! outputs with [`Mesh::poll`]; call again at [`Mesh::next_at`] at the latest.
 
-use super::book::{Book, Dial, Unreached};
+use super::book::{Book, Dial, Failure, Unreached};
 use super::counters::{Cause, Counters};
 use super::gap::{Gatewayless, Missing};
 use super::link::{Ending, Link, Stage};
 use super::names::ClusterName;
-use super::peers::Peers;
+use super::peers::{Peer, Peers};
 use crate::base::limits::{DIALS_MAX, UNREAD_BYTES_MAX};
 use crate::base::{Cid, Level, Notices, Now, PeerId, Rng, ShardId, Time, MILLISECOND, SECOND};
 use crate::conn::{Instruction, Introduction, RouteNews, Tidings};
@@ -260,7 +260,8 @@ impl Mesh {
             }
             (Some(address), Err(Unreached { why, silent })) => {
                 self.fail(Cause::Unreachable, &address, format!("cannot reach route {address}: {why}"));
-                self.dial_failed(&address, &why, silent);
+                let how = if silent { Failure::Silent } else { Failure::Refused };
+                self.dial_failed(&address, how, &why);
             }
             (None, Ok((link, ..))) => self.acts.push_back(Act::Close { link }),
             (None, Err(_)) => {}
@@ -300,8 +301,23 @@ impl Mesh {
             Tidings::Ended { peer, why } => self.ended(peer, &why),
             Tidings::Info { peer, json } => self.informed(peer, &json),
             Tidings::Alive { peer } => self.alive(peer),
+            Tidings::Told { peer } => {
+                if let Some(peer) = self.peers.get_mut(peer) {
+                    peer.told = true;
+                }
+            }
             Tidings::Forgotten { peer } => self.peers.forgotten(peer, shard),
         }
+    }
+
+    /// What a server that has just started waits for before it lets clients in: addresses that were not tried once,
+    /// handshakes, members that have not yet said all that their clients want and, if they are turnpikes, whom they
+    /// reach. Empty: a client is served here as well as anywhere in the cluster, as far as we can tell.
+    pub fn awaited(&self) -> Vec<String> {
+        let untold = |p: &Peer| !p.told || (p.hello.is_turnpike() && p.lists_us.is_none());
+        let members = self.peers.iter().filter(|(_, p)| !p.ending && untold(p)).map(|(_, p)| p.shown());
+        let courted = self.links.values().filter(|l| l.courts().is_some()).map(Link::shown);
+        self.book.untried().cloned().chain(courted).chain(members).collect()
     }
 
     /// The configured list changed. Routes stay; those no longer listed count as learned.
@@ -428,7 +444,7 @@ impl Mesh {
 /// How grave it is that no route came of something.
 fn level_of(cause: Cause) -> Level {
     match cause {
-        Cause::Itself | Cause::Duplicate | Cause::Given | Cause::Left => Level::Debug,
+        Cause::Itself | Cause::Duplicate | Cause::Given | Cause::Left | Cause::Account => Level::Debug,
         Cause::Credentials | Cause::ClusterName | Cause::ServerName | Cause::Client | Cause::Gateway => Level::Error,
         Cause::Refused | Cause::Full | Cause::Crowded | Cause::Foreign => Level::Warn,
         Cause::Unreachable | Cause::Protocol | Cause::Timeout | Cause::Lost => Level::Info,

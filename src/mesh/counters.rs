@@ -27,6 +27,8 @@ pub enum Cause {
     Timeout,
     /// The peer said `-ERR`.
     Refused,
+    /// A nats-server found out that the connection it made for one account is not for us (cluster-protocol.md §3.9).
+    Account,
     /// The peer closed the connection.
     Lost,
     /// Somebody came, said nothing and left: a health check, or this server reaching itself.

@@ -16,6 +16,8 @@ use crate::wire::route::{Refusal, RouteConnect, RouteInfo};
 use crate::wire::Fault;
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
 
+/// How nats-server says that it wanted a connection for one account only (§3.9).
+const NO_ACCOUNT_ROUTE: &str = "Not possible to have a dedicated route for account";
 /// How long a connection for one account is left alone (§3.9: the peer closes it).
 const IGNORED_NS: u64 = 60 * crate::base::SECOND;
 
@@ -59,7 +61,11 @@ impl Mesh {
             (_, Verb::Ok) => {}
             (_, Verb::Err) => {
                 let text = shown(String::from_utf8_lossy(rest).trim_matches('\''));
-                self.end(rid, Ending::silent(Cause::Refused, format!("refused us: {text}")));
+                // nats-server dials once more for each account that has routes of its own, and learns from our INFO that
+                // we keep none (§3.9).
+                let expected = link.dialed.is_none() && text.starts_with(NO_ACCOUNT_ROUTE);
+                let cause = if expected { Cause::Account } else { Cause::Refused };
+                self.end(rid, Ending::silent(cause, format!("refused us: {text}")));
             }
             (Stage::Greeted, Verb::Connect) => self.asked_in(rid, rest),
             (Stage::Admitted, Verb::Info) => self.introduced(rid, rest),

@@ -44,6 +44,8 @@ pub(super) struct Peer {
     pub reaches: BTreeMap<String, Named>,
     /// It named more than is remembered, and that was said.
     pub overlooked: bool,
+    /// It has said what all of its clients want.
+    pub told: bool,
     /// It said whether we are in its list.
     pub lists_us: Option<bool>,
     /// Who does not list whom was said, or need not be.

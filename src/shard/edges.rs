@@ -114,6 +114,10 @@ impl Shard {
         };
         if let Some(route) = self.outbox.conns.get_mut(conn).and_then(|c| c.route.as_deref_mut()) {
             route.telling = next;
+            if next.is_none() {
+                let pongs = std::mem::take(&mut route.pongs_due);
+                (0..pongs).for_each(|_| self.outbox.say(conn, |out| out.extend_from_slice(b"PONG\r\n")));
+            }
         }
         next.is_some()
     }

@@ -30,6 +30,8 @@ impl Shard {
             intro: Introduction { rest: Vec::new(), ..intro },
             parser: RouteParser::default(),
             telling: Some(Telling::default()),
+            pongs_due: 0,
+            told: false,
             interest: 0,
             pulse: Pulse::new(now.mono),
             probed: false,
@@ -176,10 +178,14 @@ impl Shard {
                 self.peer_wants(id, account, subject, queue, weight);
             }
             RouteOp::NoInterest { account, subject, queue } => self.peer_wants(id, account, subject, queue, 0),
-            RouteOp::Ping => self.outbox.say(id, |out| out.extend_from_slice(b"PONG\r\n")),
+            RouteOp::Ping => self.answer_peer(id),
             RouteOp::Pong => {
                 if let Some(route) = self.outbox.conns.get_mut(id).and_then(|c| c.route.as_deref_mut()) {
                     route.pulse.pong(now);
+                    if !std::mem::replace(&mut route.told, true) {
+                        let peer = route.intro.peer;
+                        self.acts.push_back(Act::Tidings(Tidings::Told { peer }));
+                    }
                 }
             }
             RouteOp::Info(json) => {
@@ -193,6 +199,15 @@ impl Shard {
             }
             // A second CONNECT changes nothing that it may change; the others mean nothing on a route.
             RouteOp::Connect(_) | RouteOp::Ok | RouteOp::Ignored => {}
+        }
+    }
+
+    /// PING. The answer comes behind what our clients want, as a nats-server's does: who has it knows all of that.
+    fn answer_peer(&mut self, id: ConnId) {
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        match client.route.as_deref_mut() {
+            Some(route) if route.telling.is_some() && route.pongs_due < u8::MAX => route.pongs_due += 1,
+            _ => self.outbox.say(id, |out| out.extend_from_slice(b"PONG\r\n")),
         }
     }
 

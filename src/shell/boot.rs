@@ -11,7 +11,7 @@ use super::join::{Joining, Neighbours};
 use super::listen::{self, Load};
 use super::log::Log;
 use super::memory;
-use super::mesh::MeshDoor;
+use super::mesh::{MeshDoor, Running};
 use super::monitor::{self, Facts, Inbox, Monitor, Rate, Replies, ShardDoor};
 use super::probe;
 use super::refusal::Refusal;
@@ -29,11 +29,14 @@ use crate::shard::{Identity, Order, Setup, Shard};
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
 use crossbeam_channel::{unbounded, Sender};
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// How long clients wait for the routes of a server that starts: less than they give a server for its first words.
+const GATHER_MAX: Duration = Duration::from_millis(1500);
 
 /// A server to be started, as the command line and the configuration say.
 pub struct Start {
@@ -89,9 +92,7 @@ impl Server {
         let plan = cores::plan(&settings.cores, &Machine::read()?)?;
         let shares = descriptors::shares(plan.cpus.len(), settings.cluster.is_some(), settings.gateway.is_some())?;
         probe::probe(settings.cores.io_memory)?;
-        let socket = bind(&settings.listen)?;
-        let bound =
-            socket.local_addr().map_err(|e| Refusal::new(format!("cannot read the listen address: {e}"), ""))?;
+        let (socket, bound) = bind_here(&settings)?;
         let joining = Joining::prepare(&settings, bound)?;
         let (host, port) = advertised(&settings, bound.port());
         let identity = Arc::new(Identity { server_id, server_name: name, host, port });
@@ -112,7 +113,7 @@ impl Server {
         };
         let (doors, executors, inbox) = start_shards(&plan, &settings, &identity, &mut seeds, &outlets)?;
         let numbers = Arc::new(AtomicU64::new(1));
-        let cluster_at = joining.as_ref().and_then(|j| j.at);
+        let (cluster_at, routes_apart) = joining.as_ref().map_or((None, false), |j| (j.at, j.has_listener()));
         let mesh = joining.map(|joining| {
             let neighbours = Neighbours {
                 settings: &settings,
@@ -130,14 +131,14 @@ impl Server {
         let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref().map(|m| m.door().clone()), cluster_port));
         let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, log)?;
         let scarcity = Scarcity::new(settings.limits.memory_limit, facts.pressure.clone(), Instant::now());
+        gather(mesh.as_ref().filter(|_| routes_apart), log);
         let reminders = say_where(&settings, bound, log);
         let listening = listen::start(socket, shares.clients, doors.clone(), load, numbers, facts, log.clone());
         let listening = listening.map_err(|e| Refusal::new(format!("cannot accept clients: {e}"), ""))?;
+        gather(mesh.as_ref().filter(|_| !routes_apart), log);
         let at = Addresses { clients: bound, monitor: monitor.as_ref().map(Monitor::addr), cluster: cluster_at };
         let ports_file = write_files(&settings, &start.program, &at, log)?;
-        log.line(Level::Info, "Server is ready".into());
-        // Not under systemd is not an error.
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        say_ready(log);
         Ok(Server {
             settings,
             load: start.config.is_some().then_some(start.load),
@@ -155,6 +156,39 @@ impl Server {
             ports_file,
         })
     }
+}
+
+/// Gives the routes a moment before clients come in: to whom nobody answers here may be answered by the next server, as
+/// he was before this one was restarted. Those who come meanwhile wait in the kernel's queue; with routes on the client
+/// port they are let in, and it is readiness that waits. Where nobody is dialed, or all refuse, there is nothing to wait
+/// for.
+fn gather(mesh: Option<&Running>, log: &Log) {
+    let Some(mesh) = mesh else { return };
+    let (say, gathered) = crossbeam_channel::bounded(1);
+    mesh.door().gather(GATHER_MAX, move |awaited| {
+        let _ = say.send(awaited);
+    });
+    // A mesh that has ended has nothing to be waited for.
+    let awaited = gathered.recv().unwrap_or_default();
+    if !awaited.is_empty() {
+        let (shown, more) = (awaited.iter().take(5).cloned().collect::<Vec<_>>().join(", "), awaited.len() > 5);
+        let more = if more { " and others" } else { "" };
+        let text = format!("clients are let in before all routes are up: waited {GATHER_MAX:?} for {shown}{more}");
+        log.line(Level::Warn, text);
+    }
+}
+
+fn say_ready(log: &Log) {
+    log.line(Level::Info, "Server is ready".into());
+    // Not under systemd is not an error.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+}
+
+/// The socket for clients, and its address.
+fn bind_here(settings: &Settings) -> Result<(TcpListener, SocketAddr), Refusal> {
+    let socket = bind(&settings.listen)?;
+    let at = socket.local_addr().map_err(|e| Refusal::new(format!("cannot read the listen address: {e}"), ""))?;
+    Ok((socket, at))
 }
 
 fn heed_signals(tell: &Sender<Event>) -> Result<signal::Signals, Refusal> {

@@ -46,6 +46,11 @@ impl Joining {
         Ok(Some(Joining { cluster, listener, at, gateway, door, letters }))
     }
 
+    /// Do routes come in on a port of their own?
+    pub fn has_listener(&self) -> bool {
+        self.listener.is_some()
+    }
+
     /// The way to the mesh, which has not begun yet.
     pub fn door(&self) -> MeshDoor {
         self.door.clone()

@@ -12,7 +12,7 @@ use super::clock::Clock;
 use super::log::Log;
 use super::rings::{Door, Mail};
 use super::verify::{Check, Verifier};
-use crate::base::{Cid, Level, ShardId};
+use crate::base::{Cid, Level, ShardId, Time};
 use crate::conn::{GatewayTidings, Tidings};
 use crate::gateways::Gateways;
 use crate::mesh::{Act, Dial, Mesh, Report, Setup, Unreached};
@@ -25,6 +25,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// INFO lines and handed-over connections that may wait for the mesh; more are dropped, for a peer that sends so many
 /// means harm. All else that is sent here is bounded by the number of routes.
@@ -35,6 +36,9 @@ type Reply = Box<dyn FnOnce(Report, Vec<String>) + Send>;
 
 /// Takes what the gateways' machine knows.
 type GatewayReply = Box<dyn FnOnce(crate::gateways::Report) + Send>;
+
+/// Takes what is still awaited; empty: nothing.
+type Gathered = Box<dyn FnOnce(Vec<String>) + Send>;
 
 /// What the mesh is told by others.
 enum Note {
@@ -49,6 +53,7 @@ enum Note {
     LameDuck,
     Leave,
     Report(Reply),
+    Gather(Duration, Gathered),
     GatewayReport(GatewayReply),
     Stop,
 }
@@ -122,6 +127,12 @@ impl MeshDoor {
     /// The server ends: no more routes begin, those there are go on to their end.
     pub fn leave(&self) {
         self.send(Note::Leave);
+    }
+
+    /// Has `reply` called when nothing is awaited any more ([`Mesh::awaited`]), and at the latest after `patience`, with
+    /// what still is; as [`MeshDoor::report`]. One at a time.
+    pub fn gather(&self, patience: Duration, reply: impl FnOnce(Vec<String>) + Send + 'static) {
+        self.send(Note::Gather(patience, Box::new(reply)));
     }
 
     /// Asks what the mesh knows. `reply` is called on its thread and must not wait; it is dropped where the mesh has
@@ -209,6 +220,7 @@ pub fn start(setup: Setup, door: MeshDoor, letters: Letterbox, mut around: Surro
         clock,
         door: door.clone(),
         leaving: false,
+        gathering: None,
     };
     let thread = std::thread::Builder::new().name("turnpike-mesh".into()).spawn(move || driver.run())?;
     Ok(Running { door, thread })
@@ -225,6 +237,8 @@ struct Driver {
     door: MeshDoor,
     /// No more routes begin.
     leaving: bool,
+    /// Who waits for the routes, and until when at the latest.
+    gathering: Option<(Time, Gathered)>,
 }
 
 impl Driver {
@@ -234,7 +248,8 @@ impl Driver {
             self.act();
             let now = self.clock.now().mono;
             let gateways = self.gateways.as_ref().and_then(Gateways::next_at);
-            let next = [self.mesh.next_at(), gateways].into_iter().flatten().min();
+            let gathered = self.gathering.as_ref().map(|(until, _)| *until);
+            let next = [self.mesh.next_at(), gateways, gathered].into_iter().flatten().min();
             let patience = next.map(|at| at.since(now));
             for happened in self.sockets.wait(patience) {
                 self.time();
@@ -255,6 +270,13 @@ impl Driver {
         let now = self.clock.now();
         self.mesh.time(now);
         self.gateways.iter_mut().for_each(|g| g.time(now));
+        let Some((until, _)) = &self.gathering else { return };
+        let awaited = self.mesh.awaited();
+        if awaited.is_empty() || *until <= now.mono {
+            if let Some((_, reply)) = self.gathering.take() {
+                reply(awaited);
+            }
+        }
     }
 
     fn happened(&mut self, happened: Happened) {
@@ -322,6 +344,9 @@ impl Driver {
             Note::Report(reply) => {
                 let others = self.gateways.iter().flat_map(Gateways::unready);
                 reply(self.mesh.report(), self.mesh.unready().into_iter().chain(others).collect());
+            }
+            Note::Gather(patience, reply) => {
+                self.gathering = Some((self.clock.now().mono.plus(patience), reply));
             }
             Note::Stop => return false,
             note => self.gateway_note(note),

@@ -84,7 +84,8 @@ impl Server {
                     }
                 }
                 Ok(Event::Failed(e)) => {
-                    let remedy = "epoll needs descriptors (LimitNOFILE=, fs.file-max) and a seccomp profile that allows it \
+                    let remedy =
+                        "epoll needs descriptors (LimitNOFILE=, fs.file-max) and a seccomp profile that allows it \
                                   (SystemCallFilter=@io-event)";
                     self.log.line(Level::Fatal, Refusal::new(format!("a shard cannot begin: {e}"), remedy).to_string());
                     self.shut_down(0);

@@ -79,7 +79,7 @@ impl Bench {
     }
 
     /// Time passes, in milliseconds.
-    fn after(&mut self, ms: u64) {
+    pub(super) fn after(&mut self, ms: u64) {
         let until = self.now.plus_ns(ms * 1_000_000);
         while let Some(at) = self.mesh.next_at().filter(|at| *at <= until) {
             self.now = self.now.max(at);
@@ -115,7 +115,7 @@ impl Bench {
         self.log.iter().any(|(_, text)| text.contains(part))
     }
 
-    fn failed(&self, cause: Cause) -> u64 {
+    pub(super) fn failed(&self, cause: Cause) -> u64 {
         self.mesh.report().counters.failed.get(&cause).copied().unwrap_or(0)
     }
 }
@@ -323,17 +323,6 @@ fn a_client_port_that_takes_routes_is_asked_for_one() {
     taker.drain();
     assert!(taker.written.starts_with("INFO {") && taker.given.len() == 1);
     assert_eq!(taker.given[0].rest, b"PING\r\n");
-}
-
-#[test]
-fn a_connection_for_one_account_is_left_alone() {
-    let mut bench = Bench::acceptor(open());
-    bench.hear(CONNECT).hear(&info("PEER", ",\"route_account\":\"$SYS\""));
-    bench.hear(&"RS+ foo\r\n".repeat(50_000));
-    bench.after(30_000);
-    assert!(!bench.closed && bench.given.is_empty() && bench.written.is_empty());
-    bench.after(31_000);
-    assert!(bench.closed);
 }
 
 /// Registers the peer on its first connection and lets a second one come.

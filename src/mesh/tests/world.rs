@@ -335,6 +335,8 @@ impl World {
                     let known = self.nodes[node].routes.insert(route.peer, (link, Vec::new()));
                     assert!(known.is_none(), "a number in use was given anew");
                     self.shard_reads(node, route.peer, &route.rest);
+                    // It asks, and there is nothing to be told.
+                    self.nodes[node].mesh.tidings(ShardId(0), Tidings::Told { peer: route.peer });
                 }
                 Act::Tell { instruction, .. } => self.instruct(node, instruction),
                 Act::Verify { link, hash, password } => {

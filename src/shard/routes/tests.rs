@@ -239,15 +239,15 @@ fn a_silent_peer_is_left_after_its_time_and_not_before() {
         n.later(SECOND);
         n.says(0, r, "PONG\r\n");
     }
-    assert_eq!(n.tidings, []);
+    assert_eq!(n.tidings, [Tidings::Told { peer: PeerId(0) }]);
     for _ in 0..4 {
         n.later(SECOND);
         n.turn(0, |_| ());
     }
-    assert_eq!(n.tidings, []);
+    assert_eq!(n.tidings, [Tidings::Told { peer: PeerId(0) }]);
     n.later(2 * SECOND);
     n.turn(0, |_| ());
-    assert!(matches!(&n.tidings[0], Tidings::Ended { why, .. } if why.contains("silent")), "{:?}", n.tidings);
+    assert!(matches!(&n.tidings[1], Tidings::Ended { why, .. } if why.contains("silent")), "{:?}", n.tidings);
 }
 
 /// scenarios.md §5.2, 32: whoever was frozen finds all others silent, and what they said meanwhile in its sockets.
@@ -271,5 +271,26 @@ fn a_probe_is_answered_by_any_byte() {
     n.turn(0, |t| t.order(Order::Instruct(Instruction::Probe { peer: PeerId(0) })));
     assert_eq!(n.tidings, []);
     n.says(0, r, "PONG\r\n");
-    assert_eq!(n.tidings, [Tidings::Alive { peer: PeerId(0) }]);
+    assert_eq!(n.tidings, [Tidings::Alive { peer: PeerId(0) }, Tidings::Told { peer: PeerId(0) }]);
+}
+
+/// However much there is to tell: whoever has our PONG knows what our clients wanted when the route began.
+#[test]
+fn a_pong_comes_behind_all_that_is_wanted() {
+    let mut n = Node::new(1);
+    let client = n.client(0);
+    let many = 3 * crate::base::limits::TURN_TOLD_MAX;
+    let lines: String = (0..many).map(|i| format!("SUB many.{i} {i}\r\n")).collect();
+    n.says(0, client, &lines);
+    let r = n.route(0, 0);
+    n.says(0, r, "PING\r\n");
+    let mut heard = String::new();
+    for _ in 0..9 {
+        heard += &n.heard(0, r);
+        n.turn(0, |_| ());
+    }
+    let told = heard.split("PONG").next().expect("a first part").matches("RS+").count();
+    assert!(heard.contains("PONG") && told == many, "{told} of {many}");
+    n.says(0, r, "PING\r\n");
+    assert_eq!(n.heard(0, r), "PONG\r\n");
 }
