@@ -73,6 +73,7 @@ impl Shard {
         match ask {
             Ask::Tally => Answer::Tally(Box::new(self.tally())),
             Ask::Routes => Answer::Routes(Vec::new()),
+            Ask::Gateways => Answer::Gateways(Box::default()),
             Ask::PeerInterest { .. } => Answer::PeerInterest { rows: Vec::new(), next: None },
             Ask::Connections { from, max, subs } => {
                 assert!(!subs, "one connection may have a million: that would be one slice");

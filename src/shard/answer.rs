@@ -42,6 +42,7 @@ impl Shard {
                 Answer::Subscriptions { rows, next: (end < places).then_some(end) }
             }
             Ask::Routes => Answer::Routes(self.route_rows()),
+            Ask::Gateways => Answer::Gateways(Box::default()),
             Ask::PeerInterest { from, max } => self.peer_interest(from, max),
         }
     }

@@ -1,9 +1,13 @@
 //! What a shard tells people: the questions of monitoring, its orders, and the answers. Cold: a question is answered
 //! in slices, so that no scrape holds a shard for longer than a turn.
 
+mod gateways;
+
 use crate::base::ConnId;
 use crate::conn::{Counts, Instruction, Telling};
 use std::sync::Arc;
+
+pub use gateways::{FarTally, GatewayAccountRow, GatewayReport, GatewayRow, InterestMode};
 
 /// An order from outside the shards.
 #[derive(Clone, Debug)]
@@ -77,6 +81,8 @@ pub enum Ask {
     },
     /// The routes of this shard.
     Routes,
+    /// Links to other clusters.
+    Gateways,
     /// What the peers want whose routes are this shard's.
     PeerInterest {
         /// The cursor: the default, then what the last answer said.
@@ -114,6 +120,8 @@ pub enum Answer {
     },
     /// Routes; never more than there can be peers.
     Routes(Vec<RouteRow>),
+    /// Links to other clusters, and what became of messages to them.
+    Gateways(Box<GatewayReport>),
     /// What peers want; `cid` is the route's number.
     PeerInterest {
         /// A slice of it.
