@@ -112,6 +112,7 @@ impl Server {
         let log = log.clone();
         let numbers = Arc::new(AtomicU64::new(1));
         let cluster_at = joining.as_ref().and_then(|j| j.at);
+        let gateway_port = joining.as_ref().map_or(0, Joining::gateway_port);
         let mesh = joining.map(|joining| {
             let neighbours = Neighbours {
                 settings: &settings,
@@ -126,7 +127,9 @@ impl Server {
             joining.start(neighbours)
         });
         let (mesh, cluster_port) = (mesh.transpose()?, cluster_at.map_or(0, |at| at.port()));
-        let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref().map(|m| m.door().clone()), cluster_port));
+        let mesh_door = mesh.as_ref().map(|m| m.door().clone());
+        let ports = (cluster_port, gateway_port);
+        let facts = Arc::new(facts(&settings, &identity, &plan, mesh_door, ports));
         let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, &log)?;
         let reminders = say_where(&settings, bound, &log);
         let listening = listen::start(socket, shares.clients, doors.clone(), load, numbers, facts, log.clone());
@@ -222,7 +225,7 @@ fn facts(
     identity: &Identity,
     plan: &Plan,
     mesh: Option<MeshDoor>,
-    cluster_port: u16,
+    (cluster_port, gateway_port): (u16, u16),
 ) -> Facts {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let machine = Machine::read().map(|m| m.affinity).unwrap_or_default();
@@ -241,6 +244,7 @@ fn facts(
         listening: AtomicBool::new(false),
         mesh,
         cluster_port,
+        gateway_port,
     }
 }
 

@@ -46,6 +46,12 @@ impl Joining {
         Ok(Some(Joining { cluster, listener, at, gateway, door, letters }))
     }
 
+    /// Where gateways come in; 0 without.
+    pub fn gateway_port(&self) -> u16 {
+        let at = self.gateway.as_ref().and_then(|(_, listener)| listener.local_addr().ok());
+        at.map_or(0, |at| at.port())
+    }
+
     /// The way to the mesh, which has not begun yet.
     pub fn door(&self) -> MeshDoor {
         self.door.clone()

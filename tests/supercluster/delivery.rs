@@ -139,7 +139,12 @@ fn shared_out(server: &Server, subject: &str, sent: usize, members: &mut [Client
     // A second copy would have come by a link that is as quick as the first.
     collect(members, &mut got, 20);
     let mut seen: Vec<&String> = got.iter().flatten().collect();
-    assert_eq!(seen.len(), sent, "messages to a queue group come twice: {:?}", got.iter().map(Vec::len).collect::<Vec<_>>());
+    assert_eq!(
+        seen.len(),
+        sent,
+        "messages to a queue group come twice: {:?}",
+        got.iter().map(Vec::len).collect::<Vec<_>>()
+    );
     seen.sort_unstable();
     seen.dedup();
     assert_eq!(seen.len(), sent);

@@ -115,7 +115,8 @@ impl SuperCluster {
         let which = &self.wish.who[c][n];
         let called: Vec<String> = self.wish.lists[c].iter().map(|other| name(*other)).collect();
         let listed = self.wish.lists[c].iter().zip(&called);
-        let listed: Vec<(&str, &[u16])> = listed.map(|(o, called)| (called.as_str(), &self.gateways[*o][..1])).collect();
+        let listed: Vec<(&str, &[u16])> =
+            listed.map(|(o, called)| (called.as_str(), &self.gateways[*o][..1])).collect();
         self.conf_with(c, n, &entries(&listed), if which.is_turnpike() { &self.wish.ours } else { "" })
     }
 
@@ -145,7 +146,11 @@ impl SuperCluster {
 
     /// All servers but this one.
     pub fn others(&self, c: usize, n: usize) -> Vec<&Server> {
-        let all = self.clusters.iter().enumerate().flat_map(|(c, nodes)| nodes.iter().enumerate().map(move |(n, s)| (c, n, s)));
+        let all = self
+            .clusters
+            .iter()
+            .enumerate()
+            .flat_map(|(c, nodes)| nodes.iter().enumerate().map(move |(n, s)| (c, n, s)));
         all.filter(|(oc, on, _)| (*oc, *on) != (c, n)).map(|(.., s)| s).collect()
     }
 
@@ -159,9 +164,7 @@ impl SuperCluster {
     pub fn await_linked(&self) {
         let wanted = self.clusters.len() - 1;
         for server in self.all() {
-            until("an outbound link to each other cluster", WHOLE, || {
-                (linked(server).len() == wanted).then_some(())
-            });
+            until("an outbound link to each other cluster", WHOLE, || (linked(server).len() == wanted).then_some(()));
         }
     }
 
