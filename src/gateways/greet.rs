@@ -131,7 +131,8 @@ impl Gateways {
             return self.end(rid, Ending::told(Cause::OwnCluster, says, why));
         }
         if !self.welcome(name) {
-            let says = GatewayRefusal::Unknown(name).to_string();
+            // The name in it is ours, as the other end knows us.
+            let says = GatewayRefusal::Unknown(&self.gateway.name).to_string();
             let why = format!(
                 "of cluster \"{}\" is refused: it is not in the list of gateways, and reject_unknown_cluster is set",
                 shown(name)

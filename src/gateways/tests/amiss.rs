@@ -98,7 +98,7 @@ fn an_unknown_cluster_is_refused_on_both_sides_logs_and_not_dialed_back() {
     let guarded = Gateway { reject_unknown: true, ..gateway("west", &[("north", 9)]) };
     let mut world = pair(gateway("east", &[("west", 1)]), guarded);
     world.run(60, &mut Rng::new(1));
-    assert!(world.said(0, "refused us: Connection to gateway \"east\" rejected") >= 1, "{:#?}", world.nodes[0].log);
+    assert!(world.said(0, "refused us: Connection to gateway \"west\" rejected") >= 1, "{:#?}", world.nodes[0].log);
     assert!(world.said(1, "of cluster \"east\" is refused: it is not in the list of gateways") >= 1);
     assert!(!world.dialed.keys().any(|(node, host)| *node == 1 && host == "10.0.0.1"));
     let report = world.nodes[0].machine.report();
