@@ -216,6 +216,7 @@ mod tests {
             listening: AtomicBool::new(false),
             mesh: None,
             cluster_port: 0,
+            gateway_port: 0,
         })
     }
 

@@ -24,6 +24,7 @@ fn facts() -> Facts {
         listening: AtomicBool::new(true),
         mesh: None,
         cluster_port: 0,
+        gateway_port: 0,
     }
 }
 
