@@ -111,8 +111,7 @@ impl Server {
         let (doors, executors, inbox) = start_shards(&plan, &settings, &identity, &mut seeds, &outlets)?;
         let log = log.clone();
         let numbers = Arc::new(AtomicU64::new(1));
-        let cluster_at = joining.as_ref().and_then(|j| j.at);
-        let gateway_port = joining.as_ref().map_or(0, Joining::gateway_port);
+        let ports @ (cluster_at, _) = joining.as_ref().map_or((None, 0), Joining::ports);
         let mesh = joining.map(|joining| {
             let neighbours = Neighbours {
                 settings: &settings,
@@ -126,9 +125,8 @@ impl Server {
             };
             joining.start(neighbours)
         });
-        let (mesh, cluster_port) = (mesh.transpose()?, cluster_at.map_or(0, |at| at.port()));
+        let mesh = mesh.transpose()?;
         let mesh_door = mesh.as_ref().map(|m| m.door().clone());
-        let ports = (cluster_port, gateway_port);
         let facts = Arc::new(facts(&settings, &identity, &plan, mesh_door, ports));
         let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, &log)?;
         let reminders = say_where(&settings, bound, &log);
@@ -225,7 +223,7 @@ fn facts(
     identity: &Identity,
     plan: &Plan,
     mesh: Option<MeshDoor>,
-    (cluster_port, gateway_port): (u16, u16),
+    (cluster_at, gateway_port): (Option<SocketAddr>, u16),
 ) -> Facts {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let machine = Machine::read().map(|m| m.affinity).unwrap_or_default();
@@ -243,7 +241,7 @@ fn facts(
         accepts: Rate::default(),
         listening: AtomicBool::new(false),
         mesh,
-        cluster_port,
+        cluster_port: cluster_at.map_or(0, |at| at.port()),
         gateway_port,
     }
 }

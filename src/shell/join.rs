@@ -21,7 +21,7 @@ pub struct Joining {
     cluster: Cluster,
     listener: Option<TcpListener>,
     /// Where routes come in, the client listener's where they have none of their own; None: nowhere.
-    pub at: Option<SocketAddr>,
+    at: Option<SocketAddr>,
     gateway: Option<(Gateway, TcpListener)>,
     door: MeshDoor,
     letters: Letterbox,
@@ -46,10 +46,10 @@ impl Joining {
         Ok(Some(Joining { cluster, listener, at, gateway, door, letters }))
     }
 
-    /// Where gateways come in; 0 without.
-    pub fn gateway_port(&self) -> u16 {
-        let at = self.gateway.as_ref().and_then(|(_, listener)| listener.local_addr().ok());
-        at.map_or(0, |at| at.port())
+    /// Where routes come in, and the port of gateways; 0 without.
+    pub fn ports(&self) -> (Option<SocketAddr>, u16) {
+        let gateways = self.gateway.as_ref().and_then(|(_, listener)| listener.local_addr().ok());
+        (self.at, gateways.map_or(0, |at| at.port()))
     }
 
     /// The way to the mesh, which has not begun yet.
