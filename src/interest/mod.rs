@@ -5,5 +5,5 @@ pub mod far;
 mod replica;
 mod trie;
 
-pub use replica::{News, Place, Queue, Replica, Want};
+pub use replica::{News, PeerNews, Place, Queue, Replica, Want};
 pub use trie::{Cursor, Trie};
