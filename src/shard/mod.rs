@@ -7,10 +7,12 @@
 
 // What it is made of.
 pub mod batch;
+mod crossings;
 mod diary;
 mod due;
 mod ends;
 mod forgetting;
+mod gates;
 mod identity;
 mod jams;
 mod leavers;
@@ -18,6 +20,7 @@ pub mod ledger;
 mod outbox;
 mod past;
 mod peers;
+mod recent;
 mod relayed;
 mod repeats;
 pub mod report;
@@ -28,16 +31,21 @@ mod core;
 
 // What it does.
 mod answer;
+mod crossing;
 mod dispatch;
 mod edges;
 mod ending;
 mod enter;
+mod far_edges;
 mod farewell;
+mod gateway_report;
+mod gateways;
 mod hear;
 mod pace;
 mod publish;
 mod relay;
 mod repeat;
+mod replies;
 mod routes;
 mod subscribe;
 mod tick;

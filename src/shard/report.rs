@@ -4,7 +4,7 @@
 mod gateways;
 
 use crate::base::ConnId;
-use crate::conn::{Counts, Instruction, Telling};
+use crate::conn::{Counts, GatewayInstruction, Instruction, Telling};
 use std::sync::Arc;
 
 pub use gateways::{FarTally, GatewayAccountRow, GatewayReport, GatewayRow, InterestMode};
@@ -30,6 +30,8 @@ pub enum Order {
     Drain,
     /// The mesh has something to say about a route.
     Instruct(Instruction),
+    /// The gateways' machine has something to say about a link.
+    InstructGateway(GatewayInstruction),
     /// The client addresses of the cluster have changed: clients are told.
     ClientUrls {
         /// `host:port`; this server's own first, unless it is going.
@@ -148,6 +150,8 @@ pub struct Tally {
     pub out_bytes: u64,
     /// What of that passed over routes.
     pub routed: Counts,
+    /// What of that passed over links to other clusters.
+    pub crossed: Counts,
     /// Connections cut for too many waiting bytes.
     pub slow_consumers_pending: u64,
     /// Connections cut for taking no byte in time.
