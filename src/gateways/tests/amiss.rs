@@ -157,3 +157,24 @@ fn who_was_only_heard_of_is_given_up_and_reported_no_more() {
     assert_eq!((report.expected, report.troubles.len()), (0, 0));
     assert!(world.dialed.iter().filter(|((n, _), _)| *n == 0).all(|(_, t)| t.len() <= 3));
 }
+
+#[test]
+fn a_cluster_taken_off_the_list_is_not_dialed_again_where_only_those_of_the_list_are_linked_to() {
+    let guarded = Gateway { reject_unknown: true, ..gateway("west", &[("east", 0)]) };
+    let listed = guarded.remotes.clone();
+    let mut world = pair(gateway("east", &[("west", 1)]), guarded);
+    // Also in the midst of a handshake, and while it is dialed.
+    for steps in [60, 1, 2, 3] {
+        world.machine(1).reload(&listed);
+        world.run(steps, &mut Rng::new(steps));
+        world.machine(1).reload(&[]);
+        world.run(60, &mut Rng::new(steps));
+        let report = world.nodes[1].machine.report();
+        assert!(report.links.is_empty(), "{:?}", report.links);
+        assert_eq!((report.expected, kinds(&world, 1), kinds(&world, 0)), (0, vec![], vec![Kind::Unreached]));
+    }
+    world.machine(1).reload(&listed);
+    world.run(60, &mut Rng::new(9));
+    world.assert_converged();
+    world.assert_patient();
+}
