@@ -64,12 +64,15 @@ pub struct Held {
     pub refused: u64,
 }
 
+/// Queue groups, and which clusters have members of each.
+type Groups = Vec<(Box<[u8]>, FarSet)>;
+
 /// Which clusters want one pattern.
 #[derive(Debug, Default)]
 struct FarWant {
     plain: FarSet,
     #[allow(clippy::box_collection, reason = "hardly any pattern has one, so they cost the others a pointer only")]
-    queues: Option<Box<Vec<(Box<[u8]>, FarSet)>>>,
+    queues: Option<Box<Groups>>,
 }
 
 impl FarWant {

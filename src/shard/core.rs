@@ -234,6 +234,18 @@ pub struct Shard {
     pub(super) drained: bool,
 }
 
+fn outbox(settings: &Arc<Settings>, shards: usize) -> Outbox {
+    let limits = &settings.limits;
+    // One slow receiver must be waited for, not cut, however small the share.
+    let share = |n: usize| (n / shards.max(1)).max(2 * limits.max_pending);
+    Outbox::new(
+        limits.max_pending,
+        limits.max_pending_total.map_or(usize::MAX, share),
+        settings.no_fast_producer_stall,
+        Diary::new(settings.clone()),
+    )
+}
+
 impl Shard {
     /// A shard without connections.
     pub fn new(setup: Setup) -> Shard {
@@ -258,13 +270,7 @@ impl Shard {
             greeting: identity.greeting(&settings, None),
             identity,
             directory: Directory::new(&settings.auth, rng.next_u64()),
-            outbox: Outbox::new(
-                limits.max_pending,
-                // One slow receiver must be waited for, not cut, however small the share.
-                limits.max_pending_total.map_or(usize::MAX, |n| (n / shards.max(1)).max(2 * limits.max_pending)),
-                settings.no_fast_producer_stall,
-                Diary::new(settings.clone()),
-            ),
+            outbox: outbox(&settings, shards),
             sids: Seeded(rng.next_u64()),
             rng,
             unfinished: Vec::new(),

@@ -329,3 +329,6 @@ impl Shard {
         all
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -206,7 +206,7 @@ impl Shard {
                 (Some(Given::Nobody) | None, _) => {}
             }
         }
-        if !v.nearer.is_empty() {
+        if !v.nearer.is_empty() && to.origin == Origin::Client {
             self.outbox.crossings.served_nearer(v.nearer, to.account);
         }
         let (routes, shards) = self.relay(verdict, to, m);

@@ -4,6 +4,7 @@
 use super::batch::{Address, Origin};
 use super::core::{Act, Shard};
 use super::due::Due;
+use super::ends::Key;
 use super::ledger::Drop;
 use super::outbox::Fate;
 use super::peers::At;
@@ -86,11 +87,11 @@ impl Shard {
             self.acts.push_back(Act::Tidings(Tidings::Forgotten { peer }));
             return !self.forgetting.is_empty();
         };
-        let mut ended: Vec<(Box<[u8]>, Box<[u8]>)> = Vec::new();
+        let mut ended: Vec<Key> = Vec::new();
         let next = world.replica.forget_peer(peer, cursor, TURN_FORGOTTEN_MAX, |pattern, queue| {
-            ended.push((pattern.into(), queue.into()));
+            ended.push(Key::new(account, pattern, queue));
         });
-        ended.iter().for_each(|(pattern, queue)| self.wide_edge(account, pattern, queue, true, false));
+        ended.iter().for_each(|k| self.wide_edge(account, &k.pattern, &k.queue, true, false));
         match next {
             Some(cursor) => self.forgetting.push_front((peer, account, cursor)),
             None => self.forgetting.push_front((peer, account + 1, Cursor::default())),

@@ -129,29 +129,7 @@ impl Driver {
         turn.time();
         while let Some(mail) = self.post.mail() {
             worked = true;
-            match mail {
-                Mail::Order(order) => turn.order(order),
-                Mail::Stop => self.stop = true,
-                Mail::Route(stream, introduction) => {
-                    let conn = turn.introduce(introduction);
-                    if let Err(e) = sockets.add(conn, stream) {
-                        turn.lost(conn, Lost::Failed(format!("read: {e}")));
-                    }
-                }
-                Mail::Gateway(stream, introduction) => {
-                    let conn = turn.introduce_gateway(introduction);
-                    if let Err(e) = sockets.add(conn, stream) {
-                        turn.lost(conn, Lost::Failed(format!("read: {e}")));
-                    }
-                }
-                Mail::Instruct(instruction) => turn.order(Order::InstructGateway(instruction)),
-                Mail::Accepted(stream, opening) => {
-                    let conn = turn.open(opening);
-                    if let Err(e) = sockets.add(conn, stream) {
-                        turn.lost(conn, Lost::Failed(format!("read: {e}")));
-                    }
-                }
-            }
+            self.stop |= take_in(mail, &mut turn, sockets);
         }
         if self.stuck {
             sockets.skip();
@@ -187,6 +165,28 @@ impl Driver {
         self.stuck = !self.outlets.flush(flush, self.shards, &self.post, sockets, &mut self.measured);
         worked
     }
+}
+
+/// Gives the shard what came from a thread that is no shard. True: that all has been said.
+fn take_in(mail: Mail, turn: &mut Turn<'_, crate::shard::Sockets>, sockets: &mut Sockets) -> bool {
+    let (conn, stream) = match mail {
+        Mail::Order(order) => {
+            turn.order(order);
+            return false;
+        }
+        Mail::Instruct(instruction) => {
+            turn.order(Order::InstructGateway(instruction));
+            return false;
+        }
+        Mail::Stop => return true,
+        Mail::Route(stream, introduction) => (turn.introduce(introduction), stream),
+        Mail::Gateway(stream, introduction) => (turn.introduce_gateway(introduction), stream),
+        Mail::Accepted(stream, opening) => (turn.open(opening), stream),
+    };
+    if let Err(e) = sockets.add(conn, stream) {
+        turn.lost(conn, Lost::Failed(format!("read: {e}")));
+    }
+    false
 }
 
 fn hear(post: &Post, turn: &mut Turn<'_, Rings>) -> bool {

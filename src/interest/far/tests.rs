@@ -1,3 +1,5 @@
+//! The table against the words of the protocol: single steps, and a model with plain sets.
+
 use super::*;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
