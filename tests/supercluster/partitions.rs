@@ -19,17 +19,16 @@ const OUT: Duration = Duration::from_secs(11);
 /// Pause between two messages of a publisher where links fail.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// A cluster of one server in each namespace; each lists the first.
+/// A cluster of one server in each namespace; each lists all, for what is not in the list is given up in time.
 fn clusters(net: &Net, count: usize) -> Vec<Server> {
     let which = Which::under_test();
     let port = free_port();
+    let entry = |n: usize| format!("{{name: {}, url: \"nats://{}:{port}\"}}", name(n), net.routes_at(n));
+    let list = (0..count).map(entry).collect::<Vec<_>>().join(", ");
     let start = |n: usize| {
-        let called = name(n);
+        let (called, at) = (name(n), net.routes_at(n));
         let conf = format!(
-            "server_name: {called}0\ngateway {{ name: {called}, listen: \"{}:{port}\"\ngateways: [{{name: A, url: \
-             \"nats://{}:{port}\"}}] }}\n",
-            net.routes_at(n),
-            net.routes_at(0),
+            "server_name: {called}0\ngateway {{ name: {called}, listen: \"{at}:{port}\"\ngateways: [{list}] }}\n"
         );
         let host = net.clients_at(n).into();
         Server::from(Start::new(&which, &conf, &shard_args(&which, 2)).inside(net.namespace(n), host))
