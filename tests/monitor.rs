@@ -10,8 +10,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{mpsc, Arc};
 use std::time::Duration;
 use turnpike::base::ShardId;
-use turnpike::policy::{Account, Listen, Secret, Settings};
-use turnpike::shard::report::{AccountTally, ConnRow, SubRow, Tally};
+use turnpike::policy::{Account, Gateway, Listen, RemoteGateway, RouteUrl, Secret, Settings};
+use turnpike::shard::report::{
+    AccountTally, ConnRow, GatewayAccountRow, GatewayReport, GatewayRow, InterestMode, SubRow, Tally,
+};
 use turnpike::shard::{Answer, Ask};
 use turnpike::shell::monitor::{replies, start, Facts, Monitor, Rate, Replies, ShardDoor, CONNECTIONS_MAX};
 
@@ -73,6 +75,7 @@ impl Shard {
         match ask {
             Ask::Tally => Answer::Tally(Box::new(self.tally())),
             Ask::Routes => Answer::Routes(Vec::new()),
+            Ask::Gateways => Answer::Gateways(Box::new(self.gateways())),
             Ask::PeerInterest { .. } => Answer::PeerInterest { rows: Vec::new(), next: None },
             Ask::Connections { from, max, subs } => {
                 assert!(!subs, "one connection may have a million: that would be one slice");
@@ -93,6 +96,31 @@ impl Shard {
                 Answer::Subscriptions { rows: rows.into_iter().filter(wanted).collect(), next }
             }
         }
+    }
+
+    /// The first shard owns the links: one each way.
+    fn gateways(&self) -> GatewayReport {
+        let account = GatewayAccountRow {
+            account: "A".into(),
+            mode: InterestMode::InterestOnly,
+            since_ns: START,
+            why: "promised",
+            plain: 1,
+            queues: 1,
+            sent: 3,
+            ..GatewayAccountRow::default()
+        };
+        let link = |link, outbound| GatewayRow {
+            link,
+            outbound,
+            cluster: "B".into(),
+            ip: "127.0.0.1".into(),
+            rtt_ns: Some(367_000),
+            accounts: vec![account.clone()],
+            ..GatewayRow::default()
+        };
+        let links = if self.id == ShardId(0) { vec![link(7, false), link(6, true)] } else { Vec::new() };
+        GatewayReport { links, tallies: Vec::new() }
     }
 
     fn tally(&self) -> Tally {
@@ -163,6 +191,7 @@ impl World {
             pressure: Arc::default(),
             mesh: None,
             cluster_port: 0,
+            gateway_port: 7222,
         });
         let (replies, inbox) = replies(shards);
         let doors = (0..shards).map(|id| {
@@ -272,6 +301,42 @@ fn every_key_of_nats_server_is_here_with_its_type() {
         let allowed = ABSENT.iter().filter(|(n, _, _)| *n == name).map(|(_, key, _)| key.to_string()).collect();
         assert_eq!(found, allowed, "{path}");
     }
+    world.monitor.stop();
+}
+
+/// A super-cluster's server, beside nats-server's pages recorded from one.
+#[test]
+fn gateways_are_shown_as_nats_server_shows_them() {
+    let gateway = || {
+        let url = RouteUrl { host: "127.0.0.1".into(), port: 7223, login: None };
+        Gateway {
+            name: "A".into(),
+            advertise: Some("a:7222".into()),
+            connect_retries: 3,
+            remotes: vec![RemoteGateway { name: "B".into(), urls: vec![url], entries: 1 }],
+            ..Gateway::default()
+        }
+    };
+    let world = World::with(2, 1, |s| s.gateway = Some(gateway()), None);
+    for (name, path) in [("gatewayz_links", "/gatewayz?accs=1"), ("varz_gateway", "/varz")] {
+        let file = format!("{}/tests/monitor/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        let theirs: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        let mut found = BTreeSet::new();
+        differences("", &theirs, &world.json(path), &mut found);
+        assert_eq!(found, BTreeSet::new(), "{path}");
+    }
+    let page = world.json("/gatewayz?acc_name=A");
+    let (out, inbound) = (&page["outbound_gateways"]["B"], &page["inbound_gateways"]["B"][0]);
+    assert_eq!((&out["connection"]["cid"], &inbound["connection"]["cid"]), (&6.into(), &7.into()));
+    assert_eq!((&out["connection"]["subscriptions"], &out["accounts"][0]["num_subs"]), (&2.into(), &2.into()));
+    assert_eq!((&out["accounts"][0]["interest_mode"], &page["port"]), (&"Interest-Only".into(), &7222.into()));
+    let own =
+        serde_json::json!({"mode": "interest-only", "since": "2023-11-14T22:13:20Z", "why": "promised", "sent": 3});
+    assert_eq!(out["accounts"][0]["turnpike"], own);
+    assert!(world.json("/gatewayz?gw_name=B")["outbound_gateways"]["B"].get("accounts").is_none());
+    assert!(world.json("/gatewayz?acc_name=none")["outbound_gateways"]["B"].get("accounts").is_none());
+    assert_eq!(world.json("/gatewayz?gw_name=C")["outbound_gateways"], serde_json::json!({}));
+    assert_eq!(world.get("/gatewayz?accs=x").0, 400);
     world.monitor.stop();
 }
 

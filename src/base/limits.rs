@@ -126,6 +126,16 @@ pub const TELL_PENDING_MAX: usize = 1 << 20;
 /// Bytes of a subject, or of a queue group's name, that peers are told of: the line must not exceed what they accept.
 pub const TOLD_SUBJECT_BYTES_MAX: usize = 16 << 10;
 
+// Links to other clusters (floors 4 and 5).
+
+/// Requests from other clusters whose way back one client knows; past it the oldest is forgotten.
+pub const ANSWERS_MAX: usize = 65_536;
+/// Subscriptions of the last two seconds that a shard remembers for an account; while there were more, every one counts as
+/// new.
+pub const RECENT_MAX: usize = 65_536;
+/// Names of accounts that do not exist here which one link is told of.
+pub const FOREIGN_ACCOUNTS_MAX: usize = 1024;
+
 // The mesh (floor 5).
 
 /// Different things remembered; further addresses share one line per cause.

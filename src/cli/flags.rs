@@ -216,21 +216,8 @@ pub fn parse(args: &[String], source: &mut dyn Source) -> Command {
     }
 }
 
-/// Do gateways carry messages already? As long as they do not, no server starts with them: clusters that only seem to be
-/// joined would lose messages in silence. With the last part of them this line, and what asks it, goes.
-const GATEWAYS_CARRY_MESSAGES: bool = false;
-
-/// The one way to a configuration.
-fn load(path: Option<&Path>, over: &Overrides, source: &mut dyn Source) -> Result<Loaded, Vec<Invalid>> {
-    let loaded = policy::load_with(path, over, source)?;
-    if loaded.settings.gateway.is_some() && !GATEWAYS_CARRY_MESSAGES {
-        return Err(vec![Invalid::nowhere("gateway", "gateway: gateways are not supported yet")]);
-    }
-    Ok(loaded)
-}
-
 fn serve(program: String, config: Option<PathBuf>, said: Said, source: &mut dyn Source) -> Command {
-    match load(config.as_deref(), &said.over, source) {
+    match policy::load_with(config.as_deref(), &said.over, source) {
         Ok(Loaded { settings, deprecations, .. }) => Command::Serve(Box::new(Serve {
             settings,
             config,
@@ -249,7 +236,7 @@ fn check(program: &str, files: &[String], over: &Overrides, source: &mut dyn Sou
     }
     let (mut text, mut code) = (String::new(), 0);
     for file in files {
-        match load(Some(Path::new(file)), over, source) {
+        match policy::load_with(Some(Path::new(file)), over, source) {
             Ok(loaded) if loaded.deprecations.is_empty() => {
                 text += &format!("{program}: configuration file {file} is valid ({})\n", loaded.settings.digest);
                 for w in &loaded.settings.warnings {

@@ -1,4 +1,5 @@
-//! One connection as the protocol sees it (client-protocol.md §2): a client's, or, with [`Client::route`], a peer's.
+//! One connection as the protocol sees it (client-protocol.md §2): a client's, or, with
+//! [`Client::route`] or [`Client::gateway`], another server's.
 //! Lives on exactly one shard, in its table of connections; whoever handles an operation of this connection works on it.
 //!
 //! ```text
@@ -122,7 +123,8 @@ impl Memo {
 pub struct Publisher {
     /// The account.
     pub account: u16,
-    /// The client wants to hear of its publications: verbose, or pedantic.
+    /// More is to be done about its publications than to deliver them: it is verbose or pedantic and hears of them, or they
+    /// may be answers to another cluster.
     pub talks: bool,
     /// Nothing that it sent last waits for anybody.
     pub calm: bool,
@@ -215,6 +217,10 @@ pub struct Client {
     pub since: Time,
     /// What makes it a route to another server; None: a client.
     pub route: Option<Box<super::Route>>,
+    /// What makes it a link to another cluster.
+    pub gateway: Option<Box<super::GatewayLink>>,
+    /// Requests from other clusters that it may answer.
+    pub answers: Option<Box<super::Answers>>,
     /// All that its CONNECTs said; a further one only changes what it names. Nothing before the first.
     pub said: Option<Box<Connect>>,
 }
@@ -265,6 +271,8 @@ impl Client {
             start_ns: now.wall_ns,
             since: now.mono,
             route: None,
+            gateway: None,
+            answers: None,
             said: None,
         }
     }
@@ -277,7 +285,7 @@ impl Client {
         self.health.active_at = now;
         Publisher {
             account: self.account,
-            talks: self.verbose || self.pedantic,
+            talks: self.verbose | self.pedantic | self.answers.is_some(),
             calm: self.pressed.is_empty(),
             verdict: if same(self.memo.subject(), m.subject) { self.memo.verdict } else { Slot::NONE },
         }
@@ -287,9 +295,10 @@ impl Client {
     /// answered, or a receiver is waited for, or an operation has begun already.
     #[inline]
     pub fn may_repeat(&self) -> bool {
-        let (talks, begun) = match &self.route {
-            Some(route) => (false, route.parser.has_begun()),
-            None => (self.verbose || self.pedantic, self.parser.has_begun()),
+        let (talks, begun) = match (&self.route, &self.gateway) {
+            (Some(route), _) => (false, route.parser.has_begun()),
+            (None, Some(gateway)) => (false, gateway.parser.has_begun()),
+            (None, None) => (self.verbose || self.pedantic || self.answers.is_some(), self.parser.has_begun()),
         };
         self.ready()
             && !self.memo.line.is_empty()
@@ -299,6 +308,21 @@ impl Client {
             && self.route_pressed.is_empty()
     }
 
+    /// Is it a client's, and no other server's?
+    #[inline]
+    pub fn is_client(&self) -> bool {
+        self.route.is_none() && self.gateway.is_none()
+    }
+
+    /// The pulse of another server; None: it is a client's.
+    pub fn pulse(&mut self) -> Option<&mut super::Pulse> {
+        match (&mut self.route, &mut self.gateway) {
+            (Some(route), _) => Some(&mut route.pulse),
+            (None, Some(gateway)) => Some(&mut gateway.pulse),
+            (None, None) => None,
+        }
+    }
+
     /// Are operations of this connection still carried out?
     pub fn lives(&self) -> bool {
         !matches!(self.stage, Stage::Closing(_) | Stage::Lingering(_))
@@ -306,7 +330,11 @@ impl Client {
 
     /// Bytes that must have come before the next operation can be whole; 0: unknown.
     pub fn need(&self) -> usize {
-        self.route.as_ref().map_or(self.parser.need(), |r| r.parser.need())
+        match (&self.route, &self.gateway) {
+            (Some(route), _) => route.parser.need(),
+            (None, Some(gateway)) => gateway.parser.need(),
+            (None, None) => self.parser.need(),
+        }
     }
 
     /// Keeps bytes behind what is left over already. A short rest has a buffer of its size; a long one takes a chunk.
@@ -337,6 +365,9 @@ impl Client {
         let ip = if self.ip.contains(':') { format!("[{}]", self.ip) } else { self.ip.to_string() };
         if let Some(route) = &self.route {
             return format!("{ip}:{} - rid:{} - {}", self.port, self.cid.0, quoted(&route.intro.server_name));
+        }
+        if let Some(link) = &self.gateway {
+            return format!("{ip}:{} - gid:{} - {}", self.port, self.cid.0, quoted(&link.intro.server_name));
         }
         let mut label = format!("{ip}:{} - cid:{}", self.port, self.cid.0);
         let Some(said) = self.said.as_deref().filter(|_| self.connected) else { return label };

@@ -1,15 +1,19 @@
 //! Floor 4: the manners of one connection. Knows nothing of other connections, of interest or of shards.
 
+mod answers;
 mod client;
 mod close;
 mod gateway;
+mod gateway_link;
 mod health;
 mod outbuf;
 mod route;
 
+pub use answers::{Answers, WayBack};
 pub use client::{give_back, Client, Counts, Entry, Memo, Publisher, Stage};
 pub use close::Close;
 pub use gateway::{GatewayInstruction, GatewayIntroduction, GatewayTidings, RouteNews, Way};
+pub use gateway_link::{GatewayLink, Standing, Told};
 pub use health::{Beat, Health};
 pub use outbuf::{OutBuf, Spares};
 pub use route::{Instruction, Introduction, Pulse, Route, Telling, Tidings};

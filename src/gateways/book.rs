@@ -196,6 +196,11 @@ impl Book {
         due.take(room).map(|(name, _)| name.clone()).collect()
     }
 
+    /// Nobody dials this cluster any more.
+    pub(super) fn give_up(&mut self, name: &str) {
+        self.entries.entry(name.into()).and_modify(|e| e.standing = Standing::GivenUp);
+    }
+
     /// The next moment a cluster is due.
     pub(super) fn next_at(&self) -> Option<Time> {
         let waiting = self.entries.values().filter_map(|e| match e.standing {

@@ -318,6 +318,11 @@ impl Gateways {
     pub(super) fn dial_due(&mut self) {
         let room = DIALS_MAX.saturating_sub(self.book.dialing());
         for cluster in self.book.due(self.now.mono, room) {
+            // It was in the list once, and only those of the list are linked to.
+            if !self.welcome(&cluster) {
+                self.book.give_up(&cluster);
+                continue;
+            }
             let Some((dial, host, port)) = self.book.dial(&cluster, self.now.mono, &mut self.rng) else { continue };
             self.counters.dials += 1;
             self.log(

@@ -131,7 +131,8 @@ impl Gateways {
             return self.end(rid, Ending::told(Cause::OwnCluster, says, why));
         }
         if !self.welcome(name) {
-            let says = GatewayRefusal::Unknown(name).to_string();
+            // The name in it is ours, as the other end knows us.
+            let says = GatewayRefusal::Unknown(&self.gateway.name).to_string();
             let why = format!(
                 "of cluster \"{}\" is refused: it is not in the list of gateways, and reject_unknown_cluster is set",
                 shown(name)
@@ -254,6 +255,10 @@ impl Gateways {
 
     /// Dialed: the acceptor answered behind our INFO.
     fn welcomed(&mut self, rid: Cid) {
+        let dialed = self.pending.get(&rid).and_then(|l| l.dialed.as_ref());
+        if dialed.is_some_and(|d| !self.welcome(&d.cluster)) {
+            return self.end(rid, Ending::silent(Cause::Given, "is not in the list of gateways any more"));
+        }
         let Some(mut pending) = self.pending.remove(&rid) else { return };
         if let Stage::Proposed { hello } = std::mem::replace(&mut pending.stage, Stage::Knocking) {
             let cluster = hello.gateway.clone();

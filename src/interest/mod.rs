@@ -1,8 +1,9 @@
 //! Floor 2: who wants what. A [`Trie`] holds anything by pattern and finds what matches a subject; a [`Replica`] is the
-//! trie of one account with the interest of every shard in it.
+//! trie of one account with the interest of every shard in it; [`far`] is what other clusters want of it.
 
+pub mod far;
 mod replica;
 mod trie;
 
-pub use replica::{News, Place, Queue, Replica, Want};
+pub use replica::{News, PeerNews, Place, Queue, Replica, Want};
 pub use trie::{Cursor, Trie};

@@ -3,7 +3,7 @@
 
 use super::trie::Cursor;
 use super::Trie;
-use crate::base::{PeerId, PeerSet, ShardId, ShardSet, Slot};
+use crate::base::{FarId, PeerId, PeerSet, ShardId, ShardSet, Slot};
 
 /// Where members of a queue group are that are not this shard's clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub enum Place {
     Shard(ShardId),
     /// Another server, behind its route.
     Peer(PeerId),
+    /// Another cluster, behind its gateway; no replica names one.
+    Far(FarId),
 }
 
 /// Everybody who wants what one pattern says.
@@ -89,6 +91,24 @@ impl Want {
         }
     }
 
+    /// Does anybody in this cluster want it, as other clusters are told?
+    fn is_wide(&self, queue: &[u8]) -> bool {
+        match queue {
+            [] => self.is_wanted_here() || !self.peers.is_empty(),
+            name => self.queues().iter().any(|q| *q.name == *name && (!q.local.is_empty() || !q.remote.is_empty())),
+        }
+    }
+
+    /// What others are told of it, to be compared later.
+    fn seen(&self, queue: &[u8]) -> (u32, bool) {
+        (self.weight(queue), self.is_wide(queue))
+    }
+
+    /// What has changed since it was seen so.
+    fn news(&self, queue: &[u8], own: Option<u32>, (before, wide_before): (u32, bool)) -> News {
+        News { own, before, after: self.weight(queue), wide_before, wide_after: self.is_wide(queue) }
+    }
+
     fn is_empty(&self) -> bool {
         !self.is_wanted_here() && self.peers.is_empty() && self.queues.is_none()
     }
@@ -112,6 +132,21 @@ pub struct News {
     pub before: u32,
     /// The same now.
     pub after: u32,
+    /// Did anybody in this cluster want it before, as other clusters are told?
+    pub wide_before: bool,
+    /// Does anybody now?
+    pub wide_after: bool,
+}
+
+/// What a change of a peer's interest means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PeerNews {
+    /// What it wanted before.
+    pub had: u32,
+    /// See [`News::wide_before`].
+    pub wide_before: bool,
+    /// See [`News::wide_after`].
+    pub wide_after: bool,
 }
 
 /// See the file's head.
@@ -128,7 +163,7 @@ impl Replica {
     /// A subscription of this shard's client begins (`queue` empty: plain).
     pub fn add(&mut self, pattern: &[u8], queue: &[u8], sub: Slot) -> News {
         let want = self.patterns.entry(pattern);
-        let before = want.weight(queue);
+        let seen = want.seen(queue);
         let (list, plain) = match queue {
             [] => (&mut want.plain, true),
             _ => (&mut want.queue(queue).local, false),
@@ -138,23 +173,23 @@ impl Replica {
         }
         list.push(sub);
         let n = list.len() as u32;
-        News { own: (!plain || n == 1).then_some(n), before, after: want.weight(queue) }
+        want.news(queue, (!plain || n == 1).then_some(n), seen)
     }
 
     /// The reverse of [`Replica::add`].
     pub fn remove(&mut self, pattern: &[u8], queue: &[u8], sub: Slot) -> News {
         let Some(want) = self.patterns.get_mut(pattern) else { return News::default() };
-        let before = want.weight(queue);
+        let seen = want.seen(queue);
         let (list, plain) = match queue {
             [] => (&mut want.plain, true),
             _ => (&mut want.queue(queue).local, false),
         };
-        let Some(at) = list.iter().position(|s| *s == sub) else { return News { own: None, before, after: before } };
+        let Some(at) = list.iter().position(|s| *s == sub) else { return News::default() };
         list.swap_remove(at);
         let left = list.len() as u32;
-        let after = want.weight(queue);
+        let news = want.news(queue, (!plain || left == 0).then_some(left), seen);
         self.settle(pattern);
-        News { own: (!plain || left == 0).then_some(left), before, after }
+        news
     }
 
     /// Another shard says how many subscriptions its clients have now. None: no news.
@@ -163,7 +198,7 @@ impl Replica {
             return None;
         }
         let want = self.patterns.entry(pattern);
-        let before = want.weight(queue);
+        let seen = want.seen(queue);
         let changed = if queue.is_empty() {
             let had = want.remote.contains(from);
             if n > 0 {
@@ -175,18 +210,19 @@ impl Replica {
         } else {
             want.queue(queue).set(Place::Shard(from), n) != n
         };
-        let after = want.weight(queue);
+        let news = want.news(queue, None, seen);
         self.settle(pattern);
-        changed.then_some(News { own: None, before, after })
+        changed.then_some(news)
     }
 
     /// A peer says what its clients want now: so many members of a group, or 1 for plain interest. What it wanted before;
     /// None: no news.
-    pub fn peer_stated(&mut self, peer: PeerId, pattern: &[u8], queue: &[u8], n: u32) -> Option<u32> {
+    pub fn peer_stated(&mut self, peer: PeerId, pattern: &[u8], queue: &[u8], n: u32) -> Option<PeerNews> {
         if n == 0 && self.patterns.get(pattern).is_none() {
             return None;
         }
         let want = self.patterns.entry(pattern);
+        let wide_before = want.is_wide(queue);
         let had = if queue.is_empty() {
             let had = u32::from(want.peers.contains(peer));
             if n > 0 {
@@ -198,13 +234,21 @@ impl Replica {
         } else {
             want.queue(queue).set(Place::Peer(peer), n)
         };
+        let wide_after = want.is_wide(queue);
         self.settle(pattern);
         let n = if queue.is_empty() { n.min(1) } else { n };
-        (had != n).then_some(had)
+        (had != n).then_some(PeerNews { had, wide_before, wide_after })
     }
 
-    /// Forgets what a peer wanted, in slices of `max` patterns. Returns where to go on; None: all is forgotten.
-    pub fn forget_peer(&mut self, peer: PeerId, from: Cursor, max: usize) -> Option<Cursor> {
+    /// Forgets what a peer wanted, in slices of `max` patterns. `ended` is called with what nobody in the cluster wants any
+    /// more: pattern and queue group. Returns where to go on; None: all is forgotten.
+    pub fn forget_peer(
+        &mut self,
+        peer: PeerId,
+        from: Cursor,
+        max: usize,
+        mut ended: impl FnMut(&[u8], &[u8]),
+    ) -> Option<Cursor> {
         let mut held: Vec<Box<[u8]>> = Vec::new();
         let next = self.patterns.walk(from, max, |pattern, want| {
             let queued = |q: &Queue| q.remote.iter().any(|(p, _)| *p == Place::Peer(peer));
@@ -214,9 +258,18 @@ impl Replica {
         });
         for pattern in held {
             if let Some(want) = self.patterns.get_mut(&pattern) {
-                want.peers.remove(peer);
+                if want.peers.contains(peer) {
+                    want.peers.remove(peer);
+                    if !want.is_wide(b"") {
+                        ended(&pattern, b"");
+                    }
+                }
                 for q in want.queues.iter_mut().flat_map(|all| all.iter_mut()) {
+                    let had = q.remote.len();
                     q.remote.retain(|(p, _)| *p != Place::Peer(peer));
+                    if q.remote.len() < had && q.remote.is_empty() && q.local.is_empty() {
+                        ended(&pattern, &q.name);
+                    }
                 }
             }
             self.settle(&pattern);
@@ -271,6 +324,17 @@ impl Replica {
         })
     }
 
+    /// Visits what anybody in this cluster wants, as other clusters are told: pattern, queue group (empty: plain). In slices
+    /// of `max` patterns; returns where to go on, None at the end.
+    pub fn walk_wide(&self, from: Cursor, max: usize, mut visit: impl FnMut(&[u8], &[u8])) -> Option<Cursor> {
+        self.patterns.walk(from, max, |pattern, want| {
+            if want.is_wide(b"") {
+                visit(pattern, b"");
+            }
+            want.queues().iter().for_each(|q| visit(pattern, &q.name));
+        })
+    }
+
     /// Has a walk that stands at `cursor` left this pattern behind it?
     pub fn passed(&self, cursor: Cursor, pattern: &[u8]) -> bool {
         self.patterns.passed(cursor, pattern)
@@ -314,14 +378,21 @@ mod tests {
     fn a_peer_is_told_of_clients_on_all_shards_and_of_no_peer() {
         let mut r = Replica::new(1);
         let (a, b) = (Slot::NONE, Slot::NONE);
-        assert_eq!(r.add(b"foo", b"", a), News { own: Some(1), before: 0, after: 1 });
-        assert_eq!(r.add(b"foo", b"", b), News { own: None, before: 1, after: 1 });
-        assert_eq!(r.stated(ShardId(1), b"bar", b"", 1), Some(News { own: None, before: 0, after: 1 }));
+        let news = |own, before, after, wide_before| News { own, before, after, wide_before, wide_after: true };
+        assert_eq!(r.add(b"foo", b"", a), news(Some(1), 0, 1, false));
+        assert_eq!(r.add(b"foo", b"", b), news(None, 1, 1, true));
+        assert_eq!(r.stated(ShardId(1), b"bar", b"", 1), Some(news(None, 0, 1, false)));
         assert_eq!(r.stated(ShardId(1), b"bar", b"", 1), None, "said twice");
         r.add(b"jobs", b"q", a);
-        assert_eq!(r.stated(ShardId(2), b"jobs", b"q", 3), Some(News { own: None, before: 1, after: 4 }));
-        assert_eq!(r.peer_stated(PeerId(0), b"far", b"", 1), Some(0));
-        assert_eq!(r.peer_stated(PeerId(0), b"jobs", b"q", 9), Some(0));
+        assert_eq!(r.stated(ShardId(2), b"jobs", b"q", 3), Some(news(None, 1, 4, true)));
+        assert_eq!(
+            r.peer_stated(PeerId(0), b"far", b"", 1),
+            Some(PeerNews { had: 0, wide_before: false, wide_after: true })
+        );
+        assert_eq!(
+            r.peer_stated(PeerId(0), b"jobs", b"q", 9),
+            Some(PeerNews { had: 0, wide_before: true, wide_after: true })
+        );
         assert_eq!(r.peer_stated(PeerId(0), b"jobs", b"q", 9), None, "said twice");
         let said = |p: &[u8], q: &[u8], n| (p.to_vec(), q.to_vec(), n);
         assert_eq!(walked(&r), [said(b"bar", b"", 1), said(b"foo", b"", 1), said(b"jobs", b"q", 4)]);
@@ -335,10 +406,11 @@ mod tests {
             r.peer_stated(PeerId(3), format!("w.{i}.*").as_bytes(), b"q", 2);
             r.peer_stated(PeerId(4), format!("s.{i}").as_bytes(), b"", 1);
         }
-        let mut at = Some(Cursor::default());
+        let (mut at, mut ended) = (Some(Cursor::default()), 0);
         while let Some(from) = at {
-            at = r.forget_peer(PeerId(3), from, 7);
+            at = r.forget_peer(PeerId(3), from, 7, |_, _| ended += 1);
         }
+        assert_eq!(ended, 100, "the others are wanted elsewhere in the cluster");
         assert_eq!(r.len(), 100);
         r.matches(b"s.5", |w| assert!(!w.peers.contains(PeerId(3)) && w.peers.contains(PeerId(4))));
     }

@@ -56,6 +56,14 @@ pub struct Settings {
     pub digest: String,
 }
 
+impl Settings {
+    /// The cluster's name, as far as it is configured; empty: it is not.
+    pub fn cluster_name(&self) -> &str {
+        let of_gateway = self.gateway.as_ref().map(|g| g.name.as_str());
+        of_gateway.or_else(|| self.cluster.as_ref().and_then(|c| c.name.as_deref())).unwrap_or_default()
+    }
+}
+
 /// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {

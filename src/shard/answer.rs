@@ -21,8 +21,7 @@ impl Shard {
                 let places = self.outbox.conns.places();
                 let end = from.saturating_add(max).min(places);
                 let rows = (from..end).filter_map(|p| self.outbox.conns.at(p));
-                let rows =
-                    rows.filter(|(_, c)| c.lives() && c.route.is_none()).map(|(_, c)| self.row(c, subs)).collect();
+                let rows = rows.filter(|(_, c)| c.lives() && c.is_client()).map(|(_, c)| self.row(c, subs)).collect();
                 Answer::Connections { rows, next: (end < places).then_some(end) }
             }
             Ask::Closed { from, max } => {
@@ -42,6 +41,7 @@ impl Shard {
                 Answer::Subscriptions { rows, next: (end < places).then_some(end) }
             }
             Ask::Routes => Answer::Routes(self.route_rows()),
+            Ask::Gateways => Answer::Gateways(Box::new(self.gateway_report())),
             Ask::PeerInterest { from, max } => self.peer_interest(from, max),
         }
     }
@@ -104,17 +104,18 @@ impl Shard {
     fn tally(&self) -> Tally {
         let l = &self.outbox.ledger;
         let mut passed: Vec<Counts> = self.worlds.iter().map(|w| w.ledger.passed).collect();
-        let mut routes = l.routed;
+        let (mut routes, mut crossed) = (l.routed, l.crossed);
         for (_, c) in self.outbox.conns.iter() {
-            if c.route.is_some() {
-                routes.add(&c.counts);
-                continue;
+            match (&c.route, &c.gateway) {
+                (Some(_), _) => routes.add(&c.counts),
+                (None, Some(_)) => crossed.add(&c.counts),
+                (None, None) => passed[usize::from(c.account)].add(&c.counts.since(&c.booked)),
             }
-            passed[usize::from(c.account)].add(&c.counts.since(&c.booked));
         }
         let mut all = Counts::default();
         passed.iter().for_each(|p| all.add(p));
         all.add(&routes);
+        all.add(&crossed);
         let named = self.worlds.iter().zip(&self.settings.auth.accounts).zip(&passed);
         let accounts = named.map(|((w, a), passed)| AccountTally {
             account: a.name.clone(),
@@ -128,13 +129,14 @@ impl Shard {
             slow_consumers: w.ledger.slow_consumers,
         });
         Tally {
-            connections: self.outbox.conns.iter().filter(|(_, c)| c.lives() && c.route.is_none()).count() as u64,
+            connections: self.outbox.conns.iter().filter(|(_, c)| c.lives() && c.is_client()).count() as u64,
             subscriptions: self.outbox.subs.len() as u64,
             in_msgs: all.in_msgs,
             in_bytes: all.in_bytes,
             out_msgs: all.out_msgs,
             out_bytes: all.out_bytes,
             routed: routes,
+            crossed,
             slow_consumers_pending: l.slow_consumers_pending,
             slow_consumers_deadline: l.slow_consumers_deadline,
             stale_connections: l.stale_connections,

@@ -3,7 +3,10 @@
 //!
 //! Nothing here is a question. Each kind says what its loss would mean; rings lose nothing.
 
-use crate::base::{ConnId, PeerId, ShardId};
+use crate::base::{ConnId, FarId, PeerId, ShardId};
+use crate::interest::far::FarSaid;
+use crate::interest::Place;
+use crate::wire::gateway::Hash6;
 use crate::wire::Message;
 use bytes::Bytes;
 
@@ -21,10 +24,23 @@ struct Span {
 enum Item {
     Interest { account: u16, n: u32, pattern: Span, queue: Span },
     PeerInterest { account: u16, peer: PeerId, n: u32, pattern: Span, queue: Span },
-    Route { peer: PeerId, up: bool },
+    Route { peer: PeerId, up: Option<Hash6> },
+    Gate { far: FarId, up: Option<bool>, cluster: Span },
+    Measured { far: FarId, rtt_ns: u64 },
+    Far { account: u16, far: FarId, said: FarWord, pattern: Span, queue: Span },
     Connections { account: u16, n: u32 },
     Message(Parcel),
     Pressure { conn: ConnId, press: Press },
+}
+
+/// [`FarSaid`] without its words.
+#[derive(Clone, Copy, Debug)]
+enum FarWord {
+    Wants,
+    WantsNot,
+    Account(bool),
+    Begins,
+    Complete,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +48,8 @@ struct Parcel {
     account: u16,
     plain: bool,
     reaimed: bool,
-    routed: bool,
+    origin: Origin,
+    straight: Option<Place>,
     /// As [`Groups`] has them.
     queues: Span,
     subject: Span,
@@ -81,8 +98,35 @@ pub enum Said<'a> {
     Route {
         /// The peer.
         peer: PeerId,
-        /// Has it begun or ended?
-        up: bool,
+        /// It has begun, and so the server's id is hashed in replies; None: it has ended.
+        up: Option<Hash6>,
+    },
+    /// "The link on which messages are sent to this cluster is mine", or has ended: then everything it told is void. Lost:
+    /// messages for it would go nowhere.
+    Gate {
+        /// The cluster.
+        far: FarId,
+        /// The link has begun, and interest-only was promised for it, or not; None: it has ended.
+        up: Option<bool>,
+        /// The cluster's name.
+        cluster: &'a [u8],
+    },
+    /// "The round trip to this cluster takes so long." Lost: a queue group might be served in one that is farther.
+    Measured {
+        /// The cluster.
+        far: FarId,
+        /// Nanoseconds.
+        rtt_ns: u64,
+    },
+    /// "The cluster whose link I own says this." Not absolute: what it means depends on what it said before, which all
+    /// shards heard in the same order. Lost: shards would disagree about what it wants.
+    Far {
+        /// Index of the account.
+        account: u16,
+        /// The cluster.
+        far: FarId,
+        /// What it said.
+        said: FarSaid<'a>,
     },
     /// "I now have `n` connections of this account." Lost: the account's limit would be off.
     Connections {
@@ -123,8 +167,10 @@ pub struct Delivery<'a> {
     pub plain: bool,
     /// Has it been sent on once because a queue member had left?
     pub reaimed: bool,
-    /// Did it come over a route? Then it is for clients only.
-    pub routed: bool,
+    /// Where it came from.
+    pub origin: Origin,
+    /// See [`Address::straight`].
+    pub straight: Option<Place>,
     /// The shard that it was published on: the sender's, unless it was sent on.
     pub home: ShardId,
     /// The connection there that published it.
@@ -135,8 +181,9 @@ pub struct Delivery<'a> {
 }
 
 impl<'a> Delivery<'a> {
-    /// The queue groups of which one member is to get it: a client of this shard, or of a peer whose route is here.
-    pub fn queues(&self) -> impl Iterator<Item = (Option<PeerId>, &'a [u8])> {
+    /// The queue groups of which one member is to get it: a client of this shard, or somebody behind a route or a gateway
+    /// that is here.
+    pub fn queues(&self) -> impl Iterator<Item = (Whose, &'a [u8])> {
         picks(self.queues)
     }
 
@@ -155,18 +202,30 @@ pub struct Batch {
     shared_bytes: usize,
 }
 
-/// Stands for a shard's own clients where else the number of a peer stands; peers are fewer.
-const CLIENTS: u8 = u8::MAX;
+/// Who is to serve a queue group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// A client of the shard that hears it.
+    Clients,
+    /// A server behind its route.
+    Peer(PeerId),
+    /// A cluster behind its gateway.
+    Far(FarId),
+}
 
-/// The groups a message is for, as [`Batch::message`] wants them: one after the other, whose member is to get it (a peer, or
-/// [`CLIENTS`]), the name's length in four bytes, the name.
+/// The groups a message is for, as [`Batch::message`] wants them: one after the other, whose member is to get it in two
+/// bytes, the name's length in four, the name.
 #[derive(Debug, Default)]
 pub struct Groups(Vec<u8>);
 
 impl Groups {
-    /// Adds a group of which a member behind `peer`'s route is to get the message; None: a client of the shard.
-    pub fn push(&mut self, peer: Option<PeerId>, name: &[u8]) {
-        self.0.push(peer.map_or(CLIENTS, |p| p.0));
+    /// Adds a group.
+    pub fn push(&mut self, whose: Whose, name: &[u8]) {
+        self.0.extend_from_slice(&match whose {
+            Whose::Clients => [0, 0],
+            Whose::Peer(p) => [1, p.0],
+            Whose::Far(f) => [2, f.0],
+        });
         self.0.extend_from_slice(&(name.len() as u32).to_le_bytes());
         self.0.extend_from_slice(name);
     }
@@ -182,16 +241,32 @@ impl Groups {
     }
 }
 
-/// What [`Groups`] says: whose member (None: a client of the shard), and the group.
-pub fn picks(bytes: &[u8]) -> impl Iterator<Item = (Option<PeerId>, &[u8])> {
+/// What [`Groups`] says: whose member, and the group.
+pub fn picks(bytes: &[u8]) -> impl Iterator<Item = (Whose, &[u8])> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
-        let (&whose, more) = rest.split_first()?;
+        let (&[kind, number], more) = rest.split_first_chunk::<2>()?;
         let (len, more) = more.split_first_chunk::<4>()?;
         let (name, more) = more.split_at_checked(u32::from_le_bytes(*len) as usize)?;
         rest = more;
-        Some(((whose != CLIENTS).then_some(PeerId(whose)), name))
+        let whose = match kind {
+            0 => Whose::Clients,
+            1 => Whose::Peer(PeerId(number)),
+            _ => Whose::Far(FarId(number)),
+        };
+        Some((whose, name))
     })
+}
+
+/// Where a message came from, and so where it may still go (cluster-protocol.md §§3.14, 4.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A client of this server: everywhere.
+    Client,
+    /// Another server of this cluster: to clients only.
+    Route,
+    /// Another cluster: to clients, and to the other servers of this one.
+    Gateway,
 }
 
 /// Where a message goes and from whom; the part of [`Batch::message`] that differs between shards.
@@ -203,8 +278,11 @@ pub struct Address {
     pub plain: bool,
     /// Sent on once already?
     pub reaimed: bool,
-    /// Came over a route?
-    pub routed: bool,
+    /// Where it came from.
+    pub origin: Origin,
+    /// It is for whoever is behind this route or gateway, under the subject it has, and for nobody else: an answer that
+    /// finds its way back (cluster-protocol.md §4.9).
+    pub straight: Option<Place>,
     /// The shard that it was published on.
     pub home: ShardId,
     /// Who published it there.
@@ -253,8 +331,32 @@ impl Batch {
     }
 
     /// See [`Said::Route`].
-    pub fn route(&mut self, peer: PeerId, up: bool) {
+    pub fn route(&mut self, peer: PeerId, up: Option<Hash6>) {
         self.items.push(Item::Route { peer, up });
+    }
+
+    /// See [`Said::Gate`].
+    pub fn gate(&mut self, far: FarId, up: Option<bool>, cluster: &[u8]) {
+        let cluster = self.keep(cluster);
+        self.items.push(Item::Gate { far, up, cluster });
+    }
+
+    /// See [`Said::Measured`].
+    pub fn measured(&mut self, far: FarId, rtt_ns: u64) {
+        self.items.push(Item::Measured { far, rtt_ns });
+    }
+
+    /// See [`Said::Far`].
+    pub fn far(&mut self, account: u16, far: FarId, said: FarSaid<'_>) {
+        let (word, pattern, queue): (_, &[u8], &[u8]) = match said {
+            FarSaid::Wants(pattern, queue) => (FarWord::Wants, pattern, queue),
+            FarSaid::WantsNot(pattern, queue) => (FarWord::WantsNot, pattern, queue),
+            FarSaid::Account(wanted) => (FarWord::Account(wanted), b"", b""),
+            FarSaid::Begins => (FarWord::Begins, b"", b""),
+            FarSaid::Complete => (FarWord::Complete, b"", b""),
+        };
+        let (pattern, queue) = (self.keep(pattern), self.keep(queue));
+        self.items.push(Item::Far { account, far, said: word, pattern, queue });
     }
 
     /// See [`Said::Connections`].
@@ -282,7 +384,8 @@ impl Batch {
             account: to.account,
             plain: to.plain,
             reaimed: to.reaimed,
-            routed: to.routed,
+            origin: to.origin,
+            straight: to.straight,
             home: to.home,
             publisher: to.publisher,
             queues,
@@ -305,13 +408,27 @@ impl Batch {
                 Said::PeerInterest { account, peer, n, pattern: self.span(pattern), queue: self.span(queue) }
             }
             Item::Route { peer, up } => Said::Route { peer, up },
+            Item::Gate { far, up, cluster } => Said::Gate { far, up, cluster: self.span(cluster) },
+            Item::Measured { far, rtt_ns } => Said::Measured { far, rtt_ns },
+            Item::Far { account, far, said, pattern, queue } => {
+                let (pattern, queue) = (self.span(pattern), self.span(queue));
+                let said = match said {
+                    FarWord::Wants => FarSaid::Wants(pattern, queue),
+                    FarWord::WantsNot => FarSaid::WantsNot(pattern, queue),
+                    FarWord::Account(wanted) => FarSaid::Account(wanted),
+                    FarWord::Begins => FarSaid::Begins,
+                    FarWord::Complete => FarSaid::Complete,
+                };
+                Said::Far { account, far, said }
+            }
             Item::Connections { account, n } => Said::Connections { account, n },
             Item::Pressure { conn, press } => Said::Pressure { conn, press },
             Item::Message(p) => Said::Message(Delivery {
                 account: p.account,
                 plain: p.plain,
                 reaimed: p.reaimed,
-                routed: p.routed,
+                origin: p.origin,
+                straight: p.straight,
                 home: p.home,
                 publisher: p.publisher,
                 queues: self.span(p.queues),

@@ -7,7 +7,8 @@ use super::batch::{Batch, Groups};
 use super::diary::Diary;
 use super::due::Due;
 use super::ends::Ends;
-use super::forgetting::Forgetting;
+use super::forgetting::{Forgetting, ForgettingFars};
+use super::gates::Gates;
 use super::identity::Identity;
 use super::jams::Jams;
 use super::leavers::Farewell;
@@ -15,19 +16,22 @@ use super::ledger::AccountLedger;
 use super::outbox::Outbox;
 use super::past::Past;
 use super::peers::Peers;
+use super::recent::Recent;
 use super::repeats::Repeats;
 use super::report::{Answer, Order};
 use super::strangers::Strangers;
 use super::verdict::Verdicts;
 use crate::base::limits::{BATCH_BYTES_MAX, BATCH_BYTES_MIN};
 use crate::base::{Cid, ConnId, Level, Now, Rng, Seeded, ShardId, Time, Wheel};
-use crate::conn::Tidings;
+use crate::conn::{GatewayTidings, Tidings};
+use crate::interest::far::Fars;
 use crate::interest::{Place, Replica};
 use crate::policy::login::Directory;
 use crate::policy::Settings;
+use crate::wire::gateway::ReplyPrefix;
 use crate::wire::hello::PreparedInfo;
 use crate::wire::Body;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// What a shard is made from.
@@ -80,8 +84,8 @@ pub enum Act {
     Finish(ConnId),
     /// Close a client's socket; the id names nothing any more.
     Close(ConnId),
-    /// The same for a route's.
-    CloseRoute(ConnId),
+    /// The same for another server's.
+    CloseServer(ConnId),
     /// Compare a password with a bcrypt hash somewhere that moves no messages; [`Order::Verified`] brings the answer.
     Verify {
         /// Who waits for it.
@@ -100,6 +104,8 @@ pub enum Act {
     },
     /// News of a route, for the mesh.
     Tidings(Tidings),
+    /// News of a link to another cluster, for the machine that made it.
+    GatewayTidings(GatewayTidings),
     /// A client of this port says that it is a route: its socket, with what it has said so far, goes to the mesh.
     HandOver {
         /// The connection; the id names nothing any more.
@@ -128,6 +134,10 @@ pub enum Act {
 pub struct World {
     /// Who wants what.
     pub replica: Replica,
+    /// What other clusters want.
+    pub fars: Fars,
+    /// What clients have begun to want lately.
+    pub recent: Recent,
     /// Counters.
     pub ledger: AccountLedger,
     /// Connections on the other shards.
@@ -182,10 +192,19 @@ pub struct Shard {
     /// Where the current message's queue members are that are not on this shard: place, and which of its verdict's groups.
     pub(super) away: Vec<(Place, u32)>,
     pub(super) peers: Peers,
-    /// Connections of this shard that are routes.
-    pub(super) routes_here: usize,
+    /// Connections of this shard that are other servers'.
+    pub(super) servers_here: usize,
     pub(super) ends: Ends,
     pub(super) forgetting: Forgetting,
+    pub(super) gates: Gates,
+    /// Links to other clusters that this shard owns, by public number.
+    pub(super) gateway_links: BTreeMap<Cid, ConnId>,
+    /// What nobody in this cluster wants any more.
+    pub(super) wide_ends: Ends,
+    pub(super) forgetting_fars: ForgettingFars,
+    /// What stands before replies of requests that leave the cluster: for those who understand it, and for others.
+    pub(super) reply_prefix: ReplyPrefix,
+    pub(super) old_prefix: Vec<u8>,
     pub(super) repeats: Repeats,
     pub(super) strangers: Strangers,
     /// Connections that are routes and go to the mesh.
@@ -220,6 +239,18 @@ pub struct Shard {
     pub(super) drained: bool,
 }
 
+fn outbox(settings: &Arc<Settings>, shards: usize) -> Outbox {
+    let limits = &settings.limits;
+    // One slow receiver must be waited for, not cut, however small the share.
+    let share = |n: usize| (n / shards.max(1)).max(2 * limits.max_pending);
+    Outbox::new(
+        limits.max_pending,
+        limits.max_pending_total.map_or(usize::MAX, share),
+        settings.no_fast_producer_stall,
+        Diary::new(settings.clone()),
+    )
+}
+
 impl Shard {
     /// A shard without connections.
     pub fn new(setup: Setup) -> Shard {
@@ -227,25 +258,24 @@ impl Shard {
         let mut rng = Rng::new(seed);
         let limits = &settings.limits;
         let ends_seed = rng.next_u64();
+        // Drawn apart, so that servers without gateways choose as they did before there were any.
+        let far_seed = ends_seed.rotate_left(17);
         let worlds = settings.auth.accounts.iter().map(|_| World {
             replica: Replica::new(rng.next_u64()),
+            fars: Fars::new(far_seed),
+            recent: Recent::new(far_seed),
             ledger: AccountLedger::default(),
             elsewhere: vec![0; shards],
         });
-        Shard {
+        let (reply_prefix, old_prefix) = identity.prefixes(settings.cluster_name());
+        let mut shard = Shard {
             id,
             worlds: worlds.collect(),
             verdicts: Verdicts::new(rng.next_u64()),
             greeting: identity.greeting(&settings, None),
             identity,
             directory: Directory::new(&settings.auth, rng.next_u64()),
-            outbox: Outbox::new(
-                limits.max_pending,
-                // One slow receiver must be waited for, not cut, however small the share.
-                limits.max_pending_total.map_or(usize::MAX, |n| (n / shards.max(1)).max(2 * limits.max_pending)),
-                settings.no_fast_producer_stall,
-                Diary::new(settings.clone()),
-            ),
+            outbox: outbox(&settings, shards),
             sids: Seeded(rng.next_u64()),
             rng,
             unfinished: Vec::new(),
@@ -265,9 +295,16 @@ impl Shard {
             groups: Groups::default(),
             away: Vec::new(),
             peers: Peers::default(),
-            routes_here: 0,
+            servers_here: 0,
             ends: Ends::new(ends_seed),
             forgetting: Forgetting::default(),
+            gates: Gates::default(),
+            gateway_links: BTreeMap::new(),
+            wide_ends: Ends::new(far_seed),
+            forgetting_fars: ForgettingFars::default(),
+            reply_prefix,
+            old_prefix,
+
             repeats: Repeats::default(),
             strangers: Strangers::new(shards),
             leaving: Vec::new(),
@@ -287,7 +324,9 @@ impl Shard {
             drain_due: false,
             drained: false,
             settings,
-        }
+        };
+        shard.outbox.hashing = shard.sids;
+        shard
     }
 
     /// When the next turn is due at the latest; None: not before something happens.
@@ -299,6 +338,7 @@ impl Shard {
             || !self.abandoned.is_empty()
             || !self.leaving.is_empty()
             || self.ends.wait()
+            || self.wide_ends.wait()
             || self.informing.is_some()
         {
             return Some(Time(0));
@@ -334,6 +374,7 @@ impl Shard {
             Order::Verified { conn, ok } => self.verified(conn, ok),
             Order::Drain => self.drain(),
             Order::Instruct(instruction) => self.instructed(instruction),
+            Order::InstructGateway(instruction) => self.gateway_instructed(instruction),
             Order::ClientUrls { urls, ldm } => {
                 self.client_urls = urls;
                 self.lame = ldm;
@@ -341,7 +382,10 @@ impl Shard {
             }
             Order::SendAway { over_ns } => self.send_away(over_ns),
             Order::Scarce(scarce) => self.scarce(scarce),
-            Order::ClusterName(name) => self.greeting = self.identity.greeting(&self.settings, Some(&name)),
+            Order::ClusterName(name) => {
+                self.greeting = self.identity.greeting(&self.settings, Some(&name));
+                (self.reply_prefix, self.old_prefix) = self.identity.prefixes(&name);
+            }
         }
     }
 }

@@ -13,8 +13,8 @@ impl Shard {
         if !client.lives() {
             return; // thrown away: see Stage::Lingering
         }
-        if client.route.is_some() {
-            self.heard_from_peer(id);
+        if !client.is_client() {
+            self.heard_from_server(id);
         }
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
         let must_wait = self.held > 0 || client.waiting;
@@ -89,8 +89,10 @@ impl Shard {
 
     /// Carries out the operations of `data` and says how many bytes are done with.
     fn parse(&mut self, id: ConnId, data: &[u8]) -> usize {
-        if self.outbox.conns.get(id).is_some_and(|c| c.route.is_some()) {
-            return self.parse_route(id, data);
+        match self.outbox.conns.get(id) {
+            Some(c) if c.route.is_some() => return self.parse_route(id, data),
+            Some(c) if c.gateway.is_some() => return self.parse_gateway(id, data),
+            _ => {}
         }
         let traces = self.outbox.diary.traces();
         let (mut at, mut alike) = (0, !traces);

@@ -20,8 +20,8 @@ pub(super) enum Due {
     LastWords(ConnId),
     /// Time to read them is over.
     Linger(ConnId),
-    /// Is the peer of this route there?
-    Route(ConnId),
+    /// Is the other server there?
+    Server(ConnId),
     /// Look at the jams.
     Jams,
     /// The next clients of a lame duck go.
@@ -38,7 +38,7 @@ impl Due {
             | Due::Progress(c)
             | Due::LastWords(c)
             | Due::Linger(c)
-            | Due::Route(c) => Some(c),
+            | Due::Server(c) => Some(c),
             Due::Repeats | Due::Jams | Due::Farewell => None,
         }
     }

@@ -15,6 +15,7 @@ use crate::wire::route::{write_interest, write_no_interest};
 impl Shard {
     /// What this server's clients want of one pattern has changed: peers are told of what is news to them.
     pub(super) fn edge(&mut self, account: u16, pattern: &[u8], queue: &[u8], news: News) {
+        self.wide_edge(account, pattern, queue, news.wide_before, news.wide_after);
         if news.before == news.after || self.peers.here().next().is_none() {
             return;
         }

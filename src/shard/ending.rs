@@ -25,6 +25,7 @@ impl Shard {
         self.abandon_subscriptions(id);
         self.leave_account(id);
         self.route_ended(id, &why);
+        self.gateway_ended(id, &why);
         let flushes = why.flushes();
         let text = why.text();
         if flushes && !text.is_empty() {
@@ -66,7 +67,7 @@ impl Shard {
 
     /// Counts and logs an end.
     fn note_end(&mut self, id: ConnId, why: &Close) {
-        let is_route = self.outbox.conns.get(id).is_some_and(|c| c.route.is_some());
+        let is_server = self.outbox.conns.get(id).is_some_and(|c| !c.is_client());
         // They may come a thousand times a second.
         let kind = match why {
             Close::Route { .. } => Some(Repeat::WrongDial),
@@ -76,7 +77,7 @@ impl Shard {
             }
             _ => None,
         };
-        let said = kind.filter(|_| !is_route).is_none_or(|k| self.may_say(k));
+        let said = kind.filter(|_| !is_server).is_none_or(|k| self.may_say(k));
         let Some(client) = self.outbox.conns.get(id) else { return };
         let account = &mut self.worlds[usize::from(client.account)].ledger;
         let (ledger, diary) = (&mut self.outbox.ledger, &mut self.outbox.diary);
@@ -128,13 +129,16 @@ impl Shard {
             Close::Fault(f @ (Fault::AuthTimeout | Fault::Stale)) => {
                 diary.about(client, Level::Debug, || f.text().into());
             }
-            Close::Route { why, .. } if !is_route => diary.about(client, Level::Error, || why.clone()),
+            Close::Route { why, .. } if !is_server => diary.about(client, Level::Error, || why.clone()),
             Close::Fault(f) if *f != Fault::PeerError => diary.about(client, Level::Error, || f.text().into()),
             _ => {}
         }
-        match is_route {
-            true => diary.about(client, Level::Info, || format!("Router connection closed: {}", why.detail())),
-            false => diary.about(client, Level::Debug, || format!("Client connection closed: {}", why.reason())),
+        match (&client.route, &client.gateway) {
+            (Some(_), _) => diary.about(client, Level::Info, || format!("Router connection closed: {}", why.detail())),
+            (None, Some(_)) => {
+                diary.about(client, Level::Info, || format!("Gateway connection closed: {}", why.detail()));
+            }
+            (None, None) => diary.about(client, Level::Debug, || format!("Client connection closed: {}", why.reason())),
         }
     }
 
@@ -176,10 +180,12 @@ impl Shard {
             let text = || format!("{lost} messages that waited for this slow consumer are lost");
             self.outbox.diary.about(&client, Level::Info, text);
         }
-        if client.route.is_some() {
-            self.routes_here -= 1;
-            self.outbox.ledger.routed.add(&client.counts);
-            self.acts.push_back(Act::CloseRoute(id));
+        if !client.is_client() {
+            self.servers_here -= 1;
+            let ledger = &mut self.outbox.ledger;
+            let passed = if client.route.is_some() { &mut ledger.routed } else { &mut ledger.crossed };
+            passed.add(&client.counts);
+            self.acts.push_back(Act::CloseServer(id));
             return self.drained_if_empty();
         }
         let mut row = self.row(&client, false);
@@ -190,7 +196,7 @@ impl Shard {
         row.lost_msgs = lost;
         self.past.push(row);
         self.acts.push_back(Act::Close(id));
-        if self.draining && !self.drain_due && self.outbox.conns.len() == self.routes_here {
+        if self.draining && !self.drain_due && self.outbox.conns.len() == self.servers_here {
             self.go_on_draining();
         }
     }
@@ -241,8 +247,8 @@ impl Shard {
     pub(super) fn wrote(&mut self, id: ConnId, n: usize) {
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
         client.out.wrote(n, &mut self.outbox.spares);
-        if let Some(route) = client.route.as_deref_mut() {
-            route.pulse.sent(n);
+        if let Some(pulse) = client.pulse() {
+            pulse.sent(n);
         }
         if n > 0 {
             client.progress_at = self.now.mono;
@@ -273,7 +279,7 @@ impl Shard {
     /// `until` bytes wait for all.
     fn cut_largest(&mut self, least: usize, until: usize, why: &Close) {
         let clients =
-            self.outbox.conns.iter().filter(|(_, c)| c.lives() && c.route.is_none() && c.waiting_bytes >= least);
+            self.outbox.conns.iter().filter(|(_, c)| c.lives() && c.is_client() && c.waiting_bytes >= least);
         let mut largest: Vec<_> = clients.map(|(id, c)| (c.waiting_bytes, id)).collect();
         largest.sort_unstable_by(|a, b| b.cmp(a));
         for (_, id) in largest {
@@ -320,8 +326,8 @@ impl Shard {
 
     /// Clients first; then the routes, over which their last messages went.
     fn go_on_draining(&mut self) {
-        let routes_only = self.outbox.conns.len() == self.routes_here;
-        let due = |c: &Client| c.lives() && (c.route.is_none() || routes_only);
+        let servers_only = self.outbox.conns.len() == self.servers_here;
+        let due = |c: &Client| c.lives() && (c.is_client() || servers_only);
         let ids: Vec<ConnId> = self.outbox.conns.iter().filter(|(_, c)| due(c)).map(|(id, _)| id).collect();
         for id in ids {
             self.close(id, Close::Shutdown);

@@ -305,7 +305,7 @@ impl Shard {
         let end = from.saturating_add(TURN_INFORMED_MAX).min(places);
         for place in from..end {
             let Some((id, client)) = self.outbox.conns.at(place) else { continue };
-            if client.route.is_none() && client.lives() && client.informed && client.async_info {
+            if client.is_client() && client.lives() && client.informed && client.async_info {
                 self.send_info(id, false);
             }
         }

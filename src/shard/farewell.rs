@@ -13,7 +13,7 @@ const PAUSE_MAX_NS: u64 = SECOND;
 impl Shard {
     /// Begins to end clients; the last one goes before `over_ns` have passed.
     pub(super) fn send_away(&mut self, over_ns: u64) {
-        let clients = self.outbox.conns.iter().filter(|(_, c)| c.lives() && c.route.is_none());
+        let clients = self.outbox.conns.iter().filter(|(_, c)| c.lives() && c.is_client());
         let mut left: Vec<ConnId> = clients.map(|(id, _)| id).collect();
         for i in (1..left.len()).rev() {
             left.swap(i, self.rng.below(i as u64 + 1) as usize);
@@ -45,7 +45,7 @@ impl Shard {
 
     /// Said once, when a lame duck has no client any more.
     pub(super) fn vacancy(&mut self) -> Option<Act> {
-        let vacant = self.lame && !self.farewell.vacant && self.outbox.conns.len() == self.routes_here;
+        let vacant = self.lame && !self.farewell.vacant && self.outbox.conns.len() == self.servers_here;
         self.farewell.vacant |= vacant;
         vacant.then_some(Act::Vacant)
     }

@@ -1,9 +1,10 @@
 //! What other shards say, and what follows from it on this one.
 
-use super::batch::{Address, Batch, Delivery, Said};
+use super::batch::{Address, Batch, Delivery, Origin, Said, Whose};
 use super::core::{Shard, Work};
 use super::ledger::Drop;
 use super::relay::{give, Given};
+use super::replies::way_back;
 use super::verdict::Pick;
 use crate::base::{ShardId, Slot};
 use crate::wire::Message;
@@ -61,15 +62,22 @@ impl Shard {
                 if let Some(news) = world.replica.stated(from, pattern, queue, n) {
                     self.verdicts.changed(account, pattern);
                     self.edge(account, pattern, queue, news);
+                    if news.after > 0 {
+                        self.note_recent(account, pattern);
+                    }
                 }
             }
             Said::PeerInterest { account, peer, pattern, queue, n } => {
                 let replica = &mut self.worlds[usize::from(account)].replica;
-                if replica.peer_stated(peer, pattern, queue, n).is_some() {
+                if let Some(news) = replica.peer_stated(peer, pattern, queue, n) {
                     self.verdicts.changed(account, pattern);
+                    self.wide_edge(account, pattern, queue, news.wide_before, news.wide_after);
                 }
             }
-            Said::Route { peer, up } => self.route_elsewhere(peer, up.then_some(from)),
+            Said::Route { peer, up } => self.route_elsewhere(peer, up.map(|hash| (from, hash))),
+            Said::Gate { far, up, cluster } => self.gate_elsewhere(far, from, up, cluster),
+            Said::Measured { far, rtt_ns } => self.far_measured(far, rtt_ns),
+            Said::Far { account, far, said } => drop(self.far_said(account, far, said)),
             Said::Connections { account, n } => {
                 self.worlds[usize::from(account)].elsewhere[from.index()] = n;
             }
@@ -78,31 +86,34 @@ impl Shard {
         }
     }
 
-    /// A message that crossed from another shard: for this shard's clients, and, unless it came over a route, for the
-    /// peers whose routes are here.
+    /// A message that crossed from another shard: for this shard's clients, and, if it may go there from where it came, for
+    /// the servers whose links are here.
     fn receive(&mut self, d: &Delivery<'_>) {
-        let key = self.verdict(d.account, d.message.subject);
+        let Delivery { account, plain, reaimed, origin, straight, home, publisher, .. } = *d;
+        let to = Address { account, plain, reaimed, origin, straight, home, publisher };
         self.outbox.next_message();
-        let Delivery { account, plain, reaimed, routed, home, publisher, .. } = *d;
-        let to = Address { account, plain, reaimed, routed, home, publisher };
-        let mut queued = if plain { self.deliver_plain(key, &d.message, routed) } else { 0 };
-        for (peer, name) in d.queues() {
-            match peer {
-                None => queued += u64::from(self.receive_for_group(key, name, to, &d.message)),
-                Some(p) if self.is_member_here(key, p, name) => {} // below, with the peer's other groups
-                Some(_) => self.aim_again(key, name, to, &d.message),
+        if let Some(place) = straight {
+            self.straight_from_here(place, to, &d.message);
+            return self.settle();
+        }
+        let key = self.verdict(d.account, d.message.subject);
+        let mut queued = if plain { self.deliver_plain(key, &d.message, origin) } else { 0 };
+        for (whose, name) in d.queues() {
+            match whose {
+                Whose::Clients => queued += u64::from(self.receive_for_group(key, name, to, &d.message)),
+                Whose::Peer(p) if self.is_member_here(key, p, name) => {} // below, with the peer's other groups
+                Whose::Far(f) if self.is_far_member_here(key, f, name) => {}
+                Whose::Peer(_) | Whose::Far(_) => self.aim_again(key, name, to, &d.message),
             }
         }
-        if !routed {
-            queued += self.over_routes(key, to, d.groups(), &d.message);
-        }
+        queued += self.over_links(key, to, d.groups(), &d.message);
         if plain && queued == 0 {
             self.outbox.ledger.dropped(Drop::ReceiverLeft, 1);
         }
         self.budget = self.budget.saturating_sub(queued);
         // Nobody waits for a message that was sent on: its publisher does not count this shard among those it reached.
-        // What came over a route has no publisher here to wait.
-        if self.outbox.crowd.jammed() && !reaimed && !routed {
+        // What came from another server has no publisher here to wait.
+        if self.outbox.crowd.jammed() && !reaimed && origin == Origin::Client {
             self.jam(home, publisher);
         }
         self.settle();
@@ -117,8 +128,11 @@ impl Shard {
         };
         let first = Pick::Local(self.rng.below(g.local.len().max(1) as u64) as usize);
         // Sent on, it may come back to where it was published, and its publisher may not want its own.
-        let own = (to.home == self.id && !to.routed).then_some(to.publisher);
-        let given = give(&mut self.outbox, &mut self.rng, v, g, first, m, own, to.routed);
+        let own = (to.home == self.id && to.origin == Origin::Client).then_some(to.publisher);
+        let (way, seen) = way_back(to.origin, m);
+        self.outbox.answering = way;
+        let given = give(&mut self.outbox, &mut self.rng, v, g, first, &seen, own, to.origin == Origin::Route);
+        self.outbox.answering = None;
         if given != Given::Taken {
             self.aim_again(key, name, to, m);
         }

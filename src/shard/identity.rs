@@ -1,6 +1,7 @@
 //! Who the server is, and the part of INFO that says so to everybody.
 
 use crate::policy::Settings;
+use crate::wire::gateway::{old_hash, ReplyPrefix};
 use crate::wire::hello::{PreparedInfo, ServerInfo};
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
 
@@ -18,6 +19,12 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// What stands before the replies of requests that leave a cluster of this name: the new form and the old one
+    /// (cluster-protocol.md §4.9).
+    pub(super) fn prefixes(&self, cluster: &str) -> (ReplyPrefix, Vec<u8>) {
+        (ReplyPrefix::new(cluster, &self.server_id), [b"$GR.".as_slice(), &old_hash(cluster), b"."].concat())
+    }
+
     /// The part of INFO that is the same for everybody.
     pub(super) fn greeting(&self, settings: &Settings, cluster: Option<&str>) -> PreparedInfo {
         PreparedInfo::new(&ServerInfo {

@@ -31,11 +31,21 @@ pub enum Drop {
     RouteFull,
     /// It, or a queue group of it, did not fit into the longest line a peer accepts, or cannot stand in one.
     RouteUnsayable,
+    /// Twice `max_pending` waits for a link to another cluster already.
+    GatewayFull,
+    /// It, or a queue group of it, did not fit into the longest line another cluster accepts, or cannot stand in one.
+    GatewayUnsayable,
+    /// An answer whose request came from another cluster than this, and that came here all the same.
+    ForeignReply,
+    /// An answer from another cluster for which nobody waits any more.
+    ReplyExpired,
+    /// The link to the cluster that an answer was for ended.
+    GatewayDown,
 }
 
 impl Drop {
     /// All reasons with the names monitoring gives them.
-    pub const ALL: [(Drop, &'static str); 13] = [
+    pub const ALL: [(Drop, &'static str); 18] = [
         (Drop::NoInterest, "no_interest"),
         (Drop::ReservedSubject, "reserved_subject"),
         (Drop::ReservedReply, "reserved_reply"),
@@ -49,6 +59,11 @@ impl Drop {
         (Drop::UnknownAccount, "unknown_account"),
         (Drop::RouteFull, "route_full"),
         (Drop::RouteUnsayable, "route_unsayable"),
+        (Drop::GatewayFull, "gateway_full"),
+        (Drop::GatewayUnsayable, "gateway_unsayable"),
+        (Drop::ForeignReply, "foreign_reply"),
+        (Drop::ReplyExpired, "reply_expired"),
+        (Drop::GatewayDown, "gateway_down"),
     ];
 }
 
@@ -62,6 +77,8 @@ pub struct Ledger {
     pub stale_routes: u64,
     /// What passed over routes that have ended.
     pub routed: Counts,
+    /// What passed over links to other clusters that have ended.
+    pub crossed: Counts,
     pub stalled_clients: u64,
     pub failed_logins: u64,
     pub strangers_dropped: u64,

@@ -7,11 +7,13 @@
 
 // What it is made of.
 mod abandoned;
-mod batch;
+pub mod batch;
+mod crossings;
 mod diary;
 mod due;
 mod ends;
 mod forgetting;
+mod gates;
 mod identity;
 mod jams;
 mod leavers;
@@ -19,6 +21,7 @@ pub mod ledger;
 mod outbox;
 mod past;
 mod peers;
+mod recent;
 mod relayed;
 mod repeats;
 pub mod report;
@@ -29,16 +32,21 @@ mod core;
 
 // What it does.
 mod answer;
+mod crossing;
 mod dispatch;
 mod edges;
 mod ending;
 mod enter;
+mod far_edges;
 mod farewell;
+mod gateway_report;
+mod gateways;
 mod hear;
 mod pace;
 mod publish;
 mod relay;
 mod repeat;
+mod replies;
 mod routes;
 mod subscribe;
 mod tick;

@@ -1,13 +1,14 @@
 //! The connections of a shard and everything queued for them: the last step of every message. Appends to out-buffers,
 //! notes who has something to write, who has had enough, and who is to be cut.
 
+use super::crossings::{Crossings, Uncrossed};
 use super::diary::Diary;
 use super::ledger::{Drop, Ledger};
 use super::relayed;
-use super::verdict::{Group, Sub, Target, Verdict};
+use super::verdict::{Gate, Group, Sub, Target, Verdict};
 use crate::base::limits::{BLOCKERS_MAX, ROUTE_PENDING_FACTOR_MAX};
-use crate::base::{ConnId, Now, Slot, Slots};
-use crate::conn::{Client, Spares};
+use crate::base::{ConnId, Now, Seeded, Slot, Slots};
+use crate::conn::{Answers, Client, Spares, WayBack};
 use crate::wire::Message;
 
 /// How one copy fared.
@@ -66,6 +67,14 @@ pub struct Outbox {
     pub over: Vec<ConnId>,
     /// Subscriptions that have had their last message: to be ended after the current operation.
     pub spent: Vec<Slot>,
+    /// What became of messages to other clusters.
+    pub crossings: Crossings,
+    /// The way back for answers to the message that is being delivered to queue groups.
+    pub answering: Option<WayBack>,
+    /// Why the last message that was not queued for a server was not.
+    pub unsent: Option<Uncrossed>,
+    /// Hashes replies.
+    pub hashing: Seeded,
     /// The receivers of the current message.
     pub crowd: Crowd,
     /// The present.
@@ -95,6 +104,10 @@ impl Outbox {
             dirty: Vec::new(),
             over: Vec::new(),
             spent: Vec::new(),
+            crossings: Crossings::default(),
+            answering: None,
+            unsent: None,
+            hashing: Seeded::default(),
             crowd: Crowd::default(),
             now: Now::default(),
             congested: pending_max / 4 * 3,
@@ -173,9 +186,9 @@ impl Outbox {
         Fate::Queued
     }
 
-    /// Queues a message for a peer whose route this is: for its plain subscriptions (`plain`), and for a member of each of
-    /// `queues` (cluster-protocol.md §3.13). `names` as [`Verdict::names`](super::verdict::Verdict::names).
-    pub fn deliver_over_route<'n>(
+    /// Queues a message for a server whose route or gateway this is: for its plain subscriptions (`plain`), and for a member
+    /// of each of `queues` (cluster-protocol.md §3.13). `names` as [`Verdict::names`](super::verdict::Verdict::names).
+    pub fn deliver_over_link<'n>(
         &mut self,
         conn: ConnId,
         names: &[u8],
@@ -188,14 +201,14 @@ impl Outbox {
             return Fate::Gone;
         }
         if names.is_empty() {
-            self.ledger.dropped(Drop::RouteUnsayable, 1);
+            self.not_sent(conn, Uncrossed::Unsayable, 1);
             return Fate::Skipped;
         }
         let waiting = client.out.pending();
         if waiting > self.congested {
             self.crowd.route = Some(conn);
             if waiting / ROUTE_PENDING_FACTOR_MAX > self.pending_max {
-                self.ledger.dropped(Drop::RouteFull, 1);
+                self.not_sent(conn, Uncrossed::Full, 1);
                 return Fate::Skipped;
             }
         } else {
@@ -208,17 +221,51 @@ impl Outbox {
         client.out.grown(grown);
         client.counts.out_msgs += u64::from(written.lines);
         client.counts.out_bytes += m.size as u64 * u64::from(written.lines);
+        if written.lines > 0 && !client.dirty {
+            client.dirty = true;
+            self.dirty.push(conn);
+        }
         if written.left_out > 0 {
-            self.ledger.dropped(Drop::RouteUnsayable, written.left_out);
+            self.not_sent(conn, Uncrossed::Unsayable, written.left_out);
         }
         if written.lines == 0 {
             return Fate::Skipped;
         }
-        if !client.dirty {
-            client.dirty = true;
-            self.dirty.push(conn);
-        }
         Fate::Queued
+    }
+
+    /// Counts what became of a message for another cluster; true: it is on its way.
+    #[inline]
+    pub fn crossed(&mut self, gate: &Gate, account: u16, fate: Fate) -> bool {
+        if fate == Fate::Queued {
+            self.crossings.sent(gate.far, account, 1);
+            return true;
+        }
+        let why = self.unsent.take().filter(|_| fate == Fate::Skipped).unwrap_or(Uncrossed::Down);
+        self.crossings.dropped(gate.far, account, why);
+        false
+    }
+
+    /// Messages, or queue groups of them, were not queued for this server.
+    #[cold]
+    fn not_sent(&mut self, conn: ConnId, why: Uncrossed, n: u64) {
+        let gateway = self.conns.get(conn).is_some_and(|c| c.gateway.is_some());
+        let reason = match (gateway, why) {
+            (false, Uncrossed::Full) => Drop::RouteFull,
+            (false, _) => Drop::RouteUnsayable,
+            (true, Uncrossed::Full) => Drop::GatewayFull,
+            (true, _) => Drop::GatewayUnsayable,
+        };
+        self.ledger.dropped(reason, n);
+        self.unsent = Some(why);
+    }
+
+    /// A client was given a request of another cluster: its answer goes this way.
+    pub fn remember(&mut self, conn: ConnId, reply: &[u8], way: WayBack) {
+        let (hashing, now) = (self.hashing, self.now.mono);
+        if let Some(client) = self.conns.get_mut(conn) {
+            client.answers.get_or_insert_with(|| Box::new(Answers::new(hashing))).remember(reply, way, now);
+        }
     }
 
     #[cold]
@@ -239,12 +286,16 @@ impl Outbox {
         publisher: Option<ConnId>,
     ) -> bool {
         let (before, from) = group.local.split_at(first.min(group.local.len()));
-        from.iter().chain(before).any(|t| self.deliver(t, v.head(t), m, publisher) == Fate::Queued)
+        let taken = from.iter().chain(before).find(|t| self.deliver(t, v.head(t), m, publisher) == Fate::Queued);
+        if let (Some(t), Some(way)) = (taken, self.answering) {
+            self.remember(t.conn, m.reply, way);
+        }
+        taken.is_some()
     }
 
     /// Counts again what waits for a client. What waits for a route is bounded by itself, and slows its feeders.
     pub fn recount(&mut self, id: ConnId) {
-        if let Some(client) = self.conns.get_mut(id).filter(|c| c.route.is_none()) {
+        if let Some(client) = self.conns.get_mut(id).filter(|c| c.is_client()) {
             let pending = client.out.pending();
             self.waiting = self.waiting + pending - std::mem::replace(&mut client.waiting_bytes, pending);
         }
@@ -295,7 +346,7 @@ impl Outbox {
             client.dirty = true;
             self.dirty.push(id);
         }
-        if client.out.pending() > self.pending_max && client.route.is_none() {
+        if client.out.pending() > self.pending_max && client.is_client() {
             self.over.push(id);
         }
         if self.diary.traces() && grown > 0 {

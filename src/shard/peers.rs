@@ -3,6 +3,7 @@
 use crate::base::limits::PEERS_MAX;
 use crate::base::{ConnId, PeerId, PeerSet, ShardId};
 use crate::interest::Place;
+use crate::wire::gateway::Hash6;
 
 /// Where a peer's route is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub enum At {
 pub struct Peers {
     /// Peers with a route. The interest table may still name others: they are being forgotten.
     pub live: PeerSet,
-    places: Vec<Option<At>>,
+    places: Vec<Option<(At, Hash6)>>,
 }
 
 impl Default for Peers {
@@ -28,8 +29,8 @@ impl Default for Peers {
 }
 
 impl Peers {
-    /// A route began, or ended (None).
-    pub fn set(&mut self, peer: PeerId, at: Option<At>) {
+    /// A route began, to a server whose id is hashed so in replies, or ended (None).
+    pub fn set(&mut self, peer: PeerId, at: Option<(At, Hash6)>) {
         match at {
             Some(_) => self.live.insert(peer),
             None => self.live.remove(peer),
@@ -41,7 +42,12 @@ impl Peers {
 
     /// Where a peer's route is; None: it has none.
     pub fn place(&self, peer: PeerId) -> Option<At> {
-        self.places.get(peer.index()).copied().flatten()
+        self.places.get(peer.index()).copied().flatten().map(|(at, _)| at)
+    }
+
+    /// The server that a mapped reply names.
+    pub fn by_hash(&self, hash: &[u8]) -> Option<PeerId> {
+        self.live.iter().find(|p| self.places[p.index()].is_some_and(|(_, h)| h[..] == *hash))
     }
 
     /// The routes of this shard.
@@ -57,6 +63,7 @@ impl Peers {
         match place {
             Place::Shard(_) => true,
             Place::Peer(p) => self.live.contains(p),
+            Place::Far(_) => false,
         }
     }
 }

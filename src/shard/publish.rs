@@ -1,14 +1,15 @@
 //! The first journey: a message from a client of this shard to everybody who wants it (client-protocol.md §8, §10).
 
-use super::batch::Address;
+use super::batch::{Address, Origin};
 use super::core::Shard;
 use super::ledger::Drop;
 use super::outbox::Fate;
 use super::relay::{give, Given};
 use super::repeats::Repeat;
-use super::verdict::{may_be_reserved, reserved_reply, reserved_subject};
+use super::verdict::{may_be_reserved, reserved_reply, reserved_subject, Table};
 use crate::base::{ConnId, Level, ShardId, ShardSet, Slot};
 use crate::conn::Publisher;
+use crate::interest::Place;
 use crate::wire::fault::{write_complaint, Complaint};
 use crate::wire::subject::valid_publish;
 use crate::wire::{headers, quote, Message, Publish};
@@ -38,7 +39,7 @@ impl Shard {
     #[inline(always)]
     pub(super) fn publish(&mut self, id: ConnId, from: Publisher, m: &Message<'_>) {
         // What only some clients want, and what only system subjects need, is kept off everybody else's path.
-        if (from.talks || may_be_reserved(m.subject, m.reply)) && !self.publish_is_allowed(id, m.subject, m.reply) {
+        if (from.talks || may_be_reserved(m.subject, m.reply)) && !self.goes_the_usual_way(id, from.account, m) {
             return;
         }
         let reached = self.spread(id, from, m);
@@ -87,9 +88,11 @@ impl Shard {
         !refuses
     }
 
-    /// What a client is told of a publication before it is delivered; false: it is refused.
+    /// What a client is told of a publication before it is delivered. False: it is refused, or was an answer that has gone
+    /// its own way to another cluster.
     #[cold]
-    fn publish_is_allowed(&mut self, id: ConnId, subject: &[u8], reply: &[u8]) -> bool {
+    fn goes_the_usual_way(&mut self, id: ConnId, account: u16, m: &Message<'_>) -> bool {
+        let (subject, reply) = (m.subject, m.reply);
         let pedantic = self.outbox.conns.get(id).is_some_and(|c| c.pedantic);
         if pedantic && !valid_publish(subject) {
             self.outbox.say(id, |out| write_complaint(out, Complaint::InvalidPublishSubject));
@@ -100,7 +103,7 @@ impl Shard {
             (Complaint::Reply(reply), Drop::ReservedReply)
         } else {
             self.ok(id);
-            return true;
+            return !self.answers_other_cluster(id, account, m);
         };
         self.outbox.ledger.dropped(why, 1);
         self.outbox.say(id, |out| write_complaint(out, complaint));
@@ -123,9 +126,16 @@ impl Shard {
             self.outbox.ledger.cache_hits += 1;
             return key;
         }
-        let replica = &self.worlds[usize::from(account)].replica;
+        let world = &self.worlds[usize::from(account)];
+        let table = Table {
+            replica: &world.replica,
+            fars: &world.fars,
+            subs: &self.outbox.subs,
+            peers: &self.peers,
+            gates: &self.gates,
+        };
         let name = self.settings.auth.accounts[usize::from(account)].name.as_str();
-        let key = self.verdicts.reach((account, name), subject, replica, &self.outbox.subs, &self.peers);
+        let key = self.verdicts.reach((account, name), subject, &table);
         let ledger = &mut self.outbox.ledger;
         ledger.matches += 1;
         if let Some(n) = self.verdicts.get(key).map(|v| v.fanout()).filter(|n| *n > 0) {
@@ -155,7 +165,7 @@ impl Shard {
         }
         let mut remote = ShardSet::EMPTY;
         if v.leaves() {
-            let to = Address { account, plain: true, reaimed: false, routed: false, home: self.id, publisher: id };
+            let to = self.published(account, id);
             let (here, shards) = self.spread_further(verdict, to, m);
             queued += here;
             remote = shards;
@@ -170,19 +180,34 @@ impl Shard {
         Reached { here: queued > 0, remote }
     }
 
-    /// One member of each queue group, other shards, routes. Says how many copies were queued here, and which other
+    /// What a client of this shard publishes goes everywhere.
+    pub(super) fn published(&self, account: u16, publisher: ConnId) -> Address {
+        let (origin, home) = (Origin::Client, self.id);
+        Address { account, plain: true, reaimed: false, origin, straight: None, home, publisher }
+    }
+
+    /// One member of each queue group, other shards, other servers. Says how many copies were queued here, and which other
     /// shards were reached.
-    fn spread_further(&mut self, verdict: Slot, to: Address, m: &Message<'_>) -> (u64, ShardSet) {
+    pub(super) fn spread_further(&mut self, verdict: Slot, to: Address, m: &Message<'_>) -> (u64, ShardSet) {
         let Some(v) = self.verdicts.get(verdict) else { return (0, ShardSet::EMPTY) };
         let mut queued = 0;
         self.away.clear();
         for (i, g) in v.groups.iter().enumerate() {
-            let Some(pick) = g.pick(&mut self.rng, false) else { continue };
-            match give(&mut self.outbox, &mut self.rng, v, g, pick, m, Some(to.publisher), false) {
-                Given::Taken => queued += 1,
-                Given::Elsewhere(place) => self.away.push((place, i as u32)),
-                Given::Nobody => {}
+            let pick = g.pick(&mut self.rng, false);
+            let own = Some(to.publisher);
+            let given = pick.map(|pick| give(&mut self.outbox, &mut self.rng, v, g, pick, m, own, false));
+            match (given, g.far) {
+                (Some(Given::Taken), _) => queued += 1,
+                (Some(Given::Elsewhere(place)), _) => self.away.push((place, i as u32)),
+                // This cluster first, then the nearest that has a member.
+                (Some(Given::Nobody) | None, Some(far)) if to.origin == Origin::Client => {
+                    self.away.push((Place::Far(far), i as u32));
+                }
+                (Some(Given::Nobody) | None, _) => {}
             }
+        }
+        if !v.nearer.is_empty() && to.origin == Origin::Client {
+            self.outbox.crossings.served_nearer(v.nearer, to.account);
         }
         let (routes, shards) = self.relay(verdict, to, m);
         (queued + routes, shards)

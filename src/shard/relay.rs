@@ -1,6 +1,6 @@
 //! How a message leaves the receivers of this shard: to the queue member that was picked, to other shards, over routes.
 
-use super::batch::{picks, Address, SHARED_BYTES_MIN};
+use super::batch::{picks, Address, Origin, Whose, SHARED_BYTES_MIN};
 use super::core::Shard;
 use super::ledger::Drop;
 use super::outbox::{Fate, Outbox};
@@ -46,14 +46,15 @@ pub(super) fn give(
 }
 
 impl Shard {
-    /// Sends a message on: to the other shards of its verdict, over the routes of this one, and to where the members are
-    /// that `self.away` names. Says how many routes of this shard took it, and which other shards it goes to.
+    /// Sends a message on: to the other shards of its verdict, over the routes and gateways of this one, and to where the
+    /// members are that `self.away` names. Says how many links of this shard took it, and which other shards it goes to.
     pub(super) fn relay(&mut self, verdict: Slot, to: Address, m: &Message<'_>) -> (u64, ShardSet) {
         let Some(v) = self.verdicts.get(verdict) else { return (0, ShardSet::EMPTY) };
-        let plain = match (to.plain, to.routed) {
-            (false, _) => ShardSet::EMPTY,
-            (true, true) => v.clients,
-            (true, false) => v.remote,
+        let plain = match to.origin {
+            _ if !to.plain => ShardSet::EMPTY,
+            Origin::Client => v.remote,
+            Origin::Gateway => v.near,
+            Origin::Route => v.clients,
         };
         let mut reached = plain;
         for (place, _) in &self.away {
@@ -69,22 +70,28 @@ impl Shard {
         }
         self.name_groups(verdict, self.id);
         let groups = std::mem::take(&mut self.groups);
-        let routes = match to.routed {
-            true => 0,
-            false => self.over_routes(verdict, to, groups.bytes(), m),
-        };
+        let took = self.over_links(verdict, to, groups.bytes(), m);
         self.groups = groups;
-        (routes, reached)
+        (took, reached)
     }
 
     /// The shard behind which a place is.
-    fn shard_of(&self, place: Place) -> Option<ShardId> {
+    pub(super) fn shard_of(&self, place: Place) -> Option<ShardId> {
         match place {
             Place::Shard(s) => Some(s),
-            Place::Peer(p) => match self.peers.place(p)? {
+            Place::Peer(_) | Place::Far(_) => match self.link_to(place)? {
                 At::Here(_) => Some(self.id),
                 At::There(s) => Some(s),
             },
+        }
+    }
+
+    /// The link to another server or cluster.
+    pub(super) fn link_to(&self, place: Place) -> Option<At> {
+        match place {
+            Place::Shard(_) => None,
+            Place::Peer(p) => self.peers.place(p),
+            Place::Far(f) => self.gates.place(f),
         }
     }
 
@@ -94,18 +101,19 @@ impl Shard {
         let Some(v) = self.verdicts.get(verdict) else { return };
         for (place, group) in &self.away {
             if self.shard_of(*place) == Some(shard) {
-                let peer = match place {
-                    Place::Shard(_) => None,
-                    Place::Peer(p) => Some(*p),
+                let whose = match place {
+                    Place::Shard(_) => Whose::Clients,
+                    Place::Peer(p) => Whose::Peer(*p),
+                    Place::Far(f) => Whose::Far(*f),
                 };
-                self.groups.push(peer, &v.groups[*group as usize].name);
+                self.groups.push(whose, &v.groups[*group as usize].name);
             }
         }
     }
 
     /// Puts a message into the batch of another shard, for `self.groups` and as `to` says. `shared` is its tail as a
     /// shared allocation, once one was made.
-    fn put(&mut self, shard: ShardId, to: Address, m: &Message<'_>, shared: &mut Option<Bytes>) {
+    pub(super) fn put(&mut self, shard: ShardId, to: Address, m: &Message<'_>, shared: &mut Option<Bytes>) {
         if m.tail.len() >= SHARED_BYTES_MIN && shared.is_none() {
             *shared = Some(Bytes::copy_from_slice(m.tail));
         }
@@ -116,24 +124,36 @@ impl Shard {
         }
     }
 
+    /// Writes a message to the links of this shard that it may go to from where it came. Says how many took it.
+    pub(super) fn over_links(&mut self, verdict: Slot, to: Address, groups: &[u8], m: &Message<'_>) -> u64 {
+        match to.origin {
+            Origin::Route => 0,
+            Origin::Gateway => self.over_routes(verdict, to, groups, m),
+            Origin::Client => self.over_routes(verdict, to, groups, m) + self.over_gateways(verdict, to, groups, m),
+        }
+    }
+
     /// Writes a message to the routes of this shard: once to each peer that wants it plain or of which a queue member was
     /// picked, its groups named (cluster-protocol.md §3.13). Says how many took it.
     pub(super) fn over_routes(&mut self, verdict: Slot, to: Address, groups: &[u8], m: &Message<'_>) -> u64 {
         let Some(v) = self.verdicts.get(verdict) else { return 0 };
         let (mut took, mut done) = (0, PeerSet::EMPTY);
-        let named = |peer: PeerId| picks(groups).filter_map(move |(p, name)| (p == Some(peer)).then_some(name));
+        let named = |peer: PeerId| picks(groups).filter_map(move |(p, name)| (p == Whose::Peer(peer)).then_some(name));
         if to.plain {
             for link in &v.links {
                 done.insert(link.peer);
-                let fate = self.outbox.deliver_over_route(link.conn, &v.names, m, true, named(link.peer));
+                let fate = self.outbox.deliver_over_link(link.conn, &v.names, m, true, named(link.peer));
                 took += u64::from(fate == Fate::Queued);
             }
         }
-        for (peer, _) in picks(groups) {
-            let Some(peer) = peer.filter(|p| !done.contains(*p)) else { continue };
+        for (whose, _) in picks(groups) {
+            let Whose::Peer(peer) = whose else { continue };
+            if done.contains(peer) {
+                continue;
+            }
             if let Some(At::Here(conn)) = self.peers.place(peer) {
                 done.insert(peer);
-                let fate = self.outbox.deliver_over_route(conn, &v.names, m, false, named(peer));
+                let fate = self.outbox.deliver_over_link(conn, &v.names, m, false, named(peer));
                 took += u64::from(fate == Fate::Queued);
             }
         }
@@ -154,7 +174,14 @@ impl Shard {
         let elsewhere = match (at, to.reaimed) {
             (Some(at), false) => {
                 let v = self.verdicts.get(verdict);
-                v.and_then(|v| v.groups[at].pick_elsewhere(&mut self.rng, to.routed, v.peers)).map(|p| (p, at as u32))
+                let (here_only, may_cross) = (to.origin == Origin::Route, to.origin == Origin::Client);
+                let place = v.and_then(|v| {
+                    let g = &v.groups[at];
+                    // A cluster that is sent the message plain has it already: named again it would deliver it twice.
+                    let far = || g.far.filter(|f| may_cross && !v.fars.contains(*f)).map(Place::Far);
+                    g.pick_elsewhere(&mut self.rng, here_only, v.peers).or_else(far)
+                });
+                place.map(|p| (p, at as u32))
             }
             _ => None,
         };

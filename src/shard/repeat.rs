@@ -3,6 +3,7 @@
 //! and verdict are known without another look. Called by the loop over a connection's operations; whatever is not that
 //! simple is left to it.
 
+use super::batch::Origin;
 use super::core::Shard;
 use super::ledger::Drop;
 use super::outbox::Fate;
@@ -13,8 +14,8 @@ use crate::wire::{repeated, Rules};
 /// What such a run is delivered by.
 struct Run {
     rules: Rules,
-    /// The connection is a route.
-    routed: bool,
+    /// Whose connection it is.
+    origin: Origin,
 }
 
 /// What a run came to.
@@ -31,18 +32,22 @@ struct Came {
 
 impl Shard {
     /// Carries out the messages at the start of `data` that begin as the connection's last one did, while they concern
-    /// nobody but plain receivers of this shard and, if they come from a client, its routes. Says how many bytes that
+    /// nobody but plain receivers of this shard and the links of it that they may go to. Says how many bytes that
     /// were.
     pub(super) fn repeat(&mut self, id: ConnId, data: &[u8]) -> usize {
         let now = self.now.mono;
         let payload_max = self.route_payload_max();
         let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.may_repeat()) else { return 0 };
-        let routed = client.route.is_some();
-        let rules = match routed {
-            true => Rules { max_payload: payload_max, ..client.rules },
-            false => client.rules,
+        let origin = match (&client.route, &client.gateway) {
+            (Some(_), _) => Origin::Route,
+            (None, Some(_)) => Origin::Gateway,
+            (None, None) => Origin::Client,
         };
-        let run = Run { rules, routed };
+        let rules = match origin {
+            Origin::Client => client.rules,
+            _ => Rules { max_payload: payload_max, ..client.rules },
+        };
+        let run = Run { rules, origin };
         // Lent, so that receivers can be looked at meanwhile; nothing else asks for it before it is given back.
         let memo = std::mem::replace(&mut client.memo, Memo::NOTHING);
         let came = self.deliver_run(id, &run, &memo, data);
@@ -54,10 +59,10 @@ impl Shard {
                 client.health.active_at = now;
             }
         }
-        let reason = if run.routed { Drop::ReceiverLeft } else { Drop::NoInterest };
+        let reason = if origin == Origin::Route { Drop::ReceiverLeft } else { Drop::NoInterest };
         self.outbox.ledger.dropped(reason, came.unheard);
-        // What came over a route has no publisher here to wait.
-        if came.msgs > 0 && !run.routed && self.outbox.crowd.jammed() {
+        // What came from another server has no publisher here to wait.
+        if came.msgs > 0 && origin == Origin::Client && self.outbox.crowd.jammed() {
             self.pace(id, if came.reached { ShardSet::of(self.id) } else { ShardSet::EMPTY });
         }
         if self.outbox.unsettled() {
@@ -70,8 +75,12 @@ impl Shard {
         let mut came = Came::default();
         let Some(v) = self.verdicts.get(memo.verdict) else { return came };
         let subject = memo.subject();
-        let (links, publisher) = if run.routed { (&[][..], None) } else { (v.links.as_slice(), Some(id)) };
-        let simple = if run.routed { v.clients.is_empty() } else { v.groups.is_empty() && v.remote.is_empty() };
+        let (links, gates, simple) = match run.origin {
+            Origin::Client => (&v.links[..], &v.gates[..], v.groups.is_empty() && v.remote.is_empty()),
+            Origin::Route => (&[][..], &[][..], v.clients.is_empty()),
+            Origin::Gateway => (&v.links[..], &[][..], v.near.is_empty()),
+        };
+        let publisher = (run.origin == Origin::Client).then_some(id);
         if !simple {
             return came;
         }
@@ -83,8 +92,12 @@ impl Shard {
                 queued += u64::from(self.outbox.deliver(t, v.head(t), &m, publisher) == Fate::Queued);
             }
             for link in links {
-                let fate = self.outbox.deliver_over_route(link.conn, &v.names, &m, true, std::iter::empty());
+                let fate = self.outbox.deliver_over_link(link.conn, &v.names, &m, true, std::iter::empty());
                 queued += u64::from(fate == Fate::Queued);
+            }
+            for gate in gates {
+                let fate = self.outbox.deliver_over_link(gate.conn, &v.names, &m, true, std::iter::empty());
+                queued += u64::from(self.outbox.crossed(gate, v.account, fate));
             }
             came.bytes += used;
             came.msgs += 1;

@@ -1,9 +1,13 @@
 //! What a shard tells people: the questions of monitoring, its orders, and the answers. Cold: a question is answered
 //! in slices, so that no scrape holds a shard for longer than a turn.
 
+mod gateways;
+
 use crate::base::ConnId;
-use crate::conn::{Counts, Instruction, Telling};
+use crate::conn::{Counts, GatewayInstruction, Instruction, Telling};
 use std::sync::Arc;
+
+pub use gateways::{FarTally, GatewayAccountRow, GatewayReport, GatewayRow, InterestMode};
 
 /// An order from outside the shards.
 #[derive(Clone, Debug)]
@@ -26,6 +30,8 @@ pub enum Order {
     Drain,
     /// The mesh has something to say about a route.
     Instruct(Instruction),
+    /// The gateways' machine has something to say about a link.
+    InstructGateway(GatewayInstruction),
     /// The client addresses of the cluster have changed: clients are told.
     ClientUrls {
         /// `host:port`; this server's own first, unless it is going.
@@ -80,6 +86,8 @@ pub enum Ask {
     },
     /// The routes of this shard.
     Routes,
+    /// Links to other clusters.
+    Gateways,
     /// What the peers want whose routes are this shard's.
     PeerInterest {
         /// The cursor: the default, then what the last answer said.
@@ -117,6 +125,8 @@ pub enum Answer {
     },
     /// Routes; never more than there can be peers.
     Routes(Vec<RouteRow>),
+    /// Links to other clusters, and what became of messages to them.
+    Gateways(Box<GatewayReport>),
     /// What peers want; `cid` is the route's number.
     PeerInterest {
         /// A slice of it.
@@ -143,6 +153,8 @@ pub struct Tally {
     pub out_bytes: u64,
     /// What of that passed over routes.
     pub routed: Counts,
+    /// What of that passed over links to other clusters.
+    pub crossed: Counts,
     /// Connections cut for too many waiting bytes.
     pub slow_consumers_pending: u64,
     /// Connections cut for taking no byte in time.

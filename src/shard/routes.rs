@@ -1,17 +1,20 @@
 //! Routes: how other servers' interest and messages come in, and how a route begins and ends on the shard that owns it
 //! (cluster-protocol.md §3). Who the peers are and which connection to one counts is decided before, by the mesh.
 
-use super::batch::Address;
+use super::batch::{Address, Origin};
 use super::core::{Act, Shard};
 use super::due::Due;
+use super::ends::Key;
 use super::ledger::Drop;
 use super::outbox::Fate;
 use super::peers::At;
 use super::relay::{give, Given};
+use super::replies::way_back;
 use crate::base::limits::{ROUTE_LINE_BYTES_MAX, TURN_FORGOTTEN_MAX};
 use crate::base::{ConnId, Level, PeerId, ShardId, ShardSet, Slot, Time};
 use crate::conn::{Client, Close, Instruction, Introduction, Memo, Pulse, Route, Telling, Tidings};
 use crate::interest::Cursor;
+use crate::wire::gateway::{is_mapped, name_hash, Hash6};
 use crate::wire::route::{RouteOp, RouteParser, RouteRules, Routed};
 use crate::wire::{subject, Fault, Message, Rules, Step};
 
@@ -25,7 +28,7 @@ impl Shard {
         client.start_ns = intro.start_ns;
         client.headers = intro.headers;
         client.stage = crate::conn::Stage::Open;
-        let (peer, rest) = (intro.peer, intro.rest.clone());
+        let (peer, rest, server_id) = (intro.peer, intro.rest.clone(), intro.server_id.clone());
         client.route = Some(Box::new(Route {
             intro: Introduction { rest: Vec::new(), ..intro },
             parser: RouteParser::default(),
@@ -40,14 +43,15 @@ impl Shard {
         // What has ended is told to those who were told of it, before somebody comes who was not.
         self.tell_ends(true);
         let id = self.outbox.conns.insert(client);
-        self.routes_here += 1;
-        self.peers.set(peer, Some(At::Here(id)));
+        self.servers_here += 1;
+        let hash = name_hash(&server_id);
+        self.peers.set(peer, Some((At::Here(id), hash)));
         self.verdicts.forget_all();
         for batch in self.peer_batches() {
-            batch.route(peer, true);
+            batch.route(peer, Some(hash));
         }
         self.peer_work = true;
-        self.beat_route(id);
+        self.beat_server(id);
         if !rest.is_empty() {
             self.bytes(id, &rest);
         }
@@ -55,8 +59,8 @@ impl Shard {
     }
 
     /// Another shard says that the route to a peer is there (Some), or has ended.
-    pub(super) fn route_elsewhere(&mut self, peer: PeerId, at: Option<ShardId>) {
-        self.peers.set(peer, at.map(At::There));
+    pub(super) fn route_elsewhere(&mut self, peer: PeerId, at: Option<(ShardId, Hash6)>) {
+        self.peers.set(peer, at.map(|(shard, hash)| (At::There(shard), hash)));
         self.verdicts.forget_all();
         if at.is_none() {
             self.forgetting.push_back((peer, 0, Cursor::default()));
@@ -73,7 +77,7 @@ impl Shard {
         self.forgetting.push_back((peer, 0, Cursor::default()));
         self.peer_work = true;
         for batch in self.peer_batches() {
-            batch.route(peer, false);
+            batch.route(peer, None);
         }
         self.acts.push_back(Act::Tidings(Tidings::Ended { peer, why: why.detail() }));
     }
@@ -85,7 +89,12 @@ impl Shard {
             self.acts.push_back(Act::Tidings(Tidings::Forgotten { peer }));
             return !self.forgetting.is_empty();
         };
-        match world.replica.forget_peer(peer, cursor, TURN_FORGOTTEN_MAX) {
+        let mut ended: Vec<Key> = Vec::new();
+        let next = world.replica.forget_peer(peer, cursor, TURN_FORGOTTEN_MAX, |pattern, queue| {
+            ended.push(Key::new(account, pattern, queue));
+        });
+        ended.iter().for_each(|k| self.wide_edge(account, &k.pattern, &k.queue, true, false));
+        match next {
             Some(cursor) => self.forgetting.push_front((peer, account, cursor)),
             None => self.forgetting.push_front((peer, account + 1, Cursor::default())),
         }
@@ -96,7 +105,8 @@ impl Shard {
     pub(super) fn go_on_with_peers(&mut self) {
         let telling = self.tell_new_peers();
         let forgetting = self.forget_peers();
-        self.peer_work = telling || forgetting;
+        let gateways = self.go_on_with_gateways();
+        self.peer_work = telling || forgetting || gateways;
         self.inform_clients();
     }
 
@@ -215,7 +225,7 @@ impl Shard {
         self.outbox.conns.get(id).and_then(|c| c.route.as_deref()).map(|r| r.intro.peer)
     }
 
-    fn log_about(&mut self, id: ConnId, level: Level, text: impl FnOnce() -> String) {
+    pub(super) fn log_about(&mut self, id: ConnId, level: Level, text: impl FnOnce() -> String) {
         if let Some(client) = self.outbox.conns.get(id) {
             self.outbox.diary.about(client, level, text);
         }
@@ -224,19 +234,9 @@ impl Shard {
     /// Which account a peer means; None, and said once for each route: none that exists here (its interest is ignored,
     /// its messages are counted).
     fn account_of(&mut self, id: ConnId, name: &[u8]) -> Option<u16> {
-        let accounts = &self.settings.auth.accounts;
-        // Most often it is the one it was before.
-        let last = self.outbox.conns.get(id).map_or(0, |c| c.account);
-        if accounts.get(usize::from(last)).is_some_and(|a| a.name.as_bytes() == name) {
-            return Some(last);
-        }
-        let found = accounts.iter().position(|a| a.name.as_bytes() == name).map(|i| i as u16);
+        let found = self.known_account(id, name);
         let client = self.outbox.conns.get_mut(id)?;
         match (found, client.route.as_deref_mut()) {
-            (Some(account), _) => {
-                client.account = account;
-                client.memo = Memo::NOTHING;
-            }
             (None, Some(route)) if !route.strangers_told => {
                 route.strangers_told = true;
                 let name = String::from_utf8_lossy(name).into_owned();
@@ -244,9 +244,22 @@ impl Shard {
                     format!("the peer has an account {name:?} that is not configured here: nothing of it crosses")
                 });
             }
-            (None, _) => {}
+            _ => {}
         }
         found
+    }
+
+    /// The account of this name, if it exists here. Most often it is the one it was before.
+    pub(super) fn known_account(&mut self, id: ConnId, name: &[u8]) -> Option<u16> {
+        let accounts = &self.settings.auth.accounts;
+        let last = self.outbox.conns.get(id).map_or(0, |c| c.account);
+        if accounts.get(usize::from(last)).is_some_and(|a| a.name.as_bytes() == name) {
+            return Some(last);
+        }
+        let account = accounts.iter().position(|a| a.name.as_bytes() == name)? as u16;
+        let client = self.outbox.conns.get_mut(id)?;
+        (client.account, client.memo) = (account, Memo::NOTHING);
+        Some(account)
     }
 
     /// `RS+` and `RS-` (weight 0).
@@ -263,13 +276,14 @@ impl Shard {
             return;
         }
         let replica = &mut self.worlds[usize::from(account)].replica;
-        let Some(before) = replica.peer_stated(peer, pattern, queue, n) else { return };
+        let Some(news) = replica.peer_stated(peer, pattern, queue, n) else { return };
         self.verdicts.changed(account, pattern);
+        self.wide_edge(account, pattern, queue, news.wide_before, news.wide_after);
         for batch in self.peer_batches() {
             batch.peer_interest(account, peer, pattern, queue, n);
         }
         let Some(route) = self.outbox.conns.get_mut(id).and_then(|c| c.route.as_deref_mut()) else { return };
-        route.interest = (route.interest + u64::from(before == 0)).saturating_sub(u64::from(n == 0));
+        route.interest = (route.interest + u64::from(news.had == 0)).saturating_sub(u64::from(n == 0));
         let most = self.settings.limits.max_peer_interest;
         if route.interest > most {
             let why = format!("it wants more than {most} subjects");
@@ -286,6 +300,15 @@ impl Shard {
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
         client.counts.in_msgs += 1;
         client.counts.in_bytes += r.payload.len() as u64;
+        if is_mapped(r.subject) {
+            return self.answer_came(account, r, Origin::Route);
+        }
+        self.receive_from_server(id, account, r, Origin::Route);
+    }
+
+    /// A message that came from another server: for whom it may be for from where it came. Its verdict's key.
+    pub(super) fn receive_from_server(&mut self, id: ConnId, account: u16, r: &Routed<'_>, origin: Origin) -> Slot {
+        let Some(client) = self.outbox.conns.get_mut(id) else { return Slot::NONE };
         let mut key = client.memo.verdict;
         if !crate::base::same(client.memo.subject(), r.subject) || self.verdicts.get(key).is_none() {
             key = self.verdict(account, r.subject);
@@ -296,29 +319,37 @@ impl Shard {
         let mut body = std::mem::take(&mut self.body);
         let m = r.message(&mut body);
         self.outbox.next_message();
-        let to = Address { account, plain: true, reaimed: false, routed: true, home: self.id, publisher: ConnId::NONE };
-        let mut queued = self.deliver_plain(key, &m, true);
+        let to = Address { origin, ..self.published(account, ConnId::NONE) };
+        let mut queued = self.deliver_plain(key, &m, origin);
         self.away.clear();
         for name in r.queues.iter() {
-            queued += u64::from(self.routed_to_group(key, name, &m));
+            queued += u64::from(self.named_group(key, name, origin, &m));
         }
-        let (_, shards) = self.relay(key, to, &m);
-        if queued == 0 && shards == ShardSet::EMPTY {
-            self.outbox.ledger.dropped(Drop::ReceiverLeft, 1);
+        let (links, shards) = self.relay(key, to, &m);
+        if queued + links == 0 && shards == ShardSet::EMPTY {
+            // Another cluster may send unasked; a route only what was asked for.
+            let why = if origin == Origin::Route { Drop::ReceiverLeft } else { Drop::NoInterest };
+            self.outbox.ledger.dropped(why, 1);
         }
         self.body = body;
         self.budget = self.budget.saturating_sub(1 + queued);
+        key
     }
 
-    /// One client of this server out of a queue group that a peer has named: here (true), or noted in `self.away`.
-    fn routed_to_group(&mut self, key: Slot, name: &[u8], m: &Message<'_>) -> bool {
+    /// One member of a queue group that another server has named: here (true), or noted in `self.away`. What came over a
+    /// route is for this server's clients.
+    pub(super) fn named_group(&mut self, key: Slot, name: &[u8], origin: Origin, m: &Message<'_>) -> bool {
         let Some(v) = self.verdicts.get(key) else { return false };
+        let here_only = origin == Origin::Route;
+        let (way, seen) = way_back(origin, m);
+        self.outbox.answering = way;
         let given = v.groups.iter().position(|g| *g.name == *name).map(|at| {
             let g = &v.groups[at];
-            let pick = g.pick(&mut self.rng, true);
-            let given = pick.map(|p| give(&mut self.outbox, &mut self.rng, v, g, p, m, None, true));
+            let pick = g.pick(&mut self.rng, here_only);
+            let given = pick.map(|p| give(&mut self.outbox, &mut self.rng, v, g, p, &seen, None, here_only));
             (at as u32, given.unwrap_or(Given::Nobody))
         });
+        self.outbox.answering = None;
         match given {
             Some((_, Given::Taken)) => return true,
             Some((at, Given::Elsewhere(place))) => self.away.push((place, at)),
@@ -327,60 +358,69 @@ impl Shard {
         false
     }
 
-    /// Gives a message to the plain receivers here. What comes over a route may be meant for another subject.
-    pub(super) fn deliver_plain(&mut self, key: Slot, m: &Message<'_>, routed: bool) -> u64 {
+    /// Gives a message to the plain receivers here. What comes from another server may be meant for another subject, or have
+    /// a reply that finds its way back.
+    pub(super) fn deliver_plain(&mut self, key: Slot, m: &Message<'_>, origin: Origin) -> u64 {
         let Some(v) = self.verdicts.get(key) else { return 0 };
         let mut queued = 0;
-        let mapped = if routed { subject::acknowledged(m.reply) } else { None };
+        let mapped = if origin == Origin::Client { None } else { subject::acknowledged(m.reply) };
+        let (way, seen) = way_back(origin, m);
         for t in &v.plain {
             let fate = match mapped {
-                None => self.outbox.deliver(t, v.head(t), m, None),
+                None => self.outbox.deliver(t, v.head(t), &seen, None),
                 Some((reply, subject)) => {
                     let head = v.head_for(t, subject);
                     self.outbox.deliver(t, &head, &Message { subject, reply, ..*m }, None)
                 }
             };
             queued += u64::from(fate == Fate::Queued);
+            if let (Some(way), Fate::Queued) = (way, fate) {
+                self.outbox.remember(t.conn, seen.reply, way);
+            }
         }
         queued
     }
 
-    /// The route's timer: is the peer there?
-    pub(super) fn beat_route(&mut self, id: ConnId) {
-        let Some(cluster) = self.settings.cluster.as_ref() else { return };
-        let (interval, timeout) = (cluster.ping_interval, cluster.peer_timeout.as_nanos() as u64);
+    /// The timer of another server's link: is it there?
+    pub(super) fn beat_server(&mut self, id: ConnId) {
         let now = self.now.mono;
         let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.lives()) else { return };
-        let pending = client.out.pending();
-        let Some(route) = client.route.as_deref_mut() else { return };
-        if let Some(how) = route.pulse.lost(now, timeout) {
-            let seconds = route.pulse.silence(now) as f64 / 1e9;
+        let (cluster, gateway) = (self.settings.cluster.as_ref(), self.settings.gateway.as_ref());
+        let (routed, pending) = (client.route.is_some(), client.out.pending());
+        let of_route = cluster.filter(|_| routed).map(|c| (c.ping_interval, c.peer_timeout));
+        let times = of_route.or_else(|| gateway.map(|g| (g.ping_interval, g.peer_timeout)));
+        let (Some((interval, timeout)), Some(pulse)) = (times, client.pulse()) else { return };
+        if let Some(how) = pulse.lost(now, timeout.as_nanos() as u64) {
+            let seconds = pulse.silence(now) as f64 / 1e9;
             let why = format!("{how} for {seconds:.1} s, {pending} bytes waited for it");
             self.outbox.ledger.stale_connections += 1;
-            self.outbox.ledger.stale_routes += 1;
+            self.outbox.ledger.stale_routes += u64::from(routed);
             return self.close(id, Close::Route { says: "Stale Connection".into(), why });
         }
-        let silent = route.pulse.silence(now) > interval.as_nanos() as u64;
-        let ping = route.pulse.ping(now, pending);
+        let silent = pulse.silence(now) > interval.as_nanos() as u64;
+        let ping = pulse.ping(now, pending);
         if ping {
             self.outbox.say(id, |out| out.extend_from_slice(b"PING\r\n"));
         }
         self.acts.push_back(Act::Measure(id));
         // Looked at more often once it is silent: the time limit is kept to a fraction of a ping.
         let pause = if silent { interval / 4 } else { interval };
-        self.wheel.add(now.plus(pause), Due::Route(id));
+        self.wheel.add(now.plus(pause), Due::Server(id));
     }
 
     /// The system says how many bytes a peer has not acknowledged.
     pub(super) fn unacked(&mut self, id: ConnId, bytes: u64) {
-        if let Some(route) = self.outbox.conns.get_mut(id).and_then(|c| c.route.as_deref_mut()) {
-            route.pulse.unacked(self.now.mono, bytes);
+        if let Some(pulse) = self.outbox.conns.get_mut(id).and_then(|c| c.pulse()) {
+            pulse.unacked(self.now.mono, bytes);
         }
     }
 
-    /// Bytes came from a peer.
-    pub(super) fn heard_from_peer(&mut self, id: ConnId) {
+    /// Bytes came from another server.
+    pub(super) fn heard_from_server(&mut self, id: ConnId) {
         let now = self.now.mono;
+        if let Some(gateway) = self.outbox.conns.get_mut(id).and_then(|c| c.gateway.as_deref_mut()) {
+            return gateway.pulse.heard(now);
+        }
         let Some(route) = self.outbox.conns.get_mut(id).and_then(|c| c.route.as_deref_mut()) else { return };
         route.pulse.heard(now);
         if std::mem::take(&mut route.probed) {

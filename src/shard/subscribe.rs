@@ -165,6 +165,9 @@ impl Shard {
                 batch.interest(account, pattern, queue, n);
             }
         }
+        if news.after > news.before {
+            self.note_recent(account, pattern);
+        }
         self.edge(account, pattern, queue, news);
     }
 }

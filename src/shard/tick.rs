@@ -65,7 +65,7 @@ impl Shard {
                         self.remove(id, Drop::ConnectionEnded);
                     }
                 }
-                Due::Route(id) => self.beat_route(id),
+                Due::Server(id) => self.beat_server(id),
                 Due::Jams => self.look_at_jams(),
                 Due::Farewell => self.send_next_away(),
             }
@@ -74,7 +74,7 @@ impl Shard {
 
     /// What peers have acknowledged was last asked before the frost.
     fn measure_routes(&mut self) {
-        let routes = self.outbox.conns.iter().filter(|(_, c)| c.route.is_some());
+        let routes = self.outbox.conns.iter().filter(|(_, c)| !c.is_client());
         self.acts.extend(routes.map(|(id, _)| Act::Measure(id)));
     }
 
@@ -114,7 +114,7 @@ impl Shard {
     pub(super) fn watch_progress(&mut self, id: ConnId) {
         let deadline = self.settings.timers.write_deadline;
         // Whether the peer of a route is there is found out in another way (`conn::Pulse`).
-        let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.route.is_none()) else { return };
+        let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.is_client()) else { return };
         if !client.deadline_set {
             client.deadline_set = true;
             client.progress_at = self.now.mono;

@@ -16,7 +16,7 @@ use super::batch::Batch;
 use super::core::{Act, Lost, Opening, Shard};
 use super::report::Order;
 use crate::base::{ConnId, Now, ShardId};
-use crate::conn::Introduction;
+use crate::conn::{GatewayIntroduction, Introduction};
 use std::marker::PhantomData;
 
 /// The step of hearing, or telling, the other shards.
@@ -101,6 +101,11 @@ impl<'a> Turn<'a, Sockets> {
         self.shard.introduce(intro)
     }
 
+    /// A registered link to another cluster is this shard's from now on.
+    pub fn introduce_gateway(&mut self, intro: GatewayIntroduction) -> ConnId {
+        self.shard.introduce_gateway(intro)
+    }
+
     /// The answer to [`Act::Measure`]: so many bytes of what was written are not acknowledged by the peer's system.
     pub fn unacked(&mut self, conn: ConnId, bytes: u64) {
         self.shard.unacked(conn, bytes);
@@ -129,6 +134,7 @@ impl<'a> Turn<'a, Sockets> {
     /// Nothing more has happened.
     pub fn end(self) -> Flush<'a, Rings> {
         self.shard.tell_ends(false);
+        self.shard.tell_wide_ends(false);
         self.shard.hand_over();
         self.shard.stuck = false;
         Flush { shard: self.shard, next: 0, step: PhantomData }

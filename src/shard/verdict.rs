@@ -4,9 +4,11 @@
 //! A verdict whose key still names an entry is right: whoever changes interest calls [`Verdicts::changed`] in the same
 //! step, and that removes every entry the change could touch.
 
+use super::gates::Gates;
 use super::peers::{At, Peers};
 use crate::base::limits::{HEADS_BYTES_MAX, TARGETS_MAX, VERDICTS_MAX};
-use crate::base::{ConnId, PeerId, PeerSet, Rng, Seeded, ShardSet, Slot, Slots};
+use crate::base::{ConnId, FarId, FarSet, PeerId, PeerSet, Rng, Seeded, ShardSet, Slot, Slots};
+use crate::interest::far::Fars;
 use crate::interest::{Place, Replica};
 use crate::wire::route::write_names;
 use crate::wire::subject;
@@ -35,8 +37,10 @@ pub struct Group {
     pub remote: Vec<(Place, u32)>,
     /// Members among this server's clients.
     pub here: u64,
-    /// Members in all.
+    /// Members in this cluster.
     pub total: u64,
+    /// The nearest other cluster that has some: it is asked where this one has none (cluster-protocol.md §4.8).
+    pub far: Option<FarId>,
 }
 
 /// Whom a group's message goes to.
@@ -50,7 +54,7 @@ pub enum Pick {
 
 impl Group {
     fn new(name: &[u8]) -> Group {
-        Group { name: name.into(), local: Vec::new(), remote: Vec::new(), here: 0, total: 0 }
+        Group { name: name.into(), local: Vec::new(), remote: Vec::new(), here: 0, total: 0, far: None }
     }
 
     fn add(&mut self, place: Place, n: u32) {
@@ -90,6 +94,7 @@ impl Group {
         let open = self.remote.iter().filter(|(place, _)| match place {
             Place::Shard(_) => true,
             Place::Peer(peer) => !here_only && !served.contains(*peer),
+            Place::Far(_) => false,
         });
         let all = open.clone().map(|(_, n)| u64::from(*n)).sum();
         place(open, if all == 0 { return None } else { rng.below(all) })
@@ -116,24 +121,43 @@ pub struct Link {
     pub conn: ConnId,
 }
 
+/// A cluster whose link this shard owns and that is sent the subject.
+#[derive(Clone, Copy, Debug)]
+pub struct Gate {
+    /// The cluster.
+    pub far: FarId,
+    /// The link.
+    pub conn: ConnId,
+}
+
 /// Where messages of one subject go.
 #[derive(Debug)]
 pub struct Verdict {
-    account: u16,
+    /// Index of the account.
+    pub account: u16,
     subject: Box<[u8]>,
     /// Plain receivers on this shard.
     pub plain: Vec<Target>,
     /// Other shards whose clients are plain receivers.
     pub clients: ShardSet,
     /// Those, and other shards with routes to peers that have some.
+    pub near: ShardSet,
+    /// Those, and other shards with links to clusters that are sent plain messages.
     pub remote: ShardSet,
     /// Peers with plain receivers whose routes are on this shard.
     pub links: Vec<Link>,
     /// Peers with plain receivers.
     pub peers: PeerSet,
+    /// Other clusters that are sent plain messages, and whose links are on this shard.
+    pub gates: Vec<Gate>,
+    /// Other clusters that are sent plain messages.
+    pub fars: FarSet,
+    /// Other clusters that would be sent a message for one of the groups, were it not served nearer.
+    pub nearer: FarSet,
+    leaves: bool,
     /// Queue groups, one message for each.
     pub groups: Vec<Group>,
-    /// What all lines of its messages to peers have in common ([`write_names`]); empty where no peer wants it.
+    /// What all lines of its messages to peers have in common ([`write_names`]); empty where no other server wants it.
     pub names: Vec<u8>,
     heads: Vec<u8>,
 }
@@ -162,17 +186,129 @@ impl Verdict {
 
     /// Receivers in all, a remote shard counting as one.
     pub fn fanout(&self) -> u64 {
-        (self.plain.len() + self.links.len() + self.groups.len()) as u64 + u64::from(self.remote.0.count_ones())
+        (self.plain.len() + self.links.len() + self.gates.len() + self.groups.len()) as u64
+            + u64::from(self.remote.0.count_ones())
     }
 
     /// Does a message leave the plain receivers of this shard?
     #[inline]
     pub fn leaves(&self) -> bool {
-        !self.groups.is_empty() || !self.remote.is_empty() || !self.links.is_empty()
+        self.leaves
+    }
+
+    /// Does nobody in this cluster want the subject plain?
+    pub fn is_unwanted_here(&self) -> bool {
+        self.plain.is_empty() && self.clients.is_empty() && self.peers.is_empty()
     }
 
     fn targets(&self) -> usize {
-        self.plain.len() + self.links.len() + self.groups.iter().map(|g| g.local.len() + 1).sum::<usize>()
+        self.plain.len()
+            + self.links.len()
+            + self.gates.len()
+            + self.groups.iter().map(|g| g.local.len() + 1).sum::<usize>()
+    }
+}
+
+impl Verdict {
+    fn new(account: u16, name: &str, subject: &[u8], table: &Table<'_>) -> Verdict {
+        let Table { replica, subs, peers, .. } = *table;
+        let mut v = Verdict {
+            account,
+            subject: subject.into(),
+            plain: Vec::new(),
+            clients: ShardSet::EMPTY,
+            near: ShardSet::EMPTY,
+            remote: ShardSet::EMPTY,
+            links: Vec::new(),
+            peers: PeerSet::EMPTY,
+            gates: Vec::new(),
+            fars: FarSet::EMPTY,
+            nearer: FarSet::EMPTY,
+            leaves: false,
+            groups: Vec::new(),
+            names: Vec::new(),
+            heads: Vec::new(),
+        };
+        let mut far = PeerSet::EMPTY;
+        replica.matches(subject, |want| {
+            v.clients.0 |= want.remote.0;
+            far.0 |= want.peers.0;
+            for s in &want.plain {
+                if let Some(who) = subs.get(*s) {
+                    let t = v.target(*s, who);
+                    v.plain.push(t);
+                }
+            }
+            for q in want.queues() {
+                let at = v.group(&q.name);
+                for s in &q.local {
+                    if let Some(who) = subs.get(*s) {
+                        let t = v.target(*s, who);
+                        v.groups[at].local.push(t);
+                    }
+                }
+                q.remote.iter().filter(|(p, _)| peers.has(*p)).for_each(|(p, n)| v.groups[at].add(*p, *n));
+            }
+        });
+        v.groups.iter_mut().for_each(Group::count);
+        v.near = v.clients;
+        v.peers = PeerSet(far.0 & peers.live.0);
+        for peer in v.peers.iter() {
+            match peers.place(peer) {
+                Some(At::Here(conn)) => v.links.push(Link { peer, conn }),
+                Some(At::There(shard)) => v.near.insert(shard),
+                None => {}
+            }
+        }
+        v.remote = v.near;
+        let crosses = !table.gates.live.is_empty() && v.cross(table);
+        if crosses || !v.peers.is_empty() || v.groups.iter().any(|g| g.here < g.total) {
+            // What cannot be said to a peer is left out there: names stays empty.
+            let _ = write_names(&mut v.names, name.as_bytes(), subject);
+        }
+        v.leaves = !v.groups.is_empty() || !v.remote.is_empty() || !v.links.is_empty() || !v.gates.is_empty();
+        v
+    }
+
+    /// Where among the groups this one is, which is added if it is new.
+    fn group(&mut self, name: &[u8]) -> usize {
+        self.groups.iter().position(|g| *g.name == *name).unwrap_or_else(|| {
+            self.groups.push(Group::new(name));
+            self.groups.len() - 1
+        })
+    }
+
+    /// Adds the other clusters. A message goes to all that want it plain; for a queue group that this cluster has no member
+    /// of, to the nearest that has one. True: there are such clusters.
+    fn cross(&mut self, table: &Table<'_>) -> bool {
+        let Gates { live, promised, .. } = *table.gates;
+        let mut asked: Vec<(usize, FarSet)> = Vec::new();
+        let plain = table.fars.matches(&self.subject.clone(), live, promised, |name, fars| {
+            let at = self.group(name);
+            match asked.iter_mut().find(|(i, _)| *i == at) {
+                Some((_, set)) => set.0 |= fars.0,
+                None => asked.push((at, fars)),
+            }
+        });
+        self.fars = plain;
+        let (mut chosen, mut named) = (plain, FarSet::EMPTY);
+        for (at, fars) in asked {
+            let g = &mut self.groups[at];
+            g.far = table.gates.nearest(fars);
+            named.0 |= fars.0;
+            if let Some(far) = g.far.filter(|_| g.total == 0) {
+                chosen.insert(far);
+            }
+        }
+        self.nearer = FarSet(named.0 & !chosen.0);
+        for far in plain.iter() {
+            match table.gates.place(far) {
+                Some(At::Here(conn)) => self.gates.push(Gate { far, conn }),
+                Some(At::There(shard)) => self.remote.insert(shard),
+                None => {}
+            }
+        }
+        !plain.is_empty() || !named.is_empty()
     }
 }
 
@@ -193,6 +329,20 @@ pub struct Sub {
     pub delivered: u64,
     /// It ends after so many; 0: never.
     pub max: u64,
+}
+
+/// What a verdict rests on.
+pub struct Table<'a> {
+    /// What this cluster wants of the account.
+    pub replica: &'a Replica,
+    /// What other clusters want of it.
+    pub fars: &'a Fars,
+    /// This shard's subscriptions.
+    pub subs: &'a Slots<Sub>,
+    /// The routes.
+    pub peers: &'a Peers,
+    /// The links to other clusters.
+    pub gates: &'a Gates,
 }
 
 /// See the file's head.
@@ -235,64 +385,8 @@ impl Verdicts {
     }
 
     /// Reaches a verdict and remembers it.
-    pub fn reach(
-        &mut self,
-        (account, name): (u16, &str),
-        subject: &[u8],
-        replica: &Replica,
-        subs: &Slots<Sub>,
-        peers: &Peers,
-    ) -> Slot {
-        let mut v = Verdict {
-            account,
-            subject: subject.into(),
-            plain: Vec::new(),
-            clients: ShardSet::EMPTY,
-            remote: ShardSet::EMPTY,
-            links: Vec::new(),
-            peers: PeerSet::EMPTY,
-            groups: Vec::new(),
-            names: Vec::new(),
-            heads: Vec::new(),
-        };
-        let mut far = PeerSet::EMPTY;
-        replica.matches(subject, |want| {
-            v.clients.0 |= want.remote.0;
-            far.0 |= want.peers.0;
-            for s in &want.plain {
-                if let Some(who) = subs.get(*s) {
-                    let t = v.target(*s, who);
-                    v.plain.push(t);
-                }
-            }
-            for q in want.queues() {
-                let at = v.groups.iter().position(|g| g.name == q.name).unwrap_or_else(|| {
-                    v.groups.push(Group::new(&q.name));
-                    v.groups.len() - 1
-                });
-                for s in &q.local {
-                    if let Some(who) = subs.get(*s) {
-                        let t = v.target(*s, who);
-                        v.groups[at].local.push(t);
-                    }
-                }
-                q.remote.iter().filter(|(p, _)| peers.has(*p)).for_each(|(p, n)| v.groups[at].add(*p, *n));
-            }
-        });
-        v.groups.iter_mut().for_each(Group::count);
-        if !far.is_empty() || v.groups.iter().any(|g| g.here < g.total) {
-            // What cannot be said to a peer is left out there: names stays empty.
-            let _ = write_names(&mut v.names, name.as_bytes(), subject);
-        }
-        v.remote = v.clients;
-        v.peers = PeerSet(far.0 & peers.live.0);
-        for peer in v.peers.iter() {
-            match peers.place(peer) {
-                Some(At::Here(conn)) => v.links.push(Link { peer, conn }),
-                Some(At::There(shard)) => v.remote.insert(shard),
-                None => {}
-            }
-        }
+    pub fn reach(&mut self, (account, name): (u16, &str), subject: &[u8], table: &Table<'_>) -> Slot {
+        let v = Verdict::new(account, name, subject, table);
         let heads_bytes = self.heads_bytes + v.heads.len();
         if self.entries.len() >= VERDICTS_MAX
             || self.targets + v.targets() > TARGETS_MAX

@@ -113,7 +113,8 @@ impl Server {
         };
         let (doors, executors, inbox) = start_shards(&plan, &settings, &identity, &mut seeds, &outlets)?;
         let numbers = Arc::new(AtomicU64::new(1));
-        let (cluster_at, routes_apart) = joining.as_ref().map_or((None, false), |j| (j.at, j.has_listener()));
+        let ports @ (cluster_at, _) = joining.as_ref().map_or((None, 0), Joining::ports);
+        let routes_apart = joining.as_ref().is_some_and(Joining::has_listener);
         let mesh = joining.map(|joining| {
             let neighbours = Neighbours {
                 settings: &settings,
@@ -127,8 +128,9 @@ impl Server {
             };
             joining.start(neighbours)
         });
-        let (mesh, cluster_port) = (mesh.transpose()?, cluster_at.map_or(0, |at| at.port()));
-        let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref().map(|m| m.door().clone()), cluster_port));
+        let mesh = mesh.transpose()?;
+        let mesh_door = mesh.as_ref().map(|m| m.door().clone());
+        let facts = Arc::new(facts(&settings, &identity, &plan, mesh_door, ports));
         let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, log)?;
         let scarcity = Scarcity::new(settings.limits.memory_limit, facts.pressure.clone(), Instant::now());
         gather(mesh.as_ref().filter(|_| routes_apart), log);
@@ -259,7 +261,7 @@ fn facts(
     identity: &Identity,
     plan: &Plan,
     mesh: Option<MeshDoor>,
-    cluster_port: u16,
+    (cluster_at, gateway_port): (Option<SocketAddr>, u16),
 ) -> Facts {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let machine = Machine::read().map(|m| m.affinity).unwrap_or_default();
@@ -278,7 +280,8 @@ fn facts(
         listening: AtomicBool::new(false),
         pressure: Arc::default(),
         mesh,
-        cluster_port,
+        cluster_port: cluster_at.map_or(0, |at| at.port()),
+        gateway_port,
     }
 }
 

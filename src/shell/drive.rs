@@ -5,9 +5,9 @@ use super::clock::Clock;
 use super::rings::{Mail, Post};
 use super::socket::{Read, Sockets};
 use crate::base::{Cid, ConnId, Level, ShardId};
-use crate::conn::{GatewayInstruction, GatewayIntroduction, GatewayTidings, Tidings, Way};
+use crate::conn::{GatewayTidings, Tidings};
 use crate::policy::Idle;
-use crate::shard::{Act, Answer, Flush, Lost, Rings, Shard, Turn};
+use crate::shard::{Act, Answer, Flush, Lost, Order, Rings, Shard, Turn};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -128,23 +128,7 @@ impl Driver {
         turn.time();
         while let Some(mail) = self.post.mail() {
             worked = true;
-            match mail {
-                Mail::Order(order) => turn.order(order),
-                Mail::Stop => self.stop = true,
-                Mail::Route(stream, introduction) => {
-                    let conn = turn.introduce(introduction);
-                    if let Err(e) = sockets.add(conn, stream) {
-                        turn.lost(conn, Lost::Failed(format!("read: {e}")));
-                    }
-                }
-                mail @ (Mail::Gateway(..) | Mail::Instruct(_)) => self.outlets.no_gateways(self.post.id(), mail),
-                Mail::Accepted(stream, opening) => {
-                    let conn = turn.open(opening);
-                    if let Err(e) = sockets.add(conn, stream) {
-                        turn.lost(conn, Lost::Failed(format!("read: {e}")));
-                    }
-                }
-            }
+            self.stop |= take_in(mail, &mut turn, sockets);
         }
         if self.stuck {
             sockets.skip();
@@ -182,6 +166,28 @@ impl Driver {
     }
 }
 
+/// Gives the shard what came from a thread that is no shard. True: that all has been said.
+fn take_in(mail: Mail, turn: &mut Turn<'_, crate::shard::Sockets>, sockets: &mut Sockets) -> bool {
+    let (conn, stream) = match mail {
+        Mail::Order(order) => {
+            turn.order(order);
+            return false;
+        }
+        Mail::Instruct(instruction) => {
+            turn.order(Order::InstructGateway(instruction));
+            return false;
+        }
+        Mail::Stop => return true,
+        Mail::Route(stream, introduction) => (turn.introduce(introduction), stream),
+        Mail::Gateway(stream, introduction) => (turn.introduce_gateway(introduction), stream),
+        Mail::Accepted(stream, opening) => (turn.open(opening), stream),
+    };
+    if let Err(e) = sockets.add(conn, stream) {
+        turn.lost(conn, Lost::Failed(format!("read: {e}")));
+    }
+    false
+}
+
 fn hear(post: &Post, turn: &mut Turn<'_, Rings>) -> bool {
     let mut heard = false;
     post.hear(|from, batch| {
@@ -192,24 +198,6 @@ fn hear(post: &Post, turn: &mut Turn<'_, Rings>) -> bool {
 }
 
 impl Outlets {
-    /// Until shards carry messages over gateways a link is ended at once, and the shard knows nothing of it. No
-    /// configuration that has them starts (`cli::flags`).
-    fn no_gateways(&self, shard: ShardId, mail: Mail) {
-        let (link, far) = match mail {
-            Mail::Gateway(stream, GatewayIntroduction { link, way, .. }) => {
-                drop(stream);
-                (link, if let Way::Out(far) = way { Some(far) } else { None })
-            }
-            Mail::Instruct(GatewayInstruction::Say { link, .. } | GatewayInstruction::End { link, .. }) => (link, None),
-            _ => return,
-        };
-        let why = "no shard carries messages over gateways yet".into();
-        (self.gateway_tidings)(shard, GatewayTidings::Ended { link, why });
-        if let Some(far) = far {
-            (self.gateway_tidings)(shard, GatewayTidings::Forgotten { far });
-        }
-    }
-
     /// Tells the rings, then writes the sockets. False: a ring was full, nothing was written.
     fn flush(
         &self,
@@ -280,7 +268,7 @@ impl Outlets {
                     (self.closed)();
                 }
             }
-            Act::CloseRoute(conn) => drop(sockets.take(conn)),
+            Act::CloseServer(conn) => drop(sockets.take(conn)),
             Act::HandOver { conn, cid, said } => {
                 if let Some(stream) = sockets.take(conn) {
                     (self.closed)();
@@ -289,6 +277,7 @@ impl Outlets {
             }
             Act::Measure(_) => {} // answered where the answer can be kept
             Act::Tidings(tidings) => (self.tidings)(shard, tidings),
+            Act::GatewayTidings(tidings) => (self.gateway_tidings)(shard, tidings),
             Act::Verify { conn, hash, password } => (self.verify)(conn, hash, password),
             Act::Answer { ticket, answer } => (self.answer)(shard, ticket, answer),
             Act::Log { level, text } => (self.log)(level, text),

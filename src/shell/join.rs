@@ -21,7 +21,7 @@ pub struct Joining {
     cluster: Cluster,
     listener: Option<TcpListener>,
     /// Where routes come in, the client listener's where they have none of their own; None: nowhere.
-    pub at: Option<SocketAddr>,
+    at: Option<SocketAddr>,
     gateway: Option<(Gateway, TcpListener)>,
     door: MeshDoor,
     letters: Letterbox,
@@ -49,6 +49,12 @@ impl Joining {
     /// Do routes come in on a port of their own?
     pub fn has_listener(&self) -> bool {
         self.listener.is_some()
+    }
+
+    /// Where routes come in, and the port of gateways; 0 without.
+    pub fn ports(&self) -> (Option<SocketAddr>, u16) {
+        let gateways = self.gateway.as_ref().and_then(|(_, listener)| listener.local_addr().ok());
+        (self.at, gateways.map_or(0, |at| at.port()))
     }
 
     /// The way to the mesh, which has not begun yet.

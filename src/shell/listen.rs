@@ -222,6 +222,7 @@ mod tests {
             pressure: Arc::default(),
             mesh: None,
             cluster_port: 0,
+            gateway_port: 0,
         })
     }
 

@@ -8,6 +8,7 @@ mod accounts;
 mod connz;
 mod desk;
 mod facts;
+mod gatewayz;
 mod health;
 mod index;
 mod json;

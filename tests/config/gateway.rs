@@ -212,3 +212,15 @@ fn an_open_port_is_warned_about_and_no_password_is_shown() {
     );
     assert!(s.warnings[0].starts_with("gateway: from a bcrypt hash nobody can tell"), "{:?}", s.warnings);
 }
+
+/// The three files of the example that runs on one machine: of one mind about where each of them is.
+#[test]
+fn the_super_cluster_to_try_out_is_right() {
+    let of = |name: &str| settings(name, &crate::example(&format!("supercluster/{name}")));
+    let [first, second, west] = ["east-1.conf", "east-2.conf", "west-1.conf"].map(of);
+    let at = |s: &Settings| s.gateway.as_ref().expect("a gateway").listen.port;
+    let seed = &west.gateway.as_ref().expect("a gateway").remotes[0];
+    assert_eq!((seed.name.as_str(), Some(seed.urls[0].port)), ("east", at(&first)));
+    assert!([&first, &second, &west].iter().all(|s| s.listen.host == "127.0.0.1"));
+    assert_eq!(first.cluster.unwrap().name, second.cluster.unwrap().name);
+}

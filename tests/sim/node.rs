@@ -568,7 +568,8 @@ fn do_act(w: &mut World, s: usize, act: Act, sockets: &mut BTreeMap<ConnId, Sock
             w.fail(format!("shard {s} of a server that is no lame duck: {act:?}"));
         }
         Act::Vacant => said.vacant = true,
-        Act::CloseRoute(c) => match sockets.remove(&c) {
+        Act::GatewayTidings(tidings) => w.fail(format!("shard {s} of a server without gateways: {tidings:?}")),
+        Act::CloseServer(c) => match sockets.remove(&c) {
             Some(socket) => w.links[socket.link].closed_by(socket.writes),
             None => w.fail(format!("shard {s} closes route {c:?}, which has no socket")),
         },

@@ -70,11 +70,12 @@ pub fn monitoring(at: SocketAddr, path: &str) -> Value {
 pub fn try_monitoring(at: SocketAddr, path: &str) -> io::Result<Value> {
     let mut stream = TcpStream::connect(at)?;
     stream.set_read_timeout(Some(ANSWER_LIMIT))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")?;
+    // 1.0: an answer of 1.1 may come in chunks.
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: test\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    if !head.starts_with("HTTP/1.1 200") {
+    if !head.starts_with("HTTP/1.0 200") {
         return Err(io::Error::other(head.to_string()));
     }
     serde_json::from_str(body).map_err(io::Error::other)

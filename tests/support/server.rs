@@ -2,6 +2,7 @@
 //!
 //! Both binaries are started alike, which is itself a test of operations.md §§1, 13 and 23.
 
+use super::raw::Raw;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -180,6 +181,12 @@ impl Server {
     /// Which server this is.
     pub fn which(&self) -> &Which {
         &self.start.which
+    }
+
+    /// Its id, as it tells clients.
+    pub fn id(&self) -> String {
+        let raw = Raw::connect(self.clients);
+        raw.greeting()["server_id"].as_str().expect("an id").to_string()
     }
 
     /// The process id.

@@ -163,7 +163,11 @@ impl House {
                 Act::Verify { conn, .. } => self.verifying.push((shard, conn)),
                 Act::Answer { answer, .. } => self.answers.push(answer),
                 Act::Log { .. } | Act::Drained | Act::Vacant => {}
-                Act::CloseRoute(_) | Act::HandOver { .. } | Act::Tidings(_) | Act::Measure(_) => {
+                Act::CloseServer(_)
+                | Act::GatewayTidings(_)
+                | Act::HandOver { .. }
+                | Act::Tidings(_)
+                | Act::Measure(_) => {
                     panic!("a house without a cluster: {act:?}")
                 }
             }

@@ -121,7 +121,7 @@ fn step(line: &[u8], i: usize, replica: &mut Replica, plain: &mut Plain) {
                     heard.extend(q.local.iter().map(|s| own(b"", &q.name, *s)));
                     heard.extend(q.remote.iter().filter_map(|(at, n)| match at {
                         Place::Shard(s) => Some(other(&q.name, s.0, *n)),
-                        Place::Peer(_) => None,
+                        Place::Peer(_) | Place::Far(_) => None,
                     }));
                 }
             });

@@ -264,25 +264,6 @@ fn the_machine_reads_no_more_than_it_must() {
 }
 
 #[test]
-fn gateways_start_only_when_they_carry_messages() {
-    let file = "port: -1\ngateway {name: east, listen: \"127.0.0.1:-1\"}";
-    for line in ["-c f.conf", "-t -c f.conf", "check f.conf"] {
-        match run_on(file, line) {
-            Command::Serve(_) => assert!(GATEWAYS_CARRY_MESSAGES && !line.contains("-t"), "{line}"),
-            other => {
-                let (text, code, _) = printed(other);
-                let said = text.contains("gateway: gateways are not supported yet");
-                assert_eq!(
-                    (said, code),
-                    (!GATEWAYS_CARRY_MESSAGES, u8::from(!GATEWAYS_CARRY_MESSAGES)),
-                    "{line}: {text}"
-                );
-            }
-        }
-    }
-}
-
-#[test]
 fn a_plan_is_printed_and_asks_no_server() {
     let (text, code, to_stderr) = printed(run("plan 3 3"));
     assert!(text.starts_with("6 servers in 2 clusters") && code == 0 && !to_stderr, "{text}");

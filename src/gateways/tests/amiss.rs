@@ -98,7 +98,7 @@ fn an_unknown_cluster_is_refused_on_both_sides_logs_and_not_dialed_back() {
     let guarded = Gateway { reject_unknown: true, ..gateway("west", &[("north", 9)]) };
     let mut world = pair(gateway("east", &[("west", 1)]), guarded);
     world.run(60, &mut Rng::new(1));
-    assert!(world.said(0, "refused us: Connection to gateway \"east\" rejected") >= 1, "{:#?}", world.nodes[0].log);
+    assert!(world.said(0, "refused us: Connection to gateway \"west\" rejected") >= 1, "{:#?}", world.nodes[0].log);
     assert!(world.said(1, "of cluster \"east\" is refused: it is not in the list of gateways") >= 1);
     assert!(!world.dialed.keys().any(|(node, host)| *node == 1 && host == "10.0.0.1"));
     let report = world.nodes[0].machine.report();
@@ -156,4 +156,25 @@ fn who_was_only_heard_of_is_given_up_and_reported_no_more() {
     let report = world.nodes[0].machine.report();
     assert_eq!((report.expected, report.troubles.len()), (0, 0));
     assert!(world.dialed.iter().filter(|((n, _), _)| *n == 0).all(|(_, t)| t.len() <= 3));
+}
+
+#[test]
+fn a_cluster_taken_off_the_list_is_not_dialed_again_where_only_those_of_the_list_are_linked_to() {
+    let guarded = Gateway { reject_unknown: true, ..gateway("west", &[("east", 0)]) };
+    let listed = guarded.remotes.clone();
+    let mut world = pair(gateway("east", &[("west", 1)]), guarded);
+    // Also in the midst of a handshake, and while it is dialed.
+    for steps in [60, 1, 2, 3] {
+        world.machine(1).reload(&listed);
+        world.run(steps, &mut Rng::new(steps));
+        world.machine(1).reload(&[]);
+        world.run(60, &mut Rng::new(steps));
+        let report = world.nodes[1].machine.report();
+        assert!(report.links.is_empty(), "{:?}", report.links);
+        assert_eq!((report.expected, kinds(&world, 1), kinds(&world, 0)), (0, vec![], vec![Kind::Unreached]));
+    }
+    world.machine(1).reload(&listed);
+    world.run(60, &mut Rng::new(9));
+    world.assert_converged();
+    world.assert_patient();
 }

@@ -253,7 +253,7 @@ fn names_that_must_not_be() {
     let reject = Gateway { reject_unknown: true, ..east() };
     let north = CONNECT.replace("west", "north");
     let mut bench = Bench::acceptor(reject.clone());
-    bench.hear(&north).refused("Connection to gateway \"north\" rejected", Cause::Unknown);
+    bench.hear(&north).refused("Connection to gateway \"east\" rejected", Cause::Unknown);
     let mut bench = Bench::acceptor(reject);
     bench.hear(CONNECT).hear(&info("PEER", "peer", "west"));
     assert_eq!(bench.given.len(), 1, "those in the list come in");

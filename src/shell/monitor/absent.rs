@@ -1,31 +1,12 @@
-//! The endpoints of services that a single node does not have: gateways, leaf nodes, JetStream. Exporters poll
-//! them all the same, so each answers what nats-server answers with the service off (operations.md §16.4–16.5, §16.10).
+//! The endpoints of services that a server does not have: leaf nodes, JetStream. Exporters poll
+//! them all the same, so each answers what nats-server answers with the service off (operations.md §16.5, §16.10).
 //! Pure.
 
-use super::facts::{Facts, UNUSED};
+use super::facts::Facts;
 use super::json::{pretty, Nothing};
 use super::query::Query;
 use super::time::stamp;
 use serde::Serialize;
-
-#[derive(Serialize)]
-struct Gatewayz<'a> {
-    server_id: &'a str,
-    now: String,
-    outbound_gateways: Nothing,
-    inbound_gateways: Nothing,
-}
-
-/// `/gatewayz`.
-///
-/// # Errors
-/// The text of the 400.
-pub fn gatewayz(facts: &Facts, now_ns: u64, q: &Query) -> Result<Vec<u8>, String> {
-    q.subs()?;
-    q.boolean("accs")?;
-    let server_id = &facts.server_id;
-    Ok(pretty(&Gatewayz { server_id, now: stamp(now_ns), outbound_gateways: UNUSED, inbound_gateways: UNUSED }))
-}
 
 #[derive(Serialize)]
 struct Leafz<'a> {

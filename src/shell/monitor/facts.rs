@@ -43,6 +43,8 @@ pub struct Facts {
     pub mesh: Option<MeshDoor>,
     /// Where routes come in; 0 without a cluster.
     pub cluster_port: u16,
+    /// Where gateways come in; 0 without.
+    pub gateway_port: u16,
 }
 
 impl Facts {

@@ -6,7 +6,7 @@ use super::facts::Facts;
 use super::json::pretty;
 use super::process::Process;
 use super::query::{unescape, Query, Subs};
-use super::{absent, accounts, connz, health, index, routez, subsz, varz};
+use super::{absent, accounts, connz, gatewayz, health, index, routez, subsz, varz};
 use crate::conn::Telling;
 use crate::mesh::Report;
 use crate::shard::report::Tally;
@@ -164,7 +164,7 @@ impl Site {
                 pretty(&accounts::accstatz(facts, now_ns, unused, &self.tallies().await?))
             }
             "/routez" => self.routez(now_ns, q).await?,
-            "/gatewayz" => absent::gatewayz(facts, now_ns, q)?,
+            "/gatewayz" => self.gatewayz(now_ns, q).await?,
             "/leafz" => absent::leafz(facts, now_ns, q)?,
             "/jsz" => absent::jsz(facts, now_ns, q)?,
             "/healthz" => {
@@ -217,11 +217,36 @@ impl Site {
         Ok(pretty(&gather.page(&self.facts, mesh.as_ref().map(|(report, _)| report), subs, now_ns)))
     }
 
+    /// What the gateways' machine knows; None: there is none.
+    async fn gateways(&self) -> Result<Option<crate::gateways::Report>, Refused> {
+        let Some(door) = self.facts.mesh.as_ref().filter(|_| self.facts.settings.gateway.is_some()) else {
+            return Ok(None);
+        };
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        // Whoever asked may have given up.
+        door.gateway_report(move |report| drop(reply.send(report)));
+        let answered = tokio::time::timeout(PATIENCE, answer).await;
+        answered.ok().and_then(Result::ok).map(Some).ok_or(Refused::Mesh)
+    }
+
+    async fn gatewayz(&self, now_ns: u64, q: &Query) -> Result<Vec<u8>, Refused> {
+        let request = gatewayz::Request::read(q)?;
+        let mut gather = gatewayz::Gather::default();
+        for answer in self.desk.ask_all(&Ask::Gateways).await? {
+            if let Answer::Gateways(report) = answer {
+                gather.take(*report);
+            }
+        }
+        let report = self.gateways().await?;
+        Ok(pretty(&gather.page(&self.facts, report.as_ref(), &request, now_ns)))
+    }
+
     async fn varz(&self, now_ns: u64) -> Result<Vec<u8>, Refused> {
         let tallies = self.tallies().await?;
         let mesh = self.mesh().await?;
         let look = varz::Look {
             mesh: mesh.map(|(report, _)| report),
+            gateways: self.gateways().await?,
             now_ns,
             mem_bytes: self.process.resident_bytes(),
             cpu_percent: self.process.cpu_percent(),

@@ -3,6 +3,7 @@
 //! stands in the object `turnpike`.
 
 use super::facts::{ByKind, Facts, UNUSED};
+use super::gatewayz;
 use super::json::{Float, Nothing};
 use super::time::{stamp, uptime};
 use crate::mesh::{Report, Standing};
@@ -28,6 +29,8 @@ pub struct Look {
     pub accepts_per_second: f64,
     /// What the mesh knows; None: there is no cluster.
     pub mesh: Option<Report>,
+    /// What the gateways' machine knows; None: there is none.
+    pub gateways: Option<crate::gateways::Report>,
     /// Requests by endpoint.
     pub requests: BTreeMap<&'static str, u64>,
 }
@@ -68,7 +71,7 @@ pub struct Varz<'a> {
     max_payload: usize,
     max_pending: usize,
     cluster: Cluster<'a>,
-    gateway: Nothing,
+    gateway: gatewayz::Section<'a>,
     leaf: Nothing,
     mqtt: Nothing,
     websocket: Nothing,
@@ -161,6 +164,9 @@ struct Own<'a> {
     failed_logins: u64,
     /// Connections that made room for others because they had not said who they are.
     strangers_dropped: u64,
+    /// Links to other clusters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gateways: Option<Links>,
     warnings: &'a [String],
 }
 
@@ -179,6 +185,25 @@ struct Memory {
     clients_cut: u64,
     /// Subscriptions refused for it.
     subscriptions_refused: u64,
+}
+
+/// Links to other clusters, in numbers.
+#[derive(Debug, Serialize)]
+struct Links {
+    /// Outbound ones there should be: one for each other cluster.
+    expected: usize,
+    outbound: usize,
+    inbound: usize,
+    /// What is amiss for longer than a moment.
+    troubles: usize,
+}
+
+impl Links {
+    fn of(report: &crate::gateways::Report) -> Links {
+        let outbound = report.links.iter().filter(|l| l.far.is_some()).count();
+        let inbound = report.links.len() - outbound;
+        Links { expected: report.expected, outbound, inbound, troubles: report.troubles.len() }
+    }
 }
 
 /// One shard.
@@ -227,7 +252,7 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
         max_payload: limits.max_payload,
         max_pending: limits.max_pending,
         cluster: look.mesh.as_ref().map(|m| cluster(facts, m)).unwrap_or_default(),
-        gateway: UNUSED,
+        gateway: gatewayz::section(facts, look.gateways.as_ref()),
         leaf: UNUSED,
         mqtt: UNUSED,
         websocket: UNUSED,
@@ -322,6 +347,7 @@ fn own<'a>(facts: &'a Facts, look: &Look, tallies: &[Tally]) -> Own<'a> {
         interest_refused: sum(|t| t.interest_refused),
         failed_logins: sum(|t| t.failed_logins),
         strangers_dropped: sum(|t| t.strangers_dropped),
+        gateways: look.gateways.as_ref().map(Links::of),
         warnings,
     }
 }

@@ -48,6 +48,11 @@ impl GatewayParser {
         }
     }
 
+    /// Has an operation begun whose end has not come?
+    pub fn has_begun(&self) -> bool {
+        self.0.has_begun()
+    }
+
     /// How many bytes the buffer must have before [`GatewayParser::next`] can say more; 0 if unknown. See
     /// [`RouteParser::need`].
     pub fn need(&self) -> usize {

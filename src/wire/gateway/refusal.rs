@@ -11,7 +11,7 @@ use crate::wire::fault::write_quoted;
 pub enum GatewayRefusal<'a> {
     /// A client or a route on the gateway port: its CONNECT names no gateway.
     NoGateway,
-    /// A cluster that is not configured, where only those are let in.
+    /// A cluster that is not configured, where only those are let in. The name is that of who refuses.
     Unknown(&'a str),
     /// Dialed: what answers is no gateway port.
     WrongPort {

@@ -25,6 +25,7 @@ fn facts() -> Facts {
         pressure: Arc::default(),
         mesh: None,
         cluster_port: 0,
+        gateway_port: 0,
     }
 }
 

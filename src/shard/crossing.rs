@@ -1,0 +1,47 @@
+//! How a message leaves for other clusters over the links of this shard (cluster-protocol.md §4.8).
+
+use super::batch::{picks, Address, Whose};
+use super::core::Shard;
+use super::peers::At;
+use super::verdict::Gate;
+use crate::base::{FarId, FarSet, Slot};
+use crate::wire::Message;
+
+impl Shard {
+    /// Writes a message to the gateways of this shard: once to each cluster that is sent it plain or is to serve a queue
+    /// group, its groups named. Says how many took it.
+    pub(super) fn over_gateways(&mut self, verdict: Slot, to: Address, groups: &[u8], m: &Message<'_>) -> u64 {
+        let Some(v) = self.verdicts.get(verdict) else { return 0 };
+        let plain = v.gates.len() * usize::from(to.plain);
+        let mut targets: Vec<(Gate, bool)> = Vec::new();
+        let mut done = FarSet::EMPTY;
+        for gate in &v.gates[..plain] {
+            done.insert(gate.far);
+            targets.push((*gate, true));
+        }
+        for (whose, _) in picks(groups) {
+            let Whose::Far(far) = whose else { continue };
+            if let (false, Some(At::Here(conn))) = (done.contains(far), self.gates.place(far)) {
+                done.insert(far);
+                targets.push((Gate { far, conn }, false));
+            }
+        }
+        let mut took = 0;
+        for (gate, plain) in targets {
+            let reply = self.reply_across(to.account, gate.conn, m);
+            let m = Message { reply: reply.as_deref().unwrap_or(m.reply), ..*m };
+            let Some(v) = self.verdicts.get(verdict) else { break };
+            let named = picks(groups).filter_map(|(w, name)| (w == Whose::Far(gate.far)).then_some(name));
+            let fate = self.outbox.deliver_over_link(gate.conn, &v.names, &m, plain, named);
+            took += u64::from(self.outbox.crossed(&gate, to.account, fate));
+        }
+        took
+    }
+
+    /// Has this cluster a member of the queue group, and is its link on this shard?
+    pub(super) fn is_far_member_here(&self, verdict: Slot, far: FarId, name: &[u8]) -> bool {
+        let group = self.verdicts.get(verdict).and_then(|v| v.groups.iter().find(|g| *g.name == *name));
+        // Which cluster is the nearest may have changed on the way here: any that has one will do.
+        group.is_some_and(|g| g.far.is_some()) && matches!(self.gates.place(far), Some(At::Here(_)))
+    }
+}

@@ -1,0 +1,120 @@
+//! Where the links to other clusters are, as every shard knows it, and which cluster answers soonest.
+
+use super::peers::At;
+use crate::base::limits::FARS_MAX;
+use crate::base::{FarId, FarSet};
+use crate::wire::gateway::{name_hash, old_hash, split, Hash6};
+
+/// A link on which messages are sent.
+#[derive(Debug)]
+struct Gate {
+    at: At,
+    /// The last round trip; 0: not measured, which counts as the shortest, as in nats-server.
+    rtt_ns: u64,
+    /// The cluster in replies, new and old.
+    hash: Hash6,
+    old: [u8; 4],
+}
+
+/// See the file's head. One per shard.
+#[derive(Debug)]
+pub struct Gates {
+    /// Clusters with a link. The tables of interest may still name others: they are being forgotten.
+    pub live: FarSet,
+    /// Those of them that promised interest-only.
+    pub promised: FarSet,
+    gates: Vec<Option<Gate>>,
+    /// The live ones, nearest first.
+    order: Vec<FarId>,
+}
+
+impl Default for Gates {
+    fn default() -> Gates {
+        let gates = (0..FARS_MAX).map(|_| None).collect();
+        Gates { live: FarSet::EMPTY, promised: FarSet::EMPTY, gates, order: Vec::new() }
+    }
+}
+
+impl Gates {
+    /// A link began.
+    pub fn begin(&mut self, far: FarId, at: At, promised: bool, cluster: &str) {
+        let Some(place) = self.gates.get_mut(far.index()) else { return };
+        *place = Some(Gate { at, rtt_ns: 0, hash: name_hash(cluster), old: old_hash(cluster) });
+        self.live.insert(far);
+        match promised {
+            true => self.promised.insert(far),
+            false => self.promised.remove(far),
+        }
+        self.sort();
+    }
+
+    /// It ended.
+    pub fn end(&mut self, far: FarId) {
+        if let Some(place) = self.gates.get_mut(far.index()) {
+            *place = None;
+        }
+        self.live.remove(far);
+        self.promised.remove(far);
+        self.sort();
+    }
+
+    /// Where the link to a cluster is; None: there is none.
+    pub fn place(&self, far: FarId) -> Option<At> {
+        self.gates.get(far.index()).and_then(|g| g.as_ref()).map(|g| g.at)
+    }
+
+    /// A round trip was measured. True: another cluster may be the nearest now.
+    pub fn measured(&mut self, far: FarId, rtt_ns: u64) -> bool {
+        let Some(Some(gate)) = self.gates.get_mut(far.index()) else { return false };
+        gate.rtt_ns = rtt_ns;
+        let before = self.order.clone();
+        self.sort();
+        before != self.order
+    }
+
+    /// The round trip that all shards know of.
+    pub fn rtt_ns(&self, far: FarId) -> u64 {
+        self.gates.get(far.index()).and_then(|g| g.as_ref()).map_or(0, |g| g.rtt_ns)
+    }
+
+    fn sort(&mut self) {
+        self.order = self.live.iter().collect();
+        self.order.sort_by_key(|f| (self.gates[f.index()].as_ref().map_or(0, |g| g.rtt_ns), *f));
+    }
+
+    /// The nearest of these clusters.
+    pub fn nearest(&self, of: FarSet) -> Option<FarId> {
+        self.order.iter().copied().find(|f| of.contains(*f))
+    }
+
+    /// The cluster that a mapped reply came from.
+    pub fn origin(&self, reply: &[u8]) -> Option<FarId> {
+        let cluster = split(reply)?.cluster;
+        let is = |f: &FarId| {
+            let gate = self.gates[f.index()].as_ref();
+            gate.is_some_and(|g| g.hash[..] == *cluster || g.old[..] == *cluster)
+        };
+        self.order.iter().copied().find(is)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::ConnId;
+
+    #[test]
+    fn the_nearest_is_the_one_that_answers_soonest() {
+        let mut g = Gates::default();
+        let at = At::Here(ConnId::NONE);
+        g.begin(FarId(1), at, true, "east");
+        g.begin(FarId(2), at, false, "west");
+        let all = FarSet(0xff);
+        assert!(!g.measured(FarId(2), 10) && g.measured(FarId(1), 20), "east was first, being unmeasured");
+        assert_eq!((g.nearest(all), g.nearest(FarSet(2)), g.promised), (Some(FarId(2)), Some(FarId(1)), FarSet(2)));
+        assert_eq!(g.origin(b"_GR_.jXch21.UDWqd3.x"), Some(FarId(1)));
+        assert_eq!((g.origin(b"$GR.76a7.x"), g.origin(b"$GR.0000.x")), (Some(FarId(2)), None));
+        g.end(FarId(2));
+        assert_eq!((g.nearest(all), g.place(FarId(2)), g.live), (Some(FarId(1)), None, FarSet(2)));
+    }
+}

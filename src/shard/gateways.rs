@@ -1,0 +1,334 @@
+//! Links to other clusters: how they begin and end on the shard that owns them, what the other end says, and how its
+//! messages come in (cluster-protocol.md §4). Which links there are is decided before, by the gateways' machine.
+
+use super::batch::Origin;
+use super::core::{Act, Shard};
+use super::ledger::Drop;
+use super::peers::At;
+use crate::base::limits::{FOREIGN_ACCOUNTS_MAX, ROUTE_LINE_BYTES_MAX, TURN_FORGOTTEN_MAX};
+use crate::base::{ConnId, FarId, Level, ShardId};
+use crate::conn::{
+    Client, Close, GatewayInstruction, GatewayIntroduction, GatewayLink, GatewayTidings, Stage, Standing, Told, Way,
+};
+use crate::interest::far::{FarSaid, Mode, Touched};
+use crate::interest::Cursor;
+use crate::policy::GatewayInterest;
+use crate::wire::gateway::{is_mapped, write_account, Command, GatewayInfo, GatewayOp, GatewayRules, Routed};
+use crate::wire::{subject, Fault, Rules, Step};
+
+impl Shard {
+    /// A link was registered for this shard.
+    pub(super) fn introduce_gateway(&mut self, mut intro: GatewayIntroduction) -> ConnId {
+        let (now, rest) = (self.now, std::mem::take(&mut intro.rest));
+        let rules =
+            Rules { max_control_line: ROUTE_LINE_BYTES_MAX, max_payload: 0, headers: true, connect_first: false };
+        let mut client = Client::new(intro.link, &intro.ip, intro.port, rules, now);
+        (client.start_ns, client.headers, client.stage) = (intro.start_ns, intro.headers, Stage::Open);
+        let (way, cid, promised, cluster) = (intro.way, intro.link, intro.interest_only, intro.cluster.clone());
+        client.gateway = Some(Box::new(GatewayLink::new(intro, self.worlds.len(), now.mono, self.sids)));
+        // What has ended is told to those who were told of it, before somebody comes who was not.
+        self.tell_wide_ends(true);
+        let id = self.outbox.conns.insert(client);
+        self.servers_here += 1;
+        self.gateway_links.insert(cid, id);
+        match way {
+            Way::Out(far) => {
+                self.gate_began(far, At::Here(id), promised, &cluster);
+                for batch in self.peer_batches() {
+                    batch.gate(far, Some(promised), cluster.as_bytes());
+                }
+            }
+            Way::In => self.plan_to_tell(id, promised),
+        }
+        self.peer_work = true;
+        self.beat_server(id);
+        if !rest.is_empty() {
+            self.bytes(id, &rest);
+        }
+        id
+    }
+
+    /// Which accounts an inbound link is told the whole interest of, from the start.
+    fn plan_to_tell(&mut self, id: ConnId, promised: bool) {
+        let Some(link) = self.outbox.conns.get_mut(id).and_then(|c| c.gateway.as_deref_mut()) else { return };
+        let Some(gateway) = self.settings.gateway.as_ref() else { return };
+        let since_ns = self.now.wall_ns;
+        for (at, account) in self.settings.auth.accounts.iter().enumerate() {
+            let asked = gateway.interest_of(&account.name) != GatewayInterest::Optimistic;
+            if promised || asked {
+                link.told[at] = Told::Due;
+                link.due.push_back(at as u16);
+                let why = if promised { "promised for all accounts" } else { "configured for this account" };
+                link.standing[at] = Standing { since_ns, why };
+            }
+        }
+    }
+
+    fn gate_began(&mut self, far: FarId, at: At, promised: bool, cluster: &str) {
+        self.gates.begin(far, at, promised, cluster);
+        self.verdicts.forget_all();
+        let published = self.published_by_account();
+        self.outbox.crossings.begin(far, cluster, &published);
+    }
+
+    fn gate_over(&mut self, far: FarId) {
+        self.gates.end(far);
+        self.verdicts.forget_all();
+        let published = self.published_by_account();
+        self.outbox.crossings.end(far, &published);
+        self.forgetting_fars.push_back((far, 0, Cursor::default()));
+        self.peer_work = true;
+    }
+
+    /// Another shard says that a link on which messages are sent is there, or has ended (`up` None).
+    pub(super) fn gate_elsewhere(&mut self, far: FarId, on: ShardId, up: Option<bool>, cluster: &[u8]) {
+        match up {
+            Some(promised) => self.gate_began(far, At::There(on), promised, &String::from_utf8_lossy(cluster)),
+            None => self.gate_over(far),
+        }
+    }
+
+    /// The link `id` is over.
+    pub(super) fn gateway_ended(&mut self, id: ConnId, why: &Close) {
+        let Some(link) = self.outbox.conns.get(id).and_then(|c| c.gateway.as_deref()) else { return };
+        let (cid, far) = (link.intro.link, link.far());
+        self.gateway_links.remove(&cid);
+        if let Some(far) = far {
+            self.gate_over(far);
+            for batch in self.peer_batches() {
+                batch.gate(far, None, b"");
+            }
+        }
+        self.acts.push_back(Act::GatewayTidings(GatewayTidings::Ended { link: cid, why: why.detail() }));
+    }
+
+    /// What of telling other clusters and forgetting lost ones fits into this turn. True: there is more to do at once.
+    pub(super) fn go_on_with_gateways(&mut self) -> bool {
+        let telling = self.tell_other_clusters();
+        let Some((far, account, cursor)) = self.forgetting_fars.pop_front() else { return telling };
+        match self.worlds.get_mut(usize::from(account)) {
+            None => self.acts.push_back(Act::GatewayTidings(GatewayTidings::Forgotten { far })),
+            Some(world) => self.forgetting_fars.push_front(match world.fars.forget(far, cursor, TURN_FORGOTTEN_MAX) {
+                Some(cursor) => (far, account, cursor),
+                None => (far, account + 1, Cursor::default()),
+            }),
+        }
+        telling || !self.forgetting_fars.is_empty()
+    }
+
+    /// The gateways' machine says what is to be done with a link.
+    pub(super) fn gateway_instructed(&mut self, instruction: GatewayInstruction) {
+        match instruction {
+            GatewayInstruction::Say { link, line } => {
+                if let Some(conn) = self.gateway_links.get(&link).copied() {
+                    self.outbox.say(conn, |out| out.extend_from_slice(&line));
+                }
+            }
+            GatewayInstruction::End { link, says, why } => {
+                if let Some(conn) = self.gateway_links.get(&link).copied() {
+                    self.close(conn, Close::Route { says, why });
+                }
+            }
+        }
+    }
+
+    /// Carries out what the other end says; how many bytes are done with.
+    pub(super) fn parse_gateway(&mut self, id: ConnId, data: &[u8]) -> usize {
+        let max_payload = self.route_payload_max();
+        let (mut at, mut alike) = (0, true);
+        loop {
+            let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.lives()) else { return data.len() };
+            if self.budget == 0 || self.crammed {
+                self.wait(id);
+                return at;
+            }
+            if std::mem::take(&mut alike) {
+                at += self.repeat(id, &data[at..]);
+                continue;
+            }
+            let Some(link) = client.gateway.as_deref_mut() else { return data.len() };
+            let rules = GatewayRules { max_control_line: ROUTE_LINE_BYTES_MAX, max_payload, hears: link.hears() };
+            match link.parser.next(&data[at..], &rules) {
+                Ok(Step::Op(op, used)) => {
+                    at += used;
+                    alike = matches!(op, GatewayOp::Message(_));
+                    self.carry_out_for_cluster(id, op);
+                    if self.outbox.unsettled() {
+                        self.settle();
+                    }
+                }
+                Ok(Step::More(used)) => return at + used,
+                Err(fault) => {
+                    self.close(id, Close::Fault(fault));
+                    return data.len();
+                }
+            }
+        }
+    }
+
+    fn carry_out_for_cluster(&mut self, id: ConnId, op: GatewayOp<'_>) {
+        match op {
+            GatewayOp::Message(m) => self.receive_crossed(id, &m),
+            GatewayOp::Interest { account, subject: pattern, queue } => {
+                if !subject::valid_subscription(pattern) {
+                    self.outbox.say(id, |out| out.extend_from_slice(b"-ERR 'Invalid Subscription'\r\n"));
+                    return self.close(id, Close::Fault(Fault::Malformed));
+                }
+                self.told_by_cluster(id, account, FarSaid::Wants(pattern, queue), "");
+            }
+            GatewayOp::NoInterest { account, subject, queue } => {
+                self.told_by_cluster(id, account, FarSaid::WantsNot(subject, queue), "a subject was refused");
+            }
+            GatewayOp::Account { account, wanted } => {
+                let why = if wanted { "somebody wants something of it" } else { "nobody wants anything of it" };
+                self.told_by_cluster(id, account, FarSaid::Account(wanted), why);
+            }
+            GatewayOp::Info(json) => self.informed_by_cluster(id, json),
+            GatewayOp::Ping => self.outbox.say(id, |out| out.extend_from_slice(b"PONG\r\n")),
+            GatewayOp::Pong => self.ponged_by_cluster(id),
+            GatewayOp::PeerError(text) => {
+                let says = String::from_utf8_lossy(text).into_owned();
+                self.log_about(id, Level::Error, || format!("the other end says {says}, and is left"));
+                self.close(id, Close::Fault(Fault::PeerError));
+            }
+            GatewayOp::Connect(_) | GatewayOp::Ok => {}
+        }
+    }
+
+    /// An INFO: commands about accounts are for us, everything else for the machine.
+    fn informed_by_cluster(&mut self, id: ConnId, json: &[u8]) {
+        let Some(link) = self.outbox.conns.get(id).and_then(|c| c.gateway.as_deref()) else { return };
+        let (cid, outbound) = (link.intro.link, link.far().is_some());
+        let Ok(info) = GatewayInfo::parse(json) else { return self.close(id, Close::Fault(Fault::Malformed)) };
+        let (said, why) = match info.command() {
+            Some(Command::AllSubsStart) => (FarSaid::Begins, "it tells what it wants"),
+            Some(Command::AllSubsComplete) => (FarSaid::Complete, "it has told what it wants"),
+            _ => {
+                let json = json.to_vec();
+                return self.acts.push_back(Act::GatewayTidings(GatewayTidings::Info { link: cid, json }));
+            }
+        };
+        match info.account() {
+            Some(account) if outbound => self.told_by_cluster(id, &account, said, why),
+            Some(_) => {} // only the accepting side has interest to tell
+            None => {
+                let why = "a command about an account names none".to_owned();
+                self.close(id, Close::Route { says: "Invalid account in gateway command".into(), why });
+            }
+        }
+    }
+
+    /// The other end of an outbound link says something about an account: every shard is told.
+    fn told_by_cluster(&mut self, id: ConnId, name: &[u8], said: FarSaid<'_>, why: &'static str) {
+        let Some(account) = self.known_account(id, name) else { return self.note_stranger(id, name) };
+        let Some(far) = self.outbox.conns.get(id).and_then(|c| c.gateway.as_deref()).and_then(GatewayLink::far) else {
+            return;
+        };
+        let before = self.worlds[usize::from(account)].fars.held(far);
+        let changed = self.far_said(account, far, said);
+        for batch in self.peer_batches() {
+            batch.far(account, far, said);
+        }
+        let held = self.worlds[usize::from(account)].fars.held(far);
+        let since_ns = self.now.wall_ns;
+        let Some(link) = self.outbox.conns.get_mut(id).and_then(|c| c.gateway.as_deref_mut()) else { return };
+        if changed {
+            let why = if why.is_empty() { "it has a queue group" } else { why };
+            link.standing[usize::from(account)] = Standing { since_ns, why };
+        }
+        let sum = |h: &crate::interest::far::Held| h.plain + h.queues + h.refused;
+        link.interest = (link.interest + sum(&held)).saturating_sub(sum(&before));
+        let most = self.settings.limits.max_peer_interest;
+        if link.interest > most {
+            let why = format!("it wants, or refuses, more than {most} subjects");
+            self.close(id, Close::Route { says: "maximum subscriptions exceeded".into(), why });
+        }
+    }
+
+    /// Takes in what a cluster says. True: how it wants messages has changed.
+    pub(super) fn far_said(&mut self, account: u16, far: FarId, said: FarSaid<'_>) -> bool {
+        let fars = &mut self.worlds[usize::from(account)].fars;
+        let before: Mode = fars.held(far).mode;
+        let touched = fars.said(far, said);
+        let after = fars.held(far).mode;
+        match touched {
+            Touched::Nothing => {}
+            Touched::Pattern(pattern) => self.verdicts.changed(account, pattern),
+            Touched::All => self.verdicts.forget_all(),
+        }
+        before != after
+    }
+
+    fn ponged_by_cluster(&mut self, id: ConnId) {
+        let now = self.now.mono;
+        let Some(link) = self.outbox.conns.get_mut(id).and_then(|c| c.gateway.as_deref_mut()) else { return };
+        link.pulse.pong(now);
+        let (Some(far), Some(rtt_ns)) = (link.far(), link.pulse.rtt_ns) else { return };
+        // All shards are told, but not of every tremor.
+        let known = self.gates.rtt_ns(far);
+        if known == 0 || known.abs_diff(rtt_ns) > known / 8 {
+            self.far_measured(far, rtt_ns);
+            for batch in self.peer_batches() {
+                batch.measured(far, rtt_ns);
+            }
+        }
+    }
+
+    /// The round trip to a cluster takes so long.
+    pub(super) fn far_measured(&mut self, far: FarId, rtt_ns: u64) {
+        if self.gates.measured(far, rtt_ns) {
+            self.verdicts.forget_all();
+        }
+    }
+
+    /// An account of the other end that does not exist here: said once for each, to us, and to whoever sends its messages.
+    fn note_stranger(&mut self, id: ConnId, name: &[u8]) {
+        let Some(link) = self.outbox.conns.get_mut(id).and_then(|c| c.gateway.as_deref_mut()) else { return };
+        if link.strangers.len() >= FOREIGN_ACCOUNTS_MAX || !link.strangers.insert(name.into()) {
+            return;
+        }
+        let (first, inbound) = (link.strangers.len() == 1, link.intro.way == Way::In);
+        if inbound {
+            self.outbox.say(id, |out| {
+                let _ = write_account(out, name, false);
+            });
+        }
+        if first {
+            let name = String::from_utf8_lossy(name).into_owned();
+            self.log_about(id, Level::Warn, || {
+                format!("the other cluster has an account {name:?} that is not configured here: nothing of it crosses")
+            });
+        }
+    }
+
+    /// A message of another cluster: for this one's clients and servers (cluster-protocol.md §4.8).
+    fn receive_crossed(&mut self, id: ConnId, r: &Routed<'_>) {
+        let account = self.known_account(id, r.account);
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        client.counts.in_msgs += 1;
+        client.counts.in_bytes += r.payload.len() as u64;
+        let Some(account) = account else {
+            self.outbox.ledger.dropped(Drop::UnknownAccount, 1);
+            return self.note_stranger(id, r.account);
+        };
+        if is_mapped(r.subject) {
+            return self.answer_came(account, r, Origin::Gateway);
+        }
+        let key = self.receive_from_server(id, account, r, Origin::Gateway);
+        if self.verdicts.get(key).is_some_and(|v| v.is_unwanted_here()) {
+            self.refuse_subject(id, account, r.subject);
+        }
+    }
+
+    /// Messages that this shard's clients have published, by account.
+    pub(super) fn published_by_account(&self) -> Vec<u64> {
+        let mut all: Vec<u64> = self.worlds.iter().map(|w| w.ledger.passed.in_msgs).collect();
+        for (_, c) in self.outbox.conns.iter().filter(|(_, c)| c.is_client()) {
+            all[usize::from(c.account)] += c.counts.in_msgs - c.booked.in_msgs;
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,362 @@
+//! One server of one or two shards with links to other clusters, byte for byte.
+
+use crate::base::{Cid, ConnId, FarId, Now, PeerId, ShardId, Time, SECOND};
+use crate::conn::{GatewayInstruction, GatewayIntroduction, GatewayTidings, Introduction, Way};
+use crate::policy::{Gateway, GatewayInterest, Settings};
+use crate::shard::{Act, Answer, Ask, Batch, Identity, Opening, Order, Setup, Shard, Sockets, Turn};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A server of cluster "east" whose sockets are buffers.
+struct Node {
+    shards: Vec<Shard>,
+    now: Now,
+    out: BTreeMap<(usize, ConnId), Vec<u8>>,
+    tidings: Vec<GatewayTidings>,
+    numbers: u64,
+    answers: Vec<Answer>,
+}
+
+impl Node {
+    fn new(shards: usize, interest: GatewayInterest) -> Node {
+        let gateway = Gateway { name: "east".into(), interest, no_interest_max: 3, ..Gateway::default() };
+        let settings = Arc::new(Settings { gateway: Some(gateway), ..Settings::default() });
+        let identity = Arc::new(Identity { server_id: "N".into(), server_name: "n".into(), ..Identity::default() });
+        let shard = |i| {
+            let (settings, identity) = (settings.clone(), identity.clone());
+            let (id, seed) = (ShardId(i as u8), 7 + i as u64);
+            Shard::new(Setup { id, shards, seed, settings, identity, turn_deliveries_max: 50_000 })
+        };
+        let now = Now { mono: Time(SECOND), wall_ns: SECOND };
+        let shards = (0..shards).map(shard).collect();
+        Node { shards, now, out: BTreeMap::new(), tidings: Vec::new(), numbers: 1, answers: Vec::new() }
+    }
+
+    /// Runs turns of all shards until none has anything to say; the first of shard `i` begins with `input`.
+    fn turn<T>(&mut self, i: usize, input: impl FnOnce(&mut Turn<'_, Sockets>) -> T) -> T {
+        let (mut input, mut result, count) = (Some(input), None, self.shards.len());
+        let mut mail: Vec<(ShardId, usize, Batch)> = Vec::new();
+        for round in 0..40 {
+            let mut busy = false;
+            for s in 0..self.shards.len() {
+                let mut turn = self.shards[s].begin(self.now);
+                let mine: Vec<_> = mail.extract_if(.., |(_, to, _)| *to == s).collect();
+                busy |= !mine.is_empty();
+                mine.into_iter().for_each(|(from, _, batch)| turn.batch(from, batch));
+                let mut turn = turn.sockets();
+                turn.time();
+                if let Some(input) = input.take_if(|_| s == i) {
+                    result = Some(input(&mut turn));
+                }
+                let mut flush = turn.end();
+                for to in 0..count {
+                    if let Some(batch) = flush.batch(ShardId(to as u8)) {
+                        mail.push((ShardId(s as u8), to, batch));
+                    }
+                }
+                let Ok(mut flush) = flush.sockets() else { panic!("nothing is full here") };
+                while let Some(conn) = flush.dirty() {
+                    loop {
+                        let bytes = flush.pending(conn).to_vec();
+                        if bytes.is_empty() {
+                            break;
+                        }
+                        flush.wrote(conn, bytes.len());
+                        self.out.entry((s, conn)).or_default().extend(bytes);
+                    }
+                }
+                while let Some(act) = flush.act() {
+                    match act {
+                        Act::GatewayTidings(t) => self.tidings.push(t),
+                        Act::Answer { answer, .. } => self.answers.push(answer),
+                        _ => {}
+                    }
+                }
+            }
+            if !busy && mail.is_empty() && round > 6 {
+                break;
+            }
+        }
+        result.expect("the shard exists")
+    }
+
+    fn client(&mut self, shard: usize) -> ConnId {
+        let opening = Opening { cid: Cid(1), ip: "::1".into(), port: 9, over_limit: false };
+        let conn = self.turn(shard, |t| t.open(opening));
+        self.says(shard, conn, "CONNECT {\"verbose\":false,\"headers\":true,\"no_responders\":true}\r\nPING\r\n");
+        self.heard(shard, conn);
+        conn
+    }
+
+    fn link(&mut self, shard: usize, way: Way, cluster: &str, promised: bool) -> ConnId {
+        self.numbers += 1;
+        let intro = GatewayIntroduction {
+            link: Cid(self.numbers),
+            way,
+            cluster: cluster.into(),
+            server_id: "W".into(),
+            server_name: "w".into(),
+            ip: "::2".into(),
+            port: 7222,
+            configured: true,
+            headers: true,
+            interest_only: promised,
+            new_replies: true,
+            turnpike: false,
+            start_ns: 0,
+            rest: Vec::new(),
+        };
+        self.turn(shard, |t| t.introduce_gateway(intro))
+    }
+
+    fn out(&mut self, shard: usize, far: u8, cluster: &str, promised: bool) -> ConnId {
+        let conn = self.link(shard, Way::Out(FarId(far)), cluster, promised);
+        assert_eq!(self.heard(shard, conn), "PING\r\n");
+        conn
+    }
+
+    fn route(&mut self, shard: usize, peer: u8, id: &str) -> ConnId {
+        let intro = Introduction {
+            peer: PeerId(peer),
+            server_id: id.into(),
+            server_name: "b".into(),
+            ip: "::2".into(),
+            port: 6222,
+            rid: Cid(900),
+            dialed: true,
+            configured: true,
+            headers: true,
+            start_ns: 0,
+            rest: Vec::new(),
+        };
+        self.turn(shard, |t| t.introduce(intro))
+    }
+
+    fn says(&mut self, shard: usize, conn: ConnId, text: &str) {
+        self.turn(shard, |t| t.bytes(conn, text.as_bytes()));
+    }
+
+    /// What a connection was told since it was asked last.
+    fn heard(&mut self, shard: usize, conn: ConnId) -> String {
+        String::from_utf8(self.out.remove(&(shard, conn)).unwrap_or_default()).expect("text")
+    }
+
+    fn later(&mut self, ns: u64) {
+        self.now.mono = self.now.mono.plus_ns(ns);
+        self.now.wall_ns += ns;
+    }
+}
+
+/// Commands about the default account, as they stand in what a link hears, made short.
+fn short(text: &str) -> Vec<String> {
+    let line = |l: &str| match l.strip_prefix("INFO ") {
+        Some(info) if info.contains("\"gateway_cmd\":2") => "begins".to_owned(),
+        Some(info) if info.contains("\"gateway_cmd\":3") => "complete".to_owned(),
+        _ => l.to_owned(),
+    };
+    text.split("\r\n").filter(|l| !l.is_empty() && *l != "PING" && !l.contains("$SYS")).map(line).collect()
+}
+
+const BEGINS: &str = "INFO {\"gateway\":\"west\",\"gateway_cmd\":2,\"gateway_cmd_payload\":\"JEc=\"}\r\n";
+const COMPLETE: &str = "INFO {\"gateway\":\"west\",\"gateway_cmd\":3,\"gateway_cmd_payload\":\"JEc=\"}\r\n";
+
+#[test]
+fn an_inbound_link_is_told_queue_groups_first_then_each_account_whole_and_what_changes() {
+    let mut n = Node::new(2, GatewayInterest::Auto);
+    let (a, b) = (n.client(0), n.client(1));
+    n.says(0, a, "SUB foo 1\r\n");
+    n.says(1, b, "SUB jobs q 2\r\n");
+    let r = n.route(0, 0, "PEER");
+    n.says(0, r, "RS+ $G far\r\n");
+    let i = n.link(1, Way::In, "west", true);
+    let told = short(&n.heard(1, i));
+    assert_eq!((told[0].as_str(), told[1].as_str(), told[4].as_str()), ("RS+ $G jobs q 1", "begins", "complete"));
+    let mut plain = told[2..4].to_vec();
+    plain.sort();
+    assert_eq!(plain, ["RS+ $G far", "RS+ $G foo"], "the cluster's, not this server's alone");
+    // Only what begins and ends for the whole cluster is told.
+    n.says(1, b, "SUB foo 3\r\nSUB far 4\r\nSUB jobs q 5\r\nSUB new 6\r\n");
+    assert_eq!(short(&n.heard(1, i)), ["RS+ $G new"]);
+    n.says(1, b, "UNSUB 3\r\nUNSUB 2\r\nUNSUB 5\r\nUNSUB 6\r\n");
+    n.says(0, r, "RS- $G far\r\n");
+    assert_eq!(short(&n.heard(1, i)), ["RS- $G jobs q", "RS- $G new"]);
+    n.says(0, r, "RS+ $G beyond\r\n");
+    assert_eq!(short(&n.heard(1, i)), ["RS+ $G beyond"]);
+    n.turn(0, |t| t.lost(r, crate::shard::Lost::Eof));
+    assert_eq!(short(&n.heard(1, i)), ["RS- $G beyond"], "what a lost peer wanted");
+}
+
+#[test]
+fn what_nobody_wants_is_refused_until_it_is_too_much() {
+    let mut n = Node::new(1, GatewayInterest::Optimistic);
+    let i = n.link(0, Way::In, "west", false);
+    assert_eq!(short(&n.heard(0, i)), [""; 0]);
+    n.says(0, i, "RMSG $G a 1\r\nx\r\nRMSG $G a 1\r\nx\r\nRMSG none a 1\r\nx\r\nRMSG none a 1\r\nx\r\n");
+    assert_eq!(short(&n.heard(0, i)), ["A- $G", "A- none"]);
+    let c = n.client(0);
+    n.says(0, c, "SUB b.* 1\r\n");
+    assert_eq!(short(&n.heard(0, i)), ["A+ $G"]);
+    n.says(0, i, "RMSG $G a 1\r\nx\r\nRMSG $G a 1\r\nx\r\nRMSG $G b.1 1\r\nx\r\nRMSG $G c.1 1\r\nx\r\n");
+    assert_eq!(short(&n.heard(0, i)), ["RS- $G a", "RS- $G c.1"]);
+    assert_eq!(n.heard(0, c), "MSG b.1 1 1\r\nx\r\n");
+    // Taken back and ended in one go: the refusal has to be taken back all the same.
+    n.says(0, c, "SUB c.> 2\r\n");
+    assert_eq!(short(&n.heard(0, i)), ["RS+ $G c.>"]);
+    n.says(0, c, "UNSUB 2\r\n");
+    assert_eq!(short(&n.heard(0, i)), [""; 0]);
+    n.says(0, i, "RMSG $G c.1 1\r\nx\r\nRMSG $G d 1\r\nx\r\nRMSG $G e 1\r\nx\r\n");
+    assert_eq!(short(&n.heard(0, i)), ["RS- $G c.1", "RS- $G d", "begins", "RS+ $G b.*", "complete"]);
+    n.says(0, i, "RMSG $G f 1\r\nx\r\n");
+    n.says(0, c, "SUB f 3\r\n");
+    assert_eq!(short(&n.heard(0, i)), ["RS+ $G f"]);
+}
+
+#[test]
+fn messages_go_where_they_are_wanted_from_every_shard_and_never_on() {
+    let mut n = Node::new(2, GatewayInterest::Auto);
+    let (a, b) = (n.client(0), n.client(1));
+    let (west, north) = (n.out(1, 3, "west", true), n.out(0, 4, "north", false));
+    n.says(0, a, "PUB foo 1\r\nx\r\n");
+    assert_eq!((n.heard(1, west), n.heard(0, north)), (String::new(), "RMSG $G foo 1\r\nx\r\n".into()));
+    n.says(1, west, &format!("{BEGINS}RS+ $G foo\r\n{COMPLETE}"));
+    n.says(0, north, "RS- $G foo\r\n");
+    n.says(0, a, "PUB foo 1\r\na\r\nPUB foo 1\r\nb\r\nHPUB foo 12 13\r\nNATS/1.0\r\n\r\nc\r\n");
+    n.says(1, b, "PUB foo 1\r\nd\r\nPUB foo 1\r\ne\r\n");
+    let all = "RMSG $G foo 1\r\na\r\nRMSG $G foo 1\r\nb\r\nHMSG $G foo 12 13\r\nNATS/1.0\r\n\r\nc\r\n\
+               RMSG $G foo 1\r\nd\r\nRMSG $G foo 1\r\ne\r\n";
+    assert_eq!((n.heard(1, west), n.heard(0, north)), (all.into(), String::new()));
+    // From another cluster to clients and routes, from a route to clients only.
+    let (i, r) = (n.link(0, Way::In, "south", true), n.route(1, 0, "PEER"));
+    n.says(1, r, "RS+ $G foo\r\n");
+    n.heard(1, r);
+    n.says(0, i, "RMSG $G foo 1\r\ni\r\nRMSG $G foo 1\r\nj\r\n");
+    assert_eq!((n.heard(1, r), n.heard(1, west)), ("RMSG $G foo 1\r\ni\r\nRMSG $G foo 1\r\nj\r\n".into(), "".into()));
+    n.says(1, r, "RMSG $G foo 1\r\nr\r\n");
+    assert_eq!((n.heard(1, west), n.heard(0, north)), (String::new(), String::new()));
+    // The report: 6 published here since then, 5 of them wanted.
+    for shard in 0..2 {
+        n.turn(shard, |t| t.order(Order::Report { ticket: 0, ask: Ask::Gateways }));
+    }
+    let (mut published, mut sent) = (0, 0);
+    for answer in std::mem::take(&mut n.answers) {
+        let Answer::Gateways(report) = answer else { panic!("another answer") };
+        let west = report.tallies.iter().filter(|t| t.cluster == "west" && t.account == "$G");
+        west.for_each(|t| (published, sent) = (published + t.published, sent + t.sent));
+    }
+    assert_eq!((published, sent), (6, 5));
+}
+
+#[test]
+fn a_requester_learns_at_once_that_nobody_is_there() {
+    let mut n = Node::new(1, GatewayInterest::Auto);
+    let a = n.client(0);
+    let west = n.out(0, 3, "west", true);
+    n.says(0, west, &format!("{BEGINS}RS+ $G svc\r\n{COMPLETE}"));
+    n.says(0, a, "SUB in 1\r\nPUB none in 0\r\n\r\n");
+    assert!(n.heard(0, a).contains("NATS/1.0 503"));
+    n.says(0, a, "PUB svc in 0\r\n\r\n");
+    assert_eq!(n.heard(0, a), "");
+}
+
+#[test]
+fn a_queue_group_is_served_here_first_and_then_where_it_is_nearest() {
+    let mut n = Node::new(2, GatewayInterest::Auto);
+    let a = n.client(0);
+    let (west, north) = (n.out(1, 3, "west", true), n.out(0, 4, "north", true));
+    n.later(50);
+    n.says(1, west, "PONG\r\nRS+ $G jobs q 1\r\n");
+    n.later(50);
+    n.says(0, north, "PONG\r\nRS+ $G jobs q 1\r\nRS+ $G jobs p 1\r\n");
+    n.says(0, a, "PUB jobs 1\r\nx\r\n");
+    let heard = (n.heard(1, west), n.heard(0, north));
+    assert_eq!(heard, ("RMSG $G jobs | q 1\r\nx\r\n".into(), "RMSG $G jobs | p 1\r\nx\r\n".into()));
+    n.says(0, a, "SUB jobs q 7\r\n");
+    n.says(0, a, "PUB jobs 1\r\ny\r\n");
+    assert_eq!((n.heard(0, a), n.heard(1, west)), ("MSG jobs 7 1\r\ny\r\n".into(), String::new()));
+    assert_eq!(n.heard(0, north), "RMSG $G jobs | p 1\r\ny\r\n");
+    // The nearer one goes: the other serves both, in one message.
+    n.says(0, a, "UNSUB 7\r\n");
+    n.turn(1, |t| {
+        t.order(Order::InstructGateway(GatewayInstruction::End { link: Cid(2), says: "".into(), why: "".into() }))
+    });
+    n.says(0, a, "PUB jobs 1\r\nz\r\n");
+    let north = n.heard(0, north);
+    assert!(north == "RMSG $G jobs | q p 1\r\nz\r\n" || north == "RMSG $G jobs | p q 1\r\nz\r\n", "{north}");
+    // Named groups of what comes in are served by somebody of the cluster, others not at all.
+    let (i, b) = (n.link(0, Way::In, "south", true), n.client(1));
+    n.says(1, b, "SUB jobs q 8\r\nSUB jobs other 9\r\n");
+    n.says(0, i, "RMSG $G jobs | q 1\r\ni\r\nRMSG $G jobs 1\r\nj\r\n");
+    assert_eq!(n.heard(1, b), "MSG jobs 8 1\r\ni\r\n");
+}
+
+#[test]
+fn answers_find_their_way_from_the_first_request_on() {
+    let mut n = Node::new(2, GatewayInterest::Auto);
+    let (a, b) = (n.client(0), n.client(1));
+    let west = n.out(1, 3, "west", true);
+    n.says(1, west, &format!("{BEGINS}RS+ $G svc\r\n{COMPLETE}"));
+    n.says(0, a, "SUB in.* 1\r\nPUB svc in.1 1\r\nx\r\n");
+    let prefix = crate::wire::gateway::ReplyPrefix::new("east", "N");
+    let prefix = std::str::from_utf8(prefix.as_bytes()).unwrap();
+    assert_eq!(n.heard(1, west), format!("RMSG $G svc {prefix}in.1 1\r\nx\r\n"));
+    n.later(2 * SECOND);
+    n.says(0, a, "PUB svc in.1 1\r\ny\r\n");
+    assert!(n.heard(1, west).ends_with("RMSG $G svc in.1 1\r\ny\r\n"), "by now it is known there");
+    // The answer comes back, to us or to another server of the cluster.
+    let (i, r) = (n.link(1, Way::In, "west", true), n.route(0, 5, "OTHER"));
+    n.heard(0, r);
+    n.says(1, i, &format!("RMSG $G {prefix}in.1 2\r\nok\r\nRMSG $G _GR_.NUmM6c.UDWqd3.in.1 2\r\nno\r\n"));
+    assert_eq!(n.heard(0, a), "MSG in.1 1 2\r\nok\r\n");
+    let other = crate::wire::gateway::ReplyPrefix::new("east", "OTHER");
+    let other = std::str::from_utf8(other.as_bytes()).unwrap();
+    n.says(1, i, &format!("RMSG $G {other}in.2 2\r\nok\r\n"));
+    assert_eq!((n.heard(0, r), n.heard(0, a)), (format!("RMSG $G {other}in.2 2\r\nok\r\n"), String::new()));
+    // The other side: the client sees the plain reply, and its answer goes straight back.
+    let back = crate::wire::gateway::ReplyPrefix::new("west", "W");
+    let back = std::str::from_utf8(back.as_bytes()).unwrap();
+    n.says(1, b, "SUB ask 4\r\n");
+    n.says(0, a, "SUB ask q 5\r\n");
+    n.says(1, i, &format!("RMSG $G ask + {back}_I.7 q 1\r\nx\r\n"));
+    assert_eq!(
+        (n.heard(1, b), n.heard(0, a)),
+        ("MSG ask 4 _I.7 1\r\nx\r\n".into(), "MSG ask 5 _I.7 1\r\nx\r\n".into())
+    );
+    n.heard(1, west);
+    n.says(0, a, "PUB _I.7 2\r\nhi\r\n");
+    n.says(1, b, "PUB _I.7 2\r\nho\r\nPUB other 1\r\nx\r\n");
+    let both = format!("RMSG $G {back}_I.7 2\r\nhi\r\nRMSG $G {back}_I.7 2\r\nho\r\n");
+    assert_eq!(n.heard(1, west), both);
+    n.later(2 * SECOND);
+    n.says(1, b, "PUB _I.7 2\r\nha\r\n");
+    assert!(!n.heard(1, west).contains("RMSG"), "the way back is forgotten, and nobody asked for it");
+}
+
+#[test]
+fn a_link_that_ends_is_forgotten_on_every_shard() {
+    let mut n = Node::new(2, GatewayInterest::Auto);
+    let a = n.client(0);
+    let west = n.out(1, 3, "west", true);
+    n.says(1, west, &format!("{BEGINS}RS+ $G foo\r\n{COMPLETE}RS+ $G jobs q 1\r\n"));
+    n.turn(1, |t| t.lost(west, crate::shard::Lost::Eof));
+    let ended = GatewayTidings::Ended { link: Cid(2), why: "the peer closed it".into() };
+    let forgotten = GatewayTidings::Forgotten { far: FarId(3) };
+    assert_eq!(n.tidings, [ended, forgotten.clone(), forgotten]);
+    n.says(0, a, "SUB in 1\r\nPUB foo in 1\r\nx\r\nPUB jobs in 1\r\nx\r\n");
+    assert_eq!(n.heard(0, a).matches("503").count(), 2);
+    // The number is used again: nothing of before holds.
+    let again = n.out(0, 3, "west", true);
+    n.says(0, a, "PUB foo 1\r\nx\r\n");
+    assert_eq!(n.heard(0, again), "");
+}
+
+#[test]
+fn commands_without_an_account_and_interest_from_a_dialer_end_the_link() {
+    let mut n = Node::new(1, GatewayInterest::Auto);
+    let (west, i) = (n.out(0, 3, "west", true), n.link(0, Way::In, "west", true));
+    n.heard(0, i);
+    n.says(0, west, "INFO {\"gateway\":\"west\",\"gateway_cmd\":2}\r\n");
+    assert!(n.heard(0, west).starts_with("-ERR"));
+    n.says(0, i, "RS+ $G foo\r\n");
+    assert!(n.heard(0, i).contains("-ERR"));
+    assert_eq!(n.tidings.iter().filter(|t| matches!(t, GatewayTidings::Ended { .. })).count(), 2);
+}

@@ -1,0 +1,149 @@
+//! Answers that find their way back to another cluster (cluster-protocol.md §4.9). A requester's interest travels on
+//! another connection than his request and may come later: so a request that leaves the cluster soon after somebody here
+//! began to want its reply names in it our cluster and server. Whoever answers it answers under the plain reply, and his
+//! server sends the answer straight back.
+
+use super::batch::{Address, Origin};
+use super::core::Shard;
+use super::ledger::Drop;
+use super::peers::At;
+use super::verdict::Gate;
+use crate::base::{ConnId, ShardSet};
+use crate::conn::WayBack;
+use crate::interest::Place;
+use crate::wire::gateway::{is_mapped, split, write_names, Mapped, Routed};
+use crate::wire::Message;
+
+/// What a client here is given of a message from another server: the reply as its requester wrote it, and apart from that
+/// the way for answers, if it has one.
+pub(super) fn way_back<'m>(origin: Origin, m: &Message<'m>) -> (Option<WayBack>, Message<'m>) {
+    if origin == Origin::Client || !is_mapped(m.reply) {
+        return (None, *m);
+    }
+    match WayBack::of(m.reply) {
+        Some((way, reply)) => (Some(way), Message { reply, ..*m }),
+        None => (None, *m),
+    }
+}
+
+impl Shard {
+    /// A client of this server has begun to want something.
+    pub(super) fn note_recent(&mut self, account: u16, pattern: &[u8]) {
+        if self.settings.gateway.is_some() {
+            self.worlds[usize::from(account)].recent.add(pattern, self.now.mono);
+        }
+    }
+
+    /// Is this publication of a client the answer to a request of another cluster? Then it goes there, and nowhere else.
+    #[cold]
+    pub(super) fn answers_other_cluster(&mut self, id: ConnId, account: u16, m: &Message<'_>) -> bool {
+        let now = self.now.mono;
+        let Some(client) = self.outbox.conns.get_mut(id) else { return false };
+        let Some(answers) = client.answers.as_deref_mut() else { return false };
+        let way = answers.way(m.subject, now);
+        if answers.is_empty() {
+            client.answers = None;
+        }
+        let Some(back) = way.map(|w| w.back(m.subject)) else { return false };
+        // Without a link to that cluster it goes where it is wanted, as any other message.
+        let Some(far) = self.gates.origin(&back) else { return false };
+        self.outbox.next_message();
+        self.straight(Place::Far(far), account, id, &Message { subject: &back, ..*m });
+        if self.outbox.crowd.jammed() {
+            self.pace(id, ShardSet::EMPTY);
+        }
+        true
+    }
+
+    /// Sends a message to whoever is behind this link, and to nobody else.
+    fn straight(&mut self, place: Place, account: u16, publisher: ConnId, m: &Message<'_>) {
+        let to = Address { plain: false, straight: Some(place), ..self.published(account, publisher) };
+        match self.link_to(place) {
+            Some(At::There(shard)) => {
+                self.groups.clear();
+                self.put(shard, to, m, &mut None);
+            }
+            _ => self.straight_from_here(place, to, m),
+        }
+    }
+
+    /// The same on the shard that the link is on.
+    pub(super) fn straight_from_here(&mut self, place: Place, to: Address, m: &Message<'_>) {
+        let Some(At::Here(conn)) = self.link_to(place) else {
+            return self.outbox.ledger.dropped(Drop::GatewayDown, 1);
+        };
+        let mut names = Vec::new();
+        let name = &self.settings.auth.accounts[usize::from(to.account)].name;
+        let _ = write_names(&mut names, name.as_bytes(), m.subject);
+        match place {
+            Place::Far(far) => {
+                let reply = self.reply_across(to.account, conn, m);
+                let m = Message { reply: reply.as_deref().unwrap_or(m.reply), ..*m };
+                let fate = self.outbox.deliver_over_link(conn, &names, &m, true, std::iter::empty());
+                self.outbox.crossed(&Gate { far, conn }, to.account, fate);
+            }
+            _ => {
+                self.outbox.deliver_over_link(conn, &names, m, true, std::iter::empty());
+            }
+        }
+    }
+
+    /// The reply as another cluster is to see it; None: as it is.
+    pub(super) fn reply_across(&mut self, account: u16, conn: ConnId, m: &Message<'_>) -> Option<Vec<u8>> {
+        if m.reply.is_empty() || !self.worlds[usize::from(account)].recent.covers(m.reply, self.now.mono) {
+            return None;
+        }
+        let link = self.outbox.conns.get(conn)?.gateway.as_deref()?;
+        Some(match link.intro.new_replies {
+            true => [self.reply_prefix.as_bytes(), m.reply].concat(),
+            false => [&self.old_prefix, m.reply].concat(),
+        })
+    }
+
+    /// An answer came from another server, under a subject that says whose request it answers.
+    #[cold]
+    pub(super) fn answer_came(&mut self, account: u16, r: &Routed<'_>, origin: Origin) {
+        let mut body = std::mem::take(&mut self.body);
+        let m = r.message(&mut body);
+        self.outbox.next_message();
+        match split(m.subject) {
+            Some(mapped) if self.is_ours(&mapped) => {
+                let other = mapped.server.filter(|s| *s != &self.reply_prefix.as_bytes()[12..18]);
+                match other.filter(|_| origin == Origin::Gateway).and_then(|s| self.peers.by_hash(s)) {
+                    Some(peer) => self.straight(Place::Peer(peer), account, ConnId::NONE, &m),
+                    None => self.deliver_answer(account, &Message { subject: mapped.reply, ..m }),
+                }
+            }
+            _ => self.outbox.ledger.dropped(Drop::ForeignReply, 1),
+        }
+        self.body = body;
+        self.budget = self.budget.saturating_sub(1);
+    }
+
+    /// Did the request come from this cluster?
+    fn is_ours(&self, mapped: &Mapped<'_>) -> bool {
+        match mapped.server {
+            Some(_) => *mapped.cluster == self.reply_prefix.as_bytes()[5..11],
+            None => *mapped.cluster == self.old_prefix[4..8],
+        }
+    }
+
+    /// An answer under its plain subject: as if it had been published here.
+    fn deliver_answer(&mut self, account: u16, m: &Message<'_>) {
+        let key = self.verdict(account, m.subject);
+        let mut queued = self.deliver_plain(key, m, Origin::Client);
+        let mut to = self.published(account, ConnId::NONE);
+        if m.subject.starts_with(b"_R_.") {
+            to.origin = Origin::Gateway;
+        }
+        let mut shards = ShardSet::EMPTY;
+        if self.verdicts.get(key).is_some_and(|v| v.leaves()) {
+            let (more, reached) = self.spread_further(key, to, m);
+            queued += more;
+            shards = reached;
+        }
+        if queued == 0 && shards.is_empty() {
+            self.outbox.ledger.dropped(Drop::ReplyExpired, 1);
+        }
+    }
+}

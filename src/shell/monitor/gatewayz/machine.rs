@@ -1,0 +1,178 @@
+//! What the gateways' machine knows: which clusters there are, what is being done about each, what is amiss; and what
+//! became of messages towards each of them.
+
+use crate::gateways::{Address, Report, Standing};
+use crate::policy::settings::{Gateway, GatewayInterest};
+use crate::shard::report::FarTally;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// See the file's head.
+#[derive(Debug, Serialize)]
+pub struct Own<'a> {
+    /// How this cluster wants to be sent messages.
+    interest: &'static str,
+    /// The same for accounts by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    account_interest: BTreeMap<&'a str, &'static str>,
+    /// Where this cluster takes gateways, this server's own address first.
+    urls: &'a [String],
+    /// How many outbound links there should be.
+    expected: usize,
+    remotes: Vec<Remote<'a>>,
+    troubles: Vec<Trouble<'a>>,
+    handshakes: usize,
+    counters: BTreeMap<&'static str, u64>,
+    /// Dials and handshakes that came to nothing, by cause.
+    failed: BTreeMap<String, u64>,
+    /// Troubles since the start, by kind.
+    troubles_ever: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Remote<'a> {
+    name: &'a str,
+    configured: bool,
+    state: &'static str,
+    /// Rounds of dials in a row that failed.
+    failures: u32,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    last_error: &'a str,
+    addresses: Vec<Place<'a>>,
+    /// Servers of it that reach this one.
+    inbound: usize,
+    /// Members of this cluster that reach it, as far as they say.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    reached_by: &'a str,
+    /// What became of messages of this server's clients, by account.
+    messages: Vec<Messages>,
+}
+
+#[derive(Debug, Serialize)]
+struct Place<'a> {
+    address: &'a str,
+    configured: bool,
+    attempts: u64,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    last_error: &'a str,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Messages {
+    account: String,
+    /// By this server's clients, since the first link to the cluster.
+    published: u64,
+    sent: u64,
+    /// Not sent because nobody there wants them.
+    suppressed: u64,
+    /// Not sent, though they may be wanted, by reason.
+    drops: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Trouble<'a> {
+    kind: &'static str,
+    about: &'a str,
+    text: &'a str,
+    /// For how long.
+    seconds: u64,
+}
+
+/// Builds it; `tallies` are those of all shards.
+pub fn own<'a>(report: &'a Report, gateway: &'a Gateway, tallies: &[FarTally]) -> Own<'a> {
+    let c = &report.counters;
+    let mut messages = messages(tallies);
+    let remotes = report.remotes.iter().map(|r| Remote {
+        name: &r.name,
+        configured: r.configured,
+        state: match r.standing {
+            Standing::Waiting(_) => "waiting",
+            Standing::Dialing(_) => "dialing",
+            Standing::Greeting(_) => "greeting",
+            Standing::Linked(_) => "linked",
+            Standing::GivenUp => "given_up",
+        },
+        failures: r.failures,
+        last_error: &r.last_error,
+        addresses: r.addresses.iter().map(place).collect(),
+        inbound: r.inbound,
+        reached_by: &r.reached_by,
+        messages: messages.remove(&r.name).unwrap_or_default().into_values().collect(),
+    });
+    let troubles = report.troubles.iter().map(|t| Trouble {
+        kind: t.kind.name(),
+        about: &t.about,
+        text: &t.text,
+        seconds: t.seconds,
+    });
+    Own {
+        interest: word(gateway.interest),
+        account_interest: gateway.account_interest.iter().map(|(a, i)| (a.as_str(), word(*i))).collect(),
+        urls: &report.urls,
+        expected: report.expected,
+        remotes: remotes.collect(),
+        troubles: troubles.collect(),
+        handshakes: report.handshakes,
+        counters: BTreeMap::from([
+            ("dials", c.dials),
+            ("accepted", c.accepted),
+            ("outbound", c.outbound),
+            ("inbound", c.inbound),
+            ("overlooked", c.overlooked),
+        ]),
+        failed: c.failed.iter().map(|(cause, n)| (format!("{cause:?}").to_lowercase(), *n)).collect(),
+        troubles_ever: c.troubles.iter().map(|(kind, n)| (kind.name(), *n)).collect(),
+    }
+}
+
+/// By cluster and account, over all shards.
+fn messages(tallies: &[FarTally]) -> BTreeMap<String, BTreeMap<String, Messages>> {
+    let mut all = BTreeMap::<String, BTreeMap<String, Messages>>::new();
+    for t in tallies {
+        let sum = all.entry(t.cluster.clone()).or_default().entry(t.account.clone()).or_default();
+        sum.account.clone_from(&t.account);
+        sum.published += t.published;
+        sum.sent += t.sent;
+        for (reason, n) in &t.drops {
+            *sum.drops.entry(reason).or_default() += n;
+        }
+    }
+    for sum in all.values_mut().flat_map(BTreeMap::values_mut) {
+        // Shards are asked one after the other: what one of them was asked about later may be ahead.
+        sum.suppressed = sum.published.saturating_sub(sum.sent + sum.drops.values().sum::<u64>());
+    }
+    all
+}
+
+fn place(a: &Address) -> Place<'_> {
+    Place { address: &a.address, configured: a.configured, attempts: a.attempts, last_error: &a.last_error }
+}
+
+fn word(interest: GatewayInterest) -> &'static str {
+    match interest {
+        GatewayInterest::Auto => "auto",
+        GatewayInterest::Optimistic => "optimistic",
+        GatewayInterest::InterestOnly => "interest-only",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_neither_sent_nor_dropped_was_suppressed() {
+        let tally = |published, sent, down| FarTally {
+            cluster: "B".into(),
+            account: "A".into(),
+            published,
+            sent,
+            drops: vec![("gateway_down", down)],
+        };
+        // The second shard owns the link, and sends for the first as well.
+        let sums = messages(&[tally(100, 0, 5), tally(10, 70, 0)]);
+        let sum = &sums["B"]["A"];
+        assert_eq!((sum.published, sum.sent, sum.suppressed, sum.drops["gateway_down"]), (110, 70, 35, 5));
+        assert_eq!(messages(&[tally(1, 2, 0)])["B"]["A"].suppressed, 0);
+    }
+}
