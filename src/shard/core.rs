@@ -239,6 +239,11 @@ pub struct Shard {
     pub(super) drained: bool,
 }
 
+/// Bytes for one other shard after which a turn parses nothing more.
+fn batch_bytes_max(settings: &Settings, shards: usize) -> usize {
+    (settings.limits.max_pending / 64 / shards.max(1)).clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX)
+}
+
 fn outbox(settings: &Arc<Settings>, shards: usize) -> Outbox {
     let limits = &settings.limits;
     // One slow receiver must be waited for, not cut, however small the share.
@@ -256,7 +261,6 @@ impl Shard {
     pub fn new(setup: Setup) -> Shard {
         let Setup { id, shards, seed, settings, identity, turn_deliveries_max } = setup;
         let mut rng = Rng::new(seed);
-        let limits = &settings.limits;
         let ends_seed = rng.next_u64();
         // Drawn apart, so that servers without gateways choose as they did before there were any.
         let far_seed = ends_seed.rotate_left(17);
@@ -290,7 +294,7 @@ impl Shard {
             held: 0,
             heard: VecDeque::new(),
             jams: Jams::default(),
-            past: Past::new(limits.max_closed_clients / shards.max(1)),
+            past: Past::new(settings.limits.max_closed_clients / shards.max(1)),
             body: Body::default(),
             groups: Groups::default(),
             away: Vec::new(),
@@ -304,7 +308,6 @@ impl Shard {
             forgetting_fars: ForgettingFars::default(),
             reply_prefix,
             old_prefix,
-
             repeats: Repeats::default(),
             strangers: Strangers::new(shards),
             leaving: Vec::new(),
@@ -315,7 +318,7 @@ impl Shard {
             farewell: Farewell::default(),
             client_urls: Arc::from([]),
             informing: None,
-            batch_bytes_max: (limits.max_pending / 64 / shards.max(1)).clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX),
+            batch_bytes_max: batch_bytes_max(&settings, shards),
             crammed: false,
             turn_deliveries_max,
             budget: turn_deliveries_max,

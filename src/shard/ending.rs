@@ -81,17 +81,18 @@ impl Shard {
         let Some(client) = self.outbox.conns.get(id) else { return };
         let account = &mut self.worlds[usize::from(client.account)].ledger;
         let (ledger, diary) = (&mut self.outbox.ledger, &mut self.outbox.diary);
+        let behind = matches!(why, Close::PendingBytes | Close::PendingTotal | Close::Scarce);
+        let stuck = matches!(why, Close::WriteDeadline);
+        ledger.slow_consumers_pending += u64::from(behind);
+        ledger.slow_consumers_deadline += u64::from(stuck);
+        account.slow_consumers += u64::from(behind || stuck);
         match why {
             Close::PendingBytes => {
-                ledger.slow_consumers_pending += 1;
-                account.slow_consumers += 1;
                 let limit = self.settings.limits.max_pending;
                 let text = || format!("Slow Consumer Detected: MaxPending of {limit} Exceeded");
                 diary.about(client, Level::Info, text);
             }
             Close::PendingTotal => {
-                ledger.slow_consumers_pending += 1;
-                account.slow_consumers += 1;
                 let (bytes, max) = (client.out.pending(), self.outbox.waiting_max);
                 let text = || {
                     format!(
@@ -101,16 +102,12 @@ impl Shard {
                 diary.about(client, Level::Info, text);
             }
             Close::Scarce => {
-                ledger.slow_consumers_pending += 1;
                 ledger.scarce_cut += 1;
-                account.slow_consumers += 1;
                 let bytes = client.out.pending();
                 let text = || format!("Slow Consumer Detected: {bytes} bytes wait, and memory is scarce");
                 diary.about(client, Level::Info, text);
             }
             Close::WriteDeadline => {
-                ledger.slow_consumers_deadline += 1;
-                account.slow_consumers += 1;
                 let (deadline, bytes) = (self.settings.timers.write_deadline, client.out.pending());
                 let text = || {
                     format!("Slow Consumer Detected: WriteDeadline of {deadline:?} exceeded with {bytes} total bytes.")
@@ -278,8 +275,7 @@ impl Shard {
     /// Cuts clients, those for whom the most waits first and none for whom less than `least` does, until no more than
     /// `until` bytes wait for all.
     fn cut_largest(&mut self, least: usize, until: usize, why: &Close) {
-        let clients =
-            self.outbox.conns.iter().filter(|(_, c)| c.lives() && c.is_client() && c.waiting_bytes >= least);
+        let clients = self.outbox.conns.iter().filter(|(_, c)| c.lives() && c.is_client() && c.waiting_bytes >= least);
         let mut largest: Vec<_> = clients.map(|(id, c)| (c.waiting_bytes, id)).collect();
         largest.sort_unstable_by(|a, b| b.cmp(a));
         for (_, id) in largest {

@@ -129,8 +129,7 @@ impl Server {
             joining.start(neighbours)
         });
         let mesh = mesh.transpose()?;
-        let mesh_door = mesh.as_ref().map(|m| m.door().clone());
-        let facts = Arc::new(facts(&settings, &identity, &plan, mesh_door, ports));
+        let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref(), ports));
         let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, log)?;
         let scarcity = Scarcity::new(settings.limits.memory_limit, facts.pressure.clone(), Instant::now());
         gather(mesh.as_ref().filter(|_| routes_apart), log);
@@ -260,7 +259,7 @@ fn facts(
     settings: &Arc<Settings>,
     identity: &Identity,
     plan: &Plan,
-    mesh: Option<MeshDoor>,
+    mesh: Option<&Running>,
     (cluster_at, gateway_port): (Option<SocketAddr>, u16),
 ) -> Facts {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -279,7 +278,7 @@ fn facts(
         accepts: Rate::default(),
         listening: AtomicBool::new(false),
         pressure: Arc::default(),
-        mesh,
+        mesh: mesh.map(|m| m.door().clone()),
         cluster_port: cluster_at.map_or(0, |at| at.port()),
         gateway_port,
     }
