@@ -334,7 +334,9 @@ impl Shard {
 
     /// When the next turn is due at the latest; None: not before something happens.
     pub fn next_at(&self) -> Option<Time> {
-        let left_over = !self.unfinished.is_empty() || self.batches.iter().any(|b| !b.is_empty());
+        // What was said while the last turn's output was written was not written any more.
+        let late = !self.outbox.dirty.is_empty() || !self.acts.is_empty();
+        let left_over = late || !self.unfinished.is_empty() || self.batches.iter().any(|b| !b.is_empty());
         if left_over
             || !self.waiting.is_empty()
             || self.peer_work

@@ -102,7 +102,8 @@ impl Driver {
     fn sleep(&self, sockets: &mut Sockets) -> bool {
         let now = self.clock.now().mono;
         let next = self.shard.next_at();
-        if next.is_some_and(|t| t <= now) || !self.post.fall_asleep() {
+        let due = !self.measured.is_empty() || next.is_some_and(|t| t <= now);
+        if due || !self.post.fall_asleep() {
             return self.look(sockets, Some(0));
         }
         let happened = self.look(sockets, next.map(|t| t.since(now)));
