@@ -3,7 +3,7 @@
 
 use crate::cluster;
 use crate::support::audit::Audit;
-use crate::support::cluster::{Client, Cluster};
+use crate::support::cluster::{await_log, Client, Cluster};
 use crate::support::process::{descriptors, until, Stopwatch};
 use crate::support::raw::PATIENCE;
 use crate::support::server::Server;
@@ -86,7 +86,8 @@ fn a_frozen_node_is_out_of_the_routing_and_back_at_once() {
     let took = until_nobody(&c);
     // Six seconds, and one for a machine that has much else to do.
     assert!(took < Duration::from_secs(7), "out of the routing after {took:?}");
-    assert!(c.nodes[0].output().contains("silent for "), "{}", c.nodes[0].output());
+    // The log is written by a thread of its own.
+    await_log(&c.nodes[0], "silent for ");
     thread::sleep(Duration::from_secs(8).saturating_sub(took));
     c.nodes[2].signal("CONT");
     let begun = Stopwatch::start();

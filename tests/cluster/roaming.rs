@@ -240,6 +240,13 @@ async fn serve(all: Vec<String>, books: Arc<Books>, mut stop: watch::Receiver<bo
 /// Asks one thing after the other; each again, once, when no answer comes.
 async fn ask(id: usize, all: Vec<String>, books: Arc<Books>, stop: Arc<AtomicBool>) {
     let mut seat = Seat::take(all.clone()).await;
+    // Nobody is owed an answer before those who serve have come.
+    for knock in 0.. {
+        if seat.client.request("service", format!("{id} knocks {knock}").into()).await.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let mut n = 0u64;
     while !stop.load(Ordering::Acquire) {
         while let Ok(event) = seat.events.try_recv() {
