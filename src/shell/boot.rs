@@ -419,7 +419,7 @@ fn start_shard(
         .name(&format!("shard-{}", setup.id.0))
         .io_memory(io_memory)
         .ring_depth(RING_DEPTH)
-        // The only other tasks of this executor are glommio's own; nothing here runs long without yielding.
+        // Nobody is preempted: the driver is the only task and never yields.
         .preempt_timer(Duration::from_millis(100))
         .spawn(move || async move {
             let shards = setup.shards;

@@ -1,5 +1,5 @@
-//! Memory that runs short: when it is looked at, when shedding begins and ends (scenarios.md §3.1). Looked at by the
-//! boot thread; what is taken is measured there and handed in.
+//! Memory that runs short: when it is looked at, when shedding begins and ends (scenarios.md §3.1). The boot
+//! thread looks when it is due, and does what was found.
 
 use super::memory::{self, Ceiling};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
