@@ -328,6 +328,15 @@ impl Client {
         !matches!(self.stage, Stage::Closing(_) | Stage::Lingering(_))
     }
 
+    /// The next bytes that may be written to it, contiguous.
+    pub fn writable(&self) -> &[u8] {
+        let bytes = self.out.next();
+        match self.gateway.as_deref().and_then(|g| g.hold).filter(|_| self.lives()) {
+            Some(hold) => &bytes[..bytes.len().min(hold.room)],
+            None => bytes,
+        }
+    }
+
     /// Bytes that must have come before the next operation can be whole; 0: unknown.
     pub fn need(&self) -> usize {
         match (&self.route, &self.gateway) {

@@ -19,6 +19,13 @@ pub enum Way {
     In,
 }
 
+impl Way {
+    /// Do we send?
+    pub fn is_outbound(self) -> bool {
+        matches!(self, Way::Out(_))
+    }
+}
+
 /// A registered link on its way to the shard that will own it.
 #[derive(Clone, Debug)]
 pub struct GatewayIntroduction {
@@ -118,6 +125,8 @@ pub enum RouteNews {
         gateway_url: String,
         /// The clusters that it says it has an outbound link to; only turnpikes say so.
         reaches: Vec<String>,
+        /// It pools connections, as nats-server does since 2.10 (cluster-protocol.md §3.8).
+        pools: bool,
     },
     /// The route ended.
     Gone {

@@ -35,6 +35,15 @@ pub struct Standing {
     pub why: &'static str,
 }
 
+/// How much of what is to be written may be (`shard::assurance`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Bytes that may be written now.
+    pub room: usize,
+    /// Bytes behind them that may be written when the members have answered, where others are behind those.
+    pub next: Option<usize>,
+}
+
 /// See the file's head.
 #[derive(Debug)]
 pub struct GatewayLink {
@@ -46,6 +55,8 @@ pub struct GatewayLink {
     pub pulse: Pulse,
     /// By account.
     pub standing: Vec<Standing>,
+    /// Outbound: what waits until members of this cluster know what its answers need.
+    pub hold: Option<Hold>,
     /// Outbound: how much the other end has told, over all accounts.
     pub interest: u64,
     /// Inbound: by account.
@@ -65,8 +76,9 @@ impl GatewayLink {
         GatewayLink {
             intro,
             parser: GatewayParser::default(),
-            pulse: Pulse::new(now),
+            pulse: Pulse::new(now, 0),
             standing: vec![Standing::default(); accounts],
+            hold: None,
             interest: 0,
             told: (0..accounts).map(|_| Told::Nothing).collect(),
             queues: inbound.then(Telling::default),

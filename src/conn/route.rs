@@ -29,6 +29,10 @@ pub struct Introduction {
     pub headers: bool,
     /// Wall-clock time of the connection's beginning, nanoseconds since 1970.
     pub start_ns: u64,
+    /// The peer pools connections where both do (cluster-protocol.md §3.8).
+    pub pools: bool,
+    /// The answer to the PING of the handshake is still to come.
+    pub pong_due: bool,
     /// What has been read behind the INFO that registered it.
     pub rest: Vec<u8>,
 }
@@ -116,6 +120,20 @@ pub struct Route {
     pub probed: bool,
     /// Has it been said that the peer has accounts that do not exist here?
     pub strangers_told: bool,
+    /// On a server with gateways, of a peer that pools; see [`Bearer`].
+    pub bearer: Option<Bearer>,
+}
+
+/// A peer that passes an answer of another cluster on to us only if it knows already that we want it. nats-server does
+/// so since 2.10 with a peer that does not pool: it looks for the route under the place in a pool, and finds none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bearer {
+    /// It was told of interest since it was asked last.
+    pub fresh: bool,
+    /// The PING whose answer shows that it knows what it had been told before.
+    pub asked: u64,
+    /// It did not answer in time, and is not waited for until it does.
+    pub late: bool,
 }
 
 /// Where the telling stands.
@@ -140,13 +158,13 @@ const ANSWER_NS: u64 = 2 * SECOND;
 pub struct Pulse {
     /// When bytes last came.
     heard_at: Time,
-    /// When the PING was sent whose answer is waited for.
-    pinged_at: Option<Time>,
+    /// Which PING's answer is waited for, and when it was sent.
+    awaited: Option<(u64, Time)>,
     /// When a PING was sent last.
     said_at: Time,
-    /// PINGs without an answer, and those of them that were sent before the one that is waited for.
-    unanswered: u32,
-    earlier: u32,
+    /// PINGs said, and those of them that were answered.
+    asked: u64,
+    answered: u64,
     /// Bytes given to the socket.
     sent: u64,
     /// The same up to that PING: what waited before it in our own queue is counted too.
@@ -162,9 +180,20 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// Begins now.
-    pub fn new(now: Time) -> Pulse {
-        Pulse { heard_at: now, acked_at: now, ..Pulse::default() }
+    /// Begins now, with so many PINGs said before whose answers are still to come.
+    pub fn new(now: Time, asked: u64) -> Pulse {
+        Pulse { heard_at: now, acked_at: now, asked, ..Pulse::default() }
+    }
+
+    /// A PING is said for another reason than [`Pulse::ping`]. Its number, to be compared with [`Pulse::answered`].
+    pub fn ask(&mut self) -> u64 {
+        self.asked += 1;
+        self.asked
+    }
+
+    /// The number of the last PING that was answered.
+    pub fn answered(&self) -> u64 {
+        self.answered
     }
 
     /// Bytes came.
@@ -174,13 +203,9 @@ impl Pulse {
 
     /// A PONG came. They come in the order of the PINGs.
     pub fn pong(&mut self, now: Time) {
-        self.unanswered = self.unanswered.saturating_sub(1);
-        if self.earlier > 0 {
-            self.earlier -= 1;
-            return;
-        }
-        self.delivered_at = None;
-        if let Some(at) = self.pinged_at.take() {
+        self.answered = (self.answered + 1).min(self.asked);
+        if let Some((_, at)) = self.awaited.take_if(|(n, _)| *n <= self.answered) {
+            self.delivered_at = None;
             self.rtt_ns = Some(now.since(at).max(1));
             // What was sent before the PING has arrived before it.
             self.acked = self.acked.max(self.sent_before_ping);
@@ -200,23 +225,22 @@ impl Pulse {
             self.acked = acked;
             self.acked_at = now;
         }
-        if self.pinged_at.is_some() && self.acked > self.sent_before_ping {
+        if self.awaited.is_some() && self.acked > self.sent_before_ping {
             self.delivered_at.get_or_insert(now);
         }
     }
 
     /// Is a PING due? `pending` bytes wait for the socket before it.
     pub fn ping(&mut self, now: Time, pending: usize) -> bool {
-        if self.pinged_at.is_some() && now.since(self.said_at) < AGAIN_NS {
+        if self.awaited.is_some() && now.since(self.said_at) < AGAIN_NS {
             return false;
         }
-        if self.pinged_at.is_none() {
-            self.pinged_at = Some(now);
+        let number = self.ask();
+        if self.awaited.is_none() {
+            self.awaited = Some((number, now));
             self.sent_before_ping = self.sent + pending as u64;
-            self.earlier = self.unanswered;
         }
         self.said_at = now;
-        self.unanswered += 1;
         true
     }
 
@@ -250,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_frozen_program_behind_a_willing_system_is_silent() {
-        let mut p = Pulse::new(at(0));
+        let mut p = Pulse::new(at(0), 0);
         for s in 1..5 {
             p.ping(at(s), 0);
             p.sent(100);
@@ -263,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_slow_link_that_moves_is_no_silence() {
-        let mut p = Pulse::new(at(0));
+        let mut p = Pulse::new(at(0), 0);
         p.sent(100);
         p.ping(at(0), 0);
         p.sent(6);
@@ -279,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_ping_that_waits_in_our_own_queue_has_not_arrived() {
-        let mut p = Pulse::new(at(0));
+        let mut p = Pulse::new(at(0), 0);
         p.ping(at(0), 1000);
         for s in 1..20 {
             p.sent(50);
@@ -294,7 +318,7 @@ mod tests {
 
     #[test]
     fn pings_go_on_while_an_answer_waits_and_answers_are_taken_in_their_order() {
-        let mut p = Pulse::new(at(0));
+        let mut p = Pulse::new(at(0), 0);
         assert!(p.ping(at(1), 0));
         assert!(!p.ping(Time(at(1).0 + AGAIN_NS / 2), 0));
         assert!(p.ping(at(2), 0) && p.ping(at(3), 0));
@@ -310,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_speaks_but_takes_nothing_in_is_lost() {
-        let mut p = Pulse::new(at(0));
+        let mut p = Pulse::new(at(0), 0);
         p.sent(100);
         for s in 1..5 {
             p.heard(at(s));

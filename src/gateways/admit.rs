@@ -25,7 +25,7 @@ impl Gateways {
             self.counters.outbound += 1;
             self.book.linked(&cluster, rid);
         }
-        let shard = self.idlest();
+        let shard = if way.is_outbound() && self.members_pool() { ShardId::ORDERED_LINKS } else { self.idlest() };
         self.load[shard.index()] += 1;
         let address = match &pending.dialed {
             Some(dialed) => dialed.address.clone(),
@@ -81,6 +81,20 @@ impl Gateways {
     fn idlest(&self) -> ShardId {
         let least = (0..self.load.len()).min_by_key(|s| self.load[*s]).unwrap_or(0);
         ShardId(least as u8)
+    }
+
+    /// Is there a member whose route and our outbound links must be on one shard?
+    fn members_pool(&self) -> bool {
+        self.members.values().any(|m| m.pools)
+    }
+
+    /// The first of those members came: outbound links that are elsewhere are dialed anew.
+    pub(super) fn order_outbound(&mut self) {
+        let elsewhere = |l: &Linked| l.is_outbound() && l.shard != ShardId::ORDERED_LINKS;
+        let links: Vec<Cid> = self.linked.iter().filter(|(_, l)| elsewhere(l)).map(|(rid, _)| *rid).collect();
+        for rid in links {
+            self.end_link(rid, "", "it moves to the shard of the route to a nats-server that came");
+        }
     }
 
     /// Has the shard end a link.

@@ -191,13 +191,16 @@ impl Gateways {
     /// The mesh tells about members.
     pub(super) fn members_changed(&mut self, news: RouteNews) {
         match news {
-            RouteNews::Member { peer, server_id, server_name, gateway_url, reaches } => {
+            RouteNews::Member { peer, server_id, server_name, gateway_url, reaches, pools } => {
                 let known = self.members.get(&peer);
                 let new = known.is_none();
                 let since = known.map_or(self.now.mono, |m| m.since);
                 let misnamed = known.and_then(|m| m.misnamed);
-                let member = Member { server_id, server_name, gateway_url, reaches, since, misnamed };
+                let member = Member { server_id, server_name, gateway_url, reaches, pools, since, misnamed };
                 self.members.insert(peer, member);
+                if pools {
+                    self.order_outbound();
+                }
                 if new {
                     for cluster in self.reaches.clone() {
                         self.tell_members(Some(peer), &cluster);

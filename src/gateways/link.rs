@@ -97,7 +97,7 @@ impl Linked {
     }
 
     pub(super) fn is_outbound(&self) -> bool {
-        matches!(self.way, Way::Out(_))
+        self.way.is_outbound()
     }
 }
 

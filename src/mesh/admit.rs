@@ -8,7 +8,7 @@ use super::link::{Ending, Link, Stage};
 use super::peers::{Peer, Probe};
 use super::speech::Hello;
 use crate::base::limits::{DOUBTFUL_DIALS_MAX, HANDSHAKES_MAX, LEFT_MAX};
-use crate::base::{Cid, Level, PeerId, Time, MILLISECOND, SECOND};
+use crate::base::{Cid, Level, PeerId, ShardId, Time, MILLISECOND, SECOND};
 use crate::conn::{Instruction, Introduction, RouteNews};
 use crate::wire::address::shown;
 use crate::wire::fault::write_fatal;
@@ -72,7 +72,8 @@ impl Mesh {
         let configured = self.lists(&hello.info.server_id, &address)
             || link.dialed.as_ref().is_some_and(|a| self.book.get(a).is_some_and(|e| e.configured));
         let mode = link.dialed.as_ref().and_then(|a| self.book.get(a)).map_or(0, |e| e.mode);
-        let shard = self.peers.idlest();
+        let ordered = hello.info.pools() && !self.gateway_url.is_empty();
+        let shard = if ordered { ShardId::ORDERED_LINKS } else { self.peers.idlest() };
         let peer = Peer {
             hello: hello.clone(),
             address,
@@ -110,6 +111,8 @@ impl Mesh {
             configured,
             headers: hello.info.headers && self.identity.headers,
             start_ns: link.since.wall_ns,
+            pools: hello.info.pools(),
+            pong_due: link.dialed.is_some() && !link.ponged,
             rest: std::mem::take(&mut link.heard),
         };
         self.acts.push_back(Act::Give { link: rid, shard, route: Box::new(route) });

@@ -238,8 +238,10 @@ impl Mesh {
         self.make_room();
         let deadline = self.now.mono.plus(self.cluster.auth_timeout);
         let (ip, since) = (ip.into(), self.now);
-        self.links
-            .insert(link, Link { ip, port, dialed: None, since, deadline, heard: Vec::new(), stage: Stage::Greeted });
+        self.links.insert(
+            link,
+            Link { ip, port, dialed: None, since, deadline, heard: Vec::new(), ponged: false, stage: Stage::Greeted },
+        );
         let info = self.info_line(0);
         self.acts.push_back(Act::Write { link, bytes: info });
         self.bytes(link, &bytes);
@@ -256,7 +258,10 @@ impl Mesh {
                 let deadline = self.now.mono.plus_ns(INFO_WAIT_NS);
                 let (dialed, since) = (Some(address), self.now);
                 let heard = Vec::new();
-                self.links.insert(link, Link { ip, port, dialed, since, deadline, heard, stage: Stage::Knocking });
+                self.links.insert(
+                    link,
+                    Link { ip, port, dialed, since, deadline, heard, ponged: false, stage: Stage::Knocking },
+                );
             }
             (Some(address), Err(Unreached { why, silent })) => {
                 self.fail(Cause::Unreachable, &address, format!("cannot reach route {address}: {why}"));

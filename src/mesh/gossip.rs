@@ -173,6 +173,7 @@ impl Mesh {
             server_name: info.server_name.clone(),
             gateway_url,
             reaches: fitting(&info.reaches_clusters),
+            pools: info.pools(),
         };
         self.acts.push_back(Act::News(news));
     }

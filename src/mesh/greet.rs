@@ -71,7 +71,7 @@ impl Mesh {
             (Stage::Admitted, Verb::Info) => self.introduced(rid, rest),
             (Stage::Knocking, Verb::Info) => self.reached(rid, rest),
             (Stage::Asked { .. }, Verb::Info) => self.route_reached(rid, rest),
-            (Stage::Proposed { .. }, Verb::Info | Verb::Routed | Verb::Pong) => self.welcomed(rid),
+            (Stage::Proposed { .. }, Verb::Info | Verb::Routed | Verb::Pong) => self.welcomed(rid, verb == Verb::Pong),
             (Stage::Greeted | Stage::Admitted | Stage::Knocking | Stage::Asked { .. }, Verb::Pong) => {}
             (Stage::Greeted, _) => {
                 let says = Fault::Authorization.text();
@@ -390,8 +390,9 @@ impl Mesh {
     }
 
     /// Dialed: the acceptor answered behind our INFO.
-    fn welcomed(&mut self, rid: Cid) {
+    fn welcomed(&mut self, rid: Cid, ponged: bool) {
         let Some(mut link) = self.links.remove(&rid) else { return };
+        link.ponged = ponged;
         if let Stage::Proposed { hello } = std::mem::replace(&mut link.stage, Stage::Ignored) {
             self.register(rid, link, hello);
         }

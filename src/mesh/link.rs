@@ -46,6 +46,8 @@ pub(super) struct Link {
     pub deadline: Time,
     /// Read and not yet understood.
     pub heard: Vec<u8>,
+    /// It answered our PING.
+    pub ponged: bool,
     pub stage: Stage,
 }
 

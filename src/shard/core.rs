@@ -19,6 +19,7 @@ use super::peers::Peers;
 use super::recent::Recent;
 use super::repeats::Repeats;
 use super::report::{Answer, Order};
+use super::rounds::Rounds;
 use super::strangers::Strangers;
 use super::verdict::Verdicts;
 use crate::base::limits::{BATCH_BYTES_MAX, BATCH_BYTES_MIN};
@@ -186,6 +187,7 @@ pub struct Shard {
     /// Batches that are done with, to be given back to whoever filled them.
     pub(super) heard: VecDeque<(ShardId, Batch)>,
     pub(super) jams: Jams,
+    pub(super) rounds: Rounds,
     pub(super) past: Past,
     pub(super) body: Body,
     pub(super) groups: Groups,
@@ -294,6 +296,7 @@ impl Shard {
             held: 0,
             heard: VecDeque::new(),
             jams: Jams::default(),
+            rounds: Rounds::default(),
             past: Past::new(settings.limits.max_closed_clients / shards.max(1)),
             body: Body::default(),
             groups: Groups::default(),

@@ -24,6 +24,8 @@ pub(super) enum Due {
     Server(ConnId),
     /// Look at the jams.
     Jams,
+    /// Members should have answered by now, in this round (`shard::assurance`).
+    Assurance(u64),
     /// The next clients of a lame duck go.
     Farewell,
 }
@@ -39,7 +41,7 @@ impl Due {
             | Due::LastWords(c)
             | Due::Linger(c)
             | Due::Server(c) => Some(c),
-            Due::Repeats | Due::Jams | Due::Farewell => None,
+            Due::Repeats | Due::Jams | Due::Assurance(_) | Due::Farewell => None,
         }
     }
 }

@@ -48,6 +48,9 @@ impl Shard {
         let links: Vec<(PeerId, ConnId)> = self.peers.here().collect();
         for (_, conn) in links {
             if self.has_been_told(conn, account, pattern) {
+                if n > 0 {
+                    self.bearer_told(conn);
+                }
                 let name = &self.settings.auth.accounts[usize::from(account)].name;
                 self.outbox.say(conn, |out| {
                     // What cannot stand in a line was never told, and its messages are counted when they come.
@@ -103,6 +106,7 @@ impl Shard {
             }
         });
         if !lines.is_empty() {
+            self.bearer_told(conn);
             self.outbox.say(conn, |out| out.extend_from_slice(&lines));
         }
         self.lines = lines;

@@ -237,7 +237,7 @@ impl Shard {
             self.watch_progress(id);
             return false;
         }
-        client.out.pending() > 0
+        !client.writable().is_empty()
     }
 
     /// The socket took bytes.
@@ -246,6 +246,9 @@ impl Shard {
         client.out.wrote(n, &mut self.outbox.spares);
         if let Some(pulse) = client.pulse() {
             pulse.sent(n);
+        }
+        if let Some(hold) = client.gateway.as_deref_mut().and_then(|g| g.hold.as_mut()) {
+            hold.room = hold.room.saturating_sub(n);
         }
         if n > 0 {
             client.progress_at = self.now.mono;
@@ -298,9 +301,8 @@ impl Shard {
     pub(super) fn writable(&mut self, id: ConnId) {
         if let Some(client) = self.outbox.conns.get_mut(id) {
             client.blocked = false;
-            if !client.dirty && client.out.pending() > 0 {
-                client.dirty = true;
-                self.outbox.dirty.push(id);
+            if client.out.pending() > 0 {
+                self.outbox.touch(id);
             }
         }
     }

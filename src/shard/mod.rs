@@ -25,6 +25,7 @@ mod recent;
 mod relayed;
 mod repeats;
 pub mod report;
+mod rounds;
 mod strangers;
 mod verdict;
 
@@ -32,6 +33,7 @@ mod core;
 
 // What it does.
 mod answer;
+mod assurance;
 mod crossing;
 mod dispatch;
 mod edges;

@@ -334,6 +334,14 @@ impl Outbox {
         })
     }
 
+    /// There may be something to write to a connection.
+    pub fn touch(&mut self, id: ConnId) {
+        if let Some(client) = self.conns.get_mut(id).filter(|c| !c.dirty) {
+            client.dirty = true;
+            self.dirty.push(id);
+        }
+    }
+
     /// Appends one protocol line to what goes to a connection.
     pub fn say(&mut self, id: ConnId, write: impl FnOnce(&mut Vec<u8>)) {
         let Some(client) = self.conns.get_mut(id) else { return };

@@ -19,16 +19,19 @@ pub(super) enum Repeat {
     Headers,
     /// A subscription was refused because memory is scarce.
     Scarce,
+    /// A member did not answer in time (`shard::assurance`).
+    Late,
 }
 
 impl Repeat {
-    const ALL: [(Repeat, &'static str); 6] = [
+    const ALL: [(Repeat, &'static str); 7] = [
         (Repeat::WrongDial, "routes that came to the client port"),
         (Repeat::Login, "authentication errors"),
         (Repeat::Fault, "clients that broke a rule of the protocol"),
         (Repeat::Stranger, "connections that had not said who they are were dropped"),
         (Repeat::Headers, "clients that sent malformed headers"),
         (Repeat::Scarce, "subscriptions were refused: memory is scarce"),
+        (Repeat::Late, "members were late to answer while other clusters were asked"),
     ];
 }
 

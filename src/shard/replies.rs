@@ -93,8 +93,9 @@ impl Shard {
         if m.reply.is_empty() || !self.worlds[usize::from(account)].recent.covers(m.reply, self.now.mono) {
             return None;
         }
-        let link = self.outbox.conns.get(conn)?.gateway.as_deref()?;
-        Some(match link.intro.new_replies {
+        let new_replies = self.outbox.conns.get(conn)?.gateway.as_deref()?.intro.new_replies;
+        self.hold_until_known(conn);
+        Some(match new_replies {
             true => [self.reply_prefix.as_bytes(), m.reply].concat(),
             false => [&self.old_prefix, m.reply].concat(),
         })

@@ -12,7 +12,7 @@ use super::relay::{give, Given};
 use super::replies::way_back;
 use crate::base::limits::{ROUTE_LINE_BYTES_MAX, TURN_FORGOTTEN_MAX};
 use crate::base::{ConnId, Level, PeerId, ShardId, ShardSet, Slot, Time};
-use crate::conn::{Client, Close, Instruction, Introduction, Memo, Pulse, Route, Telling, Tidings};
+use crate::conn::{Bearer, Client, Close, Instruction, Introduction, Memo, Pulse, Route, Telling, Tidings};
 use crate::interest::Cursor;
 use crate::wire::gateway::{is_mapped, name_hash, Hash6};
 use crate::wire::route::{RouteOp, RouteParser, RouteRules, Routed};
@@ -30,15 +30,16 @@ impl Shard {
         client.stage = crate::conn::Stage::Open;
         let (peer, rest, server_id) = (intro.peer, intro.rest.clone(), intro.server_id.clone());
         client.route = Some(Box::new(Route {
-            intro: Introduction { rest: Vec::new(), ..intro },
             parser: RouteParser::default(),
             telling: Some(Telling::default()),
             pongs_due: 0,
             told: false,
             interest: 0,
-            pulse: Pulse::new(now.mono),
+            pulse: Pulse::new(now.mono, u64::from(intro.pong_due)),
             probed: false,
             strangers_told: false,
+            bearer: (intro.pools && self.settings.gateway.is_some()).then(Bearer::default),
+            intro: Introduction { rest: Vec::new(), ..intro },
         }));
         // What has ended is told to those who were told of it, before somebody comes who was not.
         self.tell_ends(true);
@@ -73,6 +74,7 @@ impl Shard {
         let Some(route) = self.outbox.conns.get(id).and_then(|c| c.route.as_deref()) else { return };
         let peer = route.intro.peer;
         self.peers.set(peer, None);
+        self.release_known();
         self.verdicts.forget_all();
         self.forgetting.push_back((peer, 0, Cursor::default()));
         self.peer_work = true;
@@ -126,6 +128,7 @@ impl Shard {
                 let Some(conn) = here(self, peer) else { return };
                 if let Some(route) = self.outbox.conns.get_mut(conn).and_then(|c| c.route.as_deref_mut()) {
                     route.probed = true;
+                    route.pulse.ask();
                 }
                 self.outbox.say(conn, |out| out.extend_from_slice(b"PING\r\n"));
             }
@@ -195,6 +198,9 @@ impl Shard {
                     if !std::mem::replace(&mut route.told, true) {
                         let peer = route.intro.peer;
                         self.acts.push_back(Act::Tidings(Tidings::Told { peer }));
+                    }
+                    if route.bearer.is_some() {
+                        self.bearer_answered(id);
                     }
                 }
             }

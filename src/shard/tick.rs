@@ -67,6 +67,7 @@ impl Shard {
                 }
                 Due::Server(id) => self.beat_server(id),
                 Due::Jams => self.look_at_jams(),
+                Due::Assurance(round) => self.assurance_late(round),
                 Due::Farewell => self.send_next_away(),
             }
         }

@@ -16,7 +16,7 @@ use super::batch::Batch;
 use super::core::{Act, Lost, Opening, Shard};
 use super::report::Order;
 use crate::base::{ConnId, Now, ShardId};
-use crate::conn::{GatewayIntroduction, Introduction};
+use crate::conn::{Client, GatewayIntroduction, Introduction};
 use std::marker::PhantomData;
 
 /// The step of hearing, or telling, the other shards.
@@ -192,9 +192,9 @@ impl Flush<'_, Sockets> {
         None
     }
 
-    /// The next bytes to write to a connection, contiguous; empty: nothing waits.
+    /// The next bytes to write to a connection, contiguous; empty: nothing waits that may be written.
     pub fn pending(&self, conn: ConnId) -> &[u8] {
-        self.shard.outbox.conns.get(conn).map_or(&[], |c| c.out.next())
+        self.shard.outbox.conns.get(conn).map_or(&[], Client::writable)
     }
 
     /// The socket took so many of them.

@@ -125,8 +125,10 @@ impl Client {
     }
 
     /// The next message or error. Panics when none comes.
+    #[track_caller]
     pub fn next(&mut self) -> String {
-        self.try_next(PATIENCE).unwrap_or_else(|| panic!("nothing came within {PATIENCE:?}"))
+        let Some(text) = self.try_next(PATIENCE) else { panic!("nothing came within {PATIENCE:?}") };
+        text
     }
 
     /// The next message or error that comes in time.

@@ -1,7 +1,7 @@
 //! What is amiss is named on both sides, again and again, while it lasts; and what is normal is not.
 
 use super::world::{gateway, World};
-use crate::base::{Level, Rng};
+use crate::base::{Level, Rng, ShardId};
 use crate::gateways::{Cause, Kind};
 use crate::policy::Gateway;
 
@@ -176,5 +176,24 @@ fn a_cluster_taken_off_the_list_is_not_dialed_again_where_only_those_of_the_list
     world.machine(1).reload(&listed);
     world.run(60, &mut Rng::new(9));
     world.assert_converged();
+    world.assert_patient();
+}
+
+#[test]
+fn outbound_links_go_to_the_shard_of_a_nats_server_s_route_when_it_joins() {
+    let mut world = World::new();
+    let lists = [("b", 1), ("c", 2), ("d", 3)];
+    world.start(0, "A", gateway("a", &lists));
+    for (node, name) in ["b", "c", "d"].into_iter().enumerate() {
+        world.start(node + 1, name, gateway(name, &[]));
+    }
+    world.run(60, &mut Rng::new(1));
+    world.assert_converged();
+    let shards = |w: &World| -> Vec<ShardId> { w.nodes[0].machine.report().links.iter().map(|l| l.shard).collect() };
+    assert!(shards(&world).iter().any(|s| *s != ShardId::ORDERED_LINKS), "spread at first");
+    world.start_nats(4, "N", "a", true, &lists);
+    world.run(60, &mut Rng::new(2));
+    world.assert_converged();
+    assert_ne!(world.said(0, "it moves to the shard of the route to a nats-server"), 0);
     world.assert_patient();
 }

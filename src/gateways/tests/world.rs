@@ -173,7 +173,8 @@ impl World {
         let (server_id, server_name, reaches) = (n.id.clone(), format!("n{about}"), n.reaches.clone());
         let gossip = n.nats.as_ref().map(Nats::gossip).unwrap_or_default();
         let peer = PeerId(about as u8);
-        self.machine(of).route_news(RouteNews::Member { peer, server_id, server_name, gateway_url, reaches });
+        let pools = n.nats.is_some();
+        self.machine(of).route_news(RouteNews::Member { peer, server_id, server_name, gateway_url, reaches, pools });
         for json in gossip {
             self.machine(of).route_news(RouteNews::Gossip { peer, json: json.into_bytes() });
         }
@@ -550,6 +551,9 @@ impl World {
             assert_eq!(report.troubles, [], "node {node}");
             assert_eq!(report.links.iter().filter(|l| l.far.is_some()).count(), report.expected);
             assert!(self.nodes[node].machine.unready().is_empty());
+            let beside_nats = self.mates(node).iter().any(|m| self.nodes[*m].nats.is_some());
+            let mut outbound = report.links.iter().filter(|l| l.far.is_some());
+            assert!(!beside_nats || outbound.all(|l| l.shard == ShardId::ORDERED_LINKS), "node {node}");
         }
     }
 

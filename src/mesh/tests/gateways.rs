@@ -2,7 +2,7 @@
 //! has none.
 
 use super::world::{cluster, World};
-use crate::base::{PeerId, Rng};
+use crate::base::{PeerId, Rng, ShardId};
 use crate::conn::RouteNews;
 
 fn pair(a: &str, b: &str) -> World {
@@ -67,4 +67,22 @@ fn a_server_without_a_gateway_among_members_that_have_one_says_so_while_it_lasts
     assert_eq!(member(&world, 0).0, "10.0.0.2:7222");
     let world = pair("", "");
     assert_eq!(world.said(0, "gateway") + world.said(1, "gateway"), 0);
+}
+
+#[test]
+fn routes_to_nats_servers_that_pool_are_on_one_shard_where_there_are_gateways() {
+    for gateways in [true, false] {
+        let mut world = World::new();
+        world.start(0, "N0", cluster(Some("c"), &[1, 2, 3]));
+        if gateways {
+            world.act(0, |m| m.gateway_url("10.0.0.1:7222".into()));
+        }
+        (1..4).for_each(|n| world.start_nats(n, &format!("N{n}"), &[]));
+        world.run(20, &mut Rng::new(1));
+        let pools = world.nodes[0].news.iter().filter(|n| matches!(n, RouteNews::Member { pools: true, .. })).count();
+        assert!(pools >= 3, "{:?}", world.nodes[0].news);
+        let routes = world.nodes[0].mesh.report().routes;
+        assert_eq!(routes.len(), 3);
+        assert_eq!(routes.iter().all(|r| r.shard == ShardId::ORDERED_LINKS), gateways);
+    }
 }

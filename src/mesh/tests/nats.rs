@@ -1,4 +1,4 @@
-//! A nats-server 2.15 without a pool, as far as membership goes (cluster-protocol.md §§3.2, 3.7, 3.10): it registers a
+//! A nats-server 2.15 towards a peer without a pool, as far as membership goes (cluster-protocol.md §§3.2, 3.7, 3.10): it registers a
 //! peer on its first INFO, keeps the first connection and silently closes later ones, hands on newcomers, dials those it
 //! hears of once, and configured ones after a second, for ever.
 
@@ -51,7 +51,7 @@ impl Nats {
         let (id, n, host) = (&self.id, self.node, ip(self.node));
         format!(
             "INFO {{\"server_id\":\"{id}\",\"server_name\":\"n{n}\",\"host\":\"{host}\",\"port\":6222,\"headers\":true,\
-             \"cluster\":\"c\"}} \r\n"
+             \"cluster\":\"c\",\"route_pool_size\":3}} \r\n"
         )
     }
 

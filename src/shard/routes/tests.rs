@@ -132,6 +132,8 @@ impl Node {
             configured: true,
             headers: true,
             start_ns: 0,
+            pools: false,
+            pong_due: false,
             rest: Vec::new(),
         };
         self.turn(shard, |t| t.introduce(intro))

@@ -197,6 +197,11 @@ impl RouteInfo {
         }
     }
 
+    /// Does it pool connections?
+    pub fn pools(&self) -> bool {
+        self.route_pool_size > 0
+    }
+
     /// Appends `INFO {…} \r\n`, as a server says it about itself: with the space.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"INFO ");
