@@ -145,6 +145,18 @@ pub struct World {
     pub elsewhere: Vec<u32>,
 }
 
+impl World {
+    fn new(seed: u64, far_seed: u64, shards: usize) -> World {
+        World {
+            replica: Replica::new(seed),
+            fars: Fars::new(far_seed),
+            recent: Recent::new(far_seed),
+            ledger: AccountLedger::default(),
+            elsewhere: vec![0; shards],
+        }
+    }
+}
+
 /// Something that did not fit into a turn. Batches may overtake connections; no connection overtakes a batch, or a
 /// subscription could get what was published, and confirmed, before it.
 pub(super) enum Work {
@@ -266,13 +278,7 @@ impl Shard {
         let ends_seed = rng.next_u64();
         // Drawn apart, so that servers without gateways choose as they did before there were any.
         let far_seed = ends_seed.rotate_left(17);
-        let worlds = settings.auth.accounts.iter().map(|_| World {
-            replica: Replica::new(rng.next_u64()),
-            fars: Fars::new(far_seed),
-            recent: Recent::new(far_seed),
-            ledger: AccountLedger::default(),
-            elsewhere: vec![0; shards],
-        });
+        let worlds = settings.auth.accounts.iter().map(|_| World::new(rng.next_u64(), far_seed, shards));
         let (reply_prefix, old_prefix) = identity.prefixes(settings.cluster_name());
         let mut shard = Shard {
             id,
