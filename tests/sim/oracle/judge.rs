@@ -73,7 +73,10 @@ impl Oracle {
         let mut leaving: Vec<usize> = of(Stand::May).map(shard).filter(|s| !sure.contains(s)).collect();
         leaving.sort_unstable();
         leaving.dedup();
-        let promised = !sure.is_empty() && of(Stand::Doubtful).next().is_none() && leaving.len() <= 1;
+        // Aimed anew it may come after somebody else who was there when it was published has left too.
+        let stays = of(Stand::Must).any(|i| self.subs[*i].end_asked.is_none());
+        let reached = leaving.is_empty() || leaving.len() == 1 && stays;
+        let promised = !sure.is_empty() && of(Stand::Doubtful).next().is_none() && reached;
         if promised && copies == 0 {
             return Err(format!("I5: message {m} {msg:?} reached nobody of {}", brief()));
         }
