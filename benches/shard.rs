@@ -9,8 +9,9 @@ mod counting;
 use counting::allocations;
 use std::sync::Arc;
 use std::time::Instant;
-use turnpike::base::{Cid, ConnId, Now, ShardId, Time};
-use turnpike::policy::Settings;
+use turnpike::base::{Cid, ConnId, FarId, Now, ShardId, Time};
+use turnpike::conn::{GatewayIntroduction, Way};
+use turnpike::policy::{Gateway, Settings};
 use turnpike::shard::{Act, Identity, Opening, Setup, Shard, TURN_DELIVERIES_MAX};
 
 /// One shard and a clock that stands still but for a nanosecond a turn.
@@ -21,8 +22,10 @@ struct Bench {
 }
 
 impl Bench {
-    fn new() -> Bench {
-        let (settings, identity) = (Arc::new(Settings::default()), Arc::new(Identity::default()));
+    fn new(gateways: bool) -> Bench {
+        let gateway = gateways.then(|| Gateway { name: "east".into(), ..Gateway::default() });
+        let settings = Arc::new(Settings { gateway, ..Settings::default() });
+        let identity = Arc::new(Identity::default());
         let shard = Shard::new(Setup {
             id: ShardId(0),
             shards: 1,
@@ -31,7 +34,38 @@ impl Bench {
             identity,
             turn_deliveries_max: TURN_DELIVERIES_MAX,
         });
-        Bench { shard, ns: 1, cid: 0 }
+        let mut bench = Bench { shard, ns: 1, cid: 0 };
+        if gateways {
+            bench.link();
+        }
+        bench
+    }
+
+    /// A link to another cluster that wants other things.
+    fn link(&mut self) {
+        let intro = GatewayIntroduction {
+            link: Cid(1 << 32),
+            way: Way::Out(FarId(1)),
+            cluster: "west".into(),
+            server_id: "W".into(),
+            server_name: "w".into(),
+            ip: "127.0.0.1".into(),
+            port: 7222,
+            configured: true,
+            headers: true,
+            interest_only: true,
+            new_replies: true,
+            turnpike: true,
+            start_ns: 0,
+            rest: Vec::new(),
+        };
+        let mut turn = self.shard.begin(Now { mono: Time(self.ns), wall_ns: self.ns }).sockets();
+        let conn = turn.introduce_gateway(intro);
+        drop(turn.end().sockets());
+        let command =
+            |n| format!("INFO {{\"gateway\":\"west\",\"gateway_cmd\":{n},\"gateway_cmd_payload\":\"JEc=\"}}\r\n");
+        let wants: String = (0..100).map(|n| format!("RS+ $G other.{n}\r\n")).collect();
+        self.turn(conn, format!("{}{wants}{}", command(2), command(3)).as_bytes());
     }
 
     /// One turn in which `data` arrives on `from`; everything that waits is written away. Says how many bytes.
@@ -70,14 +104,18 @@ impl Bench {
     }
 }
 
-/// Name, receivers, payload size, subjects.
-const ROWS: [(&str, usize, usize, usize); 6] = [
+/// Name, receivers, payload size, subjects; where the name begins with "gateway", beside a link to another cluster that
+/// wants none of it.
+const ROWS: [(&str, usize, usize, usize); 9] = [
     ("pub-16", 0, 16, 1),
     ("sub-16", 1, 16, 1),
     ("sub-128", 1, 128, 1),
     ("fan-10-128", 10, 128, 1),
     ("sub-1k", 1, 1024, 1),
     ("subjects-1k-128", 1, 128, 1000),
+    ("gateway-pub-16", 0, 16, 1),
+    ("gateway-sub-16", 1, 16, 1),
+    ("gateway-subjects", 1, 128, 1000),
 ];
 
 fn main() {
@@ -87,7 +125,7 @@ fn main() {
         if args.first().is_some_and(|a| a != name && a != "all") {
             continue;
         }
-        let mut bench = Bench::new();
+        let mut bench = Bench::new(name.starts_with("gateway"));
         for i in 0..receivers {
             bench.client(&format!("SUB bench.> {i}\r\n"));
         }
