@@ -5,7 +5,7 @@
 use crate::support::audit::Audit;
 use crate::support::cluster::{await_log, free_port, Client};
 use crate::support::netns::Net;
-use crate::support::process::{until, Stopwatch};
+use crate::support::process::{try_monitoring, until, Stopwatch};
 use crate::support::proxy::{Faults, Proxies};
 use crate::support::raw::PATIENCE;
 use crate::support::server::{shard_args, Server, Start, Which};
@@ -194,4 +194,50 @@ fn a_slow_link_slows_its_feeders_and_stays() {
     }
     publisher.join().expect("the publisher");
     assert_eq!(linked(&s[0]), before, "the link stays");
+}
+
+/// A member that does not reach a cluster which another member reaches is not sent clients until it does.
+#[test]
+#[ignore = "long: scripts/faults"]
+fn a_member_that_lacks_a_cluster_is_not_ready() {
+    if !turnpike_is_tested() {
+        return;
+    }
+    Net::with(3, |net| {
+        let which = Which::under_test();
+        let (gate, route) = (free_port(), free_port());
+        // Two servers of A, and B.
+        let start = |n: usize| {
+            let (called, at, first) = (["A", "A", "B"][n], net.routes_at(n), net.routes_at(0));
+            let cluster = match called {
+                "A" => {
+                    format!("cluster {{ name: A, listen: \"{at}:{route}\", routes: [\"nats://{first}:{route}\"] }}\n")
+                }
+                _ => String::new(),
+            };
+            let conf = format!(
+                "server_name: s{n}\n{cluster}gateway {{ name: {called}, listen: \"{at}:{gate}\"\ngateways: [{{name: A, url: \
+                 \"nats://{first}:{gate}\"}}] }}\n"
+            );
+            let host = net.clients_at(n).into();
+            Server::from(Start::new(&which, &conf, &shard_args(&which, 2)).inside(net.namespace(n), host))
+        };
+        let s: Vec<Server> = (0..3).map(start).collect();
+        let ready = |at: &Server| try_monitoring(at.monitor(), "/healthz").is_ok_and(|a| a["status"] == "ok");
+        let whole = || {
+            until("all reach what there is", PATIENCE, || s.iter().all(|s| linked(s).len() == 1).then_some(()));
+            until("all are ready", PATIENCE, || s.iter().all(ready).then_some(()));
+        };
+        whole();
+        for (from, to) in [(1, 2), (2, 1)] {
+            net.lose(from, to);
+        }
+        until("the one that is cut off is not ready", PATIENCE, || (!ready(&s[1])).then_some(()));
+        assert!(s[1].output().contains("cluster \"B\""), "{}", s[1].output());
+        assert!(ready(&s[0]), "who reaches all is ready");
+        for (from, to) in [(1, 2), (2, 1)] {
+            net.find(from, to);
+        }
+        whole();
+    });
 }
