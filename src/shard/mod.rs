@@ -52,6 +52,7 @@ mod replies;
 mod routes;
 mod subscribe;
 mod tick;
+mod wanted;
 
 mod turn;
 

@@ -11,6 +11,7 @@ use self::machine::Own;
 use super::facts::Facts;
 use super::query::{Query, Subs};
 use super::time::{rtt, stamp, uptime};
+use super::wanted::{List, Wanted};
 use crate::gateways::Report;
 use crate::shard::report::{FarTally, GatewayAccountRow, GatewayReport, GatewayRow, InterestMode};
 use serde::Serialize;
@@ -25,6 +26,8 @@ pub struct Request {
     accounts: bool,
     /// Only this account; empty: all.
     account: String,
+    /// With what the other clusters want.
+    subs: Subs,
 }
 
 impl Request {
@@ -37,7 +40,17 @@ impl Request {
         let (subs, accounts) = (q.subs()?, q.boolean("accs")?);
         let account = q.text("acc_name").to_owned();
         let accounts = accounts || !account.is_empty() || subs != Subs::No;
-        Ok(Request { cluster: q.text("gw_name").to_owned(), accounts, account })
+        Ok(Request { cluster: q.text("gw_name").to_owned(), accounts, account, subs })
+    }
+
+    /// Is what the other clusters want asked for?
+    pub fn wants_subs(&self) -> bool {
+        self.subs != Subs::No
+    }
+
+    /// The one account that is asked for; None: all are.
+    pub fn account(&self) -> Option<String> {
+        Some(self.account.clone()).filter(|name| !name.is_empty())
     }
 
     fn wants_cluster(&self, name: &str) -> bool {
@@ -121,6 +134,8 @@ struct Account {
     num_subs: u64,
     #[serde(skip_serializing_if = "super::json::is_zero")]
     num_queue_subs: u64,
+    #[serde(flatten)]
+    wanted: List,
     turnpike: AccountOwn,
 }
 
@@ -140,6 +155,8 @@ struct AccountOwn {
 pub struct Gather {
     links: Vec<GatewayRow>,
     tallies: Vec<FarTally>,
+    /// What the other clusters want.
+    pub wanted: Wanted,
 }
 
 impl Gather {
@@ -169,7 +186,7 @@ impl Gather {
                 false => inbound.entry(cluster).or_default().push(link),
             }
         }
-        let own = report.zip(gateway).map(|(r, g)| machine::own(r, g, &self.tallies));
+        let own = report.zip(gateway).map(|(r, g)| machine::own(r, g, &self.tallies, self.wanted.left_out()));
         Gatewayz {
             server_id: &facts.server_id,
             now: stamp(now_ns),
@@ -184,7 +201,8 @@ impl Gather {
 
     fn link(&self, row: GatewayRow, request: &Request, threshold: usize, now_ns: u64) -> Link {
         let wanted = |a: &&GatewayAccountRow| request.wants_account(&a.account);
-        let accounts = row.accounts.iter().filter(wanted).map(|a| account(a, row.outbound, threshold));
+        let list = |a: &GatewayAccountRow| self.wanted.list_of(row.link, &a.account, request.subs);
+        let accounts = row.accounts.iter().filter(wanted).map(|a| account(a, list(a), row.outbound, threshold));
         let accounts = accounts.collect();
         Link {
             configured: row.configured,
@@ -217,7 +235,7 @@ impl Gather {
     }
 }
 
-fn account(a: &GatewayAccountRow, outbound: bool, threshold: usize) -> Account {
+fn account(a: &GatewayAccountRow, wanted: List, outbound: bool, threshold: usize) -> Account {
     Account {
         name: a.account.clone(),
         interest_mode: match a.mode {
@@ -229,6 +247,7 @@ fn account(a: &GatewayAccountRow, outbound: bool, threshold: usize) -> Account {
         interest_only_threshold: threshold,
         num_subs: a.plain + a.queues,
         num_queue_subs: a.queues,
+        wanted,
         turnpike: AccountOwn {
             mode: a.mode.name(),
             since: stamp(a.since_ns),

@@ -27,6 +27,8 @@ pub struct Own<'a> {
     failed: BTreeMap<String, u64>,
     /// Troubles since the start, by kind.
     troubles_ever: BTreeMap<&'static str, u64>,
+    /// Subscriptions that the lists above leave out.
+    subscriptions_left_out: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -78,8 +80,8 @@ struct Trouble<'a> {
     seconds: u64,
 }
 
-/// Builds it; `tallies` are those of all shards.
-pub fn own<'a>(report: &'a Report, gateway: &'a Gateway, tallies: &[FarTally]) -> Own<'a> {
+/// Builds it; `tallies` are those of all shards, `left_out` is how much the lists of what is wanted leave out.
+pub fn own<'a>(report: &'a Report, gateway: &'a Gateway, tallies: &[FarTally], left_out: usize) -> Own<'a> {
     let c = &report.counters;
     let mut messages = messages(tallies);
     let remotes = report.remotes.iter().map(|r| Remote {
@@ -122,6 +124,7 @@ pub fn own<'a>(report: &'a Report, gateway: &'a Gateway, tallies: &[FarTally]) -
         ]),
         failed: c.failed.iter().map(|(cause, n)| (format!("{cause:?}").to_lowercase(), *n)).collect(),
         troubles_ever: c.troubles.iter().map(|(kind, n)| (kind.name(), *n)).collect(),
+        subscriptions_left_out: left_out,
     }
 }
 
