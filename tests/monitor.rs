@@ -140,7 +140,7 @@ impl Shard {
             ..GatewayRow::default()
         };
         let links = if self.id == ShardId(0) { vec![link(7, false), link(6, true)] } else { Vec::new() };
-        GatewayReport { links, tallies: Vec::new() }
+        GatewayReport { links, ..GatewayReport::default() }
     }
 
     fn tally(&self) -> Tally {

@@ -7,6 +7,7 @@ use super::batch::{Batch, Groups};
 use super::diary::Diary;
 use super::due::Due;
 use super::ends::Ends;
+use super::entries::Entries;
 use super::forgetting::{Forgetting, ForgettingFars};
 use super::gates::Gates;
 use super::identity::Identity;
@@ -201,6 +202,8 @@ pub struct Shard {
     pub(super) gates: Gates,
     /// Links to other clusters that this shard owns, by public number.
     pub(super) gateway_links: BTreeMap<Cid, ConnId>,
+    /// What came over them and was dropped.
+    pub(super) entries: Entries,
     /// What nobody in this cluster wants any more.
     pub(super) wide_ends: Ends,
     pub(super) forgetting_fars: ForgettingFars,
@@ -307,6 +310,7 @@ impl Shard {
             forgetting: Forgetting::default(),
             gates: Gates::default(),
             gateway_links: BTreeMap::new(),
+            entries: Entries::default(),
             wide_ends: Ends::new(far_seed),
             forgetting_fars: ForgettingFars::default(),
             reply_prefix,

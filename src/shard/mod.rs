@@ -12,6 +12,7 @@ mod crossings;
 mod diary;
 mod due;
 mod ends;
+mod entries;
 mod forgetting;
 mod gates;
 mod identity;

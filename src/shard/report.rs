@@ -7,7 +7,7 @@ use crate::base::ConnId;
 use crate::conn::{Counts, GatewayInstruction, Instruction, Telling};
 use std::sync::Arc;
 
-pub use gateways::{FarTally, GatewayAccountRow, GatewayReport, GatewayRow, InterestMode};
+pub use gateways::{EntryTally, FarTally, GatewayAccountRow, GatewayReport, GatewayRow, InterestMode};
 
 /// An order from outside the shards.
 #[derive(Clone, Debug)]

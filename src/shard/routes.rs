@@ -307,7 +307,7 @@ impl Shard {
         client.counts.in_msgs += 1;
         client.counts.in_bytes += r.payload.len() as u64;
         if is_mapped(r.subject) {
-            return self.answer_came(account, r, Origin::Route);
+            return self.answer_came(id, account, r, Origin::Route);
         }
         self.receive_from_server(id, account, r, Origin::Route);
     }
@@ -329,23 +329,27 @@ impl Shard {
         let mut queued = self.deliver_plain(key, &m, origin);
         self.away.clear();
         for name in r.queues.iter() {
-            queued += u64::from(self.named_group(key, name, origin, &m));
+            match self.named_group(key, name, origin, &m) {
+                Given::Taken => queued += 1,
+                Given::Elsewhere(_) => {}
+                Given::Nobody => self.dropped_on_entry(id, account, Drop::QueueMemberLeft, 1),
+            }
         }
         let (links, shards) = self.relay(key, to, &m);
         if queued + links == 0 && shards == ShardSet::EMPTY {
             // Another cluster may send unasked; a route only what was asked for.
             let why = if origin == Origin::Route { Drop::ReceiverLeft } else { Drop::NoInterest };
-            self.outbox.ledger.dropped(why, 1);
+            self.dropped_on_entry(id, account, why, 1);
         }
         self.body = body;
         self.budget = self.budget.saturating_sub(1 + queued);
         key
     }
 
-    /// One member of a queue group that another server has named: here (true), or noted in `self.away`. What came over a
-    /// route is for this server's clients.
-    pub(super) fn named_group(&mut self, key: Slot, name: &[u8], origin: Origin, m: &Message<'_>) -> bool {
-        let Some(v) = self.verdicts.get(key) else { return false };
+    /// One member of a queue group that another server has named: here, or noted in `self.away`. What came over a route is
+    /// for this server's clients.
+    fn named_group(&mut self, key: Slot, name: &[u8], origin: Origin, m: &Message<'_>) -> Given {
+        let Some(v) = self.verdicts.get(key) else { return Given::Nobody };
         let here_only = origin == Origin::Route;
         let (way, seen) = way_back(origin, m);
         self.outbox.answering = way;
@@ -356,12 +360,11 @@ impl Shard {
             (at as u32, given.unwrap_or(Given::Nobody))
         });
         self.outbox.answering = None;
-        match given {
-            Some((_, Given::Taken)) => return true,
-            Some((at, Given::Elsewhere(place))) => self.away.push((place, at)),
-            Some((_, Given::Nobody)) | None => self.outbox.ledger.dropped(Drop::QueueMemberLeft, 1),
+        let Some((at, given)) = given else { return Given::Nobody };
+        if let Given::Elsewhere(place) = given {
+            self.away.push((place, at));
         }
-        false
+        given
     }
 
     /// Gives a message to the plain receivers here. What comes from another server may be meant for another subject, or have

@@ -338,6 +338,42 @@ fn answers_find_their_way_from_the_first_request_on() {
     assert!(!n.heard(1, west).contains("RMSG"), "the way back is forgotten, and nobody asked for it");
 }
 
+/// What came from other clusters and was dropped, in short words.
+fn dropped(n: &mut Node, shard: usize) -> Vec<String> {
+    n.turn(shard, |t| t.order(Order::Report { ticket: 1, ask: Ask::Gateways }));
+    let Some(Answer::Gateways(report)) = n.answers.pop() else { panic!("no answer") };
+    let row = |t: crate::shard::report::EntryTally| format!("{} {} {} {}", t.cluster, t.account, t.reason, t.n);
+    report.entries.into_iter().map(row).collect()
+}
+
+#[test]
+fn what_comes_from_a_cluster_and_is_dropped_is_counted_by_cluster_account_and_reason() {
+    let mut n = Node::new(2, GatewayInterest::Optimistic);
+    let (i, j) = (n.link(1, Way::In, "west", false), n.link(1, Way::In, "north", false));
+    let r = n.route(1, 5, "OTHER");
+    assert_eq!(dropped(&mut n, 1), [""; 0]);
+    let ours = prefix();
+    // The first two in one go, as a stream.
+    let same = "RMSG $G a 1\r\nx\r\nRMSG $G a 1\r\nx\r\n";
+    n.says(1, i, &format!("{same}RMSG theirs b 1\r\nx\r\nRMSG $G {ours}in.1 2\r\nok\r\n"));
+    n.says(1, j, "RMSG $G _GR_.NUmM6c.UDWqd3.in.1 2\r\nno\r\nRMSG $G jobs | gone 1\r\nx\r\n");
+    // From a member, it is nobody's.
+    n.says(1, r, &format!("RMSG $G {ours}in.1 2\r\nok\r\nRMSG $G a 1\r\nx\r\n"));
+    let wanted = [
+        "west $G no_interest 2",
+        "west $G reply_expired 1",
+        "west theirs unknown_account 1",
+        "north $G no_interest 1",
+        "north $G queue_member_left 1",
+        "north $G foreign_reply 1",
+    ];
+    assert_eq!(dropped(&mut n, 1), wanted);
+    assert_eq!(dropped(&mut n, 0), [""; 0], "its links are elsewhere");
+    // It outlives the link.
+    n.turn(1, |t| t.lost(i, Lost::Eof));
+    assert_eq!(dropped(&mut n, 1), wanted);
+}
+
 #[test]
 fn a_link_that_ends_is_forgotten_on_every_shard() {
     let mut n = Node::new(2, GatewayInterest::Auto);

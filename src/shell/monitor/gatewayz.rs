@@ -7,13 +7,13 @@ mod section;
 
 pub use self::section::{section, Section};
 
-use self::machine::Own;
+use self::machine::{Own, Tallies};
 use super::facts::Facts;
 use super::query::{Query, Subs};
 use super::time::{rtt, stamp, uptime};
 use super::wanted::{List, Wanted};
 use crate::gateways::Report;
-use crate::shard::report::{FarTally, GatewayAccountRow, GatewayReport, GatewayRow, InterestMode};
+use crate::shard::report::{EntryTally, FarTally, GatewayAccountRow, GatewayReport, GatewayRow, InterestMode};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -155,6 +155,7 @@ struct AccountOwn {
 pub struct Gather {
     links: Vec<GatewayRow>,
     tallies: Vec<FarTally>,
+    entries: Vec<EntryTally>,
     /// What the other clusters want.
     pub wanted: Wanted,
 }
@@ -164,6 +165,7 @@ impl Gather {
     pub fn take(&mut self, report: GatewayReport) {
         self.links.extend(report.links);
         self.tallies.extend(report.tallies);
+        self.entries.extend(report.entries);
     }
 
     /// The page.
@@ -186,7 +188,9 @@ impl Gather {
                 false => inbound.entry(cluster).or_default().push(link),
             }
         }
-        let own = report.zip(gateway).map(|(r, g)| machine::own(r, g, &self.tallies, self.wanted.left_out()));
+        let own = report.zip(gateway).map(|(r, g)| {
+            machine::own(r, g, &Tallies { sent: &self.tallies, dropped: &self.entries }, self.wanted.left_out())
+        });
         Gatewayz {
             server_id: &facts.server_id,
             now: stamp(now_ns),
