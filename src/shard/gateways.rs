@@ -143,6 +143,9 @@ impl Shard {
         let (mut at, mut alike) = (0, true);
         loop {
             let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.lives()) else { return data.len() };
+            if client.held() {
+                return at;
+            }
             if self.budget == 0 || self.crammed {
                 self.wait(id);
                 return at;

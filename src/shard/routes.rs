@@ -18,6 +18,10 @@ use crate::wire::gateway::{is_mapped, name_hash, Hash6};
 use crate::wire::route::{RouteOp, RouteParser, RouteRules, Routed};
 use crate::wire::{subject, Fault, Message, Rules, Step};
 
+/// So many times the time limit a gateway's other end has to take something in while it is heard: it may wait for a route
+/// of its own (`shard::pace`), which is given up after the time limit.
+const GATEWAY_PATIENCE: u64 = 2;
+
 impl Shard {
     /// A route was registered for this shard: it is told everything, and listened to.
     pub(super) fn introduce(&mut self, intro: Introduction) -> ConnId {
@@ -325,7 +329,9 @@ impl Shard {
         let mut body = std::mem::take(&mut self.body);
         let m = r.message(&mut body);
         self.outbox.next_message();
-        let to = Address { origin, ..self.published(account, ConnId::NONE) };
+        // Of what comes by a gateway the link is the publisher that waits.
+        let publisher = if origin == Origin::Gateway { id } else { ConnId::NONE };
+        let to = Address { origin, ..self.published(account, publisher) };
         let mut queued = self.deliver_plain(key, &m, origin);
         self.away.clear();
         for name in r.queues.iter() {
@@ -341,6 +347,7 @@ impl Shard {
             let why = if origin == Origin::Route { Drop::ReceiverLeft } else { Drop::NoInterest };
             self.dropped_on_entry(id, account, why, 1);
         }
+        self.pace_entry(id, origin);
         self.body = body;
         self.budget = self.budget.saturating_sub(1 + queued);
         key
@@ -395,11 +402,16 @@ impl Shard {
         let now = self.now.mono;
         let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.lives()) else { return };
         let (cluster, gateway) = (self.settings.cluster.as_ref(), self.settings.gateway.as_ref());
-        let (routed, pending) = (client.route.is_some(), client.out.pending());
+        let (routed, pending, unread) = (client.route.is_some(), client.out.pending(), client.paused);
         let of_route = cluster.filter(|_| routed).map(|c| (c.ping_interval, c.peer_timeout));
         let times = of_route.or_else(|| gateway.map(|g| (g.ping_interval, g.peer_timeout)));
+        let patience = if routed { 1 } else { GATEWAY_PATIENCE };
         let (Some((interval, timeout)), Some(pulse)) = (times, client.pulse()) else { return };
-        if let Some(how) = pulse.lost(now, timeout.as_nanos() as u64) {
+        if unread {
+            pulse.unread(now);
+        }
+        let timeout_ns = timeout.as_nanos() as u64;
+        if let Some(how) = pulse.lost(now, timeout_ns, patience * timeout_ns) {
             let seconds = pulse.silence(now) as f64 / 1e9;
             let why = format!("{how} for {seconds:.1} s, {pending} bytes waited for it");
             self.outbox.ledger.stale_connections += 1;

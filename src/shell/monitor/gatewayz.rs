@@ -120,6 +120,9 @@ struct LinkOwn {
     turnpike: bool,
     /// Whoever accepted the link promised interest-only for all accounts.
     interest_only_promised: bool,
+    /// How often it was not read for a while because a route that it feeds was congested.
+    #[serde(skip_serializing_if = "super::json::is_zero")]
+    stalls: u64,
 }
 
 /// One account on one link.
@@ -216,6 +219,7 @@ impl Gather {
                 server_name: row.remote_name,
                 turnpike: row.turnpike,
                 interest_only_promised: row.promised,
+                stalls: row.counts.stalls,
             },
             connection: Connection {
                 cid: row.link,
