@@ -7,7 +7,6 @@ use super::batch::{Batch, Groups};
 use super::diary::Diary;
 use super::due::Due;
 use super::ends::Ends;
-use super::entries::Entries;
 use super::forgetting::{Forgetting, ForgettingFars};
 use super::gates::Gates;
 use super::identity::Identity;
@@ -146,6 +145,18 @@ pub struct World {
     pub elsewhere: Vec<u32>,
 }
 
+impl World {
+    fn new(seed: u64, far_seed: u64, shards: usize) -> World {
+        World {
+            replica: Replica::new(seed),
+            fars: Fars::new(far_seed),
+            recent: Recent::new(far_seed),
+            ledger: AccountLedger::default(),
+            elsewhere: vec![0; shards],
+        }
+    }
+}
+
 /// Something that did not fit into a turn. Batches may overtake connections; no connection overtakes a batch, or a
 /// subscription could get what was published, and confirmed, before it.
 pub(super) enum Work {
@@ -202,8 +213,6 @@ pub struct Shard {
     pub(super) gates: Gates,
     /// Links to other clusters that this shard owns, by public number.
     pub(super) gateway_links: BTreeMap<Cid, ConnId>,
-    /// What came over them and was dropped.
-    pub(super) entries: Entries,
     /// What nobody in this cluster wants any more.
     pub(super) wide_ends: Ends,
     pub(super) forgetting_fars: ForgettingFars,
@@ -269,13 +278,7 @@ impl Shard {
         let ends_seed = rng.next_u64();
         // Drawn apart, so that servers without gateways choose as they did before there were any.
         let far_seed = ends_seed.rotate_left(17);
-        let worlds = settings.auth.accounts.iter().map(|_| World {
-            replica: Replica::new(rng.next_u64()),
-            fars: Fars::new(far_seed),
-            recent: Recent::new(far_seed),
-            ledger: AccountLedger::default(),
-            elsewhere: vec![0; shards],
-        });
+        let worlds = settings.auth.accounts.iter().map(|_| World::new(rng.next_u64(), far_seed, shards));
         let (reply_prefix, old_prefix) = identity.prefixes(settings.cluster_name());
         let mut shard = Shard {
             id,
@@ -310,7 +313,6 @@ impl Shard {
             forgetting: Forgetting::default(),
             gates: Gates::default(),
             gateway_links: BTreeMap::new(),
-            entries: Entries::default(),
             wide_ends: Ends::new(far_seed),
             forgetting_fars: ForgettingFars::default(),
             reply_prefix,

@@ -38,7 +38,7 @@ impl Shard {
         GatewayReport {
             links: links.collect(),
             tallies: self.outbox.crossings.report(&names, &published).collect(),
-            entries: self.entries.report(&names).collect(),
+            entries: self.outbox.crossings.entries.report(&names).collect(),
         }
     }
 

@@ -41,7 +41,7 @@ impl Shard {
             Way::In => {
                 let links =
                     || self.gateway_links.values().filter_map(|c| self.outbox.conns.get(*c)?.gateway.as_deref());
-                self.entries.begin(&cluster, |name| links().any(|l| *l.intro.cluster == *name));
+                self.outbox.crossings.entries.begin(&cluster, |name| links().any(|l| *l.intro.cluster == *name));
                 self.plan_to_tell(id, promised);
             }
         }
@@ -318,7 +318,7 @@ impl Shard {
         let Some(account) = account else {
             self.outbox.ledger.dropped(Drop::UnknownAccount, 1);
             if let Some(link) = self.outbox.conns.get(id).and_then(|c| c.gateway.as_deref()) {
-                self.entries.stranger(&link.intro.cluster, r.account);
+                self.outbox.crossings.entries.stranger(&link.intro.cluster, r.account);
             }
             return self.note_stranger(id, r.account);
         };
@@ -336,7 +336,7 @@ impl Shard {
     pub(super) fn dropped_on_entry(&mut self, id: ConnId, account: u16, why: Drop, n: u64) {
         self.outbox.ledger.dropped(why, n);
         if let Some(link) = self.outbox.conns.get(id).and_then(|c| c.gateway.as_deref()) {
-            self.entries.dropped(&link.intro.cluster, account, why, n);
+            self.outbox.crossings.entries.dropped(&link.intro.cluster, account, why, n);
         }
     }
 
