@@ -19,6 +19,8 @@ mod links;
 mod mixed;
 #[path = "supercluster/modes.rs"]
 mod modes;
+#[path = "supercluster/monitoring.rs"]
+mod monitoring;
 #[path = "supercluster/partitions.rs"]
 mod partitions;
 #[path = "supercluster/troubles.rs"]

@@ -363,6 +363,12 @@ impl Client {
         !self.paused && matches!(self.stage, Stage::Greeted | Stage::Open)
     }
 
+    /// Are all receivers of its last message congested, or a route that it feeds?
+    pub fn must_wait(&self) -> bool {
+        let everywhere = !self.reached.is_empty() && self.reached.0 & !self.pressed.0 == 0;
+        everywhere || !self.route_pressed.is_empty()
+    }
+
     /// Must what comes wait?
     pub fn held(&self) -> bool {
         self.paused || matches!(self.stage, Stage::Verifying(_) | Stage::Refused | Stage::Leaving(_))

@@ -244,8 +244,13 @@ impl Pulse {
         true
     }
 
-    /// Why the peer is to be given up, if it is: silent, or taking nothing in, for `timeout_ns`.
-    pub fn lost(&self, now: Time, timeout_ns: u64) -> Option<&'static str> {
+    /// We do not read what comes: that it says nothing says nothing.
+    pub fn unread(&mut self, now: Time) {
+        self.heard_at = now;
+    }
+
+    /// Why the peer is to be given up, if it is: silent for `timeout_ns`, or taking nothing in for `stuck_ns`.
+    pub fn lost(&self, now: Time, timeout_ns: u64, stuck_ns: u64) -> Option<&'static str> {
         // What its system takes is no sign of the program that should read it, which may be frozen: only while a PING lies
         // behind a long queue that moves, and a little longer, is silence no answer.
         let answering = self.delivered_at.is_none_or(|at| now.since(at) < timeout_ns.min(ANSWER_NS));
@@ -253,7 +258,7 @@ impl Pulse {
         if now.since(self.heard_at) >= timeout_ns && !draining {
             return Some("silent");
         }
-        (self.acked < self.sent && now.since(self.acked_at) >= timeout_ns).then_some("takes nothing in")
+        (self.acked < self.sent && now.since(self.acked_at) >= stuck_ns).then_some("takes nothing in")
     }
 
     /// How long nothing has been heard, nanoseconds.
@@ -280,9 +285,9 @@ mod tests {
             p.sent(100);
             // Always a little on its way, and always moving.
             p.unacked(at(s), 10);
-            assert_eq!(p.lost(at(s), TIMEOUT), None);
+            assert_eq!(p.lost(at(s), TIMEOUT, TIMEOUT), None);
         }
-        assert_eq!(p.lost(at(5), TIMEOUT), Some("silent"));
+        assert_eq!(p.lost(at(5), TIMEOUT, TIMEOUT), Some("silent"));
     }
 
     #[test]
@@ -293,12 +298,12 @@ mod tests {
         p.sent(6);
         for s in 1..50 {
             p.unacked(at(s), 106 - s);
-            assert_eq!(p.lost(at(s), TIMEOUT), None);
+            assert_eq!(p.lost(at(s), TIMEOUT, TIMEOUT), None);
         }
-        assert_eq!(p.lost(at(54), TIMEOUT), Some("silent"), "it moves no more");
+        assert_eq!(p.lost(at(54), TIMEOUT, TIMEOUT), Some("silent"), "it moves no more");
         p.unacked(at(55), 0);
-        assert_eq!(p.lost(at(56), TIMEOUT), None, "the PING has only just arrived");
-        assert_eq!(p.lost(at(57), TIMEOUT), Some("silent"));
+        assert_eq!(p.lost(at(56), TIMEOUT, TIMEOUT), None, "the PING has only just arrived");
+        assert_eq!(p.lost(at(57), TIMEOUT, TIMEOUT), Some("silent"));
     }
 
     #[test]
@@ -308,12 +313,12 @@ mod tests {
         for s in 1..20 {
             p.sent(50);
             p.unacked(at(s), 0);
-            assert_eq!(p.lost(at(s), TIMEOUT), None, "after {s} s");
+            assert_eq!(p.lost(at(s), TIMEOUT, TIMEOUT), None, "after {s} s");
         }
         p.sent(56);
         p.unacked(at(20), 0);
-        assert_eq!(p.lost(at(21), TIMEOUT), None, "the PING has only just arrived");
-        assert_eq!(p.lost(at(22), TIMEOUT), Some("silent"));
+        assert_eq!(p.lost(at(21), TIMEOUT, TIMEOUT), None, "the PING has only just arrived");
+        assert_eq!(p.lost(at(22), TIMEOUT, TIMEOUT), Some("silent"));
     }
 
     #[test]
@@ -339,9 +344,12 @@ mod tests {
         for s in 1..5 {
             p.heard(at(s));
             p.unacked(at(s), 100);
-            assert_eq!(p.lost(at(s), TIMEOUT), None);
+            assert_eq!(p.lost(at(s), TIMEOUT, TIMEOUT), None);
         }
         p.heard(at(5));
-        assert_eq!(p.lost(at(5), TIMEOUT), Some("takes nothing in"));
+        assert_eq!(p.lost(at(5), TIMEOUT, 2 * TIMEOUT), None);
+        assert_eq!(p.lost(at(5), TIMEOUT, TIMEOUT), Some("takes nothing in"));
+        p.unread(at(9));
+        assert_eq!(p.lost(at(10), TIMEOUT, 2 * TIMEOUT), Some("takes nothing in"), "whether it is read or not");
     }
 }

@@ -128,7 +128,8 @@ impl Gateways {
 
     /// An attempt to reach a cluster failed, with or without a connection.
     pub(super) fn dial_failed(&mut self, cluster: &str, why: &str) {
-        let wanted = self.linked.values().any(|l| !l.is_outbound() && l.cluster == cluster);
+        let reaches_us = self.linked.values().any(|l| !l.is_outbound() && l.cluster == cluster);
+        let wanted = reaches_us || self.members.values().any(|m| m.reaches.iter().any(|c| c == cluster));
         let retries = self.gateway.connect_retries;
         self.book.failed(cluster, why, self.now.mono, &mut self.rng, retries, wanted);
         self.changed();

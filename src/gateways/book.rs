@@ -6,7 +6,8 @@
 //! Waiting ────────▶ Dialing ────────────▶ Greeting ───────────▶ Linked
 //!    ▲                 │ failed               │ failed             │ the link ended
 //!    └─────────────────┴──────────────────────┴────────────────────┘
-//! Given up: not in the list, and not reached in so many rounds; dialed again when it is heard of again.
+//! Given up: not in the list, not reached in so many rounds, and there is no sign of life: it has no link to us, and no
+//! member of this cluster reaches it. Dialed again when it is heard of again.
 //! ```
 //! A round tries each address once, in an order that chance picks, a little apart; an address is never dialed more often
 //! than once a second. After a round without success there is a pause that grows.
@@ -139,11 +140,13 @@ impl Book {
                 entry.standing = Standing::Waiting(at.min(soonest));
             }
         }
-        if entry.standing == Standing::GivenUp {
-            // Heard of again: but no sooner than the pause would have ended.
-            entry.standing = Standing::Waiting(entry.without_since.plus_ns(pause_max(entry.failures)).max(now));
-        }
+        entry.revive(now);
         learned
+    }
+
+    /// Somebody reaches a cluster: if it was given up it is dialed again.
+    pub(super) fn revive(&mut self, name: &str, now: Time) {
+        self.entries.entry(name.into()).and_modify(|e| e.revive(now));
     }
 
     /// The cluster's own word on where its servers are: what was learned before goes.
@@ -251,7 +254,8 @@ impl Book {
     }
 
     /// An attempt failed. The next address of the round has its turn; after the last one, a pause that grows. A cluster
-    /// that is not in the list is given up after `retries` further rounds, unless it is `wanted`: it reaches us.
+    /// that is not in the list is given up after `retries` further rounds, unless it is `wanted`: it reaches us, or a member
+    /// reaches it.
     pub(super) fn failed(&mut self, name: &str, why: &str, now: Time, rng: &mut Rng, retries: u32, wanted: bool) {
         let Some(entry) = self.entries.get_mut(name) else { return };
         let at = entry.at.clone();
@@ -323,6 +327,14 @@ impl Entry {
             failures: 0,
             last_error: String::new(),
             without_since: now,
+        }
+    }
+
+    /// Heard of again: dialed, but no sooner than the pause would have ended.
+    fn revive(&mut self, now: Time) {
+        if self.standing == Standing::GivenUp {
+            let paused = self.dialed_at.map_or(now, |at| at.plus_ns(pause_max(self.failures)));
+            self.standing = Standing::Waiting(paused.max(now));
         }
     }
 
@@ -415,7 +427,14 @@ mod tests {
                 book.failed("n", "refused", Time(s * SECOND), &mut rng, 1, false);
             }
         }
-        assert!((1..=30).contains(&dials), "{dials}");
+        assert!((1..=4).contains(&dials), "{dials}");
+        // It is dialed again, in its time, when a member reaches it.
+        let now = book.next_at().unwrap();
+        assert_eq!(dialed(&mut book, now, &mut rng).len(), 1);
+        book.failed("n", "refused", now, &mut rng, 1, false);
+        assert_eq!((book.get("n").unwrap().standing, book.next_at()), (Standing::GivenUp, None));
+        book.revive("n", now);
+        assert_eq!(book.next_at(), Some(now.plus_ns(PAUSE_MAX_NS)));
     }
 
     #[test]

@@ -196,6 +196,7 @@ impl Gateways {
                 let new = known.is_none();
                 let since = known.map_or(self.now.mono, |m| m.since);
                 let misnamed = known.and_then(|m| m.misnamed);
+                self.member_reaches(&reaches);
                 let member = Member { server_id, server_name, gateway_url, reaches, pools, since, misnamed };
                 self.members.insert(peer, member);
                 if pools {
@@ -212,6 +213,15 @@ impl Gateways {
         }
         self.own_urls_changed();
         self.changed();
+    }
+
+    /// A member says which clusters it reaches: none of them is beyond hope.
+    fn member_reaches(&mut self, reaches: &[String]) {
+        for cluster in reaches {
+            if self.welcome(cluster) {
+                self.book.revive(cluster, self.now.mono);
+            }
+        }
     }
 
     /// A member tells of another cluster.

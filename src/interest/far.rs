@@ -333,6 +333,24 @@ impl Fars {
         next
     }
 
+    /// Visits what these clusters asked for, each with pattern and queue group (empty: plain). In slices of `max` patterns;
+    /// returns where to go on, None at the end.
+    pub fn walk(
+        &self,
+        fars: FarSet,
+        from: Cursor,
+        max: usize,
+        mut visit: impl FnMut(FarId, &[u8], &[u8]),
+    ) -> Option<Cursor> {
+        let asked = |set: &FarSet| FarSet(set.0 & fars.0);
+        self.wanted.walk(from, max, |pattern, want| {
+            asked(&want.plain).iter().for_each(|far| visit(far, pattern, b""));
+            for (name, set) in want.groups() {
+                asked(set).iter().for_each(|far| visit(far, pattern, name));
+            }
+        })
+    }
+
     /// Which of the clusters `live` are sent plain messages to `subject`; those of `promised` (`gateway_iom`) nothing that
     /// they did not ask for. `group` is called with each queue group that some of them have, and which; one group may
     /// come several times.

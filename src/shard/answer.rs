@@ -3,9 +3,8 @@
 use super::core::Shard;
 use super::report::{AccountTally, Answer, Ask, ConnRow, RouteRow, SubRow, Tally};
 use super::verdict::Sub;
-use crate::base::{PeerSet, Slot};
-use crate::conn::{Client, Counts, Telling};
-use crate::interest::Cursor;
+use crate::base::Slot;
+use crate::conn::{Client, Counts};
 use crate::wire::subject;
 
 fn text(bytes: &[u8]) -> String {
@@ -43,6 +42,7 @@ impl Shard {
             Ask::Routes => Answer::Routes(self.route_rows()),
             Ask::Gateways => Answer::Gateways(Box::new(self.gateway_report())),
             Ask::PeerInterest { from, max } => self.peer_interest(from, max),
+            Ask::FarInterest { from, max, account } => self.far_interest(from, max, account.as_deref()),
         }
     }
 
@@ -68,37 +68,6 @@ impl Shard {
             })
         });
         rows.collect()
-    }
-
-    /// A slice of one account's interest, as far as it is that of peers whose routes are here.
-    fn peer_interest(&self, from: Telling, max: u32) -> Answer {
-        let (mut here, mut rows) = (PeerSet::EMPTY, Vec::new());
-        let mut rids = std::collections::BTreeMap::new();
-        for (peer, conn) in self.peers.here() {
-            here.insert(peer);
-            rids.insert(peer, self.outbox.conns.get(conn).map_or(0, |c| c.cid.0));
-        }
-        let Some(world) = self.worlds.get(usize::from(from.account)).filter(|_| !rids.is_empty()) else {
-            return Answer::PeerInterest { rows, next: None };
-        };
-        let account = &self.settings.auth.accounts[usize::from(from.account)].name;
-        // All of them may want the same pattern.
-        let patterns = (max as usize / rids.len()).max(1);
-        let rest = world.replica.walk_peers(&here, from.cursor, patterns, |peer, pattern, queue| {
-            let (subject, group) = (text(pattern), text(queue));
-            let sid = format!("R {account} {subject} {group}").trim_end().to_owned();
-            let queue = (!queue.is_empty()).then_some(group);
-            let cid = rids.get(&peer).copied().unwrap_or_default();
-            rows.push(SubRow { account: account.clone(), subject, queue, sid, cid, ..SubRow::default() });
-        });
-        let next = match rest {
-            Some(cursor) => Some(Telling { cursor, ..from }),
-            None if usize::from(from.account) + 1 < self.worlds.len() => {
-                Some(Telling { account: from.account + 1, cursor: Cursor::default() })
-            }
-            None => None,
-        };
-        Answer::PeerInterest { rows, next }
     }
 
     fn tally(&self) -> Tally {

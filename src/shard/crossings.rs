@@ -1,6 +1,7 @@
 //! What became of messages to other clusters, by cluster and account, on one shard. What a cluster had no interest in is
 //! counted by nobody: it is what was published and neither sent nor dropped, so that it costs nothing on its way.
 
+use super::entries::Entries;
 use super::report::FarTally;
 use crate::base::limits::FARS_MAX;
 use crate::base::{FarId, FarSet};
@@ -54,6 +55,8 @@ pub struct Crossings {
     clusters: Vec<Cluster>,
     /// Which of them a number stands for.
     by_far: Vec<u8>,
+    /// What came the other way and was dropped.
+    pub entries: Entries,
 }
 
 impl Crossings {

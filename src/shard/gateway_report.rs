@@ -35,7 +35,11 @@ impl Shard {
             let client = self.outbox.conns.get(*conn)?;
             Some(self.gateway_row(client, client.gateway.as_deref()?))
         });
-        GatewayReport { links: links.collect(), tallies: self.outbox.crossings.report(&names, &published).collect() }
+        GatewayReport {
+            links: links.collect(),
+            tallies: self.outbox.crossings.report(&names, &published).collect(),
+            entries: self.outbox.crossings.entries.report(&names).collect(),
+        }
     }
 
     fn gateway_row(&self, c: &Client, link: &GatewayLink) -> GatewayRow {

@@ -38,7 +38,12 @@ impl Shard {
                     batch.gate(far, Some(promised), cluster.as_bytes());
                 }
             }
-            Way::In => self.plan_to_tell(id, promised),
+            Way::In => {
+                let links =
+                    || self.gateway_links.values().filter_map(|c| self.outbox.conns.get(*c)?.gateway.as_deref());
+                self.outbox.crossings.entries.begin(&cluster, |name| links().any(|l| *l.intro.cluster == *name));
+                self.plan_to_tell(id, promised);
+            }
         }
         self.peer_work = true;
         self.beat_server(id);
@@ -138,6 +143,9 @@ impl Shard {
         let (mut at, mut alike) = (0, true);
         loop {
             let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.lives()) else { return data.len() };
+            if client.held() {
+                return at;
+            }
             if self.budget == 0 || self.crammed {
                 self.wait(id);
                 return at;
@@ -309,14 +317,26 @@ impl Shard {
         client.counts.in_bytes += r.payload.len() as u64;
         let Some(account) = account else {
             self.outbox.ledger.dropped(Drop::UnknownAccount, 1);
+            if let Some(link) = self.outbox.conns.get(id).and_then(|c| c.gateway.as_deref()) {
+                self.outbox.crossings.entries.stranger(&link.intro.cluster, r.account);
+            }
             return self.note_stranger(id, r.account);
         };
         if is_mapped(r.subject) {
-            return self.answer_came(account, r, Origin::Gateway);
+            return self.answer_came(id, account, r, Origin::Gateway);
         }
         let key = self.receive_from_server(id, account, r, Origin::Gateway);
         if self.verdicts.get(key).is_some_and(|v| v.is_unwanted_here()) {
             self.refuse_subject(id, account, r.subject);
+        }
+    }
+
+    /// `n` messages that came over link `id`, another cluster's or a member's, were dropped.
+    #[cold]
+    pub(super) fn dropped_on_entry(&mut self, id: ConnId, account: u16, why: Drop, n: u64) {
+        self.outbox.ledger.dropped(why, n);
+        if let Some(link) = self.outbox.conns.get(id).and_then(|c| c.gateway.as_deref()) {
+            self.outbox.crossings.entries.dropped(&link.intro.cluster, account, why, n);
         }
     }
 

@@ -94,6 +94,9 @@ impl Shard {
         self.outbox.next_message();
         if let Some(place) = straight {
             self.straight_from_here(place, to, &d.message);
+            if self.outbox.crowd.jammed() {
+                self.jam(home, publisher);
+            }
             return self.settle();
         }
         let key = self.verdict(d.account, d.message.subject);
@@ -111,9 +114,14 @@ impl Shard {
             self.outbox.ledger.dropped(Drop::ReceiverLeft, 1);
         }
         self.budget = self.budget.saturating_sub(queued);
-        // Nobody waits for a message that was sent on: its publisher does not count this shard among those it reached.
-        // What came from another server has no publisher here to wait.
-        if self.outbox.crowd.jammed() && !reaimed && origin == Origin::Client {
+        // Nobody waits for a message that was sent on: its publisher does not count this shard among those it reached. What
+        // came by a gateway waits for routes alone, and what came over a route for nobody (`shard::pace`).
+        let waits = match origin {
+            Origin::Client => self.outbox.crowd.jammed(),
+            Origin::Gateway => self.outbox.crowd.route.is_some(),
+            Origin::Route => false,
+        };
+        if waits && !reaimed {
             self.jam(home, publisher);
         }
         self.settle();

@@ -1,5 +1,6 @@
 //! Who waits for whom on this shard. `pace` says when a jam begins and ends.
 
+use super::batch::Press;
 use crate::base::{ConnId, ShardId};
 
 /// One publisher that is waiting.
@@ -12,6 +13,16 @@ pub(super) struct Jam {
     pub(super) route: Option<ConnId>,
     /// Any one of them being free ends the jam.
     pub(super) blockers: Vec<ConnId>,
+}
+
+impl Jam {
+    /// What is asked of the publisher.
+    pub(super) fn press(&self) -> Press {
+        match self.route {
+            Some(_) => Press::Route,
+            None => Press::All,
+        }
+    }
 }
 
 /// All jams of a shard.

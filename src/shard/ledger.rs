@@ -65,6 +65,11 @@ impl Drop {
         (Drop::ReplyExpired, "reply_expired"),
         (Drop::GatewayDown, "gateway_down"),
     ];
+
+    /// As monitoring names it.
+    pub fn name(self) -> &'static str {
+        Drop::ALL[self as usize].1
+    }
 }
 
 /// Counters since the shard began; fields as in [`Tally`](super::report::Tally).

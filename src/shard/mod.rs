@@ -12,6 +12,7 @@ mod crossings;
 mod diary;
 mod due;
 mod ends;
+mod entries;
 mod forgetting;
 mod gates;
 mod identity;
@@ -52,6 +53,7 @@ mod replies;
 mod routes;
 mod subscribe;
 mod tick;
+mod wanted;
 
 mod turn;
 

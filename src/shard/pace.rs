@@ -7,9 +7,10 @@
 //! publisher stands still while all the shards that its last message reached are jammed.
 //!
 //! A congested route is another matter: what feeds it stands still until it has room again, whatever the other receivers
-//! do, so that nothing piles up for a peer that is slow; one that takes nothing in is given up within seconds.
+//! do, so that nothing piles up for a peer that is slow; one that takes nothing in is given up within seconds. What feeds it
+//! may be a link of another cluster: it is not read meanwhile, so that the other end waits, and slows its own feeders.
 
-use super::batch::Press;
+use super::batch::{Origin, Press};
 use super::core::{Act, Shard};
 use super::due::Due;
 use super::jams::Jam;
@@ -35,9 +36,22 @@ impl Shard {
         }
     }
 
-    /// All receivers here of a message of `publisher` are congested.
+    /// After a message that came over link `id` of another server: is it to be read no more for now? Another cluster's is not
+    /// while a route that it feeds is congested. A member's always is: what comes over a route leaves this server no more,
+    /// so that gateways wait for routes, and routes for nobody.
+    #[inline]
+    pub(super) fn pace_entry(&mut self, id: ConnId, origin: Origin) {
+        if origin == Origin::Gateway && self.outbox.crowd.route.is_some() {
+            self.jam(self.id, id);
+        }
+    }
+
+    /// All receivers here of a message of `publisher` are congested, or a route that it went over is.
     #[cold]
     pub(super) fn jam(&mut self, shard: ShardId, publisher: ConnId) {
+        if publisher == ConnId::NONE {
+            return;
+        }
         let route = self.outbox.crowd.route;
         let blockers = std::mem::take(&mut self.outbox.crowd.blockers);
         let jam = Jam { shard, publisher, route, blockers };
@@ -45,22 +59,26 @@ impl Shard {
         if self.outbox.is_over(&jam) || self.jams.open.iter().any(known) {
             return;
         }
+        let press = jam.press();
         self.jams.open.push(jam);
         if !self.jams.looking {
             self.jams.looking = true;
             self.wheel.add(self.now.mono.plus_ns(LOOK_NS), Due::Jams);
         }
-        self.tell_pressure(shard, publisher, if route.is_some() { Press::Route } else { Press::All });
+        self.tell_pressure(shard, publisher, press);
     }
 
     /// Looks at all jams: those that are over are reported.
     pub(super) fn look_at_jams(&mut self) {
-        let open = std::mem::take(&mut self.jams.open);
-        for jam in open {
-            if self.outbox.is_over(&jam) {
-                self.tell_pressure(jam.shard, jam.publisher, Press::Off);
-            } else {
-                self.jams.open.push(jam);
+        let all = std::mem::take(&mut self.jams.open);
+        let (over, open): (Vec<Jam>, Vec<Jam>) = all.into_iter().partition(|jam| self.outbox.is_over(jam));
+        self.jams.open = open;
+        for jam in over {
+            self.tell_pressure(jam.shard, jam.publisher, Press::Off);
+            // A publisher may wait here for its receivers and for a route: one of them is over.
+            let same = |j: &&Jam| j.shard == jam.shard && j.publisher == jam.publisher;
+            if let Some(press) = self.jams.open.iter().find(same).map(Jam::press) {
+                self.tell_pressure(jam.shard, jam.publisher, press);
             }
         }
         self.jams.looking = !self.jams.open.is_empty();
@@ -91,7 +109,8 @@ impl Shard {
         if press != Press::Off {
             return self.pause_if_pressed(id);
         }
-        if client.paused {
+        // Routes may be congested on several shards.
+        if client.paused && !client.must_wait() {
             client.paused = false;
             self.acts.push_back(Act::Resume(id));
             self.wait(id);
@@ -100,11 +119,10 @@ impl Shard {
 
     fn pause_if_pressed(&mut self, id: ConnId) {
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
-        let everywhere = !client.reached.is_empty() && client.reached.0 & !client.pressed.0 == 0;
-        if (everywhere || !client.route_pressed.is_empty()) && !client.paused && client.lives() {
+        if client.must_wait() && !client.paused && client.lives() {
             client.paused = true;
             client.counts.stalls += 1;
-            self.outbox.ledger.stalled_clients += 1;
+            self.outbox.ledger.stalled_clients += u64::from(client.is_client());
             self.acts.push_back(Act::Pause(id));
         }
     }

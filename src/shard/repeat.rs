@@ -59,11 +59,16 @@ impl Shard {
                 client.health.active_at = now;
             }
         }
-        let reason = if origin == Origin::Route { Drop::ReceiverLeft } else { Drop::NoInterest };
-        self.outbox.ledger.dropped(reason, came.unheard);
-        // What came from another server has no publisher here to wait.
-        if came.msgs > 0 && origin == Origin::Client && self.outbox.crowd.jammed() {
-            self.pace(id, if came.reached { ShardSet::of(self.id) } else { ShardSet::EMPTY });
+        if came.unheard > 0 {
+            let account = self.outbox.conns.get(id).map_or(0, |c| c.account);
+            let reason = if origin == Origin::Route { Drop::ReceiverLeft } else { Drop::NoInterest };
+            self.dropped_on_entry(id, account, reason, came.unheard);
+        }
+        if came.msgs > 0 && self.outbox.crowd.jammed() {
+            match origin {
+                Origin::Client => self.pace(id, if came.reached { ShardSet::of(self.id) } else { ShardSet::EMPTY }),
+                _ => self.pace_entry(id, origin),
+            }
         }
         if self.outbox.unsettled() {
             self.settle();

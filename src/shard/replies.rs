@@ -103,20 +103,22 @@ impl Shard {
 
     /// An answer came from another server, under a subject that says whose request it answers.
     #[cold]
-    pub(super) fn answer_came(&mut self, account: u16, r: &Routed<'_>, origin: Origin) {
+    pub(super) fn answer_came(&mut self, id: ConnId, account: u16, r: &Routed<'_>, origin: Origin) {
         let mut body = std::mem::take(&mut self.body);
         let m = r.message(&mut body);
+        let publisher = if origin == Origin::Gateway { id } else { ConnId::NONE };
         self.outbox.next_message();
         match split(m.subject) {
             Some(mapped) if self.is_ours(&mapped) => {
                 let other = mapped.server.filter(|s| *s != &self.reply_prefix.as_bytes()[12..18]);
                 match other.filter(|_| origin == Origin::Gateway).and_then(|s| self.peers.by_hash(s)) {
-                    Some(peer) => self.straight(Place::Peer(peer), account, ConnId::NONE, &m),
-                    None => self.deliver_answer(account, &Message { subject: mapped.reply, ..m }),
+                    Some(peer) => self.straight(Place::Peer(peer), account, publisher, &m),
+                    None => self.deliver_answer((id, publisher), account, &Message { subject: mapped.reply, ..m }),
                 }
             }
-            _ => self.outbox.ledger.dropped(Drop::ForeignReply, 1),
+            _ => self.dropped_on_entry(id, account, Drop::ForeignReply, 1),
         }
+        self.pace_entry(id, origin);
         self.body = body;
         self.budget = self.budget.saturating_sub(1);
     }
@@ -130,10 +132,10 @@ impl Shard {
     }
 
     /// An answer under its plain subject: as if it had been published here.
-    fn deliver_answer(&mut self, account: u16, m: &Message<'_>) {
+    fn deliver_answer(&mut self, (id, publisher): (ConnId, ConnId), account: u16, m: &Message<'_>) {
         let key = self.verdict(account, m.subject);
         let mut queued = self.deliver_plain(key, m, Origin::Client);
-        let mut to = self.published(account, ConnId::NONE);
+        let mut to = self.published(account, publisher);
         if m.subject.starts_with(b"_R_.") {
             to.origin = Origin::Gateway;
         }
@@ -144,7 +146,7 @@ impl Shard {
             shards = reached;
         }
         if queued == 0 && shards.is_empty() {
-            self.outbox.ledger.dropped(Drop::ReplyExpired, 1);
+            self.dropped_on_entry(id, account, Drop::ReplyExpired, 1);
         }
     }
 }

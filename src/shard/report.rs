@@ -7,7 +7,7 @@ use crate::base::ConnId;
 use crate::conn::{Counts, GatewayInstruction, Instruction, Telling};
 use std::sync::Arc;
 
-pub use gateways::{FarTally, GatewayAccountRow, GatewayReport, GatewayRow, InterestMode};
+pub use gateways::{EntryTally, FarTally, GatewayAccountRow, GatewayReport, GatewayRow, InterestMode};
 
 /// An order from outside the shards.
 #[derive(Clone, Debug)]
@@ -95,6 +95,15 @@ pub enum Ask {
         /// Look at so many patterns at most.
         max: u32,
     },
+    /// What the other clusters want that this shard's outbound links lead to.
+    FarInterest {
+        /// The cursor: the default, then what the last answer said.
+        from: Telling,
+        /// Look at so many patterns at most.
+        max: u32,
+        /// Only of this account.
+        account: Option<String>,
+    },
 }
 
 /// The answer to an [`Ask`].
@@ -127,8 +136,8 @@ pub enum Answer {
     Routes(Vec<RouteRow>),
     /// Links to other clusters, and what became of messages to them.
     Gateways(Box<GatewayReport>),
-    /// What peers want; `cid` is the route's number.
-    PeerInterest {
+    /// What peers or other clusters want; `cid` is the number of the route or link.
+    Wanted {
         /// A slice of it.
         rows: Vec<SubRow>,
         /// Where the next slice begins; None: that was all.

@@ -18,6 +18,10 @@ use crate::wire::gateway::{is_mapped, name_hash, Hash6};
 use crate::wire::route::{RouteOp, RouteParser, RouteRules, Routed};
 use crate::wire::{subject, Fault, Message, Rules, Step};
 
+/// So many times the time limit a gateway's other end has to take something in while it is heard: it may wait for a route
+/// of its own (`shard::pace`), which is given up after the time limit.
+const GATEWAY_PATIENCE: u64 = 2;
+
 impl Shard {
     /// A route was registered for this shard: it is told everything, and listened to.
     pub(super) fn introduce(&mut self, intro: Introduction) -> ConnId {
@@ -307,7 +311,7 @@ impl Shard {
         client.counts.in_msgs += 1;
         client.counts.in_bytes += r.payload.len() as u64;
         if is_mapped(r.subject) {
-            return self.answer_came(account, r, Origin::Route);
+            return self.answer_came(id, account, r, Origin::Route);
         }
         self.receive_from_server(id, account, r, Origin::Route);
     }
@@ -325,27 +329,34 @@ impl Shard {
         let mut body = std::mem::take(&mut self.body);
         let m = r.message(&mut body);
         self.outbox.next_message();
-        let to = Address { origin, ..self.published(account, ConnId::NONE) };
+        // Of what comes by a gateway the link is the publisher that waits.
+        let publisher = if origin == Origin::Gateway { id } else { ConnId::NONE };
+        let to = Address { origin, ..self.published(account, publisher) };
         let mut queued = self.deliver_plain(key, &m, origin);
         self.away.clear();
         for name in r.queues.iter() {
-            queued += u64::from(self.named_group(key, name, origin, &m));
+            match self.named_group(key, name, origin, &m) {
+                Given::Taken => queued += 1,
+                Given::Elsewhere(_) => {}
+                Given::Nobody => self.dropped_on_entry(id, account, Drop::QueueMemberLeft, 1),
+            }
         }
         let (links, shards) = self.relay(key, to, &m);
         if queued + links == 0 && shards == ShardSet::EMPTY {
             // Another cluster may send unasked; a route only what was asked for.
             let why = if origin == Origin::Route { Drop::ReceiverLeft } else { Drop::NoInterest };
-            self.outbox.ledger.dropped(why, 1);
+            self.dropped_on_entry(id, account, why, 1);
         }
+        self.pace_entry(id, origin);
         self.body = body;
         self.budget = self.budget.saturating_sub(1 + queued);
         key
     }
 
-    /// One member of a queue group that another server has named: here (true), or noted in `self.away`. What came over a
-    /// route is for this server's clients.
-    pub(super) fn named_group(&mut self, key: Slot, name: &[u8], origin: Origin, m: &Message<'_>) -> bool {
-        let Some(v) = self.verdicts.get(key) else { return false };
+    /// One member of a queue group that another server has named: here, or noted in `self.away`. What came over a route is
+    /// for this server's clients.
+    fn named_group(&mut self, key: Slot, name: &[u8], origin: Origin, m: &Message<'_>) -> Given {
+        let Some(v) = self.verdicts.get(key) else { return Given::Nobody };
         let here_only = origin == Origin::Route;
         let (way, seen) = way_back(origin, m);
         self.outbox.answering = way;
@@ -356,12 +367,11 @@ impl Shard {
             (at as u32, given.unwrap_or(Given::Nobody))
         });
         self.outbox.answering = None;
-        match given {
-            Some((_, Given::Taken)) => return true,
-            Some((at, Given::Elsewhere(place))) => self.away.push((place, at)),
-            Some((_, Given::Nobody)) | None => self.outbox.ledger.dropped(Drop::QueueMemberLeft, 1),
+        let Some((at, given)) = given else { return Given::Nobody };
+        if let Given::Elsewhere(place) = given {
+            self.away.push((place, at));
         }
-        false
+        given
     }
 
     /// Gives a message to the plain receivers here. What comes from another server may be meant for another subject, or have
@@ -392,11 +402,16 @@ impl Shard {
         let now = self.now.mono;
         let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.lives()) else { return };
         let (cluster, gateway) = (self.settings.cluster.as_ref(), self.settings.gateway.as_ref());
-        let (routed, pending) = (client.route.is_some(), client.out.pending());
+        let (routed, pending, unread) = (client.route.is_some(), client.out.pending(), client.paused);
         let of_route = cluster.filter(|_| routed).map(|c| (c.ping_interval, c.peer_timeout));
         let times = of_route.or_else(|| gateway.map(|g| (g.ping_interval, g.peer_timeout)));
+        let patience = if routed { 1 } else { GATEWAY_PATIENCE };
         let (Some((interval, timeout)), Some(pulse)) = (times, client.pulse()) else { return };
-        if let Some(how) = pulse.lost(now, timeout.as_nanos() as u64) {
+        if unread {
+            pulse.unread(now);
+        }
+        let timeout_ns = timeout.as_nanos() as u64;
+        if let Some(how) = pulse.lost(now, timeout_ns, patience * timeout_ns) {
             let seconds = pulse.silence(now) as f64 / 1e9;
             let why = format!("{how} for {seconds:.1} s, {pending} bytes waited for it");
             self.outbox.ledger.stale_connections += 1;

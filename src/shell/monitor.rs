@@ -21,6 +21,7 @@ mod site;
 mod subsz;
 mod time;
 mod varz;
+mod wanted;
 
 pub use desk::{replies, Inbox, Replies, ShardDoor};
 pub use facts::Facts;

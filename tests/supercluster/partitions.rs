@@ -5,7 +5,7 @@
 use crate::support::audit::Audit;
 use crate::support::cluster::{await_log, free_port, Client};
 use crate::support::netns::Net;
-use crate::support::process::{until, Stopwatch};
+use crate::support::process::{monitoring, try_monitoring, until, Stopwatch};
 use crate::support::proxy::{Faults, Proxies};
 use crate::support::raw::PATIENCE;
 use crate::support::server::{shard_args, Server, Start, Which};
@@ -194,4 +194,115 @@ fn a_slow_link_slows_its_feeders_and_stays() {
     }
     publisher.join().expect("the publisher");
     assert_eq!(linked(&s[0]), before, "the link stays");
+}
+
+/// A slow route behind a gateway slows the gateway, and those that feed that: nothing is dropped, and nothing is closed.
+#[test]
+#[ignore = "long: scripts/faults"]
+fn a_slow_route_behind_a_link_slows_the_feeders_of_the_link() {
+    if !turnpike_is_tested() {
+        return;
+    }
+    let which = Which::under_test();
+    let (gates, routes) = ([free_port(), free_port(), free_port()], [free_port(), free_port()]);
+    let members: Vec<(String, u16)> = vec![("B0".into(), routes[0]), ("B1".into(), routes[1])];
+    let proxies = Proxies::before(&members, 5);
+    let start = |called: &str, n: usize| {
+        let gate = gates[if called == "A" { 2 } else { n }];
+        let cluster = match called {
+            "A" => String::new(),
+            _ => format!(
+                "cluster {{ name: B, listen: \"127.0.0.1:{}\", advertise: \"127.0.0.1:{}\", routes: \
+                 [\"nats://127.0.0.1:{}\"] }}\n",
+                routes[n],
+                proxies.ports()[n],
+                proxies.ports()[0]
+            ),
+        };
+        let conf = format!(
+            "server_name: {called}{n}\nmax_pending: 1MB\nmax_payload: 64KB\n{cluster}gateway {{ name: {called}, listen: \
+             \"127.0.0.1:{gate}\"\ngateways: {} }}\n",
+            entries(&[("B", &gates[..1])])
+        );
+        Server::from(Start::new(&which, &conf, &shard_args(&which, 2)))
+    };
+    let s = [start("A", 0), start("B", 0), start("B", 1)];
+    crate::support::cluster::await_connected(&s.iter().collect::<Vec<_>>());
+    // The subscriber is where the link does not lead.
+    let led = linked(&s[0]).remove(0).1;
+    let behind = if s[1].id() == led { 2 } else { 1 };
+    let mut subscriber = Client::of(&s[behind]);
+    subscriber.say("SUB slow 1\r\n");
+    subscriber.known_at(&[&s[0]]);
+    let before = linked(&s[0]);
+    let (from, to) = if behind == 2 { ("B0", "B1") } else { ("B1", "B0") };
+    proxies.way(from, to, Faults { rate: 2 << 20, ..Faults::default() });
+    const SENT: usize = 400;
+    const SIZE: usize = 64 << 10;
+    let address = s[0].clients();
+    let publisher = thread::spawn(move || {
+        let mut client = Client::at(address);
+        let payload = "x".repeat(SIZE - 6);
+        for n in 0..SENT {
+            client.raw.write(format!("PUB slow {SIZE}\r\n{n:06}{payload}\r\n").as_bytes());
+        }
+        client.say("");
+    });
+    for n in 0..SENT {
+        let message = subscriber.next();
+        assert!(message.starts_with(&format!("MSG slow 1 {SIZE}\r\n{n:06}")), "{}", &message[..40]);
+    }
+    publisher.join().expect("the publisher");
+    assert_eq!(linked(&s[0]), before, "the link stays");
+    for server in &s {
+        let varz = monitoring(server.monitor(), "/varz");
+        let drops = &varz["turnpike"]["drops"];
+        assert_eq!((&drops["route_full"], &drops["gateway_full"]), (&0.into(), &0.into()), "{drops}");
+    }
+}
+
+/// A member that does not reach a cluster which another member reaches is not sent clients until it does.
+#[test]
+#[ignore = "long: scripts/faults"]
+fn a_member_that_lacks_a_cluster_is_not_ready() {
+    if !turnpike_is_tested() {
+        return;
+    }
+    Net::with(3, |net| {
+        let which = Which::under_test();
+        let (gate, route) = (free_port(), free_port());
+        // Two servers of A, and B.
+        let start = |n: usize| {
+            let (called, at, first) = (["A", "A", "B"][n], net.routes_at(n), net.routes_at(0));
+            let cluster = match called {
+                "A" => {
+                    format!("cluster {{ name: A, listen: \"{at}:{route}\", routes: [\"nats://{first}:{route}\"] }}\n")
+                }
+                _ => String::new(),
+            };
+            let conf = format!(
+                "server_name: s{n}\n{cluster}gateway {{ name: {called}, listen: \"{at}:{gate}\"\ngateways: [{{name: A, url: \
+                 \"nats://{first}:{gate}\"}}] }}\n"
+            );
+            let host = net.clients_at(n).into();
+            Server::from(Start::new(&which, &conf, &shard_args(&which, 2)).inside(net.namespace(n), host))
+        };
+        let s: Vec<Server> = (0..3).map(start).collect();
+        let ready = |at: &Server| try_monitoring(at.monitor(), "/healthz").is_ok_and(|a| a["status"] == "ok");
+        let whole = || {
+            until("all reach what there is", PATIENCE, || s.iter().all(|s| linked(s).len() == 1).then_some(()));
+            until("all are ready", PATIENCE, || s.iter().all(ready).then_some(()));
+        };
+        whole();
+        for (from, to) in [(1, 2), (2, 1)] {
+            net.lose(from, to);
+        }
+        until("the one that is cut off is not ready", PATIENCE, || (!ready(&s[1])).then_some(()));
+        assert!(s[1].output().contains("cluster \"B\""), "{}", s[1].output());
+        assert!(ready(&s[0]), "who reaches all is ready");
+        for (from, to) in [(1, 2), (2, 1)] {
+            net.find(from, to);
+        }
+        whole();
+    });
 }

@@ -55,6 +55,59 @@ fn a_cluster_that_is_not_reached_is_named_and_makes_unready_only_if_a_member_rea
 }
 
 #[test]
+fn a_cluster_that_no_list_has_is_dialed_again_and_again_while_a_member_reaches_it() {
+    for seed in 0..10 {
+        let mut world = World::new();
+        world.start(0, "A0", gateway("A", &[]));
+        world.start(1, "A1", gateway("A", &[]));
+        world.start(2, "B", gateway("B", &[("A", 0)]));
+        let mut rng = Rng::new(seed);
+        world.run(20, &mut rng);
+        world.assert_converged();
+        for (from, to) in [(1, 2), (2, 1)] {
+            world.cut.push((from, to));
+            let between: Vec<_> = world.links_to(from, to);
+            between.into_iter().for_each(|link| world.break_link(from, link));
+        }
+        world.run(120, &mut rng);
+        assert_eq!(kinds(&world, 1), [Kind::Unreached], "{:#?}", world.nodes[1].log);
+        assert_eq!(world.nodes[1].machine.unready().len(), 1);
+        world.cut.clear();
+        world.run(35, &mut rng);
+        world.assert_converged();
+        world.assert_patient();
+    }
+}
+
+#[test]
+fn a_cluster_that_was_given_up_is_dialed_again_when_a_member_comes_to_reach_it() {
+    for seed in 0..10 {
+        let mut world = World::new();
+        world.start(0, "A0", gateway("A", &[]));
+        world.start(1, "A1", gateway("A", &[]));
+        world.start(2, "B", gateway("B", &[("A", 0)]));
+        let mut rng = Rng::new(seed);
+        world.run(20, &mut rng);
+        // All of A is torn from B, and gives it up; then B comes back to A0 alone, as its list has it.
+        let pairs = [(0, 2), (1, 2), (2, 0), (2, 1)];
+        for (from, to) in pairs {
+            world.cut.push((from, to));
+            let between: Vec<_> = world.links_to(from, to);
+            between.into_iter().for_each(|link| world.break_link(from, link));
+        }
+        world.run(120, &mut rng);
+        assert_eq!(world.nodes[1].machine.report().expected, 0, "given up");
+        world.cut = vec![(1, 2), (2, 1)];
+        world.run(60, &mut rng);
+        assert_eq!(kinds(&world, 1), [Kind::Unreached], "{:#?}", world.nodes[1].log);
+        world.cut.clear();
+        world.run(35, &mut rng);
+        world.assert_converged();
+        world.assert_patient();
+    }
+}
+
+#[test]
 fn a_member_without_a_gateway_is_named() {
     let mut world = pair(gateway("east", &[]), gateway("west", &[("east", 0)]));
     world.start(2, "E2", gateway("east", &[]));

@@ -406,6 +406,12 @@ impl World {
         }
     }
 
+    /// The registered links of a node whose other end is that node.
+    pub(super) fn links_to(&self, node: usize, other: usize) -> Vec<Cid> {
+        let leads = |cid: &&Cid| self.wires[self.by_cid[&(node, **cid)]].ends.iter().any(|(n, _)| *n == other);
+        self.nodes[node].links.keys().filter(leads).copied().collect()
+    }
+
     /// Breaks a registered link, as a network does.
     pub(super) fn break_link(&mut self, node: usize, link: Cid) {
         let Some(w) = self.by_cid.get(&(node, link)).copied() else { return };

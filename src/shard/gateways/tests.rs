@@ -4,7 +4,7 @@ use crate::base::{Cid, ConnId, FarId, Now, PeerId, ShardId, Time, SECOND};
 use crate::conn::{GatewayInstruction, GatewayIntroduction, GatewayTidings, Introduction, Way};
 use crate::policy::{Gateway, GatewayInterest, Settings};
 use crate::shard::{Act, Answer, Ask, Batch, Identity, Lost, Opening, Order, Setup, Shard, Sockets, Turn};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A server of cluster "east" whose sockets are buffers.
@@ -15,12 +15,22 @@ struct Node {
     tidings: Vec<GatewayTidings>,
     numbers: u64,
     answers: Vec<Answer>,
+    /// Whose sockets take nothing.
+    stuck: BTreeSet<(usize, ConnId)>,
+    /// Who is not read.
+    paused: BTreeSet<(usize, ConnId)>,
 }
 
 impl Node {
     fn new(shards: usize, interest: GatewayInterest) -> Node {
+        Node::with(shards, interest, |_| ())
+    }
+
+    fn with(shards: usize, interest: GatewayInterest, change: impl Fn(&mut Settings)) -> Node {
         let gateway = Gateway { name: "east".into(), interest, no_interest_max: 3, ..Gateway::default() };
-        let settings = Arc::new(Settings { gateway: Some(gateway), ..Settings::default() });
+        let mut settings = Settings { gateway: Some(gateway), ..Settings::default() };
+        change(&mut settings);
+        let settings = Arc::new(settings);
         let identity = Arc::new(Identity { server_id: "N".into(), server_name: "n".into(), ..Identity::default() });
         let shard = |i| {
             let (settings, identity) = (settings.clone(), identity.clone());
@@ -29,7 +39,8 @@ impl Node {
         };
         let now = Now { mono: Time(SECOND), wall_ns: SECOND };
         let shards = (0..shards).map(shard).collect();
-        Node { shards, now, out: BTreeMap::new(), tidings: Vec::new(), numbers: 1, answers: Vec::new() }
+        let (out, tidings, answers) = (BTreeMap::new(), Vec::new(), Vec::new());
+        Node { shards, now, out, tidings, numbers: 1, answers, stuck: BTreeSet::new(), paused: BTreeSet::new() }
     }
 
     /// Runs turns of all shards until none has anything to say; the first of shard `i` begins with `input`.
@@ -56,6 +67,10 @@ impl Node {
                 }
                 let Ok(mut flush) = flush.sockets() else { panic!("nothing is full here") };
                 while let Some(conn) = flush.dirty() {
+                    if self.stuck.contains(&(s, conn)) {
+                        flush.blocked(conn);
+                        continue;
+                    }
                     loop {
                         let bytes = flush.pending(conn).to_vec();
                         if bytes.is_empty() {
@@ -69,6 +84,8 @@ impl Node {
                     match act {
                         Act::GatewayTidings(t) => self.tidings.push(t),
                         Act::Answer { answer, .. } => self.answers.push(answer),
+                        Act::Pause(conn) => drop(self.paused.insert((s, conn))),
+                        Act::Resume(conn) => drop(self.paused.remove(&(s, conn))),
                         _ => {}
                     }
                 }
@@ -336,6 +353,116 @@ fn answers_find_their_way_from_the_first_request_on() {
     n.later(2 * SECOND);
     n.says(1, b, "PUB _I.7 2\r\nha\r\n");
     assert!(!n.heard(1, west).contains("RMSG"), "the way back is forgotten, and nobody asked for it");
+}
+
+/// What came from other clusters and was dropped, in short words.
+fn dropped(n: &mut Node, shard: usize) -> Vec<String> {
+    n.turn(shard, |t| t.order(Order::Report { ticket: 1, ask: Ask::Gateways }));
+    let Some(Answer::Gateways(report)) = n.answers.pop() else { panic!("no answer") };
+    let row = |t: crate::shard::report::EntryTally| format!("{} {} {} {}", t.cluster, t.account, t.reason, t.n);
+    report.entries.into_iter().map(row).collect()
+}
+
+#[test]
+fn what_comes_from_a_cluster_and_is_dropped_is_counted_by_cluster_account_and_reason() {
+    let mut n = Node::new(2, GatewayInterest::Optimistic);
+    let (i, j) = (n.link(1, Way::In, "west", false), n.link(1, Way::In, "north", false));
+    let r = n.route(1, 5, "OTHER");
+    assert_eq!(dropped(&mut n, 1), [""; 0]);
+    let ours = prefix();
+    // The first two in one go, as a stream.
+    let same = "RMSG $G a 1\r\nx\r\nRMSG $G a 1\r\nx\r\n";
+    n.says(1, i, &format!("{same}RMSG theirs b 1\r\nx\r\nRMSG $G {ours}in.1 2\r\nok\r\n"));
+    n.says(1, j, "RMSG $G _GR_.NUmM6c.UDWqd3.in.1 2\r\nno\r\nRMSG $G jobs | gone 1\r\nx\r\n");
+    // From a member, it is nobody's.
+    n.says(1, r, &format!("RMSG $G {ours}in.1 2\r\nok\r\nRMSG $G a 1\r\nx\r\n"));
+    let wanted = [
+        "west $G no_interest 2",
+        "west $G reply_expired 1",
+        "west theirs unknown_account 1",
+        "north $G no_interest 1",
+        "north $G queue_member_left 1",
+        "north $G foreign_reply 1",
+    ];
+    assert_eq!(dropped(&mut n, 1), wanted);
+    assert_eq!(dropped(&mut n, 0), [""; 0], "its links are elsewhere");
+    // It outlives the link.
+    n.turn(1, |t| t.lost(i, Lost::Eof));
+    assert_eq!(dropped(&mut n, 1), wanted);
+}
+
+/// The reasons for which messages were dropped, on any shard.
+fn drops(n: &mut Node) -> Vec<(&'static str, u64)> {
+    let mut all = Vec::new();
+    for shard in 0..n.shards.len() {
+        n.turn(shard, |t| t.order(Order::Report { ticket: 0, ask: Ask::Tally }));
+        let Some(Answer::Tally(tally)) = n.answers.pop() else { panic!("no answer") };
+        assert_eq!(tally.stalled_clients, 0, "gateways are no clients");
+        all.extend(tally.drops.into_iter().filter(|(_, n)| *n > 0));
+    }
+    all
+}
+
+/// A link that feeds slow routes is not read until they have room: nothing is dropped, and it is not taken for dead.
+#[test]
+fn a_link_from_a_cluster_waits_for_a_slow_route_that_it_feeds() {
+    let body = "x".repeat(1000);
+    // On the link's shard and on another, one route or two.
+    for routes in [&[0][..], &[1], &[0, 0], &[0, 1]] {
+        for plain in [true, false] {
+            let mut n = Node::with(2, GatewayInterest::Auto, |s| s.limits.max_pending = 256 << 10);
+            let (i, a) = (n.link(0, Way::In, "west", true), n.client(1));
+            n.says(1, a, "SUB foo 1\r\n");
+            let mut peers = Vec::new();
+            for (at, shard) in routes.iter().enumerate() {
+                let r = n.route(*shard, at as u8, &format!("PEER{at}"));
+                n.says(*shard, r, "RS+ $G foo\r\nRS+ $G foo q 1\r\nPONG\r\nPONG\r\n");
+                n.heard(*shard, r);
+                n.stuck.insert((*shard, r));
+                peers.push((*shard, r));
+            }
+            // A stream, or messages each of which also names a queue group.
+            let queues = if plain { "" } else { "| q " };
+            let message = |k: usize| format!("RMSG $G foo {queues}1004\r\n{k:04}{body}\r\n");
+            let mut sent = 0;
+            while !n.paused.contains(&(0, i)) {
+                n.says(0, i, &(sent..sent + 8).map(message).collect::<String>());
+                sent += 8;
+                assert!(sent < 1000, "{routes:?}: never paused");
+            }
+            // What was under way is kept, and much more is not taken.
+            n.says(0, i, &(sent..sent + 100).map(message).collect::<String>());
+            sent += 100;
+            for _ in 0..40 {
+                n.later(SECOND / 2);
+                for (shard, r) in peers.clone() {
+                    n.says(shard, r, "PING\r\n");
+                    n.turn(shard, |t| t.unacked(r, 0));
+                }
+                n.turn(0, |t| t.unacked(i, 0));
+            }
+            assert!(n.tidings.is_empty() && n.paused.contains(&(0, i)), "{routes:?}: {:?}", n.tidings);
+            // They move again, one after the other.
+            for (shard, r) in peers.clone() {
+                n.stuck.remove(&(shard, r));
+                n.turn(shard, |t| t.writable(r));
+            }
+            for _ in 0..200 {
+                n.later(SECOND / 100);
+                n.turn(0, |_| ());
+            }
+            assert!(n.paused.is_empty(), "{routes:?}: {:?}", n.paused);
+            let got = |text: String| -> Vec<usize> {
+                let numbers = text.split("1004\r\n").skip(1).map(|t| t[..4].parse().expect("a number"));
+                numbers.collect()
+            };
+            let all: Vec<usize> = (0..sent).collect();
+            assert_eq!(got(n.heard(1, a)), all, "{routes:?}");
+            let heard: Vec<Vec<usize>> = peers.iter().map(|(shard, r)| got(n.heard(*shard, *r))).collect();
+            assert!(heard.iter().all(|h| *h == all), "{routes:?}: {:?}", heard.iter().map(Vec::len));
+            assert_eq!(drops(&mut n), []);
+        }
+    }
 }
 
 #[test]

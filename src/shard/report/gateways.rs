@@ -12,6 +12,21 @@ pub struct GatewayReport {
     /// What this shard knows of messages to each other cluster that has, or had, a link from this server: one for each
     /// cluster and account.
     pub tallies: Vec<FarTally>,
+    /// What of the messages that came over this shard's links was dropped.
+    pub entries: Vec<EntryTally>,
+}
+
+/// Messages of one account that came from one other cluster and were dropped for one reason, on one shard.
+#[derive(Clone, Debug, Default)]
+pub struct EntryTally {
+    /// The other cluster.
+    pub cluster: String,
+    /// The account; of those that do not exist here, as the other cluster calls it.
+    pub account: String,
+    /// As in [`Tally::drops`](super::Tally::drops).
+    pub reason: &'static str,
+    /// How many.
+    pub n: u64,
 }
 
 /// One link.

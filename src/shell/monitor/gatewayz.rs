@@ -7,12 +7,13 @@ mod section;
 
 pub use self::section::{section, Section};
 
-use self::machine::Own;
+use self::machine::{Own, Tallies};
 use super::facts::Facts;
 use super::query::{Query, Subs};
 use super::time::{rtt, stamp, uptime};
+use super::wanted::{List, Wanted};
 use crate::gateways::Report;
-use crate::shard::report::{FarTally, GatewayAccountRow, GatewayReport, GatewayRow, InterestMode};
+use crate::shard::report::{EntryTally, FarTally, GatewayAccountRow, GatewayReport, GatewayRow, InterestMode};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -25,6 +26,8 @@ pub struct Request {
     accounts: bool,
     /// Only this account; empty: all.
     account: String,
+    /// With what the other clusters want.
+    subs: Subs,
 }
 
 impl Request {
@@ -37,7 +40,17 @@ impl Request {
         let (subs, accounts) = (q.subs()?, q.boolean("accs")?);
         let account = q.text("acc_name").to_owned();
         let accounts = accounts || !account.is_empty() || subs != Subs::No;
-        Ok(Request { cluster: q.text("gw_name").to_owned(), accounts, account })
+        Ok(Request { cluster: q.text("gw_name").to_owned(), accounts, account, subs })
+    }
+
+    /// Is what the other clusters want asked for?
+    pub fn wants_subs(&self) -> bool {
+        self.subs != Subs::No
+    }
+
+    /// The one account that is asked for; None: all are.
+    pub fn account(&self) -> Option<String> {
+        Some(self.account.clone()).filter(|name| !name.is_empty())
     }
 
     fn wants_cluster(&self, name: &str) -> bool {
@@ -107,6 +120,9 @@ struct LinkOwn {
     turnpike: bool,
     /// Whoever accepted the link promised interest-only for all accounts.
     interest_only_promised: bool,
+    /// How often it was not read for a while because a route that it feeds was congested.
+    #[serde(skip_serializing_if = "super::json::is_zero")]
+    stalls: u64,
 }
 
 /// One account on one link.
@@ -121,6 +137,8 @@ struct Account {
     num_subs: u64,
     #[serde(skip_serializing_if = "super::json::is_zero")]
     num_queue_subs: u64,
+    #[serde(flatten)]
+    wanted: List,
     turnpike: AccountOwn,
 }
 
@@ -140,6 +158,9 @@ struct AccountOwn {
 pub struct Gather {
     links: Vec<GatewayRow>,
     tallies: Vec<FarTally>,
+    entries: Vec<EntryTally>,
+    /// What the other clusters want.
+    pub wanted: Wanted,
 }
 
 impl Gather {
@@ -147,6 +168,7 @@ impl Gather {
     pub fn take(&mut self, report: GatewayReport) {
         self.links.extend(report.links);
         self.tallies.extend(report.tallies);
+        self.entries.extend(report.entries);
     }
 
     /// The page.
@@ -169,7 +191,9 @@ impl Gather {
                 false => inbound.entry(cluster).or_default().push(link),
             }
         }
-        let own = report.zip(gateway).map(|(r, g)| machine::own(r, g, &self.tallies));
+        let own = report.zip(gateway).map(|(r, g)| {
+            machine::own(r, g, &Tallies { sent: &self.tallies, dropped: &self.entries }, self.wanted.left_out())
+        });
         Gatewayz {
             server_id: &facts.server_id,
             now: stamp(now_ns),
@@ -184,7 +208,8 @@ impl Gather {
 
     fn link(&self, row: GatewayRow, request: &Request, threshold: usize, now_ns: u64) -> Link {
         let wanted = |a: &&GatewayAccountRow| request.wants_account(&a.account);
-        let accounts = row.accounts.iter().filter(wanted).map(|a| account(a, row.outbound, threshold));
+        let list = |a: &GatewayAccountRow| self.wanted.list_of(row.link, &a.account, request.subs);
+        let accounts = row.accounts.iter().filter(wanted).map(|a| account(a, list(a), row.outbound, threshold));
         let accounts = accounts.collect();
         Link {
             configured: row.configured,
@@ -194,6 +219,7 @@ impl Gather {
                 server_name: row.remote_name,
                 turnpike: row.turnpike,
                 interest_only_promised: row.promised,
+                stalls: row.counts.stalls,
             },
             connection: Connection {
                 cid: row.link,
@@ -217,7 +243,7 @@ impl Gather {
     }
 }
 
-fn account(a: &GatewayAccountRow, outbound: bool, threshold: usize) -> Account {
+fn account(a: &GatewayAccountRow, wanted: List, outbound: bool, threshold: usize) -> Account {
     Account {
         name: a.account.clone(),
         interest_mode: match a.mode {
@@ -229,6 +255,7 @@ fn account(a: &GatewayAccountRow, outbound: bool, threshold: usize) -> Account {
         interest_only_threshold: threshold,
         num_subs: a.plain + a.queues,
         num_queue_subs: a.queues,
+        wanted,
         turnpike: AccountOwn {
             mode: a.mode.name(),
             since: stamp(a.since_ns),

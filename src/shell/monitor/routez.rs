@@ -3,16 +3,13 @@
 
 use super::facts::Facts;
 use super::query::Subs;
-use super::subsz::SubDetail;
 use super::time::{rtt, stamp, uptime};
+use super::wanted::{List, Wanted};
 use crate::mesh::{Report, Standing};
 use crate::policy::SubjectRules;
-use crate::shard::report::{RouteRow, SubRow};
+use crate::shard::report::RouteRow;
 use serde::Serialize;
 use std::collections::BTreeMap;
-
-/// Subscriptions of all peers together that one answer lists; the others are counted.
-const LISTED_MAX: usize = 100_000;
 
 /// The answer.
 #[derive(Debug, Serialize)]
@@ -66,10 +63,8 @@ struct Row {
     in_bytes: u64,
     out_bytes: u64,
     subscriptions: u64,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    subscriptions_list: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    subscriptions_list_detail: Vec<SubDetail>,
+    #[serde(flatten)]
+    wanted: List,
     compression: &'static str,
     turnpike: RowOwn,
 }
@@ -125,29 +120,17 @@ struct Missing<'a> {
 pub struct Gather {
     /// Routes of all shards.
     pub routes: Vec<RouteRow>,
-    subs: BTreeMap<u64, Vec<SubRow>>,
-    listed: usize,
-    left_out: usize,
+    /// What the peers want.
+    pub wanted: Wanted,
 }
 
 impl Gather {
-    /// What a peer wants.
-    pub fn take_sub(&mut self, row: SubRow) {
-        if self.listed == LISTED_MAX {
-            self.left_out += 1;
-            return;
-        }
-        self.listed += 1;
-        self.subs.entry(row.cid).or_default().push(row);
-    }
-
     /// The page.
     pub fn page<'a>(mut self, facts: &'a Facts, report: Option<&'a Report>, subs: Subs, now_ns: u64) -> Routez<'a> {
         self.routes.sort_by_key(|r| r.rid);
         let rules = facts.settings.cluster.as_ref().and_then(|c| c.permissions.as_ref());
         let rows = std::mem::take(&mut self.routes).into_iter();
-        let routes: Vec<Row> =
-            rows.map(|r| row(self.subs.remove(&r.rid).unwrap_or_default(), r, subs, now_ns)).collect();
+        let routes: Vec<Row> = rows.map(|r| row(self.wanted.list(r.rid, subs), r, now_ns)).collect();
         Routez {
             server_id: &facts.server_id,
             server_name: &facts.server_name,
@@ -156,18 +139,12 @@ impl Gather {
             export: rules.map(|r| Rules::of(&r.export)),
             num_routes: routes.len(),
             routes,
-            turnpike: report.map(|r| own(r, self.left_out)),
+            turnpike: report.map(|r| own(r, self.wanted.left_out())),
         }
     }
 }
 
-fn row(wanted: Vec<SubRow>, r: RouteRow, subs: Subs, now_ns: u64) -> Row {
-    let (mut subjects, mut details) = (Vec::new(), Vec::new());
-    match subs {
-        Subs::No => {}
-        Subs::Subjects => subjects = wanted.into_iter().map(|s| s.subject).collect(),
-        Subs::Detail => details = wanted.into_iter().map(|s| SubDetail::new(s, true)).collect(),
-    }
+fn row(wanted: List, r: RouteRow, now_ns: u64) -> Row {
     Row {
         rid: r.rid,
         remote_id: r.remote_id,
@@ -187,8 +164,7 @@ fn row(wanted: Vec<SubRow>, r: RouteRow, subs: Subs, now_ns: u64) -> Row {
         in_bytes: r.counts.in_bytes,
         out_bytes: r.counts.out_bytes,
         subscriptions: r.interest,
-        subscriptions_list: subjects,
-        subscriptions_list_detail: details,
+        wanted,
         compression: "off",
         turnpike: RowOwn { shard: r.shard },
     }

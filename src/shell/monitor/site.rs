@@ -6,6 +6,7 @@ use super::facts::Facts;
 use super::json::pretty;
 use super::process::Process;
 use super::query::{unescape, Query, Subs};
+use super::wanted::Wanted;
 use super::{absent, accounts, connz, gatewayz, health, index, routez, subsz, varz};
 use crate::conn::Telling;
 use crate::mesh::Report;
@@ -204,14 +205,7 @@ impl Site {
         }
         if subs != Subs::No {
             let ask = |from: Telling| Ask::PeerInterest { from, max: SLICE };
-            let take = |answer| match answer {
-                Answer::PeerInterest { rows, next } => {
-                    rows.into_iter().for_each(|row| gather.take_sub(row));
-                    next
-                }
-                _ => None,
-            };
-            self.desk.ask_slices(ask, take).await?;
+            self.desk.ask_slices(ask, |answer| take_wanted(answer, &mut gather.wanted)).await?;
         }
         let mesh = self.mesh().await?;
         Ok(pretty(&gather.page(&self.facts, mesh.as_ref().map(|(report, _)| report), subs, now_ns)))
@@ -236,6 +230,10 @@ impl Site {
             if let Answer::Gateways(report) = answer {
                 gather.take(*report);
             }
+        }
+        if request.wants_subs() {
+            let ask = |from: Telling| Ask::FarInterest { from, max: SLICE, account: request.account() };
+            self.desk.ask_slices(ask, |answer| take_wanted(answer, &mut gather.wanted)).await?;
         }
         let report = self.gateways().await?;
         Ok(pretty(&gather.page(&self.facts, report.as_ref(), &request, now_ns)))
@@ -309,6 +307,12 @@ impl Site {
         let tallies = self.tallies().await?;
         Ok(pretty(&gather.page(&self.facts, now_ns, &tallies)))
     }
+}
+
+fn take_wanted(answer: Answer, wanted: &mut Wanted) -> Option<Telling> {
+    let Answer::Wanted { rows, next } = answer else { return None };
+    rows.into_iter().for_each(|row| wanted.take(row));
+    next
 }
 
 fn connections(answer: Answer, gather: &mut connz::Gather) -> Option<u32> {

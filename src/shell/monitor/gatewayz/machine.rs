@@ -3,7 +3,7 @@
 
 use crate::gateways::{Address, Report, Standing};
 use crate::policy::settings::{Gateway, GatewayInterest};
-use crate::shard::report::FarTally;
+use crate::shard::report::{EntryTally, FarTally};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -27,6 +27,8 @@ pub struct Own<'a> {
     failed: BTreeMap<String, u64>,
     /// Troubles since the start, by kind.
     troubles_ever: BTreeMap<&'static str, u64>,
+    /// Subscriptions that the lists above leave out.
+    subscriptions_left_out: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -46,6 +48,8 @@ struct Remote<'a> {
     reached_by: &'a str,
     /// What became of messages of this server's clients, by account.
     messages: Vec<Messages>,
+    /// What became of messages that came from there and did not reach anybody here, by account.
+    dropped_on_entry: Vec<Dropped>,
 }
 
 #[derive(Debug, Serialize)]
@@ -69,6 +73,23 @@ struct Messages {
     drops: BTreeMap<&'static str, u64>,
 }
 
+#[derive(Debug, Default, Serialize)]
+struct Dropped {
+    /// Of one that does not exist here, as the other cluster calls it.
+    account: String,
+    /// By reason, as in `/varz`.
+    drops: BTreeMap<&'static str, u64>,
+}
+
+/// What the shards count.
+#[derive(Debug)]
+pub struct Tallies<'a> {
+    /// Of messages to other clusters.
+    pub sent: &'a [FarTally],
+    /// Of messages from other clusters.
+    pub dropped: &'a [EntryTally],
+}
+
 #[derive(Debug, Serialize)]
 struct Trouble<'a> {
     kind: &'static str,
@@ -78,10 +99,10 @@ struct Trouble<'a> {
     seconds: u64,
 }
 
-/// Builds it; `tallies` are those of all shards.
-pub fn own<'a>(report: &'a Report, gateway: &'a Gateway, tallies: &[FarTally]) -> Own<'a> {
+/// Builds it; `tallies` are those of all shards, `left_out` is how much the lists of what is wanted leave out.
+pub fn own<'a>(report: &'a Report, gateway: &'a Gateway, tallies: &Tallies<'_>, left_out: usize) -> Own<'a> {
     let c = &report.counters;
-    let mut messages = messages(tallies);
+    let (mut messages, mut dropped) = (messages(tallies.sent), dropped(tallies.dropped));
     let remotes = report.remotes.iter().map(|r| Remote {
         name: &r.name,
         configured: r.configured,
@@ -98,6 +119,7 @@ pub fn own<'a>(report: &'a Report, gateway: &'a Gateway, tallies: &[FarTally]) -
         inbound: r.inbound,
         reached_by: &r.reached_by,
         messages: messages.remove(&r.name).unwrap_or_default().into_values().collect(),
+        dropped_on_entry: dropped.remove(&r.name).unwrap_or_default().into_values().collect(),
     });
     let troubles = report.troubles.iter().map(|t| Trouble {
         kind: t.kind.name(),
@@ -122,6 +144,7 @@ pub fn own<'a>(report: &'a Report, gateway: &'a Gateway, tallies: &[FarTally]) -
         ]),
         failed: c.failed.iter().map(|(cause, n)| (format!("{cause:?}").to_lowercase(), *n)).collect(),
         troubles_ever: c.troubles.iter().map(|(kind, n)| (kind.name(), *n)).collect(),
+        subscriptions_left_out: left_out,
     }
 }
 
@@ -140,6 +163,17 @@ fn messages(tallies: &[FarTally]) -> BTreeMap<String, BTreeMap<String, Messages>
     for sum in all.values_mut().flat_map(BTreeMap::values_mut) {
         // Shards are asked one after the other: what one of them was asked about later may be ahead.
         sum.suppressed = sum.published.saturating_sub(sum.sent + sum.drops.values().sum::<u64>());
+    }
+    all
+}
+
+/// The same of what came from there and was dropped.
+fn dropped(tallies: &[EntryTally]) -> BTreeMap<String, BTreeMap<String, Dropped>> {
+    let mut all = BTreeMap::<String, BTreeMap<String, Dropped>>::new();
+    for t in tallies {
+        let sum = all.entry(t.cluster.clone()).or_default().entry(t.account.clone()).or_default();
+        sum.account.clone_from(&t.account);
+        *sum.drops.entry(t.reason).or_default() += t.n;
     }
     all
 }
@@ -174,5 +208,25 @@ mod tests {
         let sum = &sums["B"]["A"];
         assert_eq!((sum.published, sum.sent, sum.suppressed, sum.drops["gateway_down"]), (110, 70, 35, 5));
         assert_eq!(messages(&[tally(1, 2, 0)])["B"]["A"].suppressed, 0);
+    }
+
+    #[test]
+    fn what_came_and_was_dropped_is_added_up_by_cluster_account_and_reason() {
+        let tally = |cluster: &str, account: &str, reason, n| EntryTally {
+            cluster: cluster.into(),
+            account: account.into(),
+            reason,
+            n,
+        };
+        let sums = dropped(&[
+            tally("B", "A", "no_interest", 1),
+            tally("B", "A", "reply_expired", 2),
+            tally("B", "theirs", "unknown_account", 4),
+            tally("C", "A", "no_interest", 8),
+            tally("B", "A", "no_interest", 16),
+        ]);
+        assert_eq!(sums["B"]["A"].drops, BTreeMap::from([("no_interest", 17), ("reply_expired", 2)]));
+        assert_eq!(sums["B"]["theirs"].drops, BTreeMap::from([("unknown_account", 4)]));
+        assert_eq!(sums["C"]["A"].drops, BTreeMap::from([("no_interest", 8)]));
     }
 }
