@@ -159,6 +159,9 @@ impl Shard {
             out_msgs: 20,
             routed: Counts { in_msgs: 1, out_msgs: 2, ..Counts::default() },
             crossed: Counts { in_msgs: 3, out_msgs: 5, ..Counts::default() },
+            stale_connections: 7,
+            stale_routes: 2,
+            stale_gateways: 1,
             slow_consumers_pending: 1,
             slow_consumers_deadline: 2,
             malformed_headers: 5,
@@ -409,6 +412,8 @@ fn varz_adds_up_the_shards() {
         assert_eq!(varz[key], value, "{key}");
     }
     assert_eq!(varz["slow_consumer_stats"]["clients"], 9);
+    let stale = serde_json::json!({"clients": 12, "routes": 6, "gateways": 3, "leafs": 0});
+    assert_eq!((&varz["stale_connections"], &varz["stale_connection_stats"]), (&21.into(), &stale));
     assert_eq!(varz["http_req_stats"], serde_json::json!({"/accstatz": 1, "/connz": 1, "/subsz": 1, "/varz": 1}));
     assert_eq!(varz["http_port"], world.monitor.addr().port());
     assert_eq!(varz["start"], "2023-11-14T22:13:20Z");

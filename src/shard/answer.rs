@@ -110,6 +110,7 @@ impl Shard {
             slow_consumers_deadline: l.slow_consumers_deadline,
             stale_connections: l.stale_connections,
             stale_routes: l.stale_routes,
+            stale_gateways: l.stale_gateways,
             stalled_clients: l.stalled_clients,
             failed_logins: l.failed_logins,
             strangers_dropped: l.strangers_dropped,

@@ -80,6 +80,7 @@ pub struct Ledger {
     pub slow_consumers_deadline: u64,
     pub stale_connections: u64,
     pub stale_routes: u64,
+    pub stale_gateways: u64,
     /// What passed over routes that have ended.
     pub routed: Counts,
     /// What passed over links to other clusters that have ended.

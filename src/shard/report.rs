@@ -172,6 +172,8 @@ pub struct Tally {
     pub stale_connections: u64,
     /// Those of them that were routes.
     pub stale_routes: u64,
+    /// Those of them that were links to or from other clusters.
+    pub stale_gateways: u64,
     /// Times a publisher was paused.
     pub stalled_clients: u64,
     /// Wrong credentials presented by clients.

@@ -416,6 +416,7 @@ impl Shard {
             let why = format!("{how} for {seconds:.1} s, {pending} bytes waited for it");
             self.outbox.ledger.stale_connections += 1;
             self.outbox.ledger.stale_routes += u64::from(routed);
+            self.outbox.ledger.stale_gateways += u64::from(!routed);
             return self.close(id, Close::Route { says: "Stale Connection".into(), why });
         }
         let silent = pulse.silence(now) > interval.as_nanos() as u64;

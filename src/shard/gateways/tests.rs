@@ -403,6 +403,20 @@ fn drops(n: &mut Node) -> Vec<(&'static str, u64)> {
     all
 }
 
+#[test]
+fn a_silent_link_is_left_and_counted_as_a_gateway() {
+    let mut n = Node::new(1, GatewayInterest::Auto);
+    n.out(0, 3, "west", true);
+    for _ in 0..20 {
+        n.later(SECOND / 2);
+        n.turn(0, |_| ());
+    }
+    assert!(n.tidings.iter().any(|t| matches!(t, GatewayTidings::Ended { why, .. } if why.contains("silent"))));
+    n.turn(0, |t| t.order(Order::Report { ticket: 0, ask: Ask::Tally }));
+    let Some(Answer::Tally(tally)) = n.answers.pop() else { panic!("no answer") };
+    assert_eq!((tally.stale_connections, tally.stale_gateways, tally.stale_routes), (1, 1, 0));
+}
+
 /// A link that feeds slow routes is not read until they have room: nothing is dropped, and it is not taken for dead.
 #[test]
 fn a_link_from_a_cluster_waits_for_a_slow_route_that_it_feeds() {

@@ -225,7 +225,7 @@ struct ShardRow {
 pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a> {
     let (settings, timers, limits) = (&facts.settings, &facts.settings.timers, &facts.settings.limits);
     let sum = |field: fn(&Tally) -> u64| tallies.iter().map(field).sum::<u64>();
-    let (slow, stale, stale_routes) = (sum(slow_consumers), sum(|t| t.stale_connections), sum(|t| t.stale_routes));
+    let (slow, stale) = (sum(slow_consumers), sum(|t| t.stale_connections));
     let [in_msgs, in_bytes, out_msgs, out_bytes] =
         [sum(|t| t.in_msgs), sum(|t| t.in_bytes), sum(|t| t.out_msgs), sum(|t| t.out_bytes)];
     Varz {
@@ -291,10 +291,16 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
         metadata: settings.server_metadata.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(),
         system_account: facts.system_account(),
         slow_consumer_stats: ByKind { clients: slow, ..ByKind::default() },
-        stale_connection_stats: ByKind { clients: stale - stale_routes, routes: stale_routes, ..ByKind::default() },
+        stale_connection_stats: stale_by_kind(tallies),
         disk_io_wait_stats: DiskWaits::default(),
         turnpike: own(facts, look, tallies),
     }
+}
+
+fn stale_by_kind(tallies: &[Tally]) -> ByKind {
+    let sum = |field: fn(&Tally) -> u64| tallies.iter().map(field).sum::<u64>();
+    let (all, routes, gateways) = (sum(|t| t.stale_connections), sum(|t| t.stale_routes), sum(|t| t.stale_gateways));
+    ByKind { clients: all - routes - gateways, routes, gateways, ..ByKind::default() }
 }
 
 fn cluster<'a>(facts: &'a Facts, mesh: &'a Report) -> Cluster<'a> {
