@@ -71,6 +71,8 @@ pub struct Link {
     pub cut: bool,
     /// The servers at its ends, the one that dialed first, if both are servers.
     pub servers: Option<(usize, usize)>,
+    /// It is one between clusters.
+    pub gateway: bool,
 }
 
 /// Which pipe of a link.
@@ -95,7 +97,8 @@ impl Way {
 impl Link {
     /// A link whose pipes hold `window` bytes each.
     pub fn new(window: usize) -> Link {
-        Link { up: Pipe::new(window), down: Pipe::new(window), reset: false, cut: false, servers: None }
+        let (up, down) = (Pipe::new(window), Pipe::new(window));
+        Link { up, down, reset: false, cut: false, servers: None, gateway: false }
     }
 
     /// The pipe of a direction.

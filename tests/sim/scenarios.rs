@@ -2,7 +2,7 @@
 
 pub use super::case::{pick, within};
 use super::case::{Actor, Case, End, Plan, Reads, Step};
-use super::cluster::{mixed, rogues, scenarios as cluster};
+use super::cluster::{mixed, rogues, scenarios as cluster, supers};
 use super::garbage::garbage;
 use super::slow;
 use turnpike::base::Rng;
@@ -57,6 +57,8 @@ pub const ALL: &[(&str, Scenario, u64)] = &[
     ("rogue_forger", rogues::rogue_forger, 6),
     ("rogue_orders", rogues::rogue_orders, 6),
     ("dozen", cluster::dozen, 1),
+    ("super_routed", supers::super_routed, 6),
+    ("super_storm", supers::super_storm, 6),
 ];
 
 /// Subjects that scenarios publish to.

@@ -8,8 +8,7 @@ use super::cluster::server::Server;
 use super::node::{self, Node};
 use super::oracle::Oracle;
 use super::pipes::{Link, Way};
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use turnpike::base::{Rng, SECOND};
 use turnpike::shard::{Answer, Ask, Order};
 
@@ -36,6 +35,8 @@ pub struct World {
     pub faults: VecDeque<Fault>,
     /// Which server's bytes do not reach which other.
     pub blocked: BTreeSet<(usize, usize)>,
+    /// Whose dials to whose gateway fail; `true`: they are lost.
+    pub barred: BTreeMap<(usize, usize), bool>,
     /// Routes that must be given up soon.
     pub doomed: Vec<super::cluster::faults::Doomed>,
     /// Servers that came back, and by when they must be let in.
@@ -93,18 +94,17 @@ impl World {
     pub fn new(case: &Case, seed: u64, traced: bool) -> World {
         let plan = &case.plan;
         let mut rng = Rng::new(seed ^ 0x5157_0a2c_11d3_77e9);
-        let settings = Arc::new(node::settings(plan));
         let servers = Server::all(plan);
         let nodes = servers.iter().enumerate().flat_map(|(at, s)| s.places(at));
         let ours = |at: usize| plan.cluster.as_ref().is_none_or(|c| c.members[at].kind == Kind::Turnpike);
-        let nodes =
-            nodes.map(|(_, place, n)| ours(place.0).then(|| Node::new(place, n, rng.next_u64(), plan, &settings)));
+        let nodes = nodes.map(|(_, place, n)| ours(place.0).then(|| Node::new(place, n, rng.next_u64(), plan, 1)));
         World {
             nodes: nodes.collect(),
-            oracle: Oracle::over(&servers, plan.accounts > 0),
+            oracle: Oracle::over(&servers, plan),
             servers,
             faults: VecDeque::new(),
             blocked: BTreeSet::new(),
+            barred: BTreeMap::new(),
             doomed: Vec::new(),
             newcomers: Vec::new(),
             whole: false,
