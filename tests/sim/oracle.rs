@@ -413,6 +413,9 @@ impl Oracle {
             self.label("queue message overtaken after re-aim");
         }
         let publisher = self.msgs[m].conn;
+        if self.subs[s].queue.is_some() && self.foreign(self.conns[publisher].server, self.conns[conn].server) {
+            self.label("another cluster served a group");
+        }
         self.msgs[m].copies += 1;
         let sub = &mut self.subs[s];
         sub.got.push(m);

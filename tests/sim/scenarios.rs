@@ -58,7 +58,20 @@ pub const ALL: &[(&str, Scenario, u64)] = &[
     ("rogue_orders", rogues::rogue_orders, 6),
     ("dozen", cluster::dozen, 1),
     ("super_routed", supers::super_routed, 6),
+    ("super_optimistic", supers::super_optimistic, 6),
+    ("super_refused_account", supers::super_refused_account, 6),
+    ("super_group_count", supers::super_group_count, 6),
+    ("super_groups", supers::super_groups, 6),
+    ("super_last_leaves", supers::super_last_leaves, 6),
+    ("super_forward", supers::super_forward, 6),
+    ("super_requests", supers::super_requests, 6),
+    ("super_silent", supers::super_silent, 6),
+    ("super_no_way_back", supers::super_no_way_back, 6),
+    ("super_wrong_addresses", supers::super_wrong_addresses, 6),
+    ("super_restart", supers::super_restart, 6),
+    ("super_survivors", supers::super_survivors, 6),
     ("super_storm", supers::super_storm, 6),
+    ("super_many_groups", supers::super_many_groups, 1),
 ];
 
 /// Subjects that scenarios publish to.

@@ -6,6 +6,7 @@ use super::member::ip;
 use super::paths::State;
 use std::collections::BTreeMap;
 use turnpike::base::SECOND;
+use turnpike::gateways::Kind;
 
 /// See the file's head. What is so now.
 pub struct Across {
@@ -69,6 +70,24 @@ impl World {
             }
         }
         Across { clusters, ways }
+    }
+
+    /// Who has no way back to a cluster that reaches it says so, and so do those who are not reached back (scenario 46).
+    pub(super) fn check_no_way_back(&mut self) {
+        let barred: Vec<(usize, usize)> = self.barred.keys().copied().collect();
+        for (a, b) in barred {
+            for (at, kind) in [(a, Kind::NoWayBack), (b, Kind::NotReachedBack)] {
+                let gates = self.servers[at].mesh.as_ref().and_then(|m| m.gates.as_ref());
+                // Who is not sent to, for the other's link leads to another server, cannot know.
+                let Some(report) = gates.map(|g| g.machine.report()) else { continue };
+                let concerned = kind == Kind::NotReachedBack || report.links.iter().any(|l| l.far.is_none());
+                if concerned && report.troubles.iter().all(|t| t.kind != kind) {
+                    let troubles = report.troubles;
+                    return self.fail(format!("scenario 46: server {at} does not say {kind:?}: {troubles:?}"));
+                }
+            }
+        }
+        self.oracle.label("a missing way back was named");
     }
 
     /// The link of a server to a cluster.

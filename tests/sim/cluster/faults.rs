@@ -85,6 +85,7 @@ impl World {
             Fault::Bar(a, b, lost) => {
                 self.barred.insert((a, b), lost);
             }
+            Fault::Named => self.check_no_way_back(),
             Fault::Heal(a, b) => {
                 self.check_named(a, b);
                 self.barred.remove(&(a, b));

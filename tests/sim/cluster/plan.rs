@@ -100,6 +100,8 @@ pub enum Fault {
     Cut(usize, usize),
     /// The first's dials to the gateway of the second fail: refused, or lost on their way (`true`).
     Bar(usize, usize, bool),
+    /// Nothing; but who has no way back to a cluster, and who is not reached back, must have said so.
+    Named,
     /// All is well again between them.
     Heal(usize, usize),
     /// A server dies. `true`: its sockets say so.

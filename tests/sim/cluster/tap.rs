@@ -25,7 +25,10 @@ enum Use {
         server: usize,
         interest_only: bool,
     },
-    In,
+    /// From another cluster.
+    In {
+        interest_only: bool,
+    },
 }
 
 /// See the file's head. One per end of a link.
@@ -55,7 +58,7 @@ impl Tap {
         let other = w.links[link].servers.map_or(server, |(a, b)| if a == server { b } else { a });
         let what = match intro.way.is_outbound() {
             true => Use::Out { server: other, interest_only: intro.interest_only },
-            false => Use::In,
+            false => Use::In { interest_only: intro.interest_only },
         };
         Tap::new(server, link, what, &intro.server_id, Number::Gateway(intro.link))
     }
@@ -90,6 +93,15 @@ impl Tap {
         let Some(end) = rest.windows(2).position(|w| w == b"\r\n") else { return Ok(None) };
         let line = String::from_utf8_lossy(&rest[..end]).into_owned();
         let words: Vec<&str> = line.split(' ').collect();
+        if let Use::In { interest_only: false } = self.what {
+            let whole = words[0] == "INFO" && line.contains("\"gateway_cmd\":3");
+            let met = match words[0] {
+                "A-" => Some("an account was refused"),
+                "A+" => Some("a refused account was wanted again"),
+                _ => whole.then_some("refusals gave way to the whole interest"),
+            };
+            met.into_iter().for_each(|label| oracle.label(label));
+        }
         let header = match words[0] {
             "RMSG" => 0,
             "HMSG" => words[words.len() - 2].parse::<usize>().map_err(|_| format!("a header's size in {line:?}"))?,
@@ -110,7 +122,7 @@ impl Tap {
                 // The groups of one message may need several lines, all of them long.
                 oracle.across(m, server, to, interest_only, words[2], end > 1000)
             }
-            Use::In => Err("by the end that receives".into()),
+            Use::In { .. } => Err("by the end that receives".into()),
         };
         may.map_err(|why| format!("I7: a message is sent {why}: {}", what()))?;
         if words[1] != account {

@@ -98,6 +98,7 @@ impl Oracle {
         if interest_only && !straight && !self.is_wanted(m, server, to) {
             return Err("where nobody wants it".into());
         }
+        self.label(if straight { "an answer went straight back" } else { "a message went to another cluster" });
         self.clusters.came.insert((m, to));
         match self.clusters.sent.insert((m, cluster), long) {
             None => Ok(()),
