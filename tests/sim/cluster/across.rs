@@ -150,7 +150,9 @@ impl World {
             if let Some((host, times)) = gates.dialed.iter().find(|(_, times)| hasty(times)) {
                 return Err(format!("I20: server {at} dials {host} too often: {times:?}"));
             }
-            if gates.dialed.contains_key(&ip(at)) {
+            // Unless others say that they are where it is.
+            let lies = cluster.members.iter().flat_map(|m| &m.gate).any(|g| g.advertise.is_some());
+            if !lies && gates.dialed.contains_key(&ip(at)) {
                 return Err(format!("I20: server {at} dials itself"));
             }
         }
