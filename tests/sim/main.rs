@@ -97,10 +97,28 @@ fn broken_rules_are_caught() {
         (Broken::NoLimit, "rogue_floods"),
         (Broken::LeavesAtOnce, "lame_duck"),
     ] {
-        let caught = run::caught_after(name, broken, 60);
-        let (seeds, why) = caught.unwrap_or_else(|| panic!("{broken:?} was not noticed in scenario {name}"));
-        println!("{broken:?}: caught after {seeds} seeds of {name}: {why}");
+        must_be_caught(broken, name);
     }
+}
+
+/// The same of what clusters do to each other.
+#[test]
+fn broken_rules_between_clusters_are_caught() {
+    for (broken, name) in [
+        (Broken::Relays, "super_forward"),
+        (Broken::Circles, "super_routed"),
+        (Broken::ForgetsEnds, "super_groups"),
+        (Broken::PlainReplies, "super_requests"),
+        (Broken::MixesAccounts, "super_refused_account"),
+    ] {
+        must_be_caught(broken, name);
+    }
+}
+
+fn must_be_caught(broken: Broken, name: &str) {
+    let caught = run::caught_after(name, broken, 60);
+    let (seeds, why) = caught.unwrap_or_else(|| panic!("{broken:?} was not noticed in scenario {name}"));
+    println!("{broken:?}: caught after {seeds} seeds of {name}: {why}");
 }
 
 /// Shrinking keeps the failure and leaves less.

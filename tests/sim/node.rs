@@ -23,7 +23,7 @@ mod wrong;
 use self::configured::hash_of;
 pub use self::configured::settings;
 pub use self::rings::RingSet;
-use self::wrong::{misdirect, mistaken, postponed, repeated};
+use self::wrong::{endless, misdirect, mistaken, postponed, repeated, without_way_back};
 
 /// What has happened at a socket and is to be told to the shard.
 enum Arrived {
@@ -384,7 +384,7 @@ fn tell(
     sockets: &mut BTreeMap<ConnId, Socket>,
     arrived: Vec<Arrived>,
 ) {
-    let misdirects = matches!(w.case.plan.broken, Broken::Relays | Broken::Bounces);
+    let misdirects = matches!(w.case.plan.broken, Broken::Relays | Broken::Bounces | Broken::Circles);
     for a in arrived {
         match a {
             Arrived::Bytes(conn, bytes) => {
@@ -394,6 +394,7 @@ fn tell(
                 }
                 match w.case.plan.broken {
                     Broken::MixesAccounts => turn.bytes(conn, &mistaken(&bytes)),
+                    Broken::ForgetsEnds if sends(sockets, conn) => turn.bytes(conn, &endless(&bytes)),
                     _ => turn.bytes(conn, &bytes),
                 }
             }
@@ -461,6 +462,10 @@ fn write(w: &mut World, s: usize, flush: &mut Flush<'_, Sockets>, sockets: &mut 
                 }
                 Broken::TellsTwice if socket.tap.is_some() => {
                     w.links[socket.link].write(socket.writes, &repeated(bytes), usize::MAX);
+                    bytes.len()
+                }
+                Broken::PlainReplies if socket.tap.as_ref().is_some_and(|t| t.sends()) => {
+                    w.links[socket.link].write(socket.writes, &without_way_back(bytes), usize::MAX);
                     bytes.len()
                 }
                 _ => w.links[socket.link].write(socket.writes, bytes, short),
@@ -558,6 +563,11 @@ fn do_act(w: &mut World, s: usize, act: Act, sockets: &mut BTreeMap<ConnId, Sock
             }
         }
     }
+}
+
+/// Does this connection send messages to another cluster?
+fn sends(sockets: &BTreeMap<ConnId, Socket>, conn: ConnId) -> bool {
+    sockets.get(&conn).and_then(|s| s.tap.as_deref()).is_some_and(Tap::sends)
 }
 
 /// A route or a link is over; only last words are written to it.
