@@ -4,9 +4,14 @@
 use super::super::world::World;
 use super::member::ip;
 use super::paths::State;
+use super::server::Server;
 use std::collections::BTreeMap;
-use turnpike::base::SECOND;
+use turnpike::base::{MILLISECOND, SECOND};
 use turnpike::gateways::Kind;
+
+/// A handshake between clusters is over after so long: two seconds for INFO, five for the answer, and the world's own
+/// delays.
+const HANDSHAKE_NS: u64 = 7 * SECOND + 300 * MILLISECOND;
 
 /// See the file's head. What is so now.
 pub struct Across {
@@ -88,6 +93,16 @@ impl World {
             }
         }
         self.oracle.label("a missing way back was named");
+    }
+
+    /// Who says nothing is not waited for (scenario 45).
+    pub(super) fn check_handshakes(&mut self) {
+        let since = |s: &Server| s.mesh.as_ref().filter(|_| s.runs())?.shaking_since();
+        let oldest = self.servers.iter().enumerate().filter_map(|(at, s)| Some((since(s)?, at))).min();
+        if let Some((since, at)) = oldest.filter(|(since, _)| self.now - since > HANDSHAKE_NS) {
+            let ms = (self.now - since) / MILLISECOND;
+            self.fail(format!("scenario 45: server {at} has shaken hands with another cluster for {ms} ms"));
+        }
     }
 
     /// The link of a server to a cluster.

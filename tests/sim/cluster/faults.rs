@@ -257,6 +257,7 @@ impl World {
         let owned = self.owned();
         self.check_doomed(&owned);
         self.check_newcomers(&owned);
+        self.check_handshakes();
         let near = |(a, b): &(usize, usize)| !self.oracle.foreign(*a, *b);
         let near = pairs(self.servers.len()).filter(near);
         let states: BTreeMap<_, _> = near.map(|p| (p, joined(self, &owned, p.0, p.1))).collect();

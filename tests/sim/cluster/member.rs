@@ -65,6 +65,7 @@ pub(super) struct Hand {
     writes: Way,
     /// It is the gateways' machine's, not the mesh's.
     gateway: bool,
+    since: u64,
     /// Not taken by the pipe yet.
     pub out: Vec<u8>,
     /// To be closed once all is written.
@@ -197,17 +198,23 @@ impl Member {
         self.hands.len()
     }
 
+    /// Since when the oldest connection to or from another cluster is in handshake.
+    pub fn shaking_since(&self) -> Option<u64> {
+        let open = self.hands.values().filter(|h| h.gateway && !h.given && !h.closing);
+        open.map(|h| h.since).min()
+    }
+
     /// Somebody connects.
     pub fn accept(&mut self, link: usize, now: u64, from: &str) {
         let cid = Cid(link as u64 + 1);
-        self.hands.insert(cid, Hand::new(link, Way::Down, false));
+        self.hands.insert(cid, Hand::new(link, Way::Down, false, now));
         self.with(now, |m| m.accepted(cid, from, 50_000));
     }
 
     /// Somebody connects to the gateway.
     pub fn accept_gateway(&mut self, link: usize, now: u64, from: &str) {
         let cid = Cid(link as u64 + 1);
-        self.hands.insert(cid, Hand::new(link, Way::Down, true));
+        self.hands.insert(cid, Hand::new(link, Way::Down, true, now));
         self.with(now, |_| ());
         if let Some(gates) = &mut self.gates {
             gates.machine.accepted(cid, from, 50_000);
@@ -255,7 +262,7 @@ impl Member {
                     }
                 }
                 Some(Note::HandedOver(link, cid, said)) => {
-                    self.hands.insert(cid, Hand::new(link, Way::Down, false));
+                    self.hands.insert(cid, Hand::new(link, Way::Down, false, w.now));
                     self.mesh.handed_over(cid, "10.0.9.9", 50_000, said);
                 }
                 None => {}
@@ -288,7 +295,7 @@ impl Member {
             let gateway = matches!(d.attempt, Attempt::Gateway(_));
             w.links.push(Link { servers: Some((self.at, target)), gateway, ..Link::new(window) });
             let cid = Cid(DIALED + link as u64);
-            self.hands.insert(cid, Hand::new(link, Way::Up, gateway));
+            self.hands.insert(cid, Hand::new(link, Way::Up, gateway, w.now));
             match d.attempt {
                 Attempt::Route(dial) => self.mesh.dialed(dial, Ok((cid, ip(target), PORT))),
                 Attempt::Gateway(dial) => self.gateway_dialed(dial, Ok((cid, ip(target), GATEWAY_PORT))),
@@ -451,8 +458,8 @@ impl Member {
 }
 
 impl Hand {
-    fn new(link: usize, writes: Way, gateway: bool) -> Hand {
-        Hand { link, writes, gateway, out: Vec::new(), closing: false, given: false }
+    fn new(link: usize, writes: Way, gateway: bool, since: u64) -> Hand {
+        Hand { link, writes, gateway, since, out: Vec::new(), closing: false, given: false }
     }
 
     fn hears(&self, w: &World) -> bool {
