@@ -62,6 +62,7 @@ pub const ALL: &[(&str, Scenario, u64)] = &[
     ("super_refused_account", supers::super_refused_account, 4),
     ("super_group_count", supers::super_group_count, 4),
     ("super_groups", supers::super_groups, 4),
+    ("super_nearest", supers::super_nearest, 4),
     ("super_last_leaves", supers::super_last_leaves, 4),
     ("super_forward", supers::super_forward, 4),
     ("super_requests", supers::super_requests, 4),

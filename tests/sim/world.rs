@@ -53,6 +53,8 @@ pub struct World {
     pub whole: bool,
     /// All connections ever.
     pub links: Vec<Link>,
+    /// When the next bytes arrive that are on a long way.
+    arrival: Option<u64>,
     /// All clients; one that is acting is not here.
     pub clients: Vec<Option<Client>>,
     /// Judges.
@@ -118,6 +120,7 @@ impl World {
             now: SECOND,
             events: 0,
             links: Vec::new(),
+            arrival: None,
             batch_bytes_max: 0,
             draining: None,
             late: Vec::new(),
@@ -192,6 +195,7 @@ impl World {
         if self.depth == 0 {
             self.lame_ducks();
         }
+        self.pass();
         let mut moves = std::mem::take(&mut self.moves);
         moves.clear();
         self.list(&mut moves);
@@ -219,6 +223,13 @@ impl World {
             }
         }
         true
+    }
+
+    /// Bytes that were under way for long enough may move on; when the next ones may.
+    fn pass(&mut self) {
+        let far = self.case.plan.cluster.as_ref().is_some_and(|c| !c.distances.is_empty());
+        let now = self.now;
+        self.arrival = self.links.iter_mut().filter(|_| far).filter_map(|l| l.pass(now)).min();
     }
 
     /// The server of a shard.
@@ -270,7 +281,14 @@ impl World {
         let sleepers = self.clients.iter().flatten().filter_map(Client::wakes_at);
         let foreign = self.servers.iter().filter(|s| s.runs()).filter_map(|s| s.foreign.as_ref()?.next_at());
         let lame = self.servers.iter().filter(|s| s.runs()).filter_map(|s| s.lame.as_ref()?.next_at());
-        timers.chain(sleepers).chain(meshes).chain(foreign).chain(lame).filter(|t| *t > self.now).min()
+        timers
+            .chain(sleepers)
+            .chain(self.arrival)
+            .chain(meshes)
+            .chain(foreign)
+            .chain(lame)
+            .filter(|t| *t > self.now)
+            .min()
     }
 
     /// Lets the world run until nothing can happen and `done` holds; time passes only when nothing else can.

@@ -118,7 +118,7 @@ impl World {
         let run = self.servers[at].runs() && self.servers[to].runs();
         let state = match owned[to].contains(&(link, false)) && run && !self.apart(at, to) && !l.cut && !l.reset {
             false => State::Unsure,
-            true if l.up.blocked || l.down.blocked => State::Waiting,
+            true if l.up.blocked || l.down.blocked || !l.is_still() => State::Waiting,
             true => State::Joined(link + 1),
         };
         (state, to)

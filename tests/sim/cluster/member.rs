@@ -291,9 +291,12 @@ impl Member {
                 continue;
             };
             let link = w.links.len();
-            let window = w.case.plan.cluster.as_ref().map_or(1 << 16, |c| c.window);
+            let plan = w.case.plan.cluster.as_ref();
+            let window = plan.map_or(1 << 16, |c| c.window);
             let gateway = matches!(d.attempt, Attempt::Gateway(_));
-            w.links.push(Link { servers: Some((self.at, target)), gateway, ..Link::new(window) });
+            let far = plan.filter(|c| gateway && !c.distances.is_empty()).map(|c| (c.numbers(), c));
+            let distance = far.map_or(0, |(of, c)| c.distance(of[self.at], of[target]));
+            w.links.push(Link { servers: Some((self.at, target)), gateway, ..Link::long(window, distance) });
             let cid = Cid(DIALED + link as u64);
             self.hands.insert(cid, Hand::new(link, Way::Up, gateway, w.now));
             match d.attempt {

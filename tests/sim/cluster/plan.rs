@@ -18,6 +18,8 @@ pub struct Cluster {
     pub named: Option<(usize, usize)>,
     /// Most dials between two servers, both ways together.
     pub dials: Option<usize>,
+    /// How long bytes are under way between two clusters, nanoseconds; none is far away where this is empty.
+    pub distances: Vec<((usize, usize), u64)>,
 }
 
 /// One server.
@@ -133,6 +135,12 @@ impl Cluster {
         self.members.iter().map(number).collect()
     }
 
+    /// How far two clusters are apart.
+    pub fn distance(&self, a: usize, b: usize) -> u64 {
+        let pair = (a.min(b), a.max(b));
+        self.distances.iter().find(|(of, _)| *of == pair).map_or(0, |(_, ns)| *ns)
+    }
+
     /// Servers that all have the first in their list.
     pub fn star(shards: &[usize]) -> Cluster {
         let member = |(n, shards): (usize, &usize)| Member {
@@ -142,6 +150,7 @@ impl Cluster {
             ..Member::default()
         };
         let members = shards.iter().enumerate().map(member).collect();
-        Cluster { members, window: 1 << 16, lost: Vec::new(), strangers: Vec::new(), named: None, dials: None }
+        let (lost, strangers, distances) = (Vec::new(), Vec::new(), Vec::new());
+        Cluster { members, window: 1 << 16, lost, strangers, named: None, dials: None, distances }
     }
 }

@@ -4,7 +4,7 @@ use super::super::case::{Actor, Case, End, Step};
 use super::super::scenarios::{client, pick, plan, publishes, within, PATTERNS, SUBJECTS};
 use super::plan::{Cluster, Fault, Gate, Member};
 use super::scenarios::{at, director, load, one, servers};
-use turnpike::base::Rng;
+use turnpike::base::{Rng, MILLISECOND};
 use turnpike::policy::GatewayInterest;
 
 /// How the clusters of a super-cluster find each other.
@@ -250,6 +250,35 @@ pub fn super_groups(rng: &mut Rng) -> Case {
         let mut a = client(rng, shard).does(Step::Meshed);
         for _ in 0..10 {
             a = a.does(Step::Sleep(within(rng, 100, 1500))).does_all((0..3).map(|_| Step::publish("a.b", 3)));
+            a = a.does(Step::Request("a.b".into())).does(Step::Sync);
+        }
+        case.actors.push(a);
+    }
+    case
+}
+
+/// 39: clusters are near and far; who has no member of a group is served by the nearest that has one.
+pub fn super_nearest(rng: &mut Rng) -> Case {
+    let sizes: Vec<usize> = (0..3).map(|_| within(rng, 1, 2) as usize).collect();
+    let mut case = clusters(rng, &sizes, Lists::All);
+    let near = rng.below(3) as usize;
+    let pairs = [(0, 1), (0, 2), (1, 2)];
+    let ms = |at: usize| if at == near { 5 } else { 300 };
+    servers(&mut case).distances = (0..3).map(|at| (pairs[at], ms(at) * MILLISECOND)).collect();
+    let n: usize = sizes.iter().sum();
+    for server in 0..n {
+        let shard = at(rng, &case, server);
+        let mut a = client(rng, shard).does(Step::Meshed);
+        for round in 0..within(rng, 0, 3) as usize {
+            a = a.does(Step::queue(pick(rng, &["a.b", "a.*"]), "q")).does(Step::Sync);
+            a = a.does(Step::Sleep(within(rng, 1, 20_000)));
+            a = if rng.one_in(2) { a.does(Step::Unsub(round)).does(Step::Sync) } else { a };
+        }
+        case.actors.push(a.does(Step::Sync));
+        let shard = at(rng, &case, server);
+        let mut a = client(rng, shard).does(Step::Meshed);
+        for _ in 0..10 {
+            a = a.does(Step::Sleep(within(rng, 100, 5000))).does(Step::publish("a.b", 3));
             a = a.does(Step::Request("a.b".into())).does(Step::Sync);
         }
         case.actors.push(a);

@@ -1,6 +1,6 @@
 //! Several clusters: which servers each has, what may be sent from one to another, and how answers come back.
 
-use super::super::case::Plan;
+use super::super::case::{Cluster, Plan};
 use super::{Msg, Oracle, Sub};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +11,7 @@ pub struct Clusters {
     of: Vec<usize>,
     /// Somebody is sent what he has not asked for.
     optimistic: bool,
+    plan: Option<Cluster>,
     /// Messages, with the server at which they came in from another cluster.
     came: BTreeSet<(usize, usize)>,
     /// Messages, with the clusters they were sent to: in a long line, of which there may be several.
@@ -23,7 +24,7 @@ impl Clusters {
         let of = plan.cluster.as_ref().map_or(vec![0; servers], |c| c.numbers());
         let gates = plan.cluster.iter().flat_map(|c| &c.members).filter_map(|m| m.gate.as_ref());
         let optimistic = gates.clone().any(|g| g.interest == turnpike::policy::GatewayInterest::Optimistic);
-        Clusters { of, optimistic, ..Clusters::default() }
+        Clusters { of, optimistic, plan: plan.cluster.clone(), ..Clusters::default() }
     }
 
     /// Is there more than one?
@@ -116,6 +117,16 @@ impl Oracle {
             let over = |e: u64| e < msg.sent && self.paths.rested(from, conn.server, e, msg.sent);
             !self.foreign(conn.server, to) && !ended.is_some_and(over)
         })
+    }
+
+    /// Of the members of a group that a message was sure to reach: was one much nearer than the one that it reached?
+    pub(super) fn was_far(&self, m: usize, sure: &[usize], took: &[usize]) -> bool {
+        let home = self.cluster(self.conns[self.msgs[m].conn].server);
+        let Some(plan) = self.clusters.plan.as_ref().filter(|c| !c.distances.is_empty()) else { return false };
+        let distance = |s: &usize| plan.distance(home, self.cluster(self.conns[self.subs[*s].conn].server));
+        let nearest = sure.iter().map(distance).min().unwrap_or(u64::MAX / 2);
+        let known = took.iter().filter(|t| sure.contains(t)).map(distance);
+        self.answers_across(&self.msgs[m]).is_none() && known.max().is_some_and(|d| d > 2 * nearest)
     }
 
     /// Of the members of a group that a message may reach: is one of the publisher's own cluster sure to, and was it

@@ -68,6 +68,9 @@ impl Oracle {
         if self.passed_over(m, &sure, &took) {
             return Err(format!("I5: message {m} {msg:?} went to another cluster, past {}", brief()));
         }
+        if self.was_far(m, &sure, &took) {
+            return Err(format!("I5: message {m} {msg:?} went further than it had to, to one of {}", brief()));
+        }
         if members.iter().any(|(i, _)| self.loses(&self.subs[*i], msg)) {
             return Ok(());
         }
