@@ -76,7 +76,8 @@ impl GatewayLink {
         GatewayLink {
             intro,
             parser: GatewayParser::default(),
-            pulse: Pulse::new(now, 0),
+            // The answer to the PING of our handshake is still to come; it says nothing of the way as it is now.
+            pulse: Pulse::new(now, u64::from(!inbound)),
             standing: vec![Standing::default(); accounts],
             hold: None,
             interest: 0,

@@ -88,6 +88,12 @@ pub enum Broken {
     MixesAccounts,
     /// A peer may want as much as it likes.
     NoLimit,
+    /// What comes from another cluster is sent on to other clusters.
+    Circles,
+    /// What another cluster no longer wants is not heard.
+    ForgetsEnds,
+    /// The replies of requests to other clusters do not name the way back.
+    PlainReplies,
     /// A lame duck ends without sending its clients away first.
     LeavesAtOnce,
 }

@@ -27,6 +27,9 @@ const MUST_BE_MET: &[&str] = &[
     "a dial for $SYS was answered",
     "a gap was named",
     "a lame duck has gone",
+    "a message went to another cluster",
+    "a missing way back was named",
+    "a refused account was wanted again",
     "a lame duck sent a client away",
     "a nats-server closed a second connection",
     "a nats-server heard of a lame duck",
@@ -34,6 +37,9 @@ const MUST_BE_MET: &[&str] = &[
     "a ring was full",
     "a rogue's connection was ended",
     "a subscription refused for want of memory",
+    "an account was refused",
+    "an answer went straight back",
+    "another cluster served a group",
     "bcrypt password checked",
     "drained",
     "hostile client cut",
@@ -41,6 +47,7 @@ const MUST_BE_MET: &[&str] = &[
     "-ERR for a hostile client",
     "publisher paused",
     "publisher resumed",
+    "refusals gave way to the whole interest",
     "server's PING answered",
     "slow consumer cut",
     "slow consumer in monitoring",
@@ -97,10 +104,28 @@ fn broken_rules_are_caught() {
         (Broken::NoLimit, "rogue_floods"),
         (Broken::LeavesAtOnce, "lame_duck"),
     ] {
-        let caught = run::caught_after(name, broken, 60);
-        let (seeds, why) = caught.unwrap_or_else(|| panic!("{broken:?} was not noticed in scenario {name}"));
-        println!("{broken:?}: caught after {seeds} seeds of {name}: {why}");
+        must_be_caught(broken, name);
     }
+}
+
+/// The same of what clusters do to each other.
+#[test]
+fn broken_rules_between_clusters_are_caught() {
+    for (broken, name) in [
+        (Broken::Relays, "super_forward"),
+        (Broken::Circles, "super_routed"),
+        (Broken::ForgetsEnds, "super_groups"),
+        (Broken::PlainReplies, "super_requests"),
+        (Broken::MixesAccounts, "super_refused_account"),
+    ] {
+        must_be_caught(broken, name);
+    }
+}
+
+fn must_be_caught(broken: Broken, name: &str) {
+    let caught = run::caught_after(name, broken, 60);
+    let (seeds, why) = caught.unwrap_or_else(|| panic!("{broken:?} was not noticed in scenario {name}"));
+    println!("{broken:?}: caught after {seeds} seeds of {name}: {why}");
 }
 
 /// Shrinking keeps the failure and leaves less.

@@ -6,78 +6,24 @@
 //! so nobody else can step it.
 
 use super::case::{Broken, Plan};
-use super::cluster::member::Note;
-use super::cluster::tap::Tap;
+use super::cluster::member::{self, Note};
+use super::cluster::tap::{Number, Tap};
 use super::pipes::{Read, Way};
 use super::world::World;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use turnpike::base::{Cid, ConnId, Level, Now, ShardId, Time};
-use turnpike::conn::{Introduction, Tidings};
-use turnpike::policy::Settings;
+use turnpike::conn::{GatewayIntroduction, GatewayTidings, Introduction, Tidings};
 use turnpike::shard::{Act, Answer, Batch, Flush, Identity, Lost, Opening, Order, Rings, Setup, Shard, Sockets, Turn};
 
 mod configured;
+mod rings;
 mod wrong;
 
 use self::configured::hash_of;
 pub use self::configured::settings;
-use self::wrong::{misdirect, mistaken, postponed, repeated};
-
-/// The rings between the shards of a node: one per ordered pair, first in, first out, and the way back for spent
-/// batches.
-pub struct RingSet {
-    shards: usize,
-    capacity: usize,
-    unordered: bool,
-    forth: Vec<VecDeque<Batch>>,
-    /// Batches sent that have not been given back.
-    out: Vec<usize>,
-    back: Vec<VecDeque<Batch>>,
-}
-
-impl RingSet {
-    /// Empty rings.
-    pub fn new(shards: usize, capacity: usize, broken: Broken) -> RingSet {
-        let rings = || (0..shards * shards).map(|_| VecDeque::new()).collect();
-        let unordered = broken == Broken::RingUnordered;
-        RingSet { shards, capacity, unordered, forth: rings(), out: vec![0; shards * shards], back: rings() }
-    }
-
-    /// Everything in them is gone.
-    pub fn clear(&mut self) {
-        self.forth.iter_mut().chain(&mut self.back).for_each(VecDeque::clear);
-        self.out.fill(0);
-    }
-
-    fn has_room(&self, from: usize, to: usize) -> bool {
-        self.out[from * self.shards + to] < self.capacity
-    }
-
-    fn push(&mut self, from: usize, to: usize, batch: Batch) {
-        self.out[from * self.shards + to] += 1;
-        self.forth[from * self.shards + to].push_back(batch);
-    }
-
-    fn give_back(&mut self, from: usize, to: usize, batch: Batch) {
-        self.out[from * self.shards + to] -= 1;
-        self.back[from * self.shards + to].push_back(batch);
-    }
-
-    fn pop(&mut self, from: usize, to: usize) -> Option<Batch> {
-        let ring = &mut self.forth[from * self.shards + to];
-        if self.unordered {
-            ring.pop_back()
-        } else {
-            ring.pop_front()
-        }
-    }
-
-    /// Does anything wait for a shard?
-    fn waits(&self, to: usize) -> bool {
-        (0..self.shards).any(|from| !self.forth[from * self.shards + to].is_empty())
-    }
-}
+pub use self::rings::RingSet;
+use self::wrong::{endless, misdirect, mistaken, postponed, repeated, without_way_back};
 
 /// What has happened at a socket and is to be told to the shard.
 enum Arrived {
@@ -91,7 +37,7 @@ struct Socket {
     link: usize,
     /// The direction that this end writes.
     writes: Way,
-    /// A route: what is said over it is looked at.
+    /// A route or a link to another cluster: what is said over it is looked at.
     tap: Option<Box<Tap>>,
     /// Interest that is told too late, where that is broken on purpose.
     late: Vec<u8>,
@@ -129,6 +75,8 @@ pub enum Mail {
     Order(Order),
     /// A registered route: its link, the direction that this end writes, and what the mesh knows of it.
     Route(usize, Way, Box<Introduction>),
+    /// The same for a registered link to another cluster.
+    Gateway(usize, Way, Box<GatewayIntroduction>),
 }
 
 /// Acts of a shard that do not concern a socket.
@@ -142,23 +90,24 @@ pub struct SaidOutside {
     pub answers: Vec<Answer>,
     /// Password checks asked for, with their results.
     verify: Vec<Order>,
-    /// News for the mesh.
-    pub tidings: VecDeque<Tidings>,
-    /// Connections to the client port that are routes: link, number, what they said.
-    pub handed: VecDeque<(usize, Cid, Vec<u8>)>,
+    /// News for the mesh and the gateways' machine.
+    notes: Vec<Note>,
     measured: Vec<(ConnId, u64)>,
 }
 
 impl Node {
-    /// A shard, at place `local` among the `shards` of a server.
-    pub fn new(at: (usize, usize), shards: usize, seed: u64, plan: &Plan, settings: &Arc<Settings>) -> Node {
-        let identity = Identity { server_id: "NSIM".into(), server_name: "sim".into(), ..Identity::default() };
+    /// A shard, at place `local` among the `shards` of a server, in that server's n-th life.
+    pub fn new(at: (usize, usize), shards: usize, seed: u64, plan: &Plan, life: u64) -> Node {
+        // Other clusters know it by its id.
+        let gate = plan.cluster.as_ref().filter(|c| c.members[at.0].gate.is_some());
+        let server_id = gate.map_or("NSIM".into(), |c| member::server_id(c, at.0, life));
+        let identity = Identity { server_id, server_name: "sim".into(), ..Identity::default() };
         let (server, local) = at;
         let setup = Setup {
             id: ShardId(local as u8),
             shards,
             seed,
-            settings: settings.clone(),
+            settings: Arc::new(settings(plan, at.0)),
             identity: Arc::new(identity),
             turn_deliveries_max: plan.budget,
         };
@@ -220,15 +169,23 @@ impl Node {
 
     /// Links of the routes that it owns.
     pub fn routes(&self) -> impl Iterator<Item = usize> + '_ {
-        self.sockets.values().filter(|s| s.tap.as_ref().is_some_and(|t| !t.over)).map(|s| s.link)
+        self.taps().filter(|(_, t)| t.is_route()).map(|(link, _)| link)
+    }
+
+    /// Links to other clusters that it owns, and those from them: the link, and whether it is one of the former.
+    pub fn gateways(&self) -> impl Iterator<Item = (usize, bool)> + '_ {
+        self.taps().filter(|(_, t)| !t.is_route()).map(|(link, t)| (link, t.sends()))
+    }
+
+    fn taps(&self) -> impl Iterator<Item = (usize, &Tap)> + '_ {
+        self.sockets.values().filter_map(|s| Some((s.link, s.tap.as_deref().filter(|t| !t.over)?)))
     }
 
     /// What it said to the mesh is on its way there.
     fn report(&mut self, w: &mut World) {
-        let (tidings, handed) = (std::mem::take(&mut self.said.tidings), std::mem::take(&mut self.said.handed));
+        let notes = std::mem::take(&mut self.said.notes);
         if let Some(mesh) = w.servers[self.server].mesh.as_mut() {
-            let handed = handed.into_iter().map(|(link, cid, said)| Note::HandedOver(link, cid, said));
-            mesh.notes[self.local].extend(tidings.into_iter().map(Note::Tidings).chain(handed));
+            mesh.notes[self.local].extend(notes);
         }
     }
 
@@ -243,9 +200,15 @@ impl Node {
                 None
             }
             Mail::Route(link, writes, introduction) => {
-                let tap = Tap::new(server, link, &introduction);
+                let tap = Tap::route(server, link, &introduction);
                 let conn = turn.introduce(*introduction);
                 w.note(|| format!("server {server} has link {link} as a route: {conn:?}"));
+                Some((conn, Socket::new(link, writes, Some(Box::new(tap)))))
+            }
+            Mail::Gateway(link, writes, introduction) => {
+                let tap = Tap::gateway(server, link, &introduction, w);
+                let conn = turn.introduce_gateway(*introduction);
+                w.note(|| format!("server {server} has link {link} to another cluster: {conn:?}"));
                 Some((conn, Socket::new(link, writes, Some(Box::new(tap)))))
             }
         }
@@ -421,7 +384,7 @@ fn tell(
     sockets: &mut BTreeMap<ConnId, Socket>,
     arrived: Vec<Arrived>,
 ) {
-    let misdirects = matches!(w.case.plan.broken, Broken::Relays | Broken::Bounces);
+    let misdirects = matches!(w.case.plan.broken, Broken::Relays | Broken::Bounces | Broken::Circles);
     for a in arrived {
         match a {
             Arrived::Bytes(conn, bytes) => {
@@ -431,6 +394,7 @@ fn tell(
                 }
                 match w.case.plan.broken {
                     Broken::MixesAccounts => turn.bytes(conn, &mistaken(&bytes)),
+                    Broken::ForgetsEnds if sends(sockets, conn) => turn.bytes(conn, &endless(&bytes)),
                     _ => turn.bytes(conn, &bytes),
                 }
             }
@@ -500,6 +464,10 @@ fn write(w: &mut World, s: usize, flush: &mut Flush<'_, Sockets>, sockets: &mut 
                     w.links[socket.link].write(socket.writes, &repeated(bytes), usize::MAX);
                     bytes.len()
                 }
+                Broken::PlainReplies if socket.tap.as_ref().is_some_and(|t| t.sends()) => {
+                    w.links[socket.link].write(socket.writes, &without_way_back(bytes), usize::MAX);
+                    bytes.len()
+                }
                 _ => w.links[socket.link].write(socket.writes, bytes, short),
             };
             w.mix(conn.to_bits(), &bytes[..n]);
@@ -510,7 +478,7 @@ fn write(w: &mut World, s: usize, flush: &mut Flush<'_, Sockets>, sockets: &mut 
                 break;
             }
             if let Some(tap) = &mut socket.tap {
-                if let Err(why) = tap.hear(&bytes[..n], &w.oracle) {
+                if let Err(why) = tap.hear(&bytes[..n], &mut w.oracle) {
                     w.fail(why);
                 }
             }
@@ -523,19 +491,8 @@ fn write(w: &mut World, s: usize, flush: &mut Flush<'_, Sockets>, sockets: &mut 
 fn do_act(w: &mut World, s: usize, act: Act, sockets: &mut BTreeMap<ConnId, Socket>, said: &mut SaidOutside) {
     w.note(|| format!("shard {s} {act:?}"));
     match act {
-        Act::Pause(c) | Act::Resume(c) => {
-            let paused = matches!(act, Act::Pause(_));
-            w.oracle.label(if paused { "publisher paused" } else { "publisher resumed" });
-            if w.case.plan.skips {
-                w.fail(format!("shard {s}: {act:?}, and nobody is to be waited for"));
-            }
-            if !paused && w.case.plan.broken == Broken::NeverResumes {
-                return;
-            }
-            if let Some(socket) = sockets.get_mut(&c) {
-                socket.paused = paused;
-            }
-        }
+        Act::Pause(c) => pause(w, s, sockets.get_mut(&c), true),
+        Act::Resume(c) => pause(w, s, sockets.get_mut(&c), false),
         Act::Finish(c) => {
             if let Some(socket) = sockets.get(&c) {
                 w.links[socket.link].shut(Way::Down);
@@ -568,22 +525,26 @@ fn do_act(w: &mut World, s: usize, act: Act, sockets: &mut BTreeMap<ConnId, Sock
             w.fail(format!("shard {s} of a server that is no lame duck: {act:?}"));
         }
         Act::Vacant => said.vacant = true,
-        Act::GatewayTidings(tidings) => w.fail(format!("shard {s} of a server without gateways: {tidings:?}")),
+        Act::GatewayTidings(tidings) => {
+            if let GatewayTidings::Ended { link, .. } = &tidings {
+                over(sockets, |t| t.number == Number::Gateway(*link));
+            }
+            said.notes.push(Note::GatewayTidings(tidings));
+        }
         Act::CloseServer(c) => match sockets.remove(&c) {
             Some(socket) => w.links[socket.link].closed_by(socket.writes),
             None => w.fail(format!("shard {s} closes route {c:?}, which has no socket")),
         },
         Act::HandOver { conn, cid, said: bytes } => {
             if let Some(socket) = sockets.remove(&conn) {
-                said.handed.push_back((socket.link, cid, bytes));
+                said.notes.push(Note::HandedOver(socket.link, cid, bytes));
             }
         }
         Act::Tidings(tidings) => {
             if let Tidings::Ended { peer, .. } = &tidings {
-                let taps = sockets.values_mut().filter_map(|s| s.tap.as_mut());
-                taps.filter(|t| t.number == *peer).for_each(|t| t.over = true);
+                over(sockets, |t| t.number == Number::Route(*peer));
             }
-            said.tidings.push_back(tidings);
+            said.notes.push(Note::Tidings(tidings));
         }
         Act::Measure(c) => {
             if let Some(socket) = sockets.get(&c) {
@@ -591,4 +552,29 @@ fn do_act(w: &mut World, s: usize, act: Act, sockets: &mut BTreeMap<ConnId, Sock
             }
         }
     }
+}
+
+/// Somebody is not read any more, or again.
+fn pause(w: &mut World, s: usize, socket: Option<&mut Socket>, paused: bool) {
+    w.oracle.label(if paused { "publisher paused" } else { "publisher resumed" });
+    if w.case.plan.skips {
+        w.fail(format!("shard {s} pauses somebody, and nobody is to be waited for"));
+    }
+    if !paused && w.case.plan.broken == Broken::NeverResumes {
+        return;
+    }
+    if let Some(socket) = socket {
+        socket.paused = paused;
+    }
+}
+
+/// Does this connection send messages to another cluster?
+fn sends(sockets: &BTreeMap<ConnId, Socket>, conn: ConnId) -> bool {
+    sockets.get(&conn).and_then(|s| s.tap.as_deref()).is_some_and(Tap::sends)
+}
+
+/// A route or a link is over; only last words are written to it.
+fn over(sockets: &mut BTreeMap<ConnId, Socket>, which: impl Fn(&Tap) -> bool) {
+    let taps = sockets.values_mut().filter_map(|s| s.tap.as_mut());
+    taps.filter(|t| which(t)).for_each(|t| t.over = true);
 }

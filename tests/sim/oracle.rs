@@ -7,10 +7,12 @@
 //! - a message is *accepted* at the latest at the tick at which its publisher heard such a PONG;
 //! - a subscriber has heard everything up to its *horizon*, the tick at which it sent the last PING that was answered.
 
+use super::case::Plan;
 use super::cluster::paths::{Paths, State};
 use super::cluster::server::Server;
 use std::collections::{BTreeMap, VecDeque};
 
+mod across;
 mod far;
 mod judge;
 
@@ -117,6 +119,8 @@ pub struct Oracle {
     /// The server of each shard; empty: there is one.
     server_of: Vec<usize>,
     accounts: bool,
+    /// What is known of other clusters.
+    clusters: across::Clusters,
 }
 
 /// Does a pattern match a subject? The plain definition of client-protocol.md §7.
@@ -153,9 +157,12 @@ impl Oracle {
     }
 
     /// For clients of several servers.
-    pub fn over(servers: &[Server], accounts: bool) -> Oracle {
+    pub fn over(servers: &[Server], plan: &Plan) -> Oracle {
         let server_of = servers.iter().enumerate().flat_map(|(at, s)| (0..s.shards).map(move |_| at));
-        Oracle { accounts, server_of: server_of.collect(), paths: Paths::new(servers.len()), ..Oracle::default() }
+        let clusters = across::Clusters::new(plan, servers.len());
+        let paths = Paths::new(servers.len(), clusters.are_several());
+        let (accounts, server_of) = (plan.accounts > 0, server_of.collect());
+        Oracle { accounts, server_of, paths, clusters, ..Oracle::default() }
     }
 
     /// The world is at rest.
@@ -397,7 +404,8 @@ impl Oracle {
         if sub.has.contains_key(&m) {
             return Err(format!("I1: twice: {}", what()));
         }
-        if sub.last.get(&msg.conn).is_some_and(|l| *l > m) {
+        let wanders = self.wanders(m, s);
+        if !wanders && sub.last.get(&msg.conn).is_some_and(|l| *l > m) {
             // A queue message that is re-aimed by way of a third shard may be overtaken by its successors.
             if !self.re_aimed(s, m) {
                 return Err(format!("I2: overtaken by {:?}: {}", sub.last.get(&msg.conn), what()));
@@ -405,12 +413,17 @@ impl Oracle {
             self.label("queue message overtaken after re-aim");
         }
         let publisher = self.msgs[m].conn;
+        if self.subs[s].queue.is_some() && self.foreign(self.conns[publisher].server, self.conns[conn].server) {
+            self.label("another cluster served a group");
+        }
         self.msgs[m].copies += 1;
         let sub = &mut self.subs[s];
         sub.got.push(m);
         sub.has.insert(m, ());
-        let last = sub.last.entry(publisher).or_insert(m);
-        *last = m.max(*last);
+        if !wanders {
+            let last = sub.last.entry(publisher).or_insert(m);
+            *last = m.max(*last);
+        }
         Ok(Some(m))
     }
 
@@ -451,6 +464,9 @@ impl Oracle {
     }
 
     fn stand(&self, s: &Sub, m: &Msg) -> Stand {
+        if self.strays(s, m) {
+            return if s.dead.is_some_and(|d| d < m.sent) { Stand::MustNot } else { Stand::May };
+        }
         if let Some((from, to)) = self.far(s, m) {
             return self.stand_far(s, m, from, to);
         }

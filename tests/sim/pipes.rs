@@ -20,6 +20,12 @@ pub struct Pipe {
     void: bool,
     /// The writer has shut its side.
     shut: bool,
+    /// Bytes of a way that takes time: how many, and until when they are under way.
+    waves: VecDeque<(usize, u64)>,
+    /// How long it takes, nanoseconds.
+    distance: u64,
+    /// How many bytes in flight have been so for long enough.
+    loose: usize,
 }
 
 /// What a reader finds.
@@ -45,6 +51,32 @@ impl Pipe {
             blocked: false,
             void: false,
             shut: false,
+            waves: VecDeque::new(),
+            distance: 0,
+            loose: 0,
+        }
+    }
+
+    /// It is now: which bytes have been under way for long enough?
+    fn pass(&mut self, now: u64) {
+        let known = self.waves.iter().map(|w| w.0).sum::<usize>() + self.loose;
+        // A reset takes away what is in flight.
+        if known > self.flight.len() {
+            (self.loose, self.waves) = (0, VecDeque::from([(self.flight.len(), now + self.distance)]));
+        } else if known < self.flight.len() {
+            self.waves.push_back((self.flight.len() - known, now + self.distance));
+        }
+        while self.waves.front().is_some_and(|w| w.1 <= now) {
+            self.loose += self.waves.pop_front().map_or(0, |w| w.0);
+        }
+    }
+
+    /// Bytes that may move on.
+    fn movable(&self) -> usize {
+        if self.distance == 0 {
+            self.flight.len()
+        } else {
+            self.loose
         }
     }
 
@@ -71,6 +103,8 @@ pub struct Link {
     pub cut: bool,
     /// The servers at its ends, the one that dialed first, if both are servers.
     pub servers: Option<(usize, usize)>,
+    /// It is one between clusters.
+    pub gateway: bool,
 }
 
 /// Which pipe of a link.
@@ -95,7 +129,33 @@ impl Way {
 impl Link {
     /// A link whose pipes hold `window` bytes each.
     pub fn new(window: usize) -> Link {
-        Link { up: Pipe::new(window), down: Pipe::new(window), reset: false, cut: false, servers: None }
+        let (up, down) = (Pipe::new(window), Pipe::new(window));
+        Link { up, down, reset: false, cut: false, servers: None, gateway: false }
+    }
+
+    /// The same, and each direction takes so many nanoseconds.
+    pub fn long(window: usize, distance: u64) -> Link {
+        let mut link = Link::new(window);
+        (link.up.distance, link.down.distance) = (distance, distance);
+        link
+    }
+
+    /// It is now; when the next bytes arrive that are under way, if any are.
+    pub fn pass(&mut self, now: u64) -> Option<u64> {
+        if self.up.distance == 0 || self.cut || self.reset {
+            return None;
+        }
+        let next = |p: &mut Pipe| {
+            p.pass(now);
+            p.waves.front().filter(|_| !p.blocked && !p.stalled).map(|w| w.1)
+        };
+        let next = [next(&mut self.up), next(&mut self.down)];
+        next.into_iter().flatten().min()
+    }
+
+    /// Is nothing under way?
+    pub fn is_still(&self) -> bool {
+        self.up.flight.is_empty() && self.down.flight.is_empty()
     }
 
     /// The pipe of a direction.
@@ -109,19 +169,20 @@ impl Link {
     /// Can bytes of this direction move on?
     pub fn can_move(&self, way: Way) -> bool {
         let p = if way == Way::Up { &self.up } else { &self.down };
-        !self.cut && !self.reset && !p.stalled && !p.blocked && !p.flight.is_empty()
+        !self.cut && !self.reset && !p.stalled && !p.blocked && p.movable() > 0
     }
 
     /// Moves 1 to all bytes that are in flight on.
     pub fn advance(&mut self, way: Way, rng: &mut Rng) {
         let p = self.pipe(way);
-        let n = p.flight.len() as u64;
+        let n = p.movable() as u64;
         // Mostly whole, often torn anywhere, sometimes a few bytes.
         let take = match rng.below(4) {
             0 => 1 + rng.below(n.min(7)),
             1 => 1 + rng.below(n),
             _ => n,
         };
+        p.loose = p.loose.saturating_sub(take as usize);
         let moved = p.flight.drain(..take as usize);
         if !p.void {
             p.ready.extend(moved);

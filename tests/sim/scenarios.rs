@@ -2,7 +2,7 @@
 
 pub use super::case::{pick, within};
 use super::case::{Actor, Case, End, Plan, Reads, Step};
-use super::cluster::{mixed, rogues, scenarios as cluster};
+use super::cluster::{mixed, rogues, scenarios as cluster, supers};
 use super::garbage::garbage;
 use super::slow;
 use turnpike::base::Rng;
@@ -57,6 +57,22 @@ pub const ALL: &[(&str, Scenario, u64)] = &[
     ("rogue_forger", rogues::rogue_forger, 6),
     ("rogue_orders", rogues::rogue_orders, 6),
     ("dozen", cluster::dozen, 1),
+    ("super_routed", supers::super_routed, 4),
+    ("super_optimistic", supers::super_optimistic, 4),
+    ("super_refused_account", supers::super_refused_account, 4),
+    ("super_group_count", supers::super_group_count, 4),
+    ("super_groups", supers::super_groups, 4),
+    ("super_nearest", supers::super_nearest, 4),
+    ("super_last_leaves", supers::super_last_leaves, 4),
+    ("super_forward", supers::super_forward, 4),
+    ("super_requests", supers::super_requests, 4),
+    ("super_silent", supers::super_silent, 4),
+    ("super_no_way_back", supers::super_no_way_back, 4),
+    ("super_wrong_addresses", supers::super_wrong_addresses, 4),
+    ("super_restart", supers::super_restart, 4),
+    ("super_survivors", supers::super_survivors, 4),
+    ("super_storm", supers::super_storm, 4),
+    ("super_many_groups", supers::super_many_groups, 1),
 ];
 
 /// Subjects that scenarios publish to.

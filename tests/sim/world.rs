@@ -8,8 +8,7 @@ use super::cluster::server::Server;
 use super::node::{self, Node};
 use super::oracle::Oracle;
 use super::pipes::{Link, Way};
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use turnpike::base::{Rng, SECOND};
 use turnpike::shard::{Answer, Ask, Order};
 
@@ -36,6 +35,8 @@ pub struct World {
     pub faults: VecDeque<Fault>,
     /// Which server's bytes do not reach which other.
     pub blocked: BTreeSet<(usize, usize)>,
+    /// Whose dials to whose gateway fail; `true`: they are lost.
+    pub barred: BTreeMap<(usize, usize), bool>,
     /// Routes that must be given up soon.
     pub doomed: Vec<super::cluster::faults::Doomed>,
     /// Servers that came back, and by when they must be let in.
@@ -52,6 +53,8 @@ pub struct World {
     pub whole: bool,
     /// All connections ever.
     pub links: Vec<Link>,
+    /// When the next bytes arrive that are on a long way.
+    arrival: Option<u64>,
     /// All clients; one that is acting is not here.
     pub clients: Vec<Option<Client>>,
     /// Judges.
@@ -93,18 +96,17 @@ impl World {
     pub fn new(case: &Case, seed: u64, traced: bool) -> World {
         let plan = &case.plan;
         let mut rng = Rng::new(seed ^ 0x5157_0a2c_11d3_77e9);
-        let settings = Arc::new(node::settings(plan));
         let servers = Server::all(plan);
         let nodes = servers.iter().enumerate().flat_map(|(at, s)| s.places(at));
         let ours = |at: usize| plan.cluster.as_ref().is_none_or(|c| c.members[at].kind == Kind::Turnpike);
-        let nodes =
-            nodes.map(|(_, place, n)| ours(place.0).then(|| Node::new(place, n, rng.next_u64(), plan, &settings)));
+        let nodes = nodes.map(|(_, place, n)| ours(place.0).then(|| Node::new(place, n, rng.next_u64(), plan, 1)));
         World {
             nodes: nodes.collect(),
-            oracle: Oracle::over(&servers, plan.accounts > 0),
+            oracle: Oracle::over(&servers, plan),
             servers,
             faults: VecDeque::new(),
             blocked: BTreeSet::new(),
+            barred: BTreeMap::new(),
             doomed: Vec::new(),
             newcomers: Vec::new(),
             whole: false,
@@ -118,6 +120,7 @@ impl World {
             now: SECOND,
             events: 0,
             links: Vec::new(),
+            arrival: None,
             batch_bytes_max: 0,
             draining: None,
             late: Vec::new(),
@@ -192,6 +195,7 @@ impl World {
         if self.depth == 0 {
             self.lame_ducks();
         }
+        self.pass();
         let mut moves = std::mem::take(&mut self.moves);
         moves.clear();
         self.list(&mut moves);
@@ -219,6 +223,13 @@ impl World {
             }
         }
         true
+    }
+
+    /// Bytes that were under way for long enough may move on; when the next ones may.
+    fn pass(&mut self) {
+        let far = self.case.plan.cluster.as_ref().is_some_and(|c| !c.distances.is_empty());
+        let now = self.now;
+        self.arrival = self.links.iter_mut().filter(|_| far).filter_map(|l| l.pass(now)).min();
     }
 
     /// The server of a shard.
@@ -270,7 +281,14 @@ impl World {
         let sleepers = self.clients.iter().flatten().filter_map(Client::wakes_at);
         let foreign = self.servers.iter().filter(|s| s.runs()).filter_map(|s| s.foreign.as_ref()?.next_at());
         let lame = self.servers.iter().filter(|s| s.runs()).filter_map(|s| s.lame.as_ref()?.next_at());
-        timers.chain(sleepers).chain(meshes).chain(foreign).chain(lame).filter(|t| *t > self.now).min()
+        timers
+            .chain(sleepers)
+            .chain(self.arrival)
+            .chain(meshes)
+            .chain(foreign)
+            .chain(lame)
+            .filter(|t| *t > self.now)
+            .min()
     }
 
     /// Lets the world run until nothing can happen and `done` holds; time passes only when nothing else can.

@@ -286,7 +286,11 @@ fn a_queue_group_is_served_here_first_and_then_where_it_is_nearest() {
     let mut n = Node::new(2, GatewayInterest::Auto);
     let a = n.client(0);
     let (west, north) = (n.out(1, 3, "west", true), n.out(0, 4, "north", true));
-    n.later(50);
+    // The answers to the PINGs of the handshakes, which say nothing of the ways as they are.
+    n.says(0, north, "PONG\r\n");
+    n.later(10);
+    n.says(1, west, "PONG\r\n");
+    n.later(40);
     n.says(1, west, "PONG\r\nRS+ $G jobs q 1\r\n");
     n.later(50);
     n.says(0, north, "PONG\r\nRS+ $G jobs q 1\r\nRS+ $G jobs p 1\r\n");

@@ -8,12 +8,14 @@ use super::paths::State;
 use super::plan::Fault;
 use super::server::Server;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use turnpike::base::{MILLISECOND, SECOND};
 use turnpike::shard::Order;
 
 /// A silent peer is out after so long (G6): five seconds, a ping's interval, and the world's own delays.
 const OUT_NS: u64 = 6 * SECOND + 200 * MILLISECOND;
+
+/// The same of a link between clusters (issue 5): `peer_timeout`, a ping, and the world's own delays.
+const OUT_ACROSS_NS: u64 = 10 * SECOND;
 
 /// Who comes back is let in after so long: a probe of the old route, and the time to shake hands.
 const WELCOME_NS: u64 = 1500 * MILLISECOND;
@@ -80,8 +82,14 @@ impl World {
             }
             Fault::Stall(a, b) => self.hold(a, b, true),
             Fault::Flow(a, b) => self.hold(a, b, false),
+            Fault::Bar(a, b, lost) => {
+                self.barred.insert((a, b), lost);
+            }
+            Fault::Named => self.check_no_way_back(),
             Fault::Heal(a, b) => {
                 self.check_named(a, b);
+                self.barred.remove(&(a, b));
+                self.barred.remove(&(b, a));
                 self.unblock(a, b);
                 self.unblock(b, a);
             }
@@ -168,8 +176,9 @@ impl World {
         if !self.is_ours(server) {
             return;
         }
-        let until = self.now + OUT_NS;
-        self.doomed.extend(links.into_iter().map(|link| Doomed { server, link, until }));
+        let until = |link: usize| self.now + if self.links[link].gateway { OUT_ACROSS_NS } else { OUT_NS };
+        let doomed: Vec<_> = links.into_iter().map(|link| Doomed { server, link, until: until(link) }).collect();
+        self.doomed.extend(doomed);
     }
 
     /// Everybody else is to give up a server that has fallen silent.
@@ -210,14 +219,14 @@ impl World {
         clients.into_iter().for_each(|link| self.links[link].reset());
         let server = &self.servers[at];
         let places: Vec<_> = server.places(at).collect();
+        let life = server.lives + 1;
         self.oracle.died(at);
-        let settings = Arc::new(super::super::node::settings(&self.case.plan));
         for (id, place, shards) in places {
             if self.nodes[id].is_none() {
                 continue;
             }
             let seed = self.rng.next_u64();
-            let fresh = Node::new(place, shards, seed, &self.case.plan, &settings);
+            let fresh = Node::new(place, shards, seed, &self.case.plan, life);
             let Some(old) = self.nodes[id].replace(fresh) else { continue };
             // Its clients are told; they are not what this is about.
             for link in old.all_links().filter(|l| self.links[*l].servers.is_none()).collect::<Vec<_>>() {
@@ -248,11 +257,17 @@ impl World {
         let owned = self.owned();
         self.check_doomed(&owned);
         self.check_newcomers(&owned);
-        let states: BTreeMap<_, _> = pairs(self.servers.len()).map(|p| (p, joined(self, &owned, p.0, p.1))).collect();
-        let state = |a: usize, b: usize| states.get(&(a, b)).copied().unwrap_or(State::Unsure);
-        self.whole = self.is_whole(&state);
+        self.check_handshakes();
+        let near = |(a, b): &(usize, usize)| !self.oracle.foreign(*a, *b);
+        let near = pairs(self.servers.len()).filter(near);
+        let states: BTreeMap<_, _> = near.map(|p| (p, joined(self, &owned, p.0, p.1))).collect();
+        let route = |a: usize, b: usize| states.get(&(a.min(b), a.max(b))).copied().unwrap_or(State::Unsure);
+        let across = self.across();
+        self.whole = self.is_whole(&route) && across.is_whole(self);
         self.check_lame_ducks();
-        self.oracle.rest(state);
+        let state = |a, b| if self.oracle.foreign(a, b) { across.state(a, b, &route) } else { route(a, b) };
+        let states: BTreeMap<_, _> = both_ways(self.servers.len()).map(|(a, b)| ((a, b), state(a, b))).collect();
+        self.oracle.rest(|a, b| states.get(&(a, b)).copied().unwrap_or(State::Unsure));
     }
 
     /// Links of the routes that each server's shards own.
@@ -269,10 +284,11 @@ impl World {
 
     fn is_whole(&self, state: &impl Fn(usize, usize) -> State) -> bool {
         let Some(cluster) = &self.case.plan.cluster else { return false };
-        pairs(self.servers.len()).filter(|(a, b)| !self.is_rogue(*a) && !self.is_rogue(*b)).all(|(a, b)| {
+        let honest = |(a, b): &(usize, usize)| !self.is_rogue(*a) && !self.is_rogue(*b) && !self.oracle.foreign(*a, *b);
+        pairs(self.servers.len()).filter(honest).all(|(a, b)| {
             let stranger = cluster.strangers.contains(&(a, b)) || cluster.strangers.contains(&(b, a));
             let reach = !stranger && self.servers[a].runs() && self.servers[b].runs() && !self.apart(a, b);
-            state(a, b) == if reach { State::Joined } else { State::Apart }
+            state(a, b) == if reach { State::Joined(0) } else { State::Apart }
         })
     }
 
@@ -286,7 +302,7 @@ impl World {
             // A nats-server may hold on to a former life too.
             let linked = |to: usize| owned[at].iter().any(|l| owned[to].contains(l));
             let met = |to: usize| {
-                let joined = joined(self, owned, at, to) == State::Joined;
+                let joined = joined(self, owned, at, to) == State::Joined(0);
                 cluster.strangers.contains(&(to, at)) || joined || !self.is_ours(to) && linked(to)
             };
             let waits = |to: &usize| self.servers[*to].runs() && !self.apart(at, *to) && !met(*to);
@@ -299,10 +315,9 @@ impl World {
 
     fn check_doomed(&mut self, owned: &[Vec<usize>]) {
         let now = self.now;
-        let late = self
-            .doomed
-            .iter()
-            .find(|d| d.until < now && self.servers[d.server].runs() && owned[d.server].contains(&d.link));
+        let holds =
+            |d: &Doomed| owned[d.server].contains(&d.link) || self.links_across(d.server).any(|l| l.0 == d.link);
+        let late = self.doomed.iter().find(|d| d.until < now && self.servers[d.server].runs() && holds(d));
         if let Some(d) = late.copied() {
             self.fail(format!(
                 "I14: server {} holds on to dead link {}, {} ms late",
@@ -320,6 +335,10 @@ pub fn pairs(servers: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..servers).flat_map(move |a| (a + 1..servers).map(move |b| (a, b)))
 }
 
+fn both_ways(servers: usize) -> impl Iterator<Item = (usize, usize)> {
+    pairs(servers).flat_map(|(a, b)| [(a, b), (b, a)])
+}
+
 /// Have two servers one route, at both ends the same?
 fn joined(w: &World, owned: &[Vec<usize>], a: usize, b: usize) -> State {
     let of = |s: usize| -> Vec<usize> {
@@ -334,7 +353,7 @@ fn joined(w: &World, owned: &[Vec<usize>], a: usize, b: usize) -> State {
             if w.links[*l].up.blocked || w.links[*l].down.blocked {
                 State::Waiting
             } else {
-                State::Joined
+                State::Joined(0)
             }
         }
         _ => State::Unsure,

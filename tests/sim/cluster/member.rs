@@ -1,15 +1,18 @@
 //! The mesh of a server and its surroundings: connections until they are registered routes, dials on their way, and
-//! the mail between it and the shards. The part that `shell/mesh.rs` plays in production.
+//! the mail between it and the shards. The part that `shell/mesh.rs` plays in production; what it does for the machine of
+//! the gateways stands in `gateways`.
 
 use super::super::case::Broken;
 use super::super::node::Mail;
 use super::super::pipes::{Link, Read, Way};
 use super::super::world::World;
+use super::gateways::Gates;
 use super::plan::Cluster;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use turnpike::base::{Cid, Level, Now, ShardId, Time, MILLISECOND, SECOND};
-use turnpike::conn::{Introduction, Tidings};
+use turnpike::conn::{GatewayIntroduction, GatewayTidings, Introduction, Tidings};
+use turnpike::gateways;
 use turnpike::mesh::{Act, Dial, Identity, Mesh, Setup, Unreached};
 use turnpike::policy::settings::{Cluster as Settings, RouteLogin, RouteUrl};
 use turnpike::shard::Order;
@@ -18,26 +21,30 @@ use turnpike::shard::Order;
 const DIALED: u64 = 1 << 32;
 /// The route port of everybody.
 const PORT: u16 = 6222;
+/// The gateway port of everybody.
+pub(super) const GATEWAY_PORT: u16 = 7222;
 
 /// See the file's head.
 pub struct Member {
     /// The machine under test.
     pub mesh: Mesh,
+    /// The machine of the gateways, and what it has met.
+    pub gates: Option<Gates>,
     /// What it said for the log.
     pub log: Vec<(u64, String)>,
     /// Dials: when, and to which server.
     pub dialed: Vec<(u64, usize)>,
     /// Dials of addresses where nobody lives.
     pub astray: BTreeMap<String, Vec<u64>>,
-    at: usize,
+    pub(super) at: usize,
     /// When the mesh is due by itself; asked for only when something was done to it.
     due: Option<u64>,
     /// It was told something, and what follows is still to be done.
     stirred: bool,
-    hands: BTreeMap<Cid, Hand>,
-    dials: Vec<Dialing>,
+    pub(super) hands: BTreeMap<Cid, Hand>,
+    pub(super) dials: Vec<Dialing>,
     /// Letters to each shard of this server, in order.
-    out: Vec<VecDeque<Letter>>,
+    pub(super) out: Vec<VecDeque<Letter>>,
     /// Letters of the shards.
     pub notes: Vec<VecDeque<Note>>,
 }
@@ -46,31 +53,46 @@ pub struct Member {
 pub enum Note {
     /// About a route.
     Tidings(Tidings),
+    /// About a link to another cluster.
+    GatewayTidings(GatewayTidings),
     /// A connection to the client port is a route: link, number, what it said.
     HandedOver(usize, Cid, Vec<u8>),
 }
 
-/// A connection that is no route yet.
-struct Hand {
-    link: usize,
+/// A connection that is no route yet, and no link to another cluster.
+pub(super) struct Hand {
+    pub link: usize,
     writes: Way,
+    /// It is the gateways' machine's, not the mesh's.
+    gateway: bool,
+    since: u64,
     /// Not taken by the pipe yet.
-    out: Vec<u8>,
+    pub out: Vec<u8>,
     /// To be closed once all is written.
-    closing: bool,
-    /// A route: its bytes are the shard's.
-    given: bool,
+    pub closing: bool,
+    /// Registered: its bytes are the shard's.
+    pub given: bool,
 }
 
-struct Dialing {
-    dial: Dial,
-    target: Option<usize>,
-    due: u64,
+/// Whose attempt it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Attempt {
+    Route(Dial),
+    Gateway(gateways::Dial),
 }
 
-enum Letter {
+pub(super) struct Dialing {
+    pub attempt: Attempt,
+    pub target: Option<usize>,
+    pub due: u64,
+    /// Why it will fail, if that is known: refused, or lost.
+    pub barred: Option<&'static str>,
+}
+
+pub(super) enum Letter {
     Order(Order),
     Route(Cid, Box<Introduction>),
+    Gateway(Cid, Box<GatewayIntroduction>),
 }
 
 /// The address of a server.
@@ -78,7 +100,7 @@ pub fn ip(at: usize) -> String {
     format!("10.0.0.{}", at + 1)
 }
 
-fn moment(now: u64) -> Now {
+pub(super) fn moment(now: u64) -> Now {
     Now { mono: Time(now), wall_ns: 1_700_000_000_000_000_000 + now }
 }
 
@@ -113,8 +135,12 @@ impl Member {
             headers: true,
         };
         let setup = Setup { shards: m.shards, seed, cluster: settings(cluster, at), identity };
+        let mut mesh = Mesh::new(setup, moment(now));
+        let gates = Gates::new(cluster, at, life, seed, now);
+        mesh.gateway_url(gates.as_ref().map(|g| g.machine.url()).unwrap_or_default());
         Member {
-            mesh: Mesh::new(setup, moment(now)),
+            mesh,
+            gates,
             stirred: true,
             log: Vec::new(),
             dialed: Vec::new(),
@@ -147,7 +173,7 @@ impl Member {
     pub fn letters(&self) -> impl Iterator<Item = usize> + '_ {
         let ready = |l: &Letter| match l {
             Letter::Order(_) => true,
-            Letter::Route(cid, _) => self.hands.get(cid).is_none_or(|h| h.out.is_empty()),
+            Letter::Route(cid, _) | Letter::Gateway(cid, _) => self.hands.get(cid).is_none_or(|h| h.out.is_empty()),
         };
         self.out.iter().enumerate().filter(move |(_, q)| q.front().is_some_and(ready)).map(|(s, _)| s)
     }
@@ -160,6 +186,10 @@ impl Member {
                 let hand = self.hands.remove(&cid)?;
                 Mail::Route(hand.link, hand.writes, route)
             }
+            Letter::Gateway(cid, intro) => {
+                let hand = self.hands.remove(&cid)?;
+                Mail::Gateway(hand.link, hand.writes, intro)
+            }
         })
     }
 
@@ -168,25 +198,55 @@ impl Member {
         self.hands.len()
     }
 
+    /// Since when the oldest connection to or from another cluster is in handshake.
+    pub fn shaking_since(&self) -> Option<u64> {
+        let open = self.hands.values().filter(|h| h.gateway && !h.given && !h.closing);
+        open.map(|h| h.since).min()
+    }
+
     /// Somebody connects.
     pub fn accept(&mut self, link: usize, now: u64, from: &str) {
         let cid = Cid(link as u64 + 1);
-        self.hands.insert(cid, Hand { link, writes: Way::Down, out: Vec::new(), closing: false, given: false });
+        self.hands.insert(cid, Hand::new(link, Way::Down, false, now));
         self.with(now, |m| m.accepted(cid, from, 50_000));
+    }
+
+    /// Somebody connects to the gateway.
+    pub fn accept_gateway(&mut self, link: usize, now: u64, from: &str) {
+        let cid = Cid(link as u64 + 1);
+        self.hands.insert(cid, Hand::new(link, Way::Down, true, now));
+        self.with(now, |_| ());
+        if let Some(gates) = &mut self.gates {
+            gates.machine.accepted(cid, from, 50_000);
+        }
+        self.plan_ahead();
     }
 
     /// Does something to the mesh.
     pub fn with(&mut self, now: u64, what: impl FnOnce(&mut Mesh)) {
         self.stirred = true;
-        self.mesh.time(moment(now));
+        self.tell_time(now);
         what(&mut self.mesh);
-        self.due = self.mesh.next_at().map(|t| t.0);
+        self.plan_ahead();
+    }
+
+    fn tell_time(&mut self, now: u64) {
+        self.mesh.time(moment(now));
+        if let Some(gates) = &mut self.gates {
+            gates.machine.time(moment(now));
+        }
+    }
+
+    /// When is something due by itself?
+    fn plan_ahead(&mut self) {
+        let gates = self.gates.as_ref().and_then(|g| g.machine.next_at());
+        self.due = self.mesh.next_at().into_iter().chain(gates).map(|t| t.0).min();
     }
 
     /// Hears what has come, and does what follows.
     pub fn act(&mut self, w: &mut World) {
         self.stirred = false;
-        self.mesh.time(moment(w.now));
+        self.tell_time(w.now);
         self.connect(w);
         self.read(w);
         for (local, notes) in self.notes.iter_mut().enumerate() {
@@ -196,9 +256,13 @@ impl Member {
             }
             match notes.pop_front() {
                 Some(Note::Tidings(t)) => self.mesh.tidings(ShardId(local as u8), t),
+                Some(Note::GatewayTidings(t)) => {
+                    if let Some(gates) = &mut self.gates {
+                        gates.machine.tidings(ShardId(local as u8), t);
+                    }
+                }
                 Some(Note::HandedOver(link, cid, said)) => {
-                    let hand = Hand { link, writes: Way::Down, out: Vec::new(), closing: false, given: false };
-                    self.hands.insert(cid, hand);
+                    self.hands.insert(cid, Hand::new(link, Way::Down, false, w.now));
                     self.mesh.handed_over(cid, "10.0.9.9", 50_000, said);
                 }
                 None => {}
@@ -206,7 +270,7 @@ impl Member {
         }
         self.carry_out(w);
         self.write(w);
-        self.due = self.mesh.next_at().map(|t| t.0);
+        self.plan_ahead();
     }
 
     fn connect(&mut self, w: &mut World) {
@@ -214,25 +278,39 @@ impl Member {
         self.dials = later;
         let due: Vec<Dialing> = due;
         for d in due {
-            let reached = d.target.filter(|t| w.servers[*t].up && !w.apart(self.at, *t));
+            let reached = d.target.filter(|t| w.servers[*t].up && !w.apart(self.at, *t) && d.barred.is_none());
             let Some(target) = reached else {
                 let refused = d.target.is_none_or(|t| !w.apart(self.at, t));
-                let why = if refused { "connection refused" } else { "timed out" };
-                self.mesh.dialed(d.dial, Err(Unreached { why: why.into(), silent: !refused }));
+                let why = d.barred.unwrap_or(if refused { "connection refused" } else { "timed out" });
+                match d.attempt {
+                    Attempt::Route(dial) => {
+                        self.mesh.dialed(dial, Err(Unreached { why: why.into(), silent: !refused }));
+                    }
+                    Attempt::Gateway(dial) => self.gateway_dialed(dial, Err(why.into())),
+                }
                 continue;
             };
             let link = w.links.len();
-            let window = w.case.plan.cluster.as_ref().map_or(1 << 16, |c| c.window);
-            w.links.push(Link { servers: Some((self.at, target)), ..Link::new(window) });
+            let plan = w.case.plan.cluster.as_ref();
+            let window = plan.map_or(1 << 16, |c| c.window);
+            let gateway = matches!(d.attempt, Attempt::Gateway(_));
+            let far = plan.filter(|c| gateway && !c.distances.is_empty()).map(|c| (c.numbers(), c));
+            let distance = far.map_or(0, |(of, c)| c.distance(of[self.at], of[target]));
+            w.links.push(Link { servers: Some((self.at, target)), gateway, ..Link::long(window, distance) });
             let cid = Cid(DIALED + link as u64);
-            self.hands.insert(cid, Hand { link, writes: Way::Up, out: Vec::new(), closing: false, given: false });
-            self.mesh.dialed(d.dial, Ok((cid, ip(target), PORT)));
-            w.note(|| format!("server {} reaches {target}: link {link}", self.at));
+            self.hands.insert(cid, Hand::new(link, Way::Up, gateway, w.now));
+            match d.attempt {
+                Attempt::Route(dial) => self.mesh.dialed(dial, Ok((cid, ip(target), PORT))),
+                Attempt::Gateway(dial) => self.gateway_dialed(dial, Ok((cid, ip(target), GATEWAY_PORT))),
+            }
+            w.note(|| format!("server {} reaches {target} (gateway: {gateway}): link {link}", self.at));
             let server = &mut w.servers[target];
             match (server.mesh.as_mut(), server.foreign.as_mut()) {
+                (Some(other), _) if gateway => other.accept_gateway(link, w.now, &ip(self.at)),
                 (Some(other), _) => other.accept(link, w.now, &ip(self.at)),
                 (None, Some(other)) => other.accept(link, self.at, w.now),
                 // It is itself, or in the middle of acting.
+                (None, None) if target == self.at && gateway => self.accept_gateway(link, w.now, &ip(target)),
                 (None, None) if target == self.at => self.accept(link, w.now, &ip(target)),
                 (None, None) => w.fail(format!("server {target} acts while {} does", self.at)),
             }
@@ -248,7 +326,10 @@ impl Member {
                 Read::Some(_) => {
                     w.note(|| format!("mesh {} {cid:?} reads {:?}", self.at, String::from_utf8_lossy(&bytes)));
                     let introduced = hand.writes == Way::Down && bytes.windows(5).any(|b| b == b"INFO ");
-                    self.mesh.bytes(cid, &bytes);
+                    match &mut self.gates {
+                        Some(gates) if hand.gateway => gates.machine.bytes(cid, &bytes),
+                        _ => self.mesh.bytes(cid, &bytes),
+                    }
                     self.carry_out(w);
                     if introduced && w.case.plan.broken == Broken::ClosesSecond {
                         self.close_second(w, cid);
@@ -256,12 +337,14 @@ impl Member {
                 }
                 Read::Empty => {}
                 end => {
-                    let link = hand.link;
-                    let writes = hand.writes;
+                    let (link, writes, gateway) = (hand.link, hand.writes, hand.gateway);
                     self.hands.remove(&cid);
                     w.links[link].closed_by(writes);
                     let why = if end == Read::End { "the peer closed it" } else { "connection reset by peer" };
-                    self.mesh.lost(cid, why);
+                    match &mut self.gates {
+                        Some(gates) if gateway => gates.machine.lost(cid, why),
+                        _ => self.mesh.lost(cid, why),
+                    }
                 }
             }
             self.carry_out(w);
@@ -291,23 +374,47 @@ impl Member {
         closed.into_iter().for_each(|cid| drop(self.hands.remove(&cid)));
     }
 
-    /// Does what the mesh asks for.
-    fn carry_out(&mut self, w: &mut World) {
+    /// Does what the mesh asks for, and what the gateways' machine asks for.
+    pub(super) fn carry_out(&mut self, w: &mut World) {
+        loop {
+            self.carry_out_for_mesh(w);
+            if !self.carry_out_for_gateways(w) {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn say(&mut self, w: &mut World, link: Cid, bytes: &[u8]) {
+        w.mix(link.0, bytes);
+        if let Some(hand) = self.hands.get_mut(&link) {
+            w.note(|| format!("mesh {} {link:?} writes {:?}", self.at, String::from_utf8_lossy(bytes)));
+            hand.out.extend_from_slice(bytes);
+        }
+    }
+
+    pub(super) fn close(&mut self, link: Cid) {
+        if let Some(hand) = self.hands.get_mut(&link) {
+            hand.closing = true;
+        }
+    }
+
+    pub(super) fn note_log(&mut self, w: &mut World, level: Level, text: String) {
+        if level != Level::Debug && level != Level::Trace {
+            w.servers[self.at].log.push((w.now, text.clone()));
+        }
+        if text.contains("secret") {
+            w.fail(format!("I19: a secret in the log: {text}"));
+        }
+        w.note(|| format!("mesh {} logs: {text}", self.at));
+        self.log.push((w.now, text));
+    }
+
+    fn carry_out_for_mesh(&mut self, w: &mut World) {
         while let Some(act) = self.mesh.poll() {
             match act {
                 Act::Dial { dial, host, .. } => self.dial(w, dial, &host),
-                Act::Write { link, bytes } => {
-                    w.mix(link.0, &bytes);
-                    if let Some(hand) = self.hands.get_mut(&link) {
-                        w.note(|| format!("mesh {} {link:?} writes {:?}", self.at, String::from_utf8_lossy(&bytes)));
-                        hand.out.extend_from_slice(&bytes);
-                    }
-                }
-                Act::Close { link } => {
-                    if let Some(hand) = self.hands.get_mut(&link) {
-                        hand.closing = true;
-                    }
-                }
+                Act::Write { link, bytes } => self.say(w, link, &bytes),
+                Act::Close { link } => self.close(link),
                 Act::Give { link, shard, route } => {
                     if let Some(hand) = self.hands.get_mut(&link) {
                         hand.given = true;
@@ -324,18 +431,13 @@ impl Member {
                     let urls: Arc<[String]> = urls.into();
                     self.tell_all(|| Order::ClientUrls { urls: urls.clone(), ldm });
                 }
-                Act::News(_) => {}
-                Act::ClusterName(name) => self.tell_all(|| Order::ClusterName(name.as_str().into())),
-                Act::Log { level, text } => {
-                    if level != Level::Debug && level != Level::Trace {
-                        w.servers[self.at].log.push((w.now, text.clone()));
+                Act::News(news) => {
+                    if let Some(gates) = &mut self.gates {
+                        gates.machine.route_news(news);
                     }
-                    if text.contains("secret") {
-                        w.fail(format!("I19: a secret in the log: {text}"));
-                    }
-                    w.note(|| format!("mesh {} logs: {text}", self.at));
-                    self.log.push((w.now, text));
                 }
+                Act::ClusterName(name) => self.tell_all(|| Order::ClusterName(name.as_str().into())),
+                Act::Log { level, text } => self.note_log(w, level, text),
             }
         }
     }
@@ -354,11 +456,15 @@ impl Member {
             Some(t) => self.dialed.push((w.now, t)),
             None => self.astray.entry(host.into()).or_default().push(w.now),
         }
-        self.dials.push(Dialing { dial, target, due: w.now + wait });
+        self.dials.push(Dialing { attempt: Attempt::Route(dial), target, due: w.now + wait, barred: None });
     }
 }
 
 impl Hand {
+    fn new(link: usize, writes: Way, gateway: bool, since: u64) -> Hand {
+        Hand { link, writes, gateway, since, out: Vec::new(), closing: false, given: false }
+    }
+
     fn hears(&self, w: &World) -> bool {
         !self.given && !self.closing && w.links[self.link].readable(self.writes.other())
     }

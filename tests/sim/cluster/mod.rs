@@ -1,9 +1,11 @@
 //! Several servers in one world: each with shards and a mesh of its own, joined by routes over the same byte pipes that
-//! clients use. What can go wrong between them stands in `plan`, what must hold all the same in `paths` and `checks`.
+//! clients use; or several clusters of them, joined by gateways. What can go wrong between them stands in `plan`, what must hold all the same in `paths` and `checks`.
 
+pub mod across;
 pub mod checks;
 pub mod faults;
 pub mod foreign;
+pub mod gateways;
 pub mod lame;
 pub mod member;
 pub mod mixed;
@@ -14,4 +16,5 @@ pub mod rogue;
 pub mod rogues;
 pub mod scenarios;
 pub mod server;
+pub mod supers;
 pub mod tap;

@@ -11,14 +11,17 @@ struct Span {
     last: Tick,
     /// They had a route; if not, neither had one.
     joined: bool,
+    /// By which way.
+    by: usize,
     over: bool,
 }
 
 /// How two servers are to each other when the world is at rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// They have a route, and nothing is under way on it.
-    Joined,
+    /// They have a route, or a way from the first's cluster to the second; nothing is under way on it. Ways have numbers,
+    /// routes 0.
+    Joined(usize),
     /// Neither has one.
     Apart,
     /// They have one, and what is on it waits; it will arrive.
@@ -31,41 +34,49 @@ pub enum State {
 #[derive(Debug, Default)]
 pub struct Paths {
     servers: usize,
-    /// For each pair the moments at which nothing was under way.
+    /// There are several clusters: ways lead over other servers.
+    several: bool,
+    /// From each server to each other the moments at which nothing was under way.
     rests: Vec<Vec<Tick>>,
     spans: Vec<Vec<Span>>,
 }
 
 impl Paths {
     /// For so many servers.
-    pub fn new(servers: usize) -> Paths {
-        Paths { servers, rests: vec![Vec::new(); servers * servers], spans: vec![Vec::new(); servers * servers] }
+    pub fn new(servers: usize, several: bool) -> Paths {
+        let (rests, spans) = (vec![Vec::new(); servers * servers], vec![Vec::new(); servers * servers]);
+        Paths { servers, several, rests, spans }
     }
 
     fn pair(&self, a: usize, b: usize) -> usize {
-        a.min(b) * self.servers + a.max(b)
+        a * self.servers + b
     }
 
     /// The world is at rest: how is every pair?
     pub fn rest(&mut self, now: Tick, state: impl Fn(usize, usize) -> State) {
         for a in 0..self.servers {
-            for b in a + 1..self.servers {
+            for b in (0..self.servers).filter(|b| *b != a) {
                 let pair = self.pair(a, b);
                 let state = state(a, b);
                 if state == State::Waiting {
                     continue;
                 }
                 self.rests[pair].push(now);
-                let joined = (state != State::Unsure).then_some(state == State::Joined);
+                let known = match state {
+                    State::Joined(by) => Some((true, by)),
+                    State::Apart => Some((false, 0)),
+                    _ => None,
+                };
                 let spans = &mut self.spans[pair];
                 let open = spans.last_mut().filter(|s| !s.over);
-                match (open, joined) {
-                    (Some(span), Some(joined)) if span.joined == joined => span.last = now,
+                match (open, known) {
+                    (Some(span), Some(known)) if (span.joined, span.by) == known => span.last = now,
                     (open, state) => {
                         if let Some(span) = open {
                             span.over = true;
                         }
-                        spans.extend(state.map(|joined| Span { since: now, last: now, joined, over: false }));
+                        let begun = |(joined, by)| Span { since: now, last: now, joined, by, over: false };
+                        spans.extend(state.map(begun));
                     }
                 }
             }
@@ -74,9 +85,13 @@ impl Paths {
 
     /// Something happens between two servers.
     pub fn touch(&mut self, a: usize, b: usize) {
-        let pair = self.pair(a, b);
-        if let Some(span) = self.spans[pair].last_mut() {
-            span.over = true;
+        let pairs = [self.pair(a, b), self.pair(b, a)];
+        // Where ways lead over other servers anything may be disturbed.
+        let meant = |at: &usize| self.several || pairs.contains(at);
+        for at in (0..self.spans.len()).filter(meant).collect::<Vec<_>>() {
+            if let Some(span) = self.spans[at].last_mut() {
+                span.over = true;
+            }
         }
     }
 

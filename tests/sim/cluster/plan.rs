@@ -1,6 +1,7 @@
 //! What a scenario decides about a cluster before the world begins to move.
 
 use super::rogue::Mischief;
+use turnpike::policy::{Gateway, GatewayInterest};
 
 /// The servers of a run.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub struct Cluster {
     pub named: Option<(usize, usize)>,
     /// Most dials between two servers, both ways together.
     pub dials: Option<usize>,
+    /// How long bytes are under way between two clusters, nanoseconds; none is far away where this is empty.
+    pub distances: Vec<((usize, usize), u64)>,
 }
 
 /// One server.
@@ -38,6 +41,31 @@ pub struct Member {
     pub late: bool,
     /// Whose server it is.
     pub kind: Kind,
+    /// Its gateway to other clusters.
+    pub gate: Option<Gate>,
+}
+
+/// What a server's gateway is like.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    /// Clusters in its list, each with a server of it.
+    pub lists: Vec<(String, usize)>,
+    /// How its cluster wants to be sent messages.
+    pub interest: GatewayInterest,
+    /// Refused subjects of an account after which its whole interest is told.
+    pub refused_max: usize,
+    /// Further rounds of dials to a cluster that is not in the list.
+    pub retries: u32,
+    /// The address that it tells others instead of its own.
+    pub advertise: Option<String>,
+}
+
+impl Default for Gate {
+    fn default() -> Gate {
+        let interest = GatewayInterest::Auto;
+        let refused_max = Gateway::default().no_interest_max;
+        Gate { lists: Vec::new(), interest, refused_max, retries: 0, advertise: None }
+    }
 }
 
 /// Whose server a member is.
@@ -72,6 +100,10 @@ pub enum Fault {
     Flow(usize, usize),
     /// Both directions are blocked.
     Cut(usize, usize),
+    /// The first's dials to the gateway of the second fail: refused, or lost on their way (`true`).
+    Bar(usize, usize, bool),
+    /// Nothing; but who has no way back to a cluster, and who is not reached back, must have said so.
+    Named,
     /// All is well again between them.
     Heal(usize, usize),
     /// A server dies. `true`: its sockets say so.
@@ -89,6 +121,26 @@ pub enum Fault {
 }
 
 impl Cluster {
+    /// The number of each server's cluster; all 0 where there is one.
+    pub fn numbers(&self) -> Vec<usize> {
+        let name = |m: &Member| m.gate.as_ref().and(m.cluster.clone());
+        let mut names: Vec<Option<String>> = Vec::new();
+        let number = |m: &Member| {
+            let name = name(m);
+            names.iter().position(|n| *n == name).unwrap_or_else(|| {
+                names.push(name);
+                names.len() - 1
+            })
+        };
+        self.members.iter().map(number).collect()
+    }
+
+    /// How far two clusters are apart.
+    pub fn distance(&self, a: usize, b: usize) -> u64 {
+        let pair = (a.min(b), a.max(b));
+        self.distances.iter().find(|(of, _)| *of == pair).map_or(0, |(_, ns)| *ns)
+    }
+
     /// Servers that all have the first in their list.
     pub fn star(shards: &[usize]) -> Cluster {
         let member = |(n, shards): (usize, &usize)| Member {
@@ -98,6 +150,7 @@ impl Cluster {
             ..Member::default()
         };
         let members = shards.iter().enumerate().map(member).collect();
-        Cluster { members, window: 1 << 16, lost: Vec::new(), strangers: Vec::new(), named: None, dials: None }
+        let (lost, strangers, distances) = (Vec::new(), Vec::new(), Vec::new());
+        Cluster { members, window: 1 << 16, lost, strangers, named: None, dials: None, distances }
     }
 }

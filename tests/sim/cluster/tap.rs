@@ -1,35 +1,84 @@
-//! Looks at what a server writes to a route: a message is told to each peer once, by the server it was published to and
-//! by no other (I7), and under its own account (I24). Reads for itself, so that it shares no mistake with the parser.
+//! Looks at what a server writes to a route or to a link between clusters: a message is told to each peer once, by the
+//! server it was published to or the one where it came in from another cluster; it crosses to each other cluster once and
+//! comes not back (I7); and all under its own account (I24). Reads for itself, so that it shares no mistake with the
+//! parser.
 
 use super::super::oracle::Oracle;
+use super::super::world::World;
 use std::collections::BTreeSet;
-use turnpike::base::PeerId;
-use turnpike::conn::Introduction;
+use turnpike::base::{Cid, PeerId};
+use turnpike::conn::{GatewayIntroduction, Introduction};
 
-/// See the file's head. One per end of a route.
+/// What a server calls the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Number {
+    Route(PeerId),
+    Gateway(Cid),
+}
+
+/// What a link is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    Route,
+    /// To another cluster, by way of this server.
+    Out {
+        server: usize,
+        interest_only: bool,
+    },
+    /// From another cluster.
+    In {
+        interest_only: bool,
+    },
+}
+
+/// See the file's head. One per end of a link.
 pub struct Tap {
     server: usize,
     link: usize,
+    what: Use,
     /// The peer, for people.
     peer: String,
     bytes: Vec<u8>,
     /// Messages, with the group that was named, or none.
     seen: BTreeSet<(usize, String)>,
     /// What the server calls the peer.
-    pub number: PeerId,
-    /// The route is over; only last words are written.
+    pub number: Number,
+    /// The link is over; only last words are written.
     pub over: bool,
 }
 
 impl Tap {
-    /// For the end of `link` at `server`.
-    pub fn new(server: usize, link: usize, route: &Introduction) -> Tap {
-        let (peer, number) = (route.server_id.to_string(), route.peer);
-        Tap { server, link, peer, bytes: Vec::new(), seen: BTreeSet::new(), number, over: false }
+    /// For the end of `link` at `server`, a route.
+    pub fn route(server: usize, link: usize, route: &Introduction) -> Tap {
+        Tap::new(server, link, Use::Route, &route.server_id, Number::Route(route.peer))
+    }
+
+    /// For the end of `link` at `server`, a link between clusters.
+    pub fn gateway(server: usize, link: usize, intro: &GatewayIntroduction, w: &World) -> Tap {
+        let other = w.links[link].servers.map_or(server, |(a, b)| if a == server { b } else { a });
+        let what = match intro.way.is_outbound() {
+            true => Use::Out { server: other, interest_only: intro.interest_only },
+            false => Use::In { interest_only: intro.interest_only },
+        };
+        Tap::new(server, link, what, &intro.server_id, Number::Gateway(intro.link))
+    }
+
+    fn new(server: usize, link: usize, what: Use, peer: &str, number: Number) -> Tap {
+        Tap { server, link, what, peer: peer.into(), bytes: Vec::new(), seen: BTreeSet::new(), number, over: false }
+    }
+
+    /// Is it a route's?
+    pub fn is_route(&self) -> bool {
+        self.what == Use::Route
+    }
+
+    /// Does this end send messages to another cluster?
+    pub fn sends(&self) -> bool {
+        matches!(self.what, Use::Out { .. })
     }
 
     /// More was written.
-    pub fn hear(&mut self, bytes: &[u8], oracle: &Oracle) -> Result<(), String> {
+    pub fn hear(&mut self, bytes: &[u8], oracle: &mut Oracle) -> Result<(), String> {
         self.bytes.extend_from_slice(bytes);
         let mut at = 0;
         while let Some(used) = self.line(at, oracle)? {
@@ -39,11 +88,20 @@ impl Tap {
         Ok(())
     }
 
-    fn line(&mut self, at: usize, oracle: &Oracle) -> Result<Option<usize>, String> {
+    fn line(&mut self, at: usize, oracle: &mut Oracle) -> Result<Option<usize>, String> {
         let rest = &self.bytes[at..];
         let Some(end) = rest.windows(2).position(|w| w == b"\r\n") else { return Ok(None) };
         let line = String::from_utf8_lossy(&rest[..end]).into_owned();
         let words: Vec<&str> = line.split(' ').collect();
+        if let Use::In { interest_only: false } = self.what {
+            let whole = words[0] == "INFO" && line.contains("\"gateway_cmd\":3");
+            let met = match words[0] {
+                "A-" => Some("an account was refused"),
+                "A+" => Some("a refused account was wanted again"),
+                _ => whole.then_some("refusals gave way to the whole interest"),
+            };
+            met.into_iter().for_each(|label| oracle.label(label));
+        }
         let header = match words[0] {
             "RMSG" => 0,
             "HMSG" => words[words.len() - 2].parse::<usize>().map_err(|_| format!("a header's size in {line:?}"))?,
@@ -55,12 +113,18 @@ impl Tap {
         let (server, link, peer) = (self.server, self.link, &self.peer);
         let what = || format!("{line:?} of server {server} to {peer} (link {link})");
         let known = number.parse::<usize>().ok().and_then(|m| Some((m, oracle.home(m)?)));
-        let Some((m, (home, account))) = known else {
-            return Err(format!("I7: what no client published is sent over a route: {}", what()));
+        let Some((m, (_, account))) = known else {
+            return Err(format!("I7: what no client published is sent over a link: {}", what()));
         };
-        if home != self.server {
-            return Err(format!("I7: what was published at server {home} is sent on: {}", what()));
-        }
+        let may = match self.what {
+            Use::Route => oracle.over_route(m, server),
+            Use::Out { server: to, interest_only } => {
+                // The groups of one message may need several lines, all of them long.
+                oracle.across(m, server, to, interest_only, words[2], end > 1000)
+            }
+            Use::In { .. } => Err("by the end that receives".into()),
+        };
+        may.map_err(|why| format!("I7: a message is sent {why}: {}", what()))?;
         if words[1] != account {
             return Err(format!("I24: published in {account}: {}", what()));
         }

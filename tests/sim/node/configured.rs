@@ -1,6 +1,7 @@
 //! The settings of the servers of a run.
 
 use super::super::case::{Broken, Plan};
+use super::super::cluster::gateways::gateway;
 use std::time::Duration;
 use turnpike::policy::settings::{Account, Secret, User};
 use turnpike::policy::Settings;
@@ -10,9 +11,10 @@ pub(super) fn hash_of(password: &str) -> String {
     format!("$2a$04$of-{}", password.len() * 1000 + usize::from(*password.as_bytes().last().unwrap_or(&0)))
 }
 
-/// Settings for a run.
-pub fn settings(plan: &Plan) -> Settings {
+/// Settings of a server.
+pub fn settings(plan: &Plan, server: usize) -> Settings {
     let mut s = Settings { cluster: plan.cluster.as_ref().map(|_| Default::default()), ..Settings::default() };
+    s.gateway = plan.cluster.as_ref().and_then(|c| gateway(c, server));
     s.limits.max_payload = plan.max_payload;
     s.limits.max_pending = plan.max_pending;
     s.limits.max_peer_interest = if plan.broken == Broken::NoLimit { u64::MAX } else { plan.peer_interest_max };

@@ -10,6 +10,15 @@ use turnpike::base::ConnId;
 pub(super) fn misdirect(w: &mut World, from: ConnId, sockets: &mut BTreeMap<ConnId, Socket>, bytes: &[u8]) {
     let back = w.case.plan.broken == Broken::Bounces;
     let whole = bytes.starts_with(b"RMSG ") && bytes.ends_with(b"\r\n");
+    if w.case.plan.broken == Broken::Circles {
+        let tap = |c: &ConnId| sockets.get(c).and_then(|s| s.tap.as_deref());
+        if whole && tap(&from).is_some_and(|t| !t.is_route() && !t.sends()) {
+            for socket in sockets.values().filter(|s| s.tap.as_ref().is_some_and(|t| t.sends())) {
+                w.links[socket.link].write(socket.writes, bytes, usize::MAX);
+            }
+        }
+        return;
+    }
     if sockets.get(&from).is_none_or(|s| s.tap.is_none()) || !whole {
         return;
     }
@@ -33,6 +42,21 @@ pub(super) fn postponed(bytes: &[u8], late: &mut Vec<u8>) -> Vec<u8> {
 pub(super) fn repeated(bytes: &[u8]) -> Vec<u8> {
     let lines = bytes.split_inclusive(|b| *b == b'\n');
     lines.flat_map(|line| line.repeat(if line.starts_with(b"RS+ $G") { 2 } else { 1 })).collect()
+}
+
+/// Broken on purpose: takes the ends of interest out of what is read.
+pub(super) fn endless(bytes: &[u8]) -> Vec<u8> {
+    let lines = bytes.split_inclusive(|b| *b == b'\n');
+    lines.filter(|line| !line.starts_with(b"RS-")).flatten().copied().collect()
+}
+
+/// Broken on purpose: takes the way back out of replies.
+pub(super) fn without_way_back(bytes: &[u8]) -> Vec<u8> {
+    let mut out = bytes.to_vec();
+    while let Some(at) = out.windows(5).position(|w| w == b"_GR_.").filter(|at| out.len() >= at + 19) {
+        out.drain(at..at + 19);
+    }
+    out
 }
 
 /// Broken on purpose: takes one account for another.

@@ -46,7 +46,8 @@ impl Oracle {
         if msg.refused > 0 && (owed || msg.copies > 0) {
             return Err(format!("I10: a 503 although there was a receiver: message {m} {msg:?}"));
         }
-        if msg.inbox.is_some() && msg.accepted.is_some() && !possible && msg.refused == 0 {
+        let owed = msg.inbox.is_some() && msg.accepted.is_some() && !self.is_taken_anyway();
+        if owed && !possible && msg.refused == 0 {
             return Err(format!("I10: no 503 although nobody listened: message {m} {msg:?}"));
         }
         Ok(())
@@ -61,6 +62,14 @@ impl Oracle {
         };
         if copies > 1 {
             return Err(format!("I5: message {m} {msg:?} reached {copies} members of {}", brief()));
+        }
+        let took: Vec<usize> = members.iter().map(|m| m.0).filter(|i| self.subs[*i].has.contains_key(&m)).collect();
+        let sure: Vec<usize> = members.iter().filter(|(_, s)| *s == Stand::Must).map(|(i, _)| *i).collect();
+        if self.passed_over(m, &sure, &took) {
+            return Err(format!("I5: message {m} {msg:?} went to another cluster, past {}", brief()));
+        }
+        if self.was_far(m, &sure, &took) {
+            return Err(format!("I5: message {m} {msg:?} went further than it had to, to one of {}", brief()));
         }
         if members.iter().any(|(i, _)| self.loses(&self.subs[*i], msg)) {
             return Ok(());

@@ -1,0 +1,116 @@
+//! The machine of a server's gateways in its surroundings: the part that `shell/mesh/gateways.rs` plays in production.
+//! Its connections, dials and letters are kept with those of the mesh, which the same thread drives.
+
+use super::super::world::World;
+use super::member::{ip, moment, server_id, Attempt, Dialing, Letter, Member, GATEWAY_PORT};
+use super::plan::Cluster;
+use std::collections::BTreeMap;
+use turnpike::base::{Cid, MILLISECOND, SECOND};
+use turnpike::gateways::{Act, Dial, Gateways, Identity, Setup};
+use turnpike::policy::{Gateway, RemoteGateway, RouteUrl};
+use turnpike::shard::Order;
+
+/// See the file's head.
+pub struct Gates {
+    /// The machine under test.
+    pub machine: Gateways,
+    /// When each host was dialed.
+    pub dialed: BTreeMap<String, Vec<u64>>,
+}
+
+/// What the operator of a server has decided about its gateway.
+pub fn gateway(cluster: &Cluster, at: usize) -> Option<Gateway> {
+    let member = &cluster.members[at];
+    let gate = member.gate.as_ref()?;
+    let mut remotes: Vec<RemoteGateway> = Vec::new();
+    for (name, server) in &gate.lists {
+        let url = RouteUrl { host: ip(*server), port: GATEWAY_PORT, login: None };
+        match remotes.iter_mut().find(|r| r.name == *name) {
+            Some(remote) => remote.urls.push(url),
+            None => remotes.push(RemoteGateway { name: name.clone(), urls: vec![url], entries: 1 }),
+        }
+    }
+    Some(Gateway {
+        name: member.cluster.clone().unwrap_or_default(),
+        remotes,
+        interest: gate.interest,
+        no_interest_max: gate.refused_max,
+        connect_retries: gate.retries,
+        advertise: gate.advertise.clone(),
+        ..Gateway::default()
+    })
+}
+
+impl Gates {
+    /// The machine of member `at` in its n-th life; None: it has no gateway.
+    pub fn new(cluster: &Cluster, at: usize, life: u64, seed: u64, now: u64) -> Option<Gates> {
+        let member = &cluster.members[at];
+        let identity = Identity {
+            server_id: server_id(cluster, at, life),
+            server_name: member.name.clone().unwrap_or_else(|| format!("n{at}")),
+            host: ip(at),
+            port: GATEWAY_PORT,
+            max_payload: 1 << 20,
+            headers: true,
+        };
+        let gateway = gateway(cluster, at)?;
+        let setup = Setup { shards: member.shards, seed: seed.rotate_left(32), gateway, identity };
+        Some(Gates { machine: Gateways::new(setup, moment(now)), dialed: BTreeMap::new() })
+    }
+}
+
+impl Member {
+    /// The outcome of a dial to another cluster.
+    pub(super) fn gateway_dialed(&mut self, dial: Dial, outcome: Result<(Cid, String, u16), String>) {
+        if let Some(gates) = &mut self.gates {
+            gates.machine.dialed(dial, outcome);
+        }
+    }
+
+    /// Does what the machine asks for; true: there was something.
+    pub(super) fn carry_out_for_gateways(&mut self, w: &mut World) -> bool {
+        let mut some = false;
+        while let Some(act) = self.gates.as_mut().and_then(|g| g.machine.poll()) {
+            some = true;
+            match act {
+                Act::Dial { dial, host, .. } => self.dial_gateway(w, dial, host),
+                Act::Write { link, bytes } => self.say(w, link, &bytes),
+                Act::Close { link } => self.close(link),
+                Act::Give { link, shard, intro } => {
+                    if let Some(hand) = self.hands.get_mut(&link) {
+                        hand.given = true;
+                        self.out[shard.index()].push_back(Letter::Gateway(link, intro));
+                    }
+                }
+                Act::Tell { shard, instruction } => {
+                    self.out[shard.index()].push_back(Letter::Order(Order::InstructGateway(instruction)));
+                }
+                Act::Verify { link, hash, password } => {
+                    if let Some(gates) = &mut self.gates {
+                        gates.machine.verified(link, hash.ends_with(&password));
+                    }
+                }
+                Act::Members { to, line } => self.mesh.say_about_gateways(to, &line),
+                Act::Reaches(clusters) => self.mesh.reaches_clusters(clusters),
+                Act::Log { level, text } => self.note_log(w, level, text),
+            }
+        }
+        some
+    }
+
+    fn dial_gateway(&mut self, w: &mut World, dial: Dial, host: String) {
+        let target = (0..w.servers.len()).find(|n| ip(*n) == host);
+        let barred = target.and_then(|t| w.barred.get(&(self.at, t)).copied());
+        let lost = match target {
+            Some(t) => barred == Some(true) || w.apart(self.at, t) || w.servers[t].paused && w.rng.one_in(2),
+            // Nobody lives there; that it is so is found out or not.
+            None => w.rng.one_in(2),
+        };
+        let wait = if lost { SECOND } else { w.rng.below(3 * MILLISECOND) };
+        if let Some(gates) = &mut self.gates {
+            gates.dialed.entry(host).or_default().push(w.now);
+        }
+        let barred = barred.map(|lost| if lost { "timed out" } else { "connection refused" });
+        self.dials.push(Dialing { attempt: Attempt::Gateway(dial), target, due: w.now + wait, barred });
+    }
+}

@@ -1,0 +1,139 @@
+//! Several clusters: which servers each has, what may be sent from one to another, and how answers come back.
+
+use super::super::case::{Cluster, Plan};
+use super::{Msg, Oracle, Sub};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// See the file's head.
+#[derive(Debug, Default)]
+pub struct Clusters {
+    /// The cluster of each server; empty: there is one.
+    of: Vec<usize>,
+    /// Somebody is sent what he has not asked for.
+    optimistic: bool,
+    plan: Option<Cluster>,
+    /// Messages, with the server at which they came in from another cluster.
+    came: BTreeSet<(usize, usize)>,
+    /// Messages, with the clusters they were sent to: in a long line, of which there may be several.
+    sent: BTreeMap<(usize, usize), bool>,
+}
+
+impl Clusters {
+    /// Those of a plan.
+    pub fn new(plan: &Plan, servers: usize) -> Clusters {
+        let of = plan.cluster.as_ref().map_or(vec![0; servers], |c| c.numbers());
+        let gates = plan.cluster.iter().flat_map(|c| &c.members).filter_map(|m| m.gate.as_ref());
+        let optimistic = gates.clone().any(|g| g.interest == turnpike::policy::GatewayInterest::Optimistic);
+        Clusters { of, optimistic, plan: plan.cluster.clone(), ..Clusters::default() }
+    }
+
+    /// Is there more than one?
+    pub fn are_several(&self) -> bool {
+        self.of.iter().any(|c| *c > 0)
+    }
+}
+
+impl Oracle {
+    fn cluster(&self, server: usize) -> usize {
+        self.clusters.of.get(server).copied().unwrap_or_default()
+    }
+
+    /// Are two servers in different clusters?
+    pub fn foreign(&self, a: usize, b: usize) -> bool {
+        self.cluster(a) != self.cluster(b)
+    }
+
+    /// The requester's server of a message that answers a request of another cluster. Such an answer goes straight back
+    /// there and is a publication of that server (cluster-protocol.md §4.9): whoever else wants it gets it from there.
+    fn answers_across(&self, msg: &Msg) -> Option<usize> {
+        let asked = &self.msgs[msg.because?];
+        let (asker, home) = (self.conns[asked.conn].server, self.conns[msg.conn].server);
+        self.foreign(asker, home).then_some(asker)
+    }
+
+    /// Does a message come to a subscription by a way of its own, if at all?
+    pub(super) fn wanders(&self, m: usize, s: usize) -> bool {
+        self.strays(&self.subs[s], &self.msgs[m])
+    }
+
+    /// The same.
+    pub(super) fn strays(&self, s: &Sub, msg: &Msg) -> bool {
+        let asker = msg.because.map(|b| self.msgs[b].conn);
+        self.answers_across(msg).is_some() && asker != Some(s.conn)
+    }
+
+    /// May a request go unanswered without a 503, because other clusters are sent what they did not ask for?
+    pub(super) fn is_taken_anyway(&self) -> bool {
+        self.clusters.optimistic && self.clusters.are_several()
+    }
+
+    /// May a server send a message over a route? If not, how it was that it should not have.
+    pub fn over_route(&mut self, m: usize, server: usize) -> Result<(), String> {
+        let home = self.conns[self.msgs[m].conn].server;
+        let came = self.clusters.came.contains(&(m, server));
+        if home == server || came || self.answers_across(&self.msgs[m]) == Some(server) {
+            return Ok(());
+        }
+        Err(format!("on, which was published at server {home}"))
+    }
+
+    /// A server sends a message to another cluster, by way of a server of it: may it?
+    pub fn across(
+        &mut self,
+        m: usize,
+        server: usize,
+        to: usize,
+        interest_only: bool,
+        subject: &str,
+        long: bool,
+    ) -> Result<(), String> {
+        let home = self.conns[self.msgs[m].conn].server;
+        let cluster = self.cluster(to);
+        if !self.foreign(server, to) {
+            return Err("to the own cluster".into());
+        }
+        if home != server && self.answers_across(&self.msgs[m]) != Some(server) {
+            return Err(format!("to another cluster, which was published at server {home}"));
+        }
+        let straight = subject.starts_with("_GR_.");
+        if interest_only && !straight && !self.is_wanted(m, server, to) {
+            return Err("where nobody wants it".into());
+        }
+        self.label(if straight { "an answer went straight back" } else { "a message went to another cluster" });
+        self.clusters.came.insert((m, to));
+        match self.clusters.sent.insert((m, cluster), long) {
+            None => Ok(()),
+            Some(before) if before && long => Ok(()),
+            Some(_) => Err("twice to one cluster".into()),
+        }
+    }
+
+    /// Does anybody in the cluster of `to` want a message, as far as `from` may believe?
+    fn is_wanted(&self, m: usize, from: usize, to: usize) -> bool {
+        let msg = &self.msgs[m];
+        self.subs.iter().filter(|s| self.fits(s, msg)).any(|s| {
+            let conn = &self.conns[s.conn];
+            let ended = s.dead.or(conn.died);
+            let over = |e: u64| e < msg.sent && self.paths.rested(from, conn.server, e, msg.sent);
+            !self.foreign(conn.server, to) && !ended.is_some_and(over)
+        })
+    }
+
+    /// Of the members of a group that a message was sure to reach: was one much nearer than the one that it reached?
+    pub(super) fn was_far(&self, m: usize, sure: &[usize], took: &[usize]) -> bool {
+        let home = self.cluster(self.conns[self.msgs[m].conn].server);
+        let Some(plan) = self.clusters.plan.as_ref().filter(|c| !c.distances.is_empty()) else { return false };
+        let distance = |s: &usize| plan.distance(home, self.cluster(self.conns[self.subs[*s].conn].server));
+        let nearest = sure.iter().map(distance).min().unwrap_or(u64::MAX / 2);
+        let known = took.iter().filter(|t| sure.contains(t)).map(distance);
+        self.answers_across(&self.msgs[m]).is_none() && known.max().is_some_and(|d| d > 2 * nearest)
+    }
+
+    /// Of the members of a group that a message may reach: is one of the publisher's own cluster sure to, and was it
+    /// another cluster's that did?
+    pub(super) fn passed_over(&self, m: usize, sure: &[usize], took: &[usize]) -> bool {
+        let home = self.conns[self.msgs[m].conn].server;
+        let near = |s: &usize| !self.foreign(home, self.conns[self.subs[*s].conn].server);
+        self.answers_across(&self.msgs[m]).is_none() && sure.iter().any(near) && !took.iter().all(near)
+    }
+}
