@@ -11,8 +11,9 @@ use super::tree::{At, Node, Value};
 use crate::base::limits::{FARS_MAX, GATEWAY_PEER_TIMEOUT_MIN};
 use std::time::Duration;
 
-/// Pings that fit into `peer_timeout`: a lost one is no end.
-const PINGS: u32 = 4;
+/// Pings that fit into `peer_timeout`: a lost one is no end. Who dies just behind a ping is out when the next one, a look
+/// between two and `peer_timeout` are over: with so many that is less than 10 s for the default of 8 s.
+const PINGS: u32 = 6;
 
 /// What was read, before it is known to fit together.
 #[derive(Default)]
