@@ -139,7 +139,8 @@ impl World {
                 if sends { &mut out } else { &mut into }.push(link);
             }
         }
-        (out.sort_unstable(), into.sort_unstable());
+        out.sort_unstable();
+        into.sort_unstable();
         // Σ Nᵢ(M−1) over the clusters.
         let formula = up.len() * (living.len() - 1);
         if out.len() != formula || out != into {
