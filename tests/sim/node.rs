@@ -525,6 +525,22 @@ fn do_act(w: &mut World, s: usize, act: Act, sockets: &mut BTreeMap<ConnId, Sock
             w.fail(format!("shard {s} of a server that is no lame duck: {act:?}"));
         }
         Act::Vacant => said.vacant = true,
+        act => do_act_of_servers(w, s, act, sockets, said),
+    }
+}
+
+/// The same of acts that concern routes and links between clusters.
+fn do_act_of_servers(
+    w: &mut World,
+    s: usize,
+    act: Act,
+    sockets: &mut BTreeMap<ConnId, Socket>,
+    said: &mut SaidOutside,
+) {
+    match act {
+        Act::GatewayTidings(tidings) if !w.is_super() => {
+            w.fail(format!("shard {s} of a server without gateways: {tidings:?}"));
+        }
         Act::GatewayTidings(tidings) => {
             if let GatewayTidings::Ended { link, .. } = &tidings {
                 over(sockets, |t| t.number == Number::Gateway(*link));
@@ -551,6 +567,7 @@ fn do_act(w: &mut World, s: usize, act: Act, sockets: &mut BTreeMap<ConnId, Sock
                 said.measured.push((c, w.links[socket.link].under_way(socket.writes) as u64));
             }
         }
+        act => w.fail(format!("shard {s}: {act:?}, which nobody expects")),
     }
 }
 

@@ -43,7 +43,8 @@ impl Across {
         };
         self.ways.iter().filter(|((a, _), _)| w.servers[*a].runs()).all(|((a, cluster), (state, _))| {
             let reach = (0..self.clusters.len()).any(|b| self.clusters[b] == *cluster && reaches(*a, b));
-            matches!(state, State::Joined(_)) == reach
+            // What is under way on a long way will arrive.
+            matches!(state, State::Joined(_) | State::Waiting) == reach
         })
     }
 }
