@@ -48,7 +48,7 @@ fn the_whole_block_in_both_spellings() {
         interest: GatewayInterest::Auto,
         account_interest: vec![("A".into(), GatewayInterest::Optimistic), ("B".into(), GatewayInterest::InterestOnly)],
         no_interest_max: 5,
-        ping_interval: Duration::from_secs(1),
+        ping_interval: Duration::from_secs(4) / 6,
         peer_timeout: Duration::from_secs(4),
     };
     for (name, text) in [("f.conf", conf), ("f.toml", toml)] {
