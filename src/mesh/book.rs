@@ -25,6 +25,9 @@ const PAUSE_SHARE: u64 = 8;
 /// Whom we had a route to so lately is dialed at the first pause again and again while nothing answers: the network is
 /// cut, or the machine is off, and when it is back the mesh is to be whole within seconds (scenarios.md G23).
 const LATELY_NS: u64 = 600 * SECOND;
+/// Whom we had a route to so lately is dialed on though no list has it: a server that is started anew is told of nobody,
+/// and if the member it dials tells nobody of it, only we can bring the two together.
+const RESTART_NS: u64 = 30 * SECOND;
 /// A route that lasted so long was a success; a shorter one counts as one more failure.
 pub(super) const STABLE_NS: u64 = 10 * SECOND;
 
@@ -199,12 +202,12 @@ impl Book {
     }
 
     /// An attempt failed: the next one comes after a pause that grows. A learned address with no hope left
-    /// (`retries` used up and not `wanted`) is forgotten.
+    /// (`retries` used up, not `wanted`, and no route to who lives there for a while) is forgotten.
     pub(super) fn failed(&mut self, address: &str, how: Failure, why: &str, now: Time, rng: &mut Rng, hope: Hope) {
         let Some(entry) = self.entries.get_mut(address) else { return };
         entry.failures = entry.failures.saturating_add(1);
         why.clone_into(&mut entry.last_error);
-        if !entry.configured && !hope.wanted && entry.failures > hope.retries {
+        if !entry.configured && !hope.wanted && entry.failures > hope.retries && !entry.met_within(RESTART_NS, now) {
             self.remove(address, now);
             return;
         }
@@ -314,7 +317,7 @@ impl Entry {
     /// nothing answered for long, one handshake that fails is the first.
     fn pause(&mut self, how: Failure, now: Time) -> u64 {
         let lasts = now.since(*self.failing_since.get_or_insert(now));
-        let lately = self.met_at.is_some_and(|at| now.since(at) < LATELY_NS);
+        let lately = self.met_within(LATELY_NS, now);
         self.broken = self.broken.saturating_add(u32::from(how == Failure::Broken));
         if how == Failure::Silent && lately {
             return PAUSE_NS;
@@ -327,6 +330,11 @@ impl Entry {
             }
             Failure::Silent | Failure::Refused => doubling(self.counted),
         }
+    }
+
+    /// Did a route to who lives there end so lately?
+    fn met_within(&self, ns: u64, now: Time) -> bool {
+        self.met_at.is_some_and(|at| now.since(at) < ns)
     }
 
     /// A second after the last dial, or now.
@@ -477,6 +485,18 @@ mod tests {
         assert!(book.get("b:2").is_some());
         book.failed("b:2", Failure::Refused, "refused", Time(0), &mut rng, Hope { retries: 1, ..HOPELESS });
         assert!(book.get("b:2").is_none());
+    }
+
+    #[test]
+    fn who_was_here_lately_may_be_starting_anew() {
+        let (mut book, mut rng) = (Book::default(), Rng::new(1));
+        book.learn("a:1", "A", "a", 0, Time(0), 0);
+        book.parted("a:1", Time(0));
+        let pauses = fail_until(&mut book, Failure::Refused, Time(0), Time(20 * SECOND), &mut rng);
+        let soon = pauses.iter().scan(0, |at, p| (*at += p, Some(*at)).1).filter(|at| *at < 5 * SECOND).count();
+        assert!(soon >= 2, "{pauses:?}");
+        book.failed("a:1", Failure::Refused, "refused", Time(30 * SECOND), &mut rng, HOPELESS);
+        assert!(book.get("a:1").is_none());
     }
 
     #[test]
