@@ -7,13 +7,6 @@ use super::Slot;
 pub struct ShardId(pub u8);
 
 impl ShardId {
-    /// Where the links that must keep their order among themselves are: of a server with gateways, the routes to
-    /// nats-servers that pool connections, and the outbound gateways.
-    ///
-    /// Such a nats-server (2.10 and later) passes an answer of another cluster on to a peer without a pool only if it
-    /// knows that the peer wants it: new interest has to be told to it before the question leaves for the other cluster.
-    pub const ORDERED_LINKS: ShardId = ShardId(0);
-
     /// As an index into tables with one entry per shard.
     pub fn index(self) -> usize {
         usize::from(self.0)

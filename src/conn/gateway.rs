@@ -8,7 +8,12 @@
 //! other cluster, and its [`FarId`] is what shards call that cluster. *In*: the other end dialed; it sends messages, we
 //! tell what our cluster wants. There is any number of them.
 
-use crate::base::{Cid, FarId, PeerId};
+use crate::base::{Cid, FarId, PeerId, ShardId};
+
+/// Where the links that must keep their order among themselves are: of a server with gateways, the routes to nats-servers
+/// that pool connections ([`super::Bearer`]), and the outbound gateways. New interest has to be told to such a member
+/// before the question that goes with it leaves for another cluster.
+pub const ORDERED_LINKS: ShardId = ShardId(0);
 
 /// Which way messages go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

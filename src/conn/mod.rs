@@ -12,7 +12,7 @@ mod route;
 pub use answers::{Answers, WayBack};
 pub use client::{give_back, Client, Counts, Entry, Memo, Publisher, Stage};
 pub use close::Close;
-pub use gateway::{GatewayInstruction, GatewayIntroduction, GatewayTidings, RouteNews, Way};
+pub use gateway::{GatewayInstruction, GatewayIntroduction, GatewayTidings, RouteNews, Way, ORDERED_LINKS};
 pub use gateway_link::{GatewayLink, Hold, Standing, Told};
 pub use health::{Beat, Health};
 pub use outbuf::{OutBuf, Spares};

@@ -6,7 +6,7 @@ use super::counters::Cause;
 use super::link::{Ending, Linked, Pending, Stage};
 use crate::base::limits::{HANDSHAKES_MAX, INBOUNDS_MAX};
 use crate::base::{Cid, Level, ShardId, Time};
-use crate::conn::{GatewayInstruction, GatewayIntroduction, Way};
+use crate::conn::{GatewayInstruction, GatewayIntroduction, Way, ORDERED_LINKS};
 use crate::wire::address::{join_address, shown};
 use crate::wire::fault::write_fatal;
 use crate::wire::gateway::GatewayInfo;
@@ -25,7 +25,7 @@ impl Gateways {
             self.counters.outbound += 1;
             self.book.linked(&cluster, rid);
         }
-        let shard = if way.is_outbound() && self.members_pool() { ShardId::ORDERED_LINKS } else { self.idlest() };
+        let shard = if way.is_outbound() && self.members_pool() { ORDERED_LINKS } else { self.idlest() };
         self.load[shard.index()] += 1;
         let address = match &pending.dialed {
             Some(dialed) => dialed.address.clone(),
@@ -90,7 +90,7 @@ impl Gateways {
 
     /// The first of those members came: outbound links that are elsewhere are dialed anew.
     pub(super) fn order_outbound(&mut self) {
-        let elsewhere = |l: &Linked| l.is_outbound() && l.shard != ShardId::ORDERED_LINKS;
+        let elsewhere = |l: &Linked| l.is_outbound() && l.shard != ORDERED_LINKS;
         let links: Vec<Cid> = self.linked.iter().filter(|(_, l)| elsewhere(l)).map(|(rid, _)| *rid).collect();
         for rid in links {
             self.end_link(rid, "", "it moves to the shard of the route to a nats-server that came");

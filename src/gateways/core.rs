@@ -129,7 +129,7 @@ pub(super) struct Member {
     /// Empty: it has no gateway.
     pub gateway_url: String,
     pub reaches: Vec<String>,
-    /// See [`crate::base::ShardId::ORDERED_LINKS`].
+    /// See [`crate::conn::ORDERED_LINKS`].
     pub pools: bool,
     pub since: Time,
     /// When it took our own name for another cluster's.

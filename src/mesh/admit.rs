@@ -8,8 +8,8 @@ use super::link::{Ending, Link, Stage};
 use super::peers::{Peer, Probe};
 use super::speech::Hello;
 use crate::base::limits::{DOUBTFUL_DIALS_MAX, HANDSHAKES_MAX, LEFT_MAX};
-use crate::base::{Cid, Level, PeerId, ShardId, Time, MILLISECOND, SECOND};
-use crate::conn::{Instruction, Introduction, RouteNews};
+use crate::base::{Cid, Level, PeerId, Time, MILLISECOND, SECOND};
+use crate::conn::{Instruction, Introduction, RouteNews, ORDERED_LINKS};
 use crate::wire::address::shown;
 use crate::wire::fault::write_fatal;
 use std::collections::BTreeMap;
@@ -73,7 +73,7 @@ impl Mesh {
             || link.dialed.as_ref().is_some_and(|a| self.book.get(a).is_some_and(|e| e.configured));
         let mode = link.dialed.as_ref().and_then(|a| self.book.get(a)).map_or(0, |e| e.mode);
         let ordered = hello.info.pools() && !self.gateway_url.is_empty();
-        let shard = if ordered { ShardId::ORDERED_LINKS } else { self.peers.idlest() };
+        let shard = if ordered { ORDERED_LINKS } else { self.peers.idlest() };
         let peer = Peer {
             hello: hello.clone(),
             address,

@@ -4,7 +4,7 @@
 //! before the question leaves, but a question that goes by another server may be quicker. So where interest was told
 //! since the last time, the bearers are asked (`PING`), and what goes to other clusters from that question on waits for
 //! their answers: one round trip within the cluster, once for all that comes meanwhile. The routes to bearers and the
-//! links to other clusters are on one shard for this ([`crate::base::ShardId::ORDERED_LINKS`]).
+//! links to other clusters are on one shard for this ([`crate::conn::ORDERED_LINKS`]).
 
 use super::core::Shard;
 use super::due::Due;

@@ -177,9 +177,15 @@ fn a_slow_link_slows_its_feeders_and_stays() {
     subscriber.known_at(&[&s[0]]);
     let before = linked(&s[0]);
     proxies.way("A0", "B0", Faults { rate: 2 << 20, ..Faults::default() });
+    a_stream_arrives(&s[0], &mut subscriber);
+    assert_eq!(linked(&s[0]), before, "the link stays");
+}
+
+/// 400 messages of 64 KiB from a server to a subscriber of `slow`, all of them and in their order.
+fn a_stream_arrives(from: &Server, subscriber: &mut Client) {
     const SENT: usize = 400;
     const SIZE: usize = 64 << 10;
-    let address = s[0].clients();
+    let address = from.clients();
     let publisher = thread::spawn(move || {
         let mut client = Client::at(address);
         let payload = "x".repeat(SIZE - 6);
@@ -193,7 +199,6 @@ fn a_slow_link_slows_its_feeders_and_stays() {
         assert!(message.starts_with(&format!("MSG slow 1 {SIZE}\r\n{n:06}")), "{}", &message[..40]);
     }
     publisher.join().expect("the publisher");
-    assert_eq!(linked(&s[0]), before, "the link stays");
 }
 
 /// A slow route behind a gateway slows the gateway, and those that feed that: nothing is dropped, and nothing is closed.
@@ -237,22 +242,7 @@ fn a_slow_route_behind_a_link_slows_the_feeders_of_the_link() {
     let before = linked(&s[0]);
     let (from, to) = if behind == 2 { ("B0", "B1") } else { ("B1", "B0") };
     proxies.way(from, to, Faults { rate: 2 << 20, ..Faults::default() });
-    const SENT: usize = 400;
-    const SIZE: usize = 64 << 10;
-    let address = s[0].clients();
-    let publisher = thread::spawn(move || {
-        let mut client = Client::at(address);
-        let payload = "x".repeat(SIZE - 6);
-        for n in 0..SENT {
-            client.raw.write(format!("PUB slow {SIZE}\r\n{n:06}{payload}\r\n").as_bytes());
-        }
-        client.say("");
-    });
-    for n in 0..SENT {
-        let message = subscriber.next();
-        assert!(message.starts_with(&format!("MSG slow 1 {SIZE}\r\n{n:06}")), "{}", &message[..40]);
-    }
-    publisher.join().expect("the publisher");
+    a_stream_arrives(&s[0], &mut subscriber);
     assert_eq!(linked(&s[0]), before, "the link stays");
     for server in &s {
         let varz = monitoring(server.monitor(), "/varz");

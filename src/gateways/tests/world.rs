@@ -3,7 +3,7 @@
 
 use super::nats::{Do, Nats};
 use crate::base::{Cid, FarId, Level, Now, PeerId, Rng, ShardId, Time, MILLISECOND, SECOND};
-use crate::conn::{GatewayInstruction, GatewayIntroduction, GatewayTidings, RouteNews, Way};
+use crate::conn::{GatewayInstruction, GatewayIntroduction, GatewayTidings, RouteNews, Way, ORDERED_LINKS};
 use crate::gateways::{Act, Dial, Gateways, Identity, Setup};
 use crate::policy::{Gateway, RemoteGateway, RouteUrl};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -559,7 +559,7 @@ impl World {
             assert!(self.nodes[node].machine.unready().is_empty());
             let beside_nats = self.mates(node).iter().any(|m| self.nodes[*m].nats.is_some());
             let mut outbound = report.links.iter().filter(|l| l.far.is_some());
-            assert!(!beside_nats || outbound.all(|l| l.shard == ShardId::ORDERED_LINKS), "node {node}");
+            assert!(!beside_nats || outbound.all(|l| l.shard == ORDERED_LINKS), "node {node}");
         }
     }
 

@@ -2,8 +2,8 @@
 //! has none.
 
 use super::world::{cluster, World};
-use crate::base::{PeerId, Rng, ShardId};
-use crate::conn::RouteNews;
+use crate::base::{PeerId, Rng};
+use crate::conn::{RouteNews, ORDERED_LINKS};
 
 fn pair(a: &str, b: &str) -> World {
     let mut world = World::new();
@@ -83,6 +83,6 @@ fn routes_to_nats_servers_that_pool_are_on_one_shard_where_there_are_gateways() 
         assert!(pools >= 3, "{:?}", world.nodes[0].news);
         let routes = world.nodes[0].mesh.report().routes;
         assert_eq!(routes.len(), 3);
-        assert_eq!(routes.iter().all(|r| r.shard == ShardId::ORDERED_LINKS), gateways);
+        assert_eq!(routes.iter().all(|r| r.shard == ORDERED_LINKS), gateways);
     }
 }
