@@ -114,6 +114,7 @@ impl Shard {
             stalled_clients: l.stalled_clients,
             failed_logins: l.failed_logins,
             strangers_dropped: l.strangers_dropped,
+            scarce: self.scarce,
             scarce_cut: l.scarce_cut,
             scarce_refused: l.scarce_refused,
             malformed_headers: l.malformed_headers,

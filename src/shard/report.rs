@@ -180,6 +180,8 @@ pub struct Tally {
     pub failed_logins: u64,
     /// Connections that made room for others because they had not said who they are.
     pub strangers_dropped: u64,
+    /// Memory is scarce as far as this shard knows: it refuses subscriptions.
+    pub scarce: bool,
     /// Connections cut because memory was scarce and much waited for them.
     pub scarce_cut: u64,
     /// Subscriptions refused because memory was scarce.

@@ -137,9 +137,11 @@ fn while_memory_is_scarce_much_that_waits_is_given_up_and_no_subscription_taken(
     assert_eq!(world.tally().scarce_cut, 2);
     world.turn(0, &[(conns[3], "SUB a 1\r\nSUB b 2\r\n")], None);
     assert_eq!((world.tally().scarce_refused, world.tally().subscriptions), (2, 1));
+    assert!(world.tally().scarce);
     world.order(Order::Scarce(false));
     world.turn(0, &[(conns[3], "SUB a 1\r\nSUB b 2\r\n")], None);
     assert_eq!((world.tally().scarce_refused, world.tally().subscriptions), (2, 3));
+    assert!(!world.tally().scarce);
 }
 
 #[test]

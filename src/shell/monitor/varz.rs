@@ -344,7 +344,8 @@ fn own<'a>(facts: &'a Facts, look: &Look, tallies: &[Tally]) -> Own<'a> {
         memory: Memory {
             limit: facts.pressure.limit.load(Relaxed),
             used: facts.pressure.used.load(Relaxed),
-            scarce: facts.pressure.scarce.load(Relaxed),
+            // Over only when every shard has heard of it: until then one may still refuse a subscription.
+            scarce: facts.pressure.scarce.load(Relaxed) || tallies.iter().any(|t| t.scarce),
             clients_refused: facts.pressure.refused.load(Relaxed),
             clients_cut: sum(|t| t.scarce_cut),
             subscriptions_refused: sum(|t| t.scarce_refused),
