@@ -341,6 +341,12 @@ impl Shard {
         shard
     }
 
+    /// What grows when clients make the server take memory, bytes: what waits for them, and what all subscriptions that
+    /// there ever were have cost. Says nothing about how much memory that is; for whoever watches how fast it grows.
+    pub fn taken_bytes(&self) -> u64 {
+        self.outbox.waiting() as u64 + self.outbox.ledger.subscription_bytes
+    }
+
     /// When the next turn is due at the latest; None: not before something happens.
     pub fn next_at(&self) -> Option<Time> {
         // What was said while the last turn's output was written was not written any more.

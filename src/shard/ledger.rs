@@ -89,6 +89,8 @@ pub struct Ledger {
     pub failed_logins: u64,
     pub strangers_dropped: u64,
     pub scarce_cut: u64,
+    /// What clients' subscriptions have cost in all, those that have ended as well; bytes.
+    pub subscription_bytes: u64,
     pub scarce_refused: u64,
     pub malformed_headers: u64,
     pub interest_refused: u64,

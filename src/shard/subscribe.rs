@@ -53,6 +53,7 @@ impl Shard {
         }
         let account = client.account;
         client.sub_bytes += cost;
+        self.outbox.ledger.subscription_bytes += cost as u64;
         let sub = Sub {
             conn: id,
             account,

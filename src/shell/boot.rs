@@ -18,7 +18,7 @@ use super::refusal::Refusal;
 use super::reload::Loader;
 use super::reminders::Reminders;
 use super::rings::{self, Door, Mail, Post};
-use super::scarcity::Scarcity;
+use super::scarcity::{Gauge, Scarcity};
 use super::serve::{Event, Executors, Server};
 use super::signal;
 use super::verify::{Check, Verifier};
@@ -111,7 +111,8 @@ impl Server {
             mesh: joining.as_ref().map(Joining::door),
             tell,
         };
-        let (doors, executors, inbox) = start_shards(&plan, &settings, &identity, &mut seeds, &outlets)?;
+        let scarcity = Scarcity::new(settings.limits.memory_limit, Instant::now());
+        let (doors, executors, inbox) = start_shards(&plan, &settings, &identity, &mut seeds, &outlets, &scarcity)?;
         let numbers = Arc::new(AtomicU64::new(1));
         let ports @ (cluster_at, _) = joining.as_ref().map_or((None, 0), Joining::ports);
         let routes_apart = joining.as_ref().is_some_and(Joining::has_listener);
@@ -129,9 +130,8 @@ impl Server {
             joining.start(neighbours)
         });
         let mesh = mesh.transpose()?;
-        let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref(), ports));
+        let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref(), ports, &scarcity));
         let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, log)?;
-        let scarcity = Scarcity::new(settings.limits.memory_limit, facts.pressure.clone(), Instant::now());
         gather(mesh.as_ref().filter(|_| routes_apart), log);
         let reminders = say_where(&settings, bound, log);
         let listening = listen::start(socket, shares.clients, doors.clone(), load, numbers, facts, log.clone());
@@ -261,6 +261,7 @@ fn facts(
     plan: &Plan,
     mesh: Option<&Running>,
     (cluster_at, gateway_port): (Option<SocketAddr>, u16),
+    scarcity: &Scarcity,
 ) -> Facts {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let machine = Machine::read().map(|m| m.affinity).unwrap_or_default();
@@ -277,7 +278,7 @@ fn facts(
         accepted: AtomicU64::new(0),
         accepts: Rate::default(),
         listening: AtomicBool::new(false),
-        pressure: Arc::default(),
+        pressure: scarcity.pressure().clone(),
         mesh: mesh.map(|m| m.door().clone()),
         cluster_port: cluster_at.map_or(0, |at| at.port()),
         gateway_port,
@@ -323,6 +324,7 @@ fn start_shards(
     identity: &Arc<Identity>,
     seeds: &mut Rng,
     outward: &Outward,
+    scarcity: &Scarcity,
 ) -> Result<Started, Refusal> {
     let n = plan.cpus.len();
     let (posts, doors) = rings::connect(n).map_err(no_room)?;
@@ -343,7 +345,8 @@ fn start_shards(
         };
         let outlets = outward.outlets(i, &doors[i], &replies);
         let idle = *settings.cores.idle.get(i).or(settings.cores.idle.first()).unwrap_or(&Idle::Park);
-        executors.push(start_shard(setup, post, plan.cpus[i], settings.cores.io_memory, idle, clock, outlets)?);
+        let seat = Seat { cpu: plan.cpus[i], io_memory: settings.cores.io_memory, idle, gauge: scarcity.gauge(n) };
+        executors.push(start_shard(setup, seat, post, clock, outlets)?);
     }
     Ok((doors, executors, inbox))
 }
@@ -361,7 +364,7 @@ impl Outward {
     fn outlets(&self, shard: usize, door: &Door, replies: &Replies) -> Outlets {
         let (log, load, verifier, door) = (self.log.clone(), self.load.clone(), self.verifier.clone(), door.clone());
         let replies = replies.clone();
-        let (tell, vacant, failed) = (self.tell.clone(), self.tell.clone(), self.tell.clone());
+        let [tell, vacant, scarce, failed] = [(); 4].map(|()| self.tell.clone());
         let (mesh, entrance, gateways) = (self.mesh.clone(), self.mesh.clone(), self.mesh.clone());
         Outlets {
             log: Box::new(move |level, text| log.line(level, text)),
@@ -398,6 +401,9 @@ impl Outward {
             vacant: Box::new(move || {
                 let _ = vacant.send(Event::Vacant);
             }),
+            scarce: Box::new(move |shard, used| {
+                let _ = scarce.send(Event::Scarce(shard, used));
+            }),
             failed: Box::new(move |e| {
                 let _ = failed.send(Event::Failed(e));
             }),
@@ -405,15 +411,22 @@ impl Outward {
     }
 }
 
-fn start_shard(
-    setup: Setup,
-    post: Post,
+/// Where and how a shard runs.
+struct Seat {
     cpu: Option<u16>,
     io_memory: usize,
     idle: Idle,
+    gauge: Option<Gauge>,
+}
+
+fn start_shard(
+    setup: Setup,
+    seat: Seat,
+    post: Post,
     clock: Clock,
     outlets: Outlets,
 ) -> Result<ExecutorJoinHandle<()>, Refusal> {
+    let Seat { cpu, io_memory, idle, gauge } = seat;
     let placement = cpu.map_or(Placement::Unbound, |c| Placement::Fixed(usize::from(c)));
     LocalExecutorBuilder::new(placement)
         .name(&format!("shard-{}", setup.id.0))
@@ -423,7 +436,7 @@ fn start_shard(
         .preempt_timer(Duration::from_millis(100))
         .spawn(move || async move {
             let shards = setup.shards;
-            Driver::new(Shard::new(setup), shards, post, clock, outlets).run(idle);
+            Driver::new(Shard::new(setup), shards, post, clock, outlets, gauge).run(idle);
         })
         .map_err(|e| probe::explain(&e))
 }

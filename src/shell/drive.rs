@@ -3,6 +3,7 @@
 
 use super::clock::Clock;
 use super::rings::{Mail, Post};
+use super::scarcity::Gauge;
 use super::socket::{Read, Sockets};
 use crate::base::{Cid, ConnId, Level, ShardId};
 use crate::conn::{GatewayTidings, Tidings};
@@ -35,6 +36,8 @@ pub struct Outlets {
     pub drained: Box<dyn Fn() + Send>,
     /// The server is a lame duck and this shard's last client has gone.
     pub vacant: Box<dyn Fn() + Send>,
+    /// The shard has found that so many bytes are taken, too many, and sheds.
+    pub scarce: Box<dyn Fn(ShardId, u64) + Send>,
     /// The shard never began: the system gave no descriptors.
     pub failed: Box<dyn Fn(std::io::Error) + Send>,
 }
@@ -49,14 +52,26 @@ pub struct Driver {
     stop: bool,
     /// The last turn could not push its batches.
     stuck: bool,
+    /// Watches what the shard takes; None: there is no limit.
+    gauge: Option<Gauge>,
+    /// More is taken than may be: the next turn sheds.
+    overrun: bool,
     /// What peers have not acknowledged, for the next turn.
     measured: Vec<(ConnId, u64)>,
 }
 
 impl Driver {
-    /// A driver for `shard`, one of `shards`.
-    pub fn new(shard: Shard, shards: usize, post: Post, clock: Clock, outlets: Outlets) -> Driver {
-        Driver { shard, shards, post, clock, outlets, stop: false, stuck: false, measured: Vec::new() }
+    /// A driver for `shard`, one of `shards`, that watches what it takes with `gauge`.
+    pub fn new(
+        shard: Shard,
+        shards: usize,
+        post: Post,
+        clock: Clock,
+        outlets: Outlets,
+        gauge: Option<Gauge>,
+    ) -> Driver {
+        let (stop, stuck, overrun, measured) = (false, false, false, Vec::new());
+        Driver { shard, shards, post, clock, outlets, stop, stuck, gauge, overrun, measured }
     }
 
     /// Runs until [`Mail::Stop`]. Nothing else runs on its executor: it sleeps where its sockets are polled, which costs one
@@ -102,7 +117,7 @@ impl Driver {
     fn sleep(&self, sockets: &mut Sockets) -> bool {
         let now = self.clock.now().mono;
         let next = self.shard.next_at();
-        let due = !self.measured.is_empty() || next.is_some_and(|t| t <= now);
+        let due = self.overrun || !self.measured.is_empty() || next.is_some_and(|t| t <= now);
         if due || !self.post.fall_asleep() {
             return self.look(sockets, Some(0));
         }
@@ -127,6 +142,9 @@ impl Driver {
             turn.unacked(conn, bytes);
         }
         turn.time();
+        if std::mem::take(&mut self.overrun) {
+            turn.order(Order::Scarce(true));
+        }
         while let Some(mail) = self.post.mail() {
             worked = true;
             self.stop |= take_in(mail, &mut turn, sockets);
@@ -163,7 +181,16 @@ impl Driver {
         }
         let flush = turn.end();
         self.stuck = !self.outlets.flush(flush, self.shards, &self.post, sockets, &mut self.measured);
+        self.watch_memory();
         worked
+    }
+
+    fn watch_memory(&mut self) {
+        let Some(gauge) = &mut self.gauge else { return };
+        if let Some(used) = gauge.overrun(self.shard.taken_bytes()) {
+            self.overrun = true;
+            (self.outlets.scarce)(self.post.id(), used);
+        }
     }
 }
 

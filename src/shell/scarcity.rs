@@ -1,7 +1,8 @@
 //! Memory that runs short: when it is looked at, when shedding begins and ends (scenarios.md §3.1). The boot
-//! thread looks when it is due, and does what was found.
+//! thread looks when it is due, and does what was found. Between two of its looks a core takes in hundreds of megabytes:
+//! so each shard has a [`Gauge`] besides, and looks itself whenever it has taken its share of a twentieth.
 
-use super::memory::{self, Ceiling};
+use super::memory::Ceiling;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +15,10 @@ const TENSE: Duration = Duration::from_millis(25);
 const PLENTY: u64 = 60;
 /// Scarcity ends below so many hundredths of it.
 const ENOUGH: u64 = 95;
+/// A shard looks when it has taken its share of so many hundredths of the ceiling …
+const STEP: u64 = 5;
+/// … but of no less than so many bytes.
+const STEP_BYTES_MIN: u64 = 256 << 10;
 /// How often it is said while it lasts.
 const SAY_EVERY: Duration = Duration::from_secs(60);
 
@@ -53,10 +58,15 @@ pub enum Found {
 
 impl Scarcity {
     /// Watches what `memory_limit` says (`Limits::memory_limit`).
-    pub fn new(memory_limit: Option<usize>, pressure: Arc<Pressure>, now: Instant) -> Scarcity {
-        let ceiling = Ceiling::find(memory_limit);
+    pub fn new(memory_limit: Option<usize>, now: Instant) -> Scarcity {
+        let (ceiling, pressure) = (Ceiling::find(memory_limit), Arc::<Pressure>::default());
         pressure.limit.store(ceiling.as_ref().map_or(0, |c| c.bytes), Ordering::Relaxed);
         Scarcity { ceiling, pressure, next: now, since: None, said: now }
+    }
+
+    /// What it tells everybody.
+    pub fn pressure(&self) -> &Arc<Pressure> {
+        &self.pressure
     }
 
     /// When the next look is due; None: never.
@@ -64,17 +74,26 @@ impl Scarcity {
         self.ceiling.as_ref().map(|_| self.next)
     }
 
+    /// For one of so many shards; None: there is no ceiling.
+    pub fn gauge(&self, shards: usize) -> Option<Gauge> {
+        let ceiling = self.ceiling.clone()?;
+        let step = (ceiling.bytes / 100 * STEP / shards.max(1) as u64).max(STEP_BYTES_MIN);
+        Some(Gauge { ceiling, step, lowest: 0 })
+    }
+
     /// Looks, if it is time.
     pub fn look(&mut self, now: Instant) -> Found {
         let Some(ceiling) = self.ceiling.clone().filter(|_| self.next <= now) else { return Found::Calm };
-        let measure = || ceiling.used().unwrap_or(0);
-        let mut used = measure();
-        if used >= ceiling.bytes || self.since.is_some() {
-            // What the allocator keeps for later is nobody's fault.
-            memory::give_back();
-            used = measure();
-        }
+        let used = ceiling.used_for_good(self.since.is_some());
         self.judge(&ceiling, used, now)
+    }
+
+    /// A shard has found so many bytes taken, too many, and begun to shed.
+    pub fn told(&mut self, used: u64, now: Instant) -> Found {
+        match self.ceiling.clone() {
+            Some(ceiling) => self.judge(&ceiling, used.max(ceiling.bytes), now),
+            None => Found::Calm,
+        }
     }
 
     fn judge(&mut self, ceiling: &Ceiling, used: u64, now: Instant) -> Found {
@@ -111,6 +130,30 @@ impl Scarcity {
     }
 }
 
+/// What one shard watches; see the file's head.
+#[derive(Debug)]
+pub struct Gauge {
+    ceiling: Ceiling,
+    /// Bytes that it may take from one look to the next.
+    step: u64,
+    /// The least that was taken since the last look (`Shard::taken_bytes`).
+    lowest: u64,
+}
+
+impl Gauge {
+    /// The shard has taken so many bytes by now. Some: it looked, and so many are in use, too many.
+    #[inline]
+    pub fn overrun(&mut self, taken: u64) -> Option<u64> {
+        self.due(taken).then(|| self.ceiling.used_for_good(false)).filter(|used| *used >= self.ceiling.bytes)
+    }
+
+    fn due(&mut self, taken: u64) -> bool {
+        let due = taken.saturating_sub(self.lowest) >= self.step;
+        self.lowest = if due { taken } else { self.lowest.min(taken) };
+        due
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,8 +161,9 @@ mod tests {
     #[test]
     fn it_begins_at_the_ceiling_ends_well_below_and_is_said_again() {
         let ceiling = Ceiling::find(Some(1000)).unwrap();
-        let (pressure, start) = (Arc::new(Pressure::default()), Instant::now());
-        let mut s = Scarcity::new(Some(1000), pressure.clone(), start);
+        let start = Instant::now();
+        let mut s = Scarcity::new(Some(1000), start);
+        let pressure = s.pressure().clone();
         assert_eq!((s.next(), pressure.limit.load(Ordering::Relaxed)), (Some(start), 1000));
         let at = |ms| start + Duration::from_millis(ms);
         let mut look = |used, ms| {
@@ -141,8 +185,37 @@ mod tests {
     }
 
     #[test]
+    fn a_shard_looks_when_it_has_taken_its_share_since_it_had_least() {
+        let watch = |bytes| Scarcity::new(Some(bytes), Instant::now());
+        let mut gauge = watch(400 << 20).gauge(4).unwrap();
+        assert_eq!(gauge.step, 5 << 20);
+        let megabytes = [1, 4, 5, 9, 10, 3, 7, 8, 20];
+        assert_eq!(
+            megabytes.map(|mb| gauge.due(mb << 20)),
+            [false, false, true, false, true, false, false, true, true]
+        );
+        assert_eq!(watch(1).gauge(200).unwrap().step, STEP_BYTES_MIN);
+        let mut gauge = watch(1 << 20).gauge(1).unwrap();
+        assert_eq!(gauge.overrun(STEP_BYTES_MIN - 1), None, "not looked at");
+        assert!(gauge.overrun(STEP_BYTES_MIN) > Some(1 << 20), "this process has more than that");
+        let mut gauge = watch(1 << 50).gauge(1).unwrap();
+        assert_eq!(gauge.overrun(1 << 50), None, "there is room");
+    }
+
+    #[test]
+    fn what_a_shard_found_counts_though_it_has_shed_by_now() {
+        let start = Instant::now();
+        let mut s = Scarcity::new(Some(1000), start);
+        let pressure = s.pressure().clone();
+        assert!(matches!(s.told(7, start), Found::Scarce(Some(_))));
+        assert!(pressure.scarce.load(Ordering::Relaxed), "until the next look: the shard must be told of its end");
+        assert_eq!(Scarcity::new(Some(0), start).told(7, start), Found::Calm);
+    }
+
+    #[test]
     fn without_a_ceiling_nobody_looks() {
-        let mut s = Scarcity::new(Some(0), Arc::default(), Instant::now());
+        let mut s = Scarcity::new(Some(0), Instant::now());
         assert_eq!((s.next(), s.look(Instant::now())), (None, Found::Calm));
+        assert!(s.gauge(1).is_none());
     }
 }

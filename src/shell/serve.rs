@@ -10,7 +10,7 @@ use super::reminders::Reminders;
 use super::rings::{Door, Mail};
 use super::scarcity::{Found, Scarcity};
 use super::signal::{Signal, Signals};
-use crate::base::Level;
+use crate::base::{Level, ShardId};
 use crate::policy::Settings;
 use crate::shard::Order;
 use crate::shell::files::PortsFile;
@@ -26,6 +26,8 @@ pub(super) enum Event {
     Drained,
     /// A shard of a lame duck has no clients any more.
     Vacant,
+    /// A shard has found that so many bytes are taken, too many, and begun to shed.
+    Scarce(ShardId, u64),
     /// A shard never began.
     Failed(std::io::Error),
 }
@@ -83,6 +85,10 @@ impl Server {
                         return self.flush_and_end();
                     }
                 }
+                Ok(Event::Scarce(shard, used)) => {
+                    let found = self.scarcity.told(used, Instant::now());
+                    self.shed(found, Some(shard));
+                }
                 Ok(Event::Failed(e)) => {
                     let remedy =
                         "epoll needs descriptors (LimitNOFILE=, fs.file-max) and a seccomp profile that allows it \
@@ -101,20 +107,27 @@ impl Server {
     fn time(&mut self) {
         let now = Instant::now();
         self.reminders.due(now).iter().for_each(|line| self.log.line(Level::Warn, line.clone()));
-        match self.scarcity.look(now) {
+        let found = self.scarcity.look(now);
+        self.shed(found, None);
+        if self.grace_ends().is_some_and(|at| at <= now) {
+            self.send_clients_away();
+        }
+    }
+
+    /// Tells the log and the shards what was found about the memory, all but the one that has told us.
+    fn shed(&self, found: Found, knows: Option<ShardId>) {
+        match found {
             Found::Calm => {}
             Found::Scarce(line) => {
                 line.into_iter().for_each(|line| self.log.line(Level::Error, line));
+                let others = (0..).zip(&self.doors).filter(|(i, _)| Some(ShardId(*i)) != knows).map(|(_, door)| door);
                 // A shard that is behind is told at the next look.
-                self.doors.iter().filter(|d| d.has_room()).for_each(|d| d.send(Mail::Order(Order::Scarce(true))));
+                others.filter(|d| d.has_room()).for_each(|d| d.send(Mail::Order(Order::Scarce(true))));
             }
             Found::Over(line) => {
                 self.log.line(Level::Info, line);
                 self.doors.iter().for_each(|d| d.send(Mail::Order(Order::Scarce(false))));
             }
-        }
-        if self.grace_ends().is_some_and(|at| at <= now) {
-            self.send_clients_away();
         }
     }
 
@@ -211,7 +224,7 @@ impl Server {
                 Ok(Event::Failed(_)) => break,
                 // Asked again: no more patience.
                 Ok(Event::Signal(Signal::Interrupt)) => break,
-                Ok(Event::Signal(_) | Event::Vacant) => {}
+                Ok(Event::Signal(_) | Event::Vacant | Event::Scarce(..)) => {}
                 Err(_) => {
                     self.log.line(
                         Level::Warn,
