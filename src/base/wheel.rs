@@ -14,6 +14,8 @@ const SLOTS: usize = 1024;
 #[derive(Debug)]
 pub struct Wheel<T> {
     slots: Vec<Vec<(u64, T)>>,
+    /// Bit n of word w: slot 64 w + n has timers. Most have none, and an idle shard looks at nothing else.
+    occupied: [u64; SLOTS / 64],
     /// Every timer of this tick and earlier has been yielded.
     done: u64,
     len: usize,
@@ -23,7 +25,8 @@ pub struct Wheel<T> {
 
 impl<T> Default for Wheel<T> {
     fn default() -> Self {
-        Wheel { slots: (0..SLOTS).map(|_| Vec::new()).collect(), done: 0, len: 0, soonest: u64::MAX }
+        let slots = (0..SLOTS).map(|_| Vec::new()).collect();
+        Wheel { slots, occupied: [0; SLOTS / 64], done: 0, len: 0, soonest: u64::MAX }
     }
 }
 
@@ -31,7 +34,9 @@ impl<T> Wheel<T> {
     /// Yields `what` at the first [`Wheel::due`] with a time of `at` or later, never before.
     pub fn add(&mut self, at: Time, what: T) {
         let tick = at.0.div_ceil(TICK_NS).max(self.done + 1);
-        self.slots[tick as usize % SLOTS].push((tick, what));
+        let slot = tick as usize % SLOTS;
+        self.slots[slot].push((tick, what));
+        self.occupied[slot / 64] |= 1 << (slot % 64);
         self.len += 1;
         self.soonest = self.soonest.min(tick);
     }
@@ -55,11 +60,14 @@ impl<T> Wheel<T> {
         }
         let from = self.done + 1;
         let full_turn = tick - from >= SLOTS as u64;
-        let slots = if full_turn { SLOTS as u64 } else { tick - from + 1 };
+        let last = if full_turn { from + SLOTS as u64 - 1 } else { tick };
         let first = into.len();
         let mut ticks = Vec::new();
-        for i in 0..slots {
-            let slot = &mut self.slots[(from + i) as usize % SLOTS];
+        let mut at = from;
+        while let Some(passed) = self.occupied_from(at, last) {
+            at = passed + 1;
+            let n = passed as usize % SLOTS;
+            let slot = &mut self.slots[n];
             for (t, what) in std::mem::take(slot) {
                 if t <= tick {
                     ticks.push(t);
@@ -69,6 +77,9 @@ impl<T> Wheel<T> {
                 } else {
                     self.len -= 1;
                 }
+            }
+            if slot.is_empty() {
+                self.occupied[n / 64] &= !(1 << (n % 64));
             }
         }
         self.len -= into.len() - first;
@@ -91,13 +102,28 @@ impl<T> Wheel<T> {
             return u64::MAX;
         }
         // The first slot with a timer of this turn of the wheel; else the next turn begins another search.
-        for i in 1..=SLOTS as u64 {
-            let tick = self.done + i;
+        let last = self.done + SLOTS as u64;
+        let mut at = self.done + 1;
+        while let Some(tick) = self.occupied_from(at, last) {
             if self.slots[tick as usize % SLOTS].iter().any(|(t, _)| *t == tick) {
                 return tick;
             }
+            at = tick + 1;
         }
-        self.done + SLOTS as u64
+        last
+    }
+
+    /// The first tick from `at` to `last` whose slot has timers.
+    fn occupied_from(&self, mut at: u64, last: u64) -> Option<u64> {
+        while at <= last {
+            let slot = at as usize % SLOTS;
+            match self.occupied[slot / 64] >> (slot % 64) {
+                // None in the rest of this word.
+                0 => at += (64 - slot % 64) as u64,
+                rest => return Some(at + u64::from(rest.trailing_zeros())).filter(|tick| *tick <= last),
+            }
+        }
+        None
     }
 }
 
@@ -170,5 +196,33 @@ mod tests {
         w.due(ms(300_000), &mut got, |_| true);
         assert_eq!(got, [wanted; 101]);
         assert!(w.is_empty());
+    }
+
+    #[test]
+    fn any_timers_come_as_they_would_from_a_sorted_list() {
+        for seed in 0..300 {
+            let mut rng = crate::base::Rng::new(seed);
+            let (mut w, mut list, mut now, mut got) = (Wheel::default(), Vec::new(), 0, Vec::new());
+            for n in 0..200u64 {
+                if rng.one_in(2) {
+                    let ahead = 1 << rng.below(18);
+                    let at = now + 1 + rng.below(ahead);
+                    w.add(ms(at), n);
+                    list.push((at, n));
+                } else {
+                    let most = 1 << rng.below(14);
+                    now += rng.below(most);
+                    w.due(ms(now), &mut got, |_| true);
+                    list.sort();
+                    let due = list.iter().take_while(|(at, _)| *at <= now).count();
+                    let want: Vec<u64> = list.drain(..due).map(|(_, n)| n).collect();
+                    assert_eq!(std::mem::take(&mut got), want, "seed {seed}, at {now} ms");
+                }
+                assert_eq!(w.len(), list.len());
+                let soonest = list.iter().map(|(at, _)| ms(*at)).min();
+                assert!(w.next_at() <= soonest || soonest.is_none(), "seed {seed}: too late");
+                assert_eq!(w.next_at().is_none(), soonest.is_none());
+            }
+        }
     }
 }
