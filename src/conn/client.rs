@@ -337,6 +337,12 @@ impl Client {
         }
     }
 
+    /// What may be written behind [`Client::writable`], in order.
+    pub fn writable_behind(&self) -> impl Iterator<Item = &[u8]> {
+        let held = self.gateway.as_deref().is_some_and(|g| g.hold.is_some()) && self.lives();
+        (!held).then(|| self.out.behind()).into_iter().flatten()
+    }
+
     /// Bytes that must have come before the next operation can be whole; 0: unknown.
     pub fn need(&self) -> usize {
         match (&self.route, &self.gateway) {

@@ -85,26 +85,27 @@ impl OutBuf {
         &oldest[self.sent..]
     }
 
-    /// So many bytes of [`OutBuf::next`] are written.
+    /// All that waits behind [`OutBuf::next`], in order.
+    pub fn behind(&self) -> impl Iterator<Item = &[u8]> {
+        let full = self.full.iter().flat_map(|f| f.iter());
+        full.chain(Some(&self.last)).skip(1).map(Vec::as_slice)
+    }
+
+    /// So many bytes of [`OutBuf::next`] and of what is [`OutBuf::behind`] are written.
     pub fn wrote(&mut self, n: usize, spares: &mut Spares) {
         self.pending -= n;
         self.sent += n;
-        match &mut self.full {
-            Some(f) if f.front().is_some_and(|c| c.len() == self.sent) => {
-                if let Some(c) = f.pop_front() {
-                    spares.put(c);
-                }
-                if f.is_empty() {
-                    self.full = None;
-                }
-                self.sent = 0;
+        while let Some(f) = &mut self.full {
+            let Some(oldest) = f.front().map(Vec::len).filter(|len| *len <= self.sent) else { return };
+            self.sent -= oldest;
+            f.pop_front().into_iter().for_each(|c| spares.put(c));
+            if f.is_empty() {
+                self.full = None;
             }
-            Some(_) => {}
-            None if self.sent == self.last.len() => {
-                spares.put(std::mem::take(&mut self.last));
-                self.sent = 0;
-            }
-            None => {}
+        }
+        if self.sent == self.last.len() {
+            spares.put(std::mem::take(&mut self.last));
+            self.sent = 0;
         }
     }
 
@@ -171,7 +172,24 @@ mod tests {
         }
         assert!(got == want);
         assert!(o.next().is_empty());
+        assert_eq!(o.behind().map(<[u8]>::len).sum::<usize>(), 0);
         assert_eq!(o.last.capacity(), 0, "an idle connection owns no buffer");
+    }
+
+    #[test]
+    fn a_write_may_end_anywhere_in_what_waits() {
+        let line = format!("MSG a 1 300\r\n{}\r\n", "x".repeat(300));
+        let lines = 5 * CHUNK_BYTES_MAX / line.len() + 10;
+        let whole = |o: &OutBuf| [o.next()].into_iter().chain(o.behind()).collect::<Vec<_>>().concat();
+        for n in [1, CHUNK_BYTES_MAX, 3 * CHUNK_BYTES_MAX + 7, lines * line.len() - 1, lines * line.len()] {
+            let (mut o, mut s) = (OutBuf::default(), Spares::default());
+            (0..lines).for_each(|_| push(&mut o, &mut s, line.as_bytes()));
+            let all = whole(&o);
+            assert_eq!((all.len(), o.behind().count()), (o.pending(), 5));
+            o.wrote(n, &mut s);
+            assert!(whole(&o) == all[n..], "{n} bytes written");
+            assert_eq!(o.pending(), all.len() - n);
+        }
     }
 
     #[test]

@@ -197,6 +197,11 @@ impl Flush<'_, Sockets> {
         self.shard.outbox.conns.get(conn).map_or(&[], Client::writable)
     }
 
+    /// What may be written behind [`Flush::pending`], in order: one write takes it all more cheaply than several.
+    pub fn behind(&self, conn: ConnId) -> impl Iterator<Item = &[u8]> {
+        self.shard.outbox.conns.get(conn).into_iter().flat_map(Client::writable_behind)
+    }
+
     /// The socket took so many of them.
     pub fn wrote(&mut self, conn: ConnId, n: usize) {
         self.shard.wrote(conn, n);

@@ -254,7 +254,7 @@ impl Outlets {
                 if bytes.is_empty() {
                     break;
                 }
-                match sockets.write(conn, bytes) {
+                match sockets.write(conn, bytes, flush.behind(conn)) {
                     Ok(0) => {
                         flush.blocked(conn);
                         break;
