@@ -2,7 +2,7 @@
 
 pub use super::case::{pick, within};
 use super::case::{Actor, Case, End, Plan, Reads, Step};
-use super::cluster::{mixed, rogues, scenarios as cluster, supers};
+use super::cluster::{mixed, rogues, scenarios as cluster, supernats, supers};
 use super::garbage::garbage;
 use super::slow;
 use turnpike::base::Rng;
@@ -73,6 +73,17 @@ pub const ALL: &[(&str, Scenario, u64)] = &[
     ("super_survivors", supers::super_survivors, 4),
     ("super_storm", supers::super_storm, 4),
     ("super_many_groups", supers::super_many_groups, 1),
+    ("super_nats_routed", supernats::super_nats_routed, 3),
+    ("super_nats_requests", supernats::super_nats_requests, 3),
+    ("super_nats_pairs", supernats::super_nats_pairs, 3),
+    ("super_nats_optimistic", supernats::super_nats_optimistic, 3),
+    ("super_nats_thousand", supernats::super_nats_thousand, 3),
+    ("super_nats_account", supernats::super_nats_account, 3),
+    ("super_nats_third", supernats::super_nats_third, 3),
+    ("super_nats_nearest", supernats::super_nats_nearest, 3),
+    ("super_nats_groups", supernats::super_nats_groups, 3),
+    ("super_nats_mixed", supernats::super_nats_mixed, 3),
+    ("super_nats_faults", supernats::super_nats_faults, 3),
 ];
 
 /// Subjects that scenarios publish to.

@@ -58,7 +58,8 @@ impl World {
     /// Links to other clusters that a server's shards own, and those from them: link, whether it sends.
     pub fn links_across(&self, at: usize) -> impl Iterator<Item = (usize, bool)> + '_ {
         let s = &self.servers[at];
-        self.nodes[s.first..s.first + s.shards].iter().flatten().flat_map(|n| n.gateways())
+        let foreign = s.foreign.iter().flat_map(|f| f.gateways());
+        self.nodes[s.first..s.first + s.shards].iter().flatten().flat_map(|n| n.gateways()).chain(foreign)
     }
 
     /// The ways between clusters as they are.

@@ -16,5 +16,6 @@ pub mod rogue;
 pub mod rogues;
 pub mod scenarios;
 pub mod server;
+pub mod supernats;
 pub mod supers;
 pub mod tap;

@@ -58,13 +58,15 @@ pub struct Gate {
     pub retries: u32,
     /// The address that it tells others instead of its own.
     pub advertise: Option<String>,
+    /// A nats-server that knows only the old form of replies.
+    pub old_replies: bool,
 }
 
 impl Default for Gate {
     fn default() -> Gate {
         let interest = GatewayInterest::Auto;
         let refused_max = Gateway::default().no_interest_max;
-        Gate { lists: Vec::new(), interest, refused_max, retries: 0, advertise: None }
+        Gate { lists: Vec::new(), interest, refused_max, retries: 0, advertise: None, old_replies: false }
     }
 }
 

@@ -11,6 +11,9 @@ pub struct Clusters {
     of: Vec<usize>,
     /// Somebody is sent what he has not asked for.
     optimistic: bool,
+    /// Somebody knows only the old form of replies, which names a cluster and no server: wherever in the requester's
+    /// cluster an answer comes in, it is a publication of that server (cluster-protocol.md §4.9).
+    old_replies: bool,
     plan: Option<Cluster>,
     /// Messages, with the server at which they came in from another cluster.
     came: BTreeSet<(usize, usize)>,
@@ -24,7 +27,8 @@ impl Clusters {
         let of = plan.cluster.as_ref().map_or(vec![0; servers], |c| c.numbers());
         let gates = plan.cluster.iter().flat_map(|c| &c.members).filter_map(|m| m.gate.as_ref());
         let optimistic = gates.clone().any(|g| g.interest == turnpike::policy::GatewayInterest::Optimistic);
-        Clusters { of, optimistic, plan: plan.cluster.clone(), ..Clusters::default() }
+        let old_replies = gates.clone().any(|g| g.old_replies);
+        Clusters { of, optimistic, old_replies, plan: plan.cluster.clone(), ..Clusters::default() }
     }
 
     /// Is there more than one?
@@ -51,6 +55,18 @@ impl Oracle {
         self.foreign(asker, home).then_some(asker)
     }
 
+    /// Is a message an answer that this server publishes, for the request came from there?
+    fn publishes_answer(&self, m: usize, server: usize) -> bool {
+        let asker = self.answers_across(&self.msgs[m]);
+        let old = self.clusters.old_replies && self.clusters.came.contains(&(m, server));
+        asker == Some(server) || old && asker.is_some_and(|a| !self.foreign(a, server))
+    }
+
+    /// Does an answer surely find its way although the interest in it may be on its way still?
+    pub(super) fn straight_is_sure(&self) -> bool {
+        !self.clusters.old_replies
+    }
+
     /// Does a message come to a subscription by a way of its own, if at all?
     pub(super) fn wanders(&self, m: usize, s: usize) -> bool {
         self.strays(&self.subs[s], &self.msgs[m])
@@ -71,7 +87,7 @@ impl Oracle {
     pub fn over_route(&mut self, m: usize, server: usize) -> Result<(), String> {
         let home = self.conns[self.msgs[m].conn].server;
         let came = self.clusters.came.contains(&(m, server));
-        if home == server || came || self.answers_across(&self.msgs[m]) == Some(server) {
+        if home == server || came || self.publishes_answer(m, server) {
             return Ok(());
         }
         Err(format!("on, which was published at server {home}"))
@@ -92,7 +108,7 @@ impl Oracle {
         if !self.foreign(server, to) {
             return Err("to the own cluster".into());
         }
-        if home != server && self.answers_across(&self.msgs[m]) != Some(server) {
+        if home != server && !self.publishes_answer(m, server) {
             return Err(format!("to another cluster, which was published at server {home}"));
         }
         let straight = subject.starts_with("_GR_.");
