@@ -2,7 +2,7 @@
 
 pub use super::case::{pick, within};
 use super::case::{Actor, Case, End, Plan, Reads, Step};
-use super::cluster::{mixed, rogues, scenarios as cluster, supernats, supers};
+use super::cluster::{counted, mixed, rogues, scenarios as cluster, supernats, superrogues, supers};
 use super::garbage::garbage;
 use super::slow;
 use turnpike::base::Rng;
@@ -83,7 +83,13 @@ pub const ALL: &[(&str, Scenario, u64)] = &[
     ("super_nats_nearest", supernats::super_nats_nearest, 3),
     ("super_nats_groups", supernats::super_nats_groups, 3),
     ("super_nats_mixed", supernats::super_nats_mixed, 3),
+    ("super_counted", counted::super_counted, 3),
+    ("super_nats_counted", supernats::super_nats_counted, 3),
     ("super_nats_faults", supernats::super_nats_faults, 3),
+    ("super_rogue_floods", superrogues::super_rogue_floods, 3),
+    ("super_rogue_names", superrogues::super_rogue_names, 3),
+    ("super_rogue_forger", superrogues::super_rogue_forger, 3),
+    ("super_rogue_orders", superrogues::super_rogue_orders, 3),
 ];
 
 /// Subjects that scenarios publish to.

@@ -82,6 +82,16 @@ pub enum Kind {
     Rogue(Mischief),
 }
 
+impl Kind {
+    /// What a rogue is up to.
+    pub fn mischief(&self) -> Option<&Mischief> {
+        match self {
+            Kind::Rogue(mischief) => Some(mischief),
+            _ => None,
+        }
+    }
+}
+
 /// A generation of nats-server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {

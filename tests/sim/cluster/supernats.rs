@@ -179,6 +179,16 @@ pub fn super_nats_groups(rng: &mut Rng) -> Case {
     some_clusters(rng, case)
 }
 
+/// I23 with nats-servers among the clusters.
+pub fn super_nats_counted(rng: &mut Rng) -> Case {
+    let case = super::counted::super_counted(rng);
+    let mut case = some_clusters(rng, case);
+    // Where the old form of replies leads nobody can say before.
+    let gates = servers(&mut case).members.iter_mut().filter_map(|m| m.gate.as_mut());
+    gates.for_each(|g| g.old_replies = false);
+    case
+}
+
 /// Clusters in which servers of both kinds stand together.
 pub fn super_nats_mixed(rng: &mut Rng) -> Case {
     let case = match rng.below(4) {

@@ -41,6 +41,8 @@ pub struct Tap {
     bytes: Vec<u8>,
     /// Messages, with the group that was named, or none.
     seen: BTreeSet<(usize, String)>,
+    /// The other end is a rogue: what it has the server say is its own affair.
+    rogue: bool,
     /// What the server calls the peer.
     pub number: Number,
     /// The link is over; only last words are written.
@@ -60,11 +62,13 @@ impl Tap {
             true => Use::Out { server: other, interest_only: intro.interest_only },
             false => Use::In { interest_only: intro.interest_only },
         };
-        Tap::new(server, link, what, &intro.server_id, Number::Gateway(intro.link))
+        let rogue = w.is_rogue(other);
+        Tap { rogue, ..Tap::new(server, link, what, &intro.server_id, Number::Gateway(intro.link)) }
     }
 
     fn new(server: usize, link: usize, what: Use, peer: &str, number: Number) -> Tap {
-        Tap { server, link, what, peer: peer.into(), bytes: Vec::new(), seen: BTreeSet::new(), number, over: false }
+        let (peer, bytes, seen, over, rogue) = (peer.into(), Vec::new(), BTreeSet::new(), false, false);
+        Tap { server, link, what, peer, bytes, seen, rogue, number, over }
     }
 
     /// Is it a route's?
@@ -109,6 +113,9 @@ impl Tap {
         };
         let size: usize = words[words.len() - 1].parse().map_err(|_| format!("a size in {line:?}"))?;
         let Some(body) = rest.get(end + 2..end + 2 + size + 2) else { return Ok(None) };
+        if self.rogue {
+            return Ok(Some(end + 2 + size + 2));
+        }
         let number: String = body[header..].iter().take_while(|b| b.is_ascii_digit()).map(|b| *b as char).collect();
         let (server, link, peer) = (self.server, self.link, &self.peer);
         let what = || format!("{line:?} of server {server} to {peer} (link {link})");

@@ -3,11 +3,11 @@
 //! for something else; on one that it accepted it tells what its whole cluster wants.
 
 use super::{text, Key, Nats};
-use crate::oracle::matches;
+use crate::oracle::{matches, Tick};
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
 use serde_json::{json, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How another cluster wants plain messages of an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,10 +109,10 @@ pub(super) enum Told {
     /// Nothing.
     #[default]
     Nothing,
-    /// That nobody wants anything of it.
-    Refused,
-    /// That these subjects are not wanted.
-    Subjects(BTreeSet<String>),
+    /// That nobody wants anything of it, since then.
+    Refused(Tick),
+    /// That these subjects are not wanted, each since then.
+    Subjects(BTreeMap<String, Tick>),
     /// All, and what changes since.
     Whole,
 }
@@ -190,23 +190,23 @@ impl Nats {
     }
 
     /// A message came that nobody here wants plain: who sends unasked is told so.
-    pub(super) fn refuse(&mut self, link: usize, account: &str, subject: &str) {
+    pub(super) fn refuse(&mut self, link: usize, account: &str, subject: &str, tick: Tick) {
         let nobody = self.gates.as_ref().is_some_and(|g| g.wide.iter().all(|(a, ..)| a != account));
         let Some(gates) = &mut self.gates else { return };
         let most = gates.refused_max;
         let Some(told) = gates.links.get_mut(&link).map(|g| g.told.entry(account.into()).or_default()) else { return };
         let says = match told {
             Told::Nothing if nobody => {
-                *told = Told::Refused;
+                *told = Told::Refused(tick);
                 format!("A- {account}\r\n")
             }
             Told::Nothing => {
-                *told = Told::Subjects(BTreeSet::from([subject.to_string()]));
+                *told = Told::Subjects(BTreeMap::from([(subject.to_string(), tick)]));
                 format!("RS- {account} {subject}\r\n")
             }
-            Told::Subjects(all) if all.contains(subject) => String::new(),
+            Told::Subjects(all) if all.contains_key(subject) => String::new(),
             Told::Subjects(all) if all.len() < most => {
-                all.insert(subject.into());
+                all.insert(subject.into(), tick);
                 format!("RS- {account} {subject}\r\n")
             }
             Told::Subjects(_) => {
@@ -214,9 +214,18 @@ impl Nats {
                 let wide = gates.wide.clone();
                 self.whole(account, &wide)
             }
-            Told::Refused | Told::Whole => String::new(),
+            Told::Refused(_) | Told::Whole => String::new(),
         };
         self.say_gate(link, &says);
+    }
+
+    /// Since when whoever sends knows that this is not wanted plain; None: it was not told so.
+    pub(super) fn refused_since(&self, link: usize, account: &str, subject: &str) -> Option<Tick> {
+        match self.gates.as_ref()?.links.get(&link)?.told.get(account)? {
+            Told::Refused(since) => Some(*since),
+            Told::Subjects(all) => all.get(subject).copied(),
+            Told::Nothing | Told::Whole => None,
+        }
     }
 
     /// `RS+` and `RS-` of a cluster that it sends to.
@@ -285,7 +294,7 @@ fn change(told: &mut Told, account: &str, pattern: &str, queue: &str, wanted: bo
     match (queue.is_empty(), wanted) {
         (false, true) => {
             // Coming first of all, a group takes the refusal of its account with it.
-            if matches!(told, Told::Refused) {
+            if matches!(told, Told::Refused(_)) {
                 *told = Told::Nothing;
             }
             format!("RS+ {account} {pattern} {queue} 1\r\n")
@@ -293,13 +302,13 @@ fn change(told: &mut Told, account: &str, pattern: &str, queue: &str, wanted: bo
         (false, false) => format!("RS- {account} {pattern} {queue}\r\n"),
         (true, true) => match told {
             Told::Nothing => String::new(),
-            Told::Refused => {
+            Told::Refused(_) => {
                 *told = Told::Nothing;
                 format!("A+ {account}\r\n")
             }
             Told::Subjects(all) => {
                 let before = all.len();
-                all.retain(|subject| !matches(pattern, subject));
+                all.retain(|subject, _| !matches(pattern, subject));
                 if all.len() < before {
                     format!("RS+ {account} {pattern}\r\n")
                 } else {

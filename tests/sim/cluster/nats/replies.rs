@@ -144,9 +144,17 @@ impl Nats {
         let wanted = wide.is_some_and(|all| {
             all.iter().any(|(a, p, q)| q.is_empty() && a == letter.account && matches(p, letter.subject))
         });
-        if !wanted {
-            self.refuse(link, letter.account, letter.subject);
+        if wanted {
+            return;
         }
+        // Plain, to a subject that was refused before it was published.
+        let refused = self.refused_since(link, letter.account, letter.subject).filter(|_| queues.is_empty());
+        let peer = self.gates.as_ref().and_then(|g| g.links.get(&link)).map_or(self.at, |g| g.peer);
+        if refused.is_some_and(|since| w.oracle.knew(peer, self.at, since, number(letter.body))) {
+            return self.complain(format!("what was refused is sent all the same: {:?}", said.line));
+        }
+        let now = w.oracle.mark();
+        self.refuse(link, letter.account, letter.subject, now);
     }
 
     /// An answer to a request of this cluster.
