@@ -161,7 +161,7 @@ pub fn super_nats_third(rng: &mut Rng) -> Case {
     let mut case = clusters(rng, &sizes, Lists::Chain);
     let rounds = within(rng, 3, 8);
     load(rng, &mut case, rounds);
-    let boss = director(rng, &case, [Step::Sleep(2000)]);
+    let boss = director(rng, &case, [Step::Sleep(2000), Step::Sync]);
     case.actors.push(boss);
     let last = rng.one_in(4);
     exchange(rng, case, |_, cluster| cluster == 1 || cluster == 2 && last)

@@ -33,7 +33,7 @@ fn with_rogue(rng: &mut Rng, mut mischief: Mischief, late: bool) -> Case {
     servers(&mut case).members.push(Member { kind: Kind::Rogue(mischief), late, ..Member::default() });
     let lasts = if late { 40_000 } else { 3000 };
     let comes = late.then_some(Step::Fault(Fault::Start(rogue)));
-    let boss = director(rng, &case, comes.into_iter().chain([Step::Sleep(lasts)]));
+    let boss = director(rng, &case, comes.into_iter().chain([Step::Sleep(lasts), Step::Sync]));
     case.actors.push(boss);
     case
 }

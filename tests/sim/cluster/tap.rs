@@ -43,6 +43,8 @@ pub struct Tap {
     seen: BTreeSet<(usize, String)>,
     /// The other end is a rogue: what it has the server say is its own affair.
     rogue: bool,
+    /// There is one somewhere that forges answers to requests: they are passed on within the account that it named.
+    forger: bool,
     /// What the server calls the peer.
     pub number: Number,
     /// The link is over; only last words are written.
@@ -51,8 +53,9 @@ pub struct Tap {
 
 impl Tap {
     /// For the end of `link` at `server`, a route.
-    pub fn route(server: usize, link: usize, route: &Introduction) -> Tap {
-        Tap::new(server, link, Use::Route, &route.server_id, Number::Route(route.peer))
+    pub fn route(server: usize, link: usize, route: &Introduction, w: &World) -> Tap {
+        let forger = (0..w.servers.len()).any(|at| w.is_rogue(at));
+        Tap { forger, ..Tap::new(server, link, Use::Route, &route.server_id, Number::Route(route.peer)) }
     }
 
     /// For the end of `link` at `server`, a link between clusters.
@@ -67,8 +70,8 @@ impl Tap {
     }
 
     fn new(server: usize, link: usize, what: Use, peer: &str, number: Number) -> Tap {
-        let (peer, bytes, seen, over, rogue) = (peer.into(), Vec::new(), BTreeSet::new(), false, false);
-        Tap { server, link, what, peer, bytes, seen, rogue, number, over }
+        let (peer, bytes, seen) = (peer.into(), Vec::new(), BTreeSet::new());
+        Tap { server, link, what, peer, bytes, seen, rogue: false, forger: false, number, over: false }
     }
 
     /// Is it a route's?
@@ -113,7 +116,7 @@ impl Tap {
         };
         let size: usize = words[words.len() - 1].parse().map_err(|_| format!("a size in {line:?}"))?;
         let Some(body) = rest.get(end + 2..end + 2 + size + 2) else { return Ok(None) };
-        if self.rogue {
+        if self.rogue || self.forger && words[2].starts_with("_GR_.") && words[1] != "ACC0" {
             return Ok(Some(end + 2 + size + 2));
         }
         let number: String = body[header..].iter().take_while(|b| b.is_ascii_digit()).map(|b| *b as char).collect();
