@@ -90,7 +90,7 @@ impl Answers {
     }
 
     /// How many are remembered.
-    pub fn len(&self) -> usize {
+    pub fn held(&self) -> usize {
         self.entries.len()
     }
 

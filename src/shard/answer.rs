@@ -86,7 +86,7 @@ impl Shard {
         all.add(&routes);
         all.add(&crossed);
         let ways_back = self.outbox.conns.iter().filter_map(|(_, c)| c.answers.as_ref());
-        let recent = self.worlds.iter().map(|w| w.recent.len() as u64);
+        let recent = self.worlds.iter().map(|w| w.recent.held() as u64);
         let named = self.worlds.iter().zip(&self.settings.auth.accounts).zip(&passed);
         let accounts = named.map(|((w, a), passed)| AccountTally {
             account: a.name.clone(),
@@ -121,7 +121,7 @@ impl Shard {
             scarce_refused: l.scarce_refused,
             malformed_headers: l.malformed_headers,
             interest_refused: l.interest_refused,
-            ways_back: ways_back.map(|a| a.len() as u64).sum(),
+            ways_back: ways_back.map(|a| a.held() as u64).sum(),
             recent: recent.sum(),
             inserts: l.inserts,
             removes: l.removes,

@@ -55,7 +55,7 @@ impl Recent {
     }
 
     /// How many patterns are remembered.
-    pub fn len(&self) -> usize {
+    pub fn held(&self) -> usize {
         self.order.len()
     }
 
