@@ -15,11 +15,15 @@ fn rows() -> Vec<(u32, &'static str)> {
     lines.map(|l| row(l).unwrap_or_else(|| panic!("not a row: {l:?}"))).collect()
 }
 
-/// Why an owner is none.
-fn fault(owner: &str) -> Option<String> {
-    if let Some(reason) = owner.strip_prefix("later:") {
-        return reason.trim().is_empty().then(|| "no reason".into());
+/// Why the owners of a scenario are none.
+fn fault(owners: &str) -> Option<String> {
+    match owners.strip_prefix("later:") {
+        Some(reason) => reason.trim().is_empty().then(|| "no reason".into()),
+        None => owners.split(", ").find_map(fault_of_one),
     }
+}
+
+fn fault_of_one(owner: &str) -> Option<String> {
     let Some((place, name)) = owner.split_once(' ') else { return Some(format!("no name in {owner:?}")) };
     if place == "sim" {
         return (!SIMULATED.contains(&format!("(\"{name}\", "))).then(|| format!("no scenario {name}"));
@@ -51,12 +55,18 @@ fn owners_that_are_none_are_noticed() {
         "tests/nothing.rs sweep",
         "later:",
         "sweep",
+        "sim routed, sim nothing",
         // Not a test.
         "tests/scenarios.rs fault",
     ] {
         assert!(fault(owner).is_some(), "{owner}");
     }
-    for owner in ["sim routed", "tests/scenarios.rs owners_that_are_none_are_noticed", "later: gateways"] {
+    for owner in [
+        "sim routed",
+        "sim routed, sim mixed",
+        "tests/scenarios.rs owners_that_are_none_are_noticed",
+        "later: gateways",
+    ] {
         assert_eq!(fault(owner), None);
     }
 }

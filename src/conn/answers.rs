@@ -83,9 +83,15 @@ impl Answers {
         self.index.find(hash, |n| *at(n).reply == *reply).map(|n| at(n).way)
     }
 
-    /// Is none known any more?
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+    /// When the first of those that are still known is so no longer; None: none is.
+    pub fn ends_at(&mut self, now: Time) -> Option<Time> {
+        self.forget(now);
+        self.entries.front().map(|e| e.until)
+    }
+
+    /// How many are remembered.
+    pub fn held(&self) -> usize {
+        self.entries.len()
     }
 
     fn forget(&mut self, now: Time) {
@@ -120,7 +126,7 @@ mod tests {
         assert_eq!(a.way(b"in.1", at(1999)).map(|w| w.back(b"in.1")), Some(b"_GR_.abcdef.ghijkl.in.1".to_vec()));
         a.remember(reply, way, at(1999));
         assert!(a.way(b"in.1", at(3998)).is_some() && a.way(b"other", at(3998)).is_none());
-        assert!(a.way(b"in.1", at(4000)).is_none() && a.is_empty());
+        assert!(a.way(b"in.1", at(4000)).is_none() && a.ends_at(at(4000)).is_none());
         let (old, reply) = WayBack::of(b"$GR.6bdb.x").unwrap();
         assert_eq!((old.back(reply), WayBack::of(b"_INBOX.x")), (b"$GR.6bdb.x".to_vec(), None));
     }

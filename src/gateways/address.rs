@@ -1,6 +1,5 @@
 //! One address of another cluster, and what came of dialing it. Kept by the book.
 
-use crate::base::Time;
 use crate::policy::RouteLogin;
 
 /// See the file's head.
@@ -11,8 +10,6 @@ pub(super) struct Place {
     /// It is in our configuration; else it was learned.
     pub configured: bool,
     pub login: Option<RouteLogin>,
-    /// When it was last dialed.
-    pub dialed_at: Option<Time>,
     /// Dials ever.
     pub attempts: u64,
     /// What went wrong last; empty: nothing since it was last well.
@@ -21,14 +18,6 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn new(host: &str, port: u16) -> Place {
-        Place {
-            host: host.into(),
-            port,
-            configured: false,
-            login: None,
-            dialed_at: None,
-            attempts: 0,
-            last_error: String::new(),
-        }
+        Place { host: host.into(), port, configured: false, login: None, attempts: 0, last_error: String::new() }
     }
 }

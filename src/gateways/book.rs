@@ -76,6 +76,8 @@ pub(super) struct Book {
     entries: BTreeMap<String, Entry>,
     dials: BTreeMap<Dial, String>,
     last_dial: u64,
+    /// Addresses dialed within the last second, under whatever name.
+    lately: BTreeMap<String, Time>,
 }
 
 /// What came of naming a cluster and its addresses.
@@ -95,7 +97,7 @@ impl Book {
             entry.places.values_mut().for_each(|p| (p.configured, p.login) = (false, None));
         }
         for remote in remotes.iter().filter(|r| r.name != own) {
-            self.room();
+            self.room(now);
             let entry = self.entries.entry(remote.name.clone()).or_insert_with(|| Entry::new(now, due));
             (entry.configured, entry.entries) = (true, remote.entries);
             for url in &remote.urls {
@@ -113,7 +115,7 @@ impl Book {
     pub(super) fn learn(&mut self, name: &str, urls: &[String], now: Time) -> Learned {
         let mut learned = Learned { news: false, overlooked: 0 };
         if !self.entries.contains_key(name) {
-            self.room();
+            self.room(now);
             if self.entries.len() >= CLUSTERS_MAX {
                 return Learned { news: false, overlooked: 1 };
             }
@@ -165,12 +167,14 @@ impl Book {
         learned
     }
 
-    /// Drops a cluster that nobody dials, if the book is full.
-    fn room(&mut self) {
+    /// Drops a cluster that nobody dials, if the book is full. Not one that was dialed lately: named again it would be
+    /// dialed anew, and whoever names one after the other could have us dial without pause.
+    fn room(&mut self, now: Time) {
         if self.entries.len() < CLUSTERS_MAX {
             return;
         }
-        let idle = self.entries.iter().find(|(_, e)| e.standing == Standing::GivenUp && !e.configured);
+        let rested = |e: &Entry| e.dialed_at.is_none_or(|at| now.since(at) >= PAUSE_MAX_NS);
+        let idle = self.entries.iter().find(|(_, e)| e.standing == Standing::GivenUp && !e.configured && rested(e));
         if let Some(name) = idle.map(|(name, _)| name.clone()) {
             self.entries.remove(&name);
         }
@@ -225,8 +229,9 @@ impl Book {
             return None;
         };
         let place = entry.places.get_mut(&address);
-        let free_at = place.as_ref().and_then(|p| p.dialed_at).map(|at| at.plus_ns(PAUSE_NS)).filter(|at| *at > now);
-        if let Some(at) = free_at {
+        // Several clusters may be said to be at one address.
+        self.lately.retain(|_, at| now.since(*at) < PAUSE_NS);
+        if let Some(at) = self.lately.get(&address).map(|at| at.plus_ns(PAUSE_NS)) {
             entry.standing = Standing::Waiting(at);
             return None;
         }
@@ -237,8 +242,8 @@ impl Book {
             return None;
         };
         place.attempts += 1;
-        place.dialed_at = Some(now);
         entry.dialed_at = Some(now);
+        self.lately.insert(address.clone(), now);
         self.last_dial += 1;
         let dial = Dial(self.last_dial);
         let (host, port) = (place.host.clone(), place.port);
@@ -462,6 +467,41 @@ mod tests {
         assert!(book.replace("w", &["kept:1".into(), "new:1".into()], Time(0)).news);
         assert_eq!(book.get("w").unwrap().urls(), ["a:1", "kept:1", "new:1"]);
         assert!(!book.replace("w", &["new:1".into(), "kept:1".into()], Time(0)).news);
+    }
+
+    #[test]
+    fn an_address_is_dialed_once_a_second_under_whatever_names() {
+        let (mut book, mut rng) = (Book::default(), Rng::new(1));
+        let mut dials = 0;
+        // Named in turns, more of them than are remembered, and each given up as soon as it was dialed.
+        for ms in 0..5000 {
+            let now = Time(ms * MILLISECOND);
+            book.learn(&format!("c{}", ms % (2 * CLUSTERS_MAX as u64)), &["h:1".into()], now);
+            for name in book.due(now, 10) {
+                if book.dial(&name, now, &mut rng).is_some() {
+                    dials += 1;
+                    book.failed(&name, "refused", now, &mut rng, 0, false);
+                }
+            }
+        }
+        assert!((4..=5).contains(&dials), "{dials}");
+    }
+
+    #[test]
+    fn who_was_dialed_lately_is_not_forgotten_for_others() {
+        let (mut book, mut rng) = (Book::default(), Rng::new(1));
+        let mut dials = 0;
+        for n in 0..1000_u64 {
+            let now = Time(n * MILLISECOND);
+            book.learn(&format!("c{n}"), &[format!("h{n}:1")], now);
+            for host in dialed(&mut book, now, &mut rng) {
+                dials += 1;
+                book.failed(&host.replace('h', "c"), "refused", now, &mut rng, 0, false);
+            }
+        }
+        assert_eq!(dials, CLUSTERS_MAX);
+        let later = Time(PAUSE_MAX_NS + SECOND);
+        assert_eq!(book.learn("late", &["late:1".into()], later), Learned { news: true, overlooked: 0 });
     }
 
     #[test]

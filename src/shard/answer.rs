@@ -85,6 +85,8 @@ impl Shard {
         passed.iter().for_each(|p| all.add(p));
         all.add(&routes);
         all.add(&crossed);
+        let ways_back = self.outbox.conns.iter().filter_map(|(_, c)| c.answers.as_ref());
+        let recent = self.worlds.iter().map(|w| w.recent.held() as u64);
         let named = self.worlds.iter().zip(&self.settings.auth.accounts).zip(&passed);
         let accounts = named.map(|((w, a), passed)| AccountTally {
             account: a.name.clone(),
@@ -119,6 +121,8 @@ impl Shard {
             scarce_refused: l.scarce_refused,
             malformed_headers: l.malformed_headers,
             interest_refused: l.interest_refused,
+            ways_back: ways_back.map(|a| a.held() as u64).sum(),
+            recent: recent.sum(),
             inserts: l.inserts,
             removes: l.removes,
             matches: l.matches,

@@ -17,15 +17,18 @@ pub enum Uncrossed {
     Full,
     /// It fits into no line, or cannot stand in one.
     Unsayable,
+    /// It answered a request of another cluster, and went straight back there.
+    Straight,
 }
 
 impl Uncrossed {
     /// All of them, as monitoring names them.
-    const ALL: [(Uncrossed, &'static str); 4] = [
+    const ALL: [(Uncrossed, &'static str); 5] = [
         (Uncrossed::Down, "gateway_down"),
         (Uncrossed::Nearer, "served_nearer"),
         (Uncrossed::Full, "gateway_full"),
         (Uncrossed::Unsayable, "unsayable"),
+        (Uncrossed::Straight, "answered_straight"),
     ];
 }
 
@@ -125,6 +128,12 @@ impl Crossings {
     #[cold]
     pub fn served_nearer(&mut self, fars: FarSet, account: u16) {
         fars.iter().for_each(|far| self.dropped(far, account, Uncrossed::Nearer));
+    }
+
+    /// One went straight to the cluster whose request it answers, and so to none of these.
+    #[cold]
+    pub fn went_straight(&mut self, others: FarSet, account: u16) {
+        others.iter().for_each(|far| self.dropped(far, account, Uncrossed::Straight));
     }
 
     /// All of it, for monitoring.

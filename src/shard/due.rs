@@ -28,6 +28,10 @@ pub(super) enum Due {
     Assurance(u64),
     /// The next clients of a lame duck go.
     Farewell,
+    /// A client's answers to another cluster are late.
+    Answers(ConnId),
+    /// What clients began to want in this account is new no longer.
+    Recent(u16),
 }
 
 impl Due {
@@ -40,8 +44,9 @@ impl Due {
             | Due::Progress(c)
             | Due::LastWords(c)
             | Due::Linger(c)
+            | Due::Answers(c)
             | Due::Server(c) => Some(c),
-            Due::Repeats | Due::Jams | Due::Assurance(_) | Due::Farewell => None,
+            Due::Repeats | Due::Jams | Due::Assurance(_) | Due::Farewell | Due::Recent(_) => None,
         }
     }
 }

@@ -127,4 +127,6 @@ pub struct AccountLedger {
     pub subscriptions: u64,
     pub passed: Counts,
     pub slow_consumers: u64,
+    /// Answers of other clusters to requests of this one that went on from here as if they had been published here.
+    pub answers: u64,
 }

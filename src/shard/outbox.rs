@@ -69,6 +69,8 @@ pub struct Outbox {
     pub spent: Vec<Slot>,
     /// What became of messages to other clusters.
     pub crossings: Crossings,
+    /// Clients that remember requests of other clusters since this turn.
+    pub answerers: Vec<ConnId>,
     /// The way back for answers to the message that is being delivered to queue groups.
     pub answering: Option<WayBack>,
     /// Why the last message that was not queued for a server was not.
@@ -105,6 +107,7 @@ impl Outbox {
             over: Vec::new(),
             spent: Vec::new(),
             crossings: Crossings::default(),
+            answerers: Vec::new(),
             answering: None,
             unsent: None,
             hashing: Seeded::default(),
@@ -264,6 +267,9 @@ impl Outbox {
     pub fn remember(&mut self, conn: ConnId, reply: &[u8], way: WayBack) {
         let (hashing, now) = (self.hashing, self.now.mono);
         if let Some(client) = self.conns.get_mut(conn) {
+            if client.answers.is_none() {
+                self.answerers.push(conn);
+            }
             client.answers.get_or_insert_with(|| Box::new(Answers::new(hashing))).remember(reply, way, now);
         }
     }

@@ -207,7 +207,14 @@ impl Shard {
             }
         }
         if !v.nearer.is_empty() && to.origin == Origin::Client {
-            self.outbox.crossings.served_nearer(v.nearer, to.account);
+            // Where the members here did not take it, one there does after all.
+            let mut nearer = v.nearer;
+            for (place, _) in &self.away {
+                if let Place::Far(far) = place {
+                    nearer.remove(*far);
+                }
+            }
+            self.outbox.crossings.served_nearer(nearer, to.account);
         }
         let (routes, shards) = self.relay(verdict, to, m);
         (queued + routes, shards)

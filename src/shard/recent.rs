@@ -16,6 +16,8 @@ pub struct Recent {
     order: VecDeque<(Time, Box<[u8]>)>,
     /// Until then everything counts as new: there was too much of it.
     crowded_until: Time,
+    /// Somebody will call [`Recent::forget`] when the first of it is new no longer.
+    pub awaited: bool,
 }
 
 /// When it was last begun.
@@ -25,7 +27,7 @@ struct Newest(Time);
 impl Recent {
     /// Nothing is new.
     pub fn new(seed: u64) -> Recent {
-        Recent { patterns: Trie::new(seed), order: VecDeque::new(), crowded_until: Time(0) }
+        Recent { patterns: Trie::new(seed), order: VecDeque::new(), crowded_until: Time(0), awaited: false }
     }
 
     /// A client has begun to want this.
@@ -47,7 +49,18 @@ impl Recent {
         new
     }
 
-    fn forget(&mut self, now: Time) {
+    /// When the first of what is new is so no longer; None: nothing is.
+    pub fn ends_at(&self) -> Option<Time> {
+        self.order.front().map(|(at, _)| at.plus_ns(NEW_NS))
+    }
+
+    /// How many patterns are remembered.
+    pub fn held(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Forgets what is new no longer.
+    pub fn forget(&mut self, now: Time) {
         while let Some((at, _)) = self.order.front() {
             if at.plus_ns(NEW_NS) > now {
                 return;

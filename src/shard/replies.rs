@@ -5,6 +5,7 @@
 
 use super::batch::{Address, Origin};
 use super::core::Shard;
+use super::due::Due;
 use super::ledger::Drop;
 use super::peers::At;
 use super::verdict::Gate;
@@ -30,7 +31,41 @@ impl Shard {
     /// A client of this server has begun to want something.
     pub(super) fn note_recent(&mut self, account: u16, pattern: &[u8]) {
         if self.settings.gateway.is_some() {
-            self.worlds[usize::from(account)].recent.add(pattern, self.now.mono);
+            let now = self.now.mono;
+            let recent = &mut self.worlds[usize::from(account)].recent;
+            recent.add(pattern, now);
+            if let Some(at) = recent.ends_at().filter(|_| !recent.awaited) {
+                recent.awaited = true;
+                self.wheel.add(at, Due::Recent(account));
+            }
+        }
+    }
+
+    /// What was new is no longer: it is forgotten, whether or not anybody asks for it again.
+    pub(super) fn forget_recent(&mut self, account: u16) {
+        let now = self.now.mono;
+        let Some(world) = self.worlds.get_mut(usize::from(account)) else { return };
+        world.recent.forget(now);
+        world.recent.awaited = world.recent.ends_at().is_some();
+        if let Some(at) = world.recent.ends_at() {
+            self.wheel.add(at, Due::Recent(account));
+        }
+    }
+
+    /// Clients that were given their first request of another cluster in this turn: there is a time to forget it.
+    pub(super) fn plan_to_forget(&mut self) {
+        while let Some(id) = self.outbox.answerers.pop() {
+            self.forget_answers(id);
+        }
+    }
+
+    /// Requests of other clusters whose answers are late by now are forgotten, whether or not the client says anything.
+    pub(super) fn forget_answers(&mut self, id: ConnId) {
+        let now = self.now.mono;
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        match client.answers.as_mut().and_then(|a| a.ends_at(now)) {
+            Some(at) => self.wheel.add(at, Due::Answers(id)),
+            None => client.answers = None,
         }
     }
 
@@ -41,12 +76,12 @@ impl Shard {
         let Some(client) = self.outbox.conns.get_mut(id) else { return false };
         let Some(answers) = client.answers.as_deref_mut() else { return false };
         let way = answers.way(m.subject, now);
-        if answers.is_empty() {
-            client.answers = None;
-        }
         let Some(back) = way.map(|w| w.back(m.subject)) else { return false };
         // Without a link to that cluster it goes where it is wanted, as any other message.
         let Some(far) = self.gates.origin(&back) else { return false };
+        let mut others = self.gates.live;
+        others.remove(far);
+        self.outbox.crossings.went_straight(others, account);
         self.outbox.next_message();
         self.straight(Place::Far(far), account, id, &Message { subject: &back, ..*m });
         if self.outbox.crowd.jammed() {
@@ -136,8 +171,9 @@ impl Shard {
         let key = self.verdict(account, m.subject);
         let mut queued = self.deliver_plain(key, m, Origin::Client);
         let mut to = self.published(account, publisher);
-        if m.subject.starts_with(b"_R_.") {
-            to.origin = Origin::Gateway;
+        match m.subject.starts_with(b"_R_.") {
+            true => to.origin = Origin::Gateway,
+            false => self.worlds[usize::from(account)].ledger.answers += 1,
         }
         let mut shards = ShardSet::EMPTY;
         if self.verdicts.get(key).is_some_and(|v| v.leaves()) {

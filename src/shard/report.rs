@@ -190,6 +190,10 @@ pub struct Tally {
     pub malformed_headers: u64,
     /// Interest of peers that `cluster.permissions.export` kept out.
     pub interest_refused: u64,
+    /// Requests of other clusters whose way back clients know (cluster-protocol.md §4.9).
+    pub ways_back: u64,
+    /// Patterns that clients have begun to want so lately that other clusters may not know of it.
+    pub recent: u64,
     /// Subscriptions added.
     pub inserts: u64,
     /// Subscriptions removed.

@@ -10,7 +10,7 @@ use crate::wire::Fault;
 /// A turn that comes so much after its time was not waited for: the process was frozen, or its machine.
 const FROZEN_NS: u64 = SECOND / 2;
 /// Timers that a connection may have at a time, all kinds together.
-const TIMERS_PER_CONNECTION: usize = 6;
+const TIMERS_PER_CONNECTION: usize = 7;
 /// Timers of ended connections that may be there besides, until a ping interval is over: some kilobytes.
 const TIMERS_SPARE: usize = 1024;
 
@@ -69,6 +69,8 @@ impl Shard {
                 Due::Jams => self.look_at_jams(),
                 Due::Assurance(round) => self.assurance_late(round),
                 Due::Farewell => self.send_next_away(),
+                Due::Answers(id) => self.forget_answers(id),
+                Due::Recent(account) => self.forget_recent(account),
             }
         }
     }

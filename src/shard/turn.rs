@@ -136,6 +136,7 @@ impl<'a> Turn<'a, Sockets> {
         self.shard.tell_ends(false);
         self.shard.tell_wide_ends(false);
         self.shard.hand_over();
+        self.shard.plan_to_forget();
         self.shard.stuck = false;
         Flush { shard: self.shard, next: 0, step: PhantomData }
     }

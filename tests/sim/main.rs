@@ -33,6 +33,9 @@ const MUST_BE_MET: &[&str] = &[
     "a lame duck sent a client away",
     "a nats-server closed a second connection",
     "a nats-server heard of a lame duck",
+    "a nats-server heard of a third cluster",
+    "a nats-server passed an answer on",
+    "a nats-server was told of a cluster by a member",
     "a nats-server was told of a member",
     "a ring was full",
     "a rogue's connection was ended",
@@ -117,6 +120,14 @@ fn broken_rules_between_clusters_are_caught() {
         (Broken::ForgetsEnds, "super_groups"),
         (Broken::PlainReplies, "super_requests"),
         (Broken::MixesAccounts, "super_refused_account"),
+        (Broken::TellsTwice, "super_nats_routed"),
+        (Broken::PlainReplies, "super_nats_requests"),
+        (Broken::PlainReplies, "super_nats_pairs"),
+        (Broken::ForgetsEnds, "super_nats_optimistic"),
+        (Broken::Circles, "super_nats_third"),
+        (Broken::ForgetsEnds, "super_nats_groups"),
+        (Broken::NoLimit, "super_rogue_floods"),
+        (Broken::MixesAccounts, "super_rogue_forger"),
     ] {
         must_be_caught(broken, name);
     }

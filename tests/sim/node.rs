@@ -200,7 +200,7 @@ impl Node {
                 None
             }
             Mail::Route(link, writes, introduction) => {
-                let tap = Tap::route(server, link, &introduction);
+                let tap = Tap::route(server, link, &introduction, w);
                 let conn = turn.introduce(*introduction);
                 w.note(|| format!("server {server} has link {link} as a route: {conn:?}"));
                 Some((conn, Socket::new(link, writes, Some(Box::new(tap)))))

@@ -16,6 +16,8 @@ mod across;
 mod far;
 mod judge;
 
+pub use across::Crossed;
+
 /// Order of events.
 pub type Tick = u64;
 

@@ -2,7 +2,7 @@
 
 pub use super::case::{pick, within};
 use super::case::{Actor, Case, End, Plan, Reads, Step};
-use super::cluster::{mixed, rogues, scenarios as cluster, supers};
+use super::cluster::{counted, mixed, rogues, scenarios as cluster, supernats, superrogues, supers};
 use super::garbage::garbage;
 use super::slow;
 use turnpike::base::Rng;
@@ -73,6 +73,23 @@ pub const ALL: &[(&str, Scenario, u64)] = &[
     ("super_survivors", supers::super_survivors, 4),
     ("super_storm", supers::super_storm, 4),
     ("super_many_groups", supers::super_many_groups, 1),
+    ("super_nats_routed", supernats::super_nats_routed, 1),
+    ("super_nats_requests", supernats::super_nats_requests, 1),
+    ("super_nats_pairs", supernats::super_nats_pairs, 3),
+    ("super_nats_optimistic", supernats::super_nats_optimistic, 1),
+    ("super_nats_thousand", supernats::super_nats_thousand, 1),
+    ("super_nats_account", supernats::super_nats_account, 1),
+    ("super_nats_third", supernats::super_nats_third, 1),
+    ("super_nats_nearest", supernats::super_nats_nearest, 1),
+    ("super_nats_groups", supernats::super_nats_groups, 1),
+    ("super_nats_mixed", supernats::super_nats_mixed, 1),
+    ("super_counted", counted::super_counted, 2),
+    ("super_nats_counted", supernats::super_nats_counted, 1),
+    ("super_nats_faults", supernats::super_nats_faults, 1),
+    ("super_rogue_floods", superrogues::super_rogue_floods, 2),
+    ("super_rogue_names", superrogues::super_rogue_names, 2),
+    ("super_rogue_forger", superrogues::super_rogue_forger, 1),
+    ("super_rogue_orders", superrogues::super_rogue_orders, 1),
 ];
 
 /// Subjects that scenarios publish to.

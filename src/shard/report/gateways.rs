@@ -128,11 +128,13 @@ pub struct FarTally {
     pub cluster: String,
     /// The account.
     pub account: String,
-    /// Messages that this shard's clients published since the first link to the cluster.
+    /// Messages that this shard's clients published since the first link to the cluster, and answers of other clusters that
+    /// went on from here as if they had been.
     pub published: u64,
     /// Those of them that this shard, as the owner of the link, sent: over all links there have been.
     pub sent: u64,
     /// Messages not sent, by reason: `gateway_down`, `served_nearer` (their queue group has a member in this cluster, or in
-    /// one that answers sooner), `gateway_full`, `unsayable`.
+    /// one that answers sooner), `gateway_full`, `unsayable`, `answered_straight` (it went to the cluster whose request it
+    /// answers, and to no other).
     pub drops: Vec<(&'static str, u64)>,
 }

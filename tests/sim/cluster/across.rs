@@ -6,6 +6,7 @@ use super::member::ip;
 use super::paths::State;
 use super::server::Server;
 use std::collections::BTreeMap;
+use turnpike::base::limits::{CLUSTERS_MAX, CLUSTER_URLS_MAX};
 use turnpike::base::{MILLISECOND, SECOND};
 use turnpike::gateways::Kind;
 
@@ -58,19 +59,21 @@ impl World {
     /// Links to other clusters that a server's shards own, and those from them: link, whether it sends.
     pub fn links_across(&self, at: usize) -> impl Iterator<Item = (usize, bool)> + '_ {
         let s = &self.servers[at];
-        self.nodes[s.first..s.first + s.shards].iter().flatten().flat_map(|n| n.gateways())
+        let foreign = s.foreign.iter().flat_map(|f| f.gateways());
+        self.nodes[s.first..s.first + s.shards].iter().flatten().flat_map(|n| n.gateways()).chain(foreign)
     }
 
     /// The ways between clusters as they are.
     pub fn across(&self) -> Across {
         let clusters = self.case.plan.cluster.as_ref().map_or(Vec::new(), |c| c.numbers());
-        let many = clusters.iter().max().map_or(0, |c| c + 1);
+        let honest: Vec<usize> = (0..clusters.len()).filter(|at| !self.is_rogue(*at)).collect();
+        let many = honest.iter().map(|at| clusters[*at] + 1).max().unwrap_or(0);
         let mut ways = BTreeMap::new();
         if many > 1 {
             let owned: Vec<Vec<(usize, bool)>> =
                 (0..clusters.len()).map(|at| self.links_across(at).collect()).collect();
-            for (at, own) in clusters.iter().enumerate() {
-                for cluster in (0..many).filter(|c| c != own) {
+            for at in honest {
+                for cluster in (0..many).filter(|c| *c != clusters[at]) {
                     ways.insert((at, cluster), self.way(&clusters, &owned, at, cluster));
                 }
             }
@@ -130,13 +133,18 @@ impl World {
     pub fn check_across(&self) -> Result<(), String> {
         let Some(cluster) = self.case.plan.cluster.as_ref() else { return Ok(()) };
         let clusters = cluster.numbers();
-        let up: Vec<usize> = (0..clusters.len()).filter(|at| self.servers[*at].up).collect();
+        let up: Vec<usize> = (0..clusters.len()).filter(|at| self.servers[*at].up && !self.is_rogue(*at)).collect();
+        let names: Vec<&String> = up.iter().filter_map(|at| cluster.members[*at].cluster.as_ref()).collect();
+        let rogues = up.len() < clusters.len() && (0..clusters.len()).any(|at| self.is_rogue(at));
         let mut living: Vec<usize> = up.iter().map(|at| clusters[*at]).collect();
         living.sort_unstable();
         living.dedup();
         let (mut out, mut into) = (Vec::new(), Vec::new());
         for at in &up {
-            for (link, sends) in self.links_across(*at) {
+            let honest = |l: &(usize, bool)| {
+                self.links[l.0].servers.is_none_or(|(a, b)| ![a, b].iter().any(|s| self.is_rogue(*s)))
+            };
+            for (link, sends) in self.links_across(*at).filter(honest) {
                 if sends { &mut out } else { &mut into }.push(link);
             }
         }
@@ -149,7 +157,18 @@ impl World {
         }
         for at in up {
             let Some(gates) = self.servers[at].mesh.as_ref().and_then(|m| m.gates.as_ref()) else { continue };
-            let report = gates.machine.report();
+            let mut report = gates.machine.report();
+            if rogues {
+                // What it said of itself and of clusters that do not exist is remembered for a while, up to a limit.
+                report.links.retain(|l| names.contains(&&l.cluster));
+                report.troubles.retain(|t| names.contains(&&t.about));
+                report.expected = report.links.iter().filter(|l| l.far.is_some()).count();
+            }
+            let addresses = report.remotes.iter().map(|r| r.addresses.len()).max().unwrap_or(0);
+            if report.remotes.len() > CLUSTERS_MAX || addresses > CLUSTER_URLS_MAX {
+                let remotes = report.remotes.len();
+                return Err(format!("I9: server {at} knows {remotes} clusters, and {addresses} addresses of one"));
+            }
             let ways = report.links.iter().filter(|l| l.far.is_some()).count();
             if ways != living.len() - 1 || report.handshakes > 0 {
                 return Err(format!("I8: server {at} has {ways} links, {} in handshake", report.handshakes));

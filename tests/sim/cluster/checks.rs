@@ -111,6 +111,8 @@ fn bounded(w: &World, at: usize, member: &Member) -> Option<String> {
 /// One route per pair, nothing else open, nobody missed, and no address dialed too often (I8, I20).
 pub fn mesh(w: &mut World) {
     w.run_for(TIDY_NS);
+    super::counted::forgotten(w);
+    super::counted::crossings(w);
     if w.wrong.is_some() {
         return;
     }

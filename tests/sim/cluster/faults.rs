@@ -17,6 +17,10 @@ const OUT_NS: u64 = 6 * SECOND + 200 * MILLISECOND;
 /// The same of a link between clusters (issue 5): `peer_timeout`, a ping, and the world's own delays.
 const OUT_ACROSS_NS: u64 = 10 * SECOND;
 
+/// Whoever speaks and takes nothing in has twice `peer_timeout`; a turnpike at the other end gives up sooner, for it hears
+/// nothing.
+const STUCK_ACROSS_NS: u64 = 18 * SECOND;
+
 /// Who comes back is let in after so long: a probe of the old route, and the time to shake hands.
 const WELCOME_NS: u64 = 1500 * MILLISECOND;
 
@@ -176,7 +180,17 @@ impl World {
         if !self.is_ours(server) {
             return;
         }
-        let until = |link: usize| self.now + if self.links[link].gateway { OUT_ACROSS_NS } else { OUT_NS };
+        let until = |link: usize| {
+            let (a, b) = self.links[link].servers.unwrap_or((server, server));
+            let other = if a == server { b } else { a };
+            let speaks = !self.is_ours(other) && self.servers[other].runs() && !self.blocked.contains(&(other, server));
+            self.now
+                + match self.links[link].gateway {
+                    false => OUT_NS,
+                    true if speaks => STUCK_ACROSS_NS,
+                    true => OUT_ACROSS_NS,
+                }
+        };
         let doomed: Vec<_> = links.into_iter().map(|link| Doomed { server, link, until: until(link) }).collect();
         self.doomed.extend(doomed);
     }
@@ -199,7 +213,6 @@ impl World {
             return;
         }
         self.touch_all(at);
-        self.doom_all(at);
         let links: Vec<usize> = self.links_of(at).collect();
         for link in links {
             match loud {
@@ -215,6 +228,8 @@ impl World {
         let server = &mut self.servers[at];
         (server.up, server.crashed, server.paused, server.mesh) = (false, true, false, None);
         server.rings.clear();
+        self.doom_all(at);
+        let server = &mut self.servers[at];
         let clients = server.foreign.take().map(|f| f.clients()).unwrap_or_default();
         clients.into_iter().for_each(|link| self.links[link].reset());
         let server = &self.servers[at];

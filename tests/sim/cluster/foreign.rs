@@ -128,6 +128,14 @@ impl Foreign {
         }
     }
 
+    /// Somebody dialed its gateway.
+    pub fn accept_gateway(&mut self, link: usize, from: usize, now: u64) {
+        match self {
+            Foreign::Nats(n) => n.accept_gateway(link, from, now),
+            Foreign::Rogue(r) => r.accept(link),
+        }
+    }
+
     /// A client has connected.
     pub fn accept_client(&mut self, link: usize) {
         if let Foreign::Nats(n) = self {
@@ -159,6 +167,14 @@ impl Foreign {
         }
     }
 
+    /// Links to and from other clusters that it has registered, and whether it sends on them.
+    pub fn gateways(&self) -> Vec<(usize, bool)> {
+        match self {
+            Foreign::Nats(n) => n.gateways(),
+            Foreign::Rogue(_) => Vec::new(),
+        }
+    }
+
     /// Links of its clients.
     pub fn clients(&self) -> Vec<usize> {
         match self {
@@ -181,20 +197,37 @@ impl World {
 
     /// A foreign server dials another one, which answers, or not: the link.
     pub fn foreign_dials(&mut self, from: usize, to: usize) -> Option<usize> {
+        self.foreign_connects(from, to, false)
+    }
+
+    /// The same of the gateway of a server.
+    pub fn foreign_dials_gateway(&mut self, from: usize, to: usize) -> Option<usize> {
+        if self.barred.contains_key(&(from, to)) {
+            return None;
+        }
+        self.foreign_connects(from, to, true)
+    }
+
+    fn foreign_connects(&mut self, from: usize, to: usize, gateway: bool) -> Option<usize> {
         if !self.servers[to].up || self.apart(from, to) {
             return None;
         }
         let link = self.links.len();
-        let window = self.case.plan.cluster.as_ref().map_or(1 << 16, |c| c.window);
-        self.links.push(Link { servers: Some((from, to)), ..Link::new(window) });
+        let plan = self.case.plan.cluster.as_ref();
+        let window = plan.map_or(1 << 16, |c| c.window);
+        let far = plan.filter(|c| gateway && !c.distances.is_empty()).map(|c| (c.numbers(), c));
+        let distance = far.map_or(0, |(of, c)| c.distance(of[from], of[to]));
+        self.links.push(Link { servers: Some((from, to)), gateway, ..Link::long(window, distance) });
         let now = self.now;
         let server = &mut self.servers[to];
         match (server.mesh.as_mut(), server.foreign.as_mut()) {
+            (Some(mesh), _) if gateway => mesh.accept_gateway(link, now, &ip(from)),
             (Some(mesh), _) => mesh.accept(link, now, &ip(from)),
+            (None, Some(other)) if gateway => other.accept_gateway(link, from, now),
             (None, Some(other)) => other.accept(link, from, now),
-            (None, None) => self.fail(format!("server {to} is up and has nobody to take a route")),
+            (None, None) => self.fail(format!("server {to} is up and has nobody to take a connection")),
         }
-        self.note(|| format!("server {from} reaches {to}: link {link}"));
+        self.note(|| format!("server {from} reaches {to} (gateway: {gateway}): link {link}"));
         Some(link)
     }
 

@@ -308,6 +308,7 @@ impl Member {
             match (server.mesh.as_mut(), server.foreign.as_mut()) {
                 (Some(other), _) if gateway => other.accept_gateway(link, w.now, &ip(self.at)),
                 (Some(other), _) => other.accept(link, w.now, &ip(self.at)),
+                (None, Some(other)) if gateway => other.accept_gateway(link, self.at, w.now),
                 (None, Some(other)) => other.accept(link, self.at, w.now),
                 // It is itself, or in the middle of acting.
                 (None, None) if target == self.at && gateway => self.accept_gateway(link, w.now, &ip(target)),

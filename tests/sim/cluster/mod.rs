@@ -3,6 +3,7 @@
 
 pub mod across;
 pub mod checks;
+pub mod counted;
 pub mod faults;
 pub mod foreign;
 pub mod gateways;
@@ -16,5 +17,7 @@ pub mod rogue;
 pub mod rogues;
 pub mod scenarios;
 pub mod server;
+pub mod supernats;
+pub mod superrogues;
 pub mod supers;
 pub mod tap;

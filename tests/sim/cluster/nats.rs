@@ -5,6 +5,8 @@
 //!
 //! Between two of these only the first connection of a pool is made: what they do among themselves is not under test.
 //! A queue message whose member has left is dropped, where a real one may send it back.
+//!
+//! It may have a gateway (`gates`, `interest`, `replies`), after captures C7–C12.
 
 use super::super::pipes::Way;
 use super::super::world::World;
@@ -15,10 +17,14 @@ use std::collections::BTreeMap;
 use turnpike::base::{Rng, MILLISECOND, SECOND};
 
 mod clients;
+mod gates;
+mod interest;
+mod replies;
 mod routes;
 mod traffic;
 
 use self::clients::Session;
+use self::gates::Gates;
 
 /// Between two pings, and pings not answered beyond which a peer is stale. Real ones wait longer.
 const PING_NS: u64 = 5 * SECOND;
@@ -44,6 +50,11 @@ pub struct Nats {
     remotes: BTreeMap<String, Remote>,
     dials: Vec<Dialing>,
     sessions: BTreeMap<usize, Session>,
+    gates: Option<Gates>,
+    /// Subjects of an account that each server's cluster may refuse.
+    refusals: Vec<usize>,
+    /// It is now.
+    now: u64,
     /// What no peer may do to it, as its log would have it.
     complaint: Option<String>,
 }
@@ -117,6 +128,9 @@ impl Nats {
             remotes: BTreeMap::new(),
             dials: general.chain(system).collect(),
             sessions: BTreeMap::new(),
+            gates: Gates::new(cluster, at, w.now),
+            refusals: cluster.members.iter().map(|m| m.gate.as_ref().map_or(0, |g| g.refused_max)).collect(),
+            now: w.now,
             complaint: None,
         }
     }
@@ -126,17 +140,24 @@ impl Nats {
         self.next_at().is_some_and(|at| at <= w.now)
             || self.conns.values().any(|c| c.line.wants(w))
             || self.sessions.values().any(|s| s.line.wants(w))
+            || self.gates.as_ref().is_some_and(|g| g.runnable(w))
     }
 
     /// When something is due by itself.
     pub fn next_at(&self) -> Option<u64> {
         let pings = self.conns.values().map(|c| c.ping_at);
-        self.dials.iter().map(|d| d.due).chain(pings).min()
+        let across = self.gates.as_ref().and_then(Gates::next_at);
+        self.dials.iter().map(|d| d.due).chain(pings).chain(across).min()
     }
 
     /// Links of the routes that it has registered.
     pub fn routes(&self) -> Vec<usize> {
         self.remotes.values().map(|r| r.link).collect()
+    }
+
+    /// Links to and from other clusters that it has registered, and whether it sends on them.
+    pub fn gateways(&self) -> Vec<(usize, bool)> {
+        self.gates.as_ref().map(Gates::registered).unwrap_or_default()
     }
 
     /// Links of its clients.
@@ -174,18 +195,24 @@ impl Nats {
 
     /// Hears what has come, and does what follows.
     pub fn act(&mut self, w: &mut World) {
+        self.now = w.now;
         self.dial(w);
         self.beat(w.now);
+        self.dial_clusters(w);
+        self.beat_across(w.now);
         let links: Vec<usize> = self.conns.keys().copied().collect();
         for link in links {
             self.hear_peer(w, link);
         }
+        self.hear_clusters(w);
         self.serve(w);
         let mut over: Vec<usize> = Vec::new();
         for (link, conn) in &mut self.conns {
             over.extend(conn.line.write(w).then_some(*link));
         }
         over.into_iter().for_each(|link| self.lost(link, w.now, false));
+        self.write_across(w);
+        self.account_for(w);
         if let Some(why) = self.complaint.take() {
             w.fail(format!("nats-server {}: {why}", self.at));
         }
@@ -318,6 +345,11 @@ impl Nats {
             conn.line.say(b"PING\r\n");
         }
     }
+}
+
+/// A field of an INFO or CONNECT; empty where it is not said.
+fn text<'a>(info: &'a serde_json::Value, key: &str) -> &'a str {
+    info[key].as_str().unwrap_or_default()
 }
 
 /// The place of a host.

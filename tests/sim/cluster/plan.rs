@@ -58,13 +58,15 @@ pub struct Gate {
     pub retries: u32,
     /// The address that it tells others instead of its own.
     pub advertise: Option<String>,
+    /// A nats-server that knows only the old form of replies.
+    pub old_replies: bool,
 }
 
 impl Default for Gate {
     fn default() -> Gate {
         let interest = GatewayInterest::Auto;
         let refused_max = Gateway::default().no_interest_max;
-        Gate { lists: Vec::new(), interest, refused_max, retries: 0, advertise: None }
+        Gate { lists: Vec::new(), interest, refused_max, retries: 0, advertise: None, old_replies: false }
     }
 }
 
@@ -78,6 +80,16 @@ pub enum Kind {
     Nats(Version),
     /// Somebody who keeps no rule; it has no shard.
     Rogue(Mischief),
+}
+
+impl Kind {
+    /// What a rogue is up to.
+    pub fn mischief(&self) -> Option<&Mischief> {
+        match self {
+            Kind::Rogue(mischief) => Some(mischief),
+            _ => None,
+        }
+    }
 }
 
 /// A generation of nats-server.

@@ -1,4 +1,4 @@
-//! Somebody who speaks to route ports, or is dialed as a route, and keeps no rule: floods, lies, forges. What it says is
+//! Somebody who speaks to route ports or gateways, or is dialed as such, and keeps no rule: floods, lies, forges. What it says is
 //! decided by the scenario; that nobody else is harmed is the oracle's matter, and what must become of its connections is
 //! checked here.
 
@@ -26,6 +26,11 @@ pub enum Talk {
     Names(u64),
     /// One INFO of a turnpike that reaches so many servers that do not exist, and knows as many addresses of clients.
     Reaches(u64),
+    /// What shakes hands as a gateway of this cluster, from either end, and names so many servers that do not exist besides
+    /// itself.
+    Link(&'static str, u64),
+    /// So many lines, their numbers for `{}`.
+    Many(&'static str, u64),
     /// Nothing, for so many milliseconds.
     Wait(u64),
 }
@@ -46,6 +51,13 @@ pub struct Mischief {
     /// Each of its connections must be ended for it, and a server's log must have these words; what is a matter of course
     /// leaves none.
     pub ends: Option<&'static str>,
+    /// A server's log must have these words.
+    pub named: Option<&'static str>,
+    /// It dials gateways, not route ports, and calls itself a member of this cluster.
+    pub gateway: Option<&'static str>,
+    /// What it says over connections that were made to it, as `says`; to more than `times` of them it says nothing and
+    /// closes them.
+    pub replies: Vec<Vec<Talk>>,
     /// No route of its may ever be registered.
     pub shut_out: bool,
 }
@@ -69,6 +81,8 @@ pub struct Rogue {
     /// When it dials whom, and how often it has.
     dials: Vec<(u64, usize, u64)>,
     begun: u64,
+    /// Connections that were made to it.
+    taken: u64,
     /// Connections that were ended for it.
     pub ended: u64,
     rng: Rng,
@@ -82,16 +96,27 @@ impl Rogue {
     pub fn new(mischief: Mischief, at: usize, w: &World) -> Rogue {
         let dials = mischief.dials.iter().map(|to| (w.now + 50 * MILLISECOND, *to, 0)).collect();
         let rng = Rng::new(w.now ^ (at as u64) << 32);
-        Rogue { mischief, at, conns: BTreeMap::new(), dials, begun: 0, ended: 0, rng }
+        Rogue { mischief, at, conns: BTreeMap::new(), dials, begun: 0, taken: 0, ended: 0, rng }
     }
 
     /// Somebody dialed it.
     pub fn accept(&mut self, link: usize) {
-        self.begin(link, Way::Down);
+        if self.mischief.gateway.is_none() {
+            return self.begin(link, Way::Down);
+        }
+        self.taken += 1;
+        let mut line = Line::new(link, Way::Down);
+        if self.taken <= self.mischief.times {
+            return self.begin(link, Way::Down);
+        }
+        line.closing = true;
+        let conn = Conn { line, talk: Vec::new(), at: 0, said: 0, wakes: 0, number: self.begun };
+        self.conns.insert(link, conn);
     }
 
     fn begin(&mut self, link: usize, writes: Way) {
-        let says = &self.mischief.says;
+        let replies = self.mischief.gateway.is_some() && writes == Way::Down;
+        let says = if replies { &self.mischief.replies } else { &self.mischief.says };
         let talk = says.get(self.begun as usize % says.len().max(1)).cloned().unwrap_or_default();
         let conn = Conn { line: Line::new(link, writes), talk, at: 0, said: 0, wakes: 0, number: self.begun };
         self.begun += 1;
@@ -127,7 +152,11 @@ impl Rogue {
         self.dials = later;
         let due: Vec<(u64, usize, u64)> = due;
         for (_, to, times) in due {
-            if let Some(link) = w.foreign_dials(self.at, to) {
+            let link = match self.mischief.gateway {
+                None => w.foreign_dials(self.at, to),
+                Some(_) => w.foreign_dials_gateway(self.at, to),
+            };
+            if let Some(link) = link {
                 w.oracle.label("a rogue's connection");
                 self.begin(link, Way::Up);
             }
@@ -159,8 +188,9 @@ impl Rogue {
             conn.line.say(&bytes);
         }
         let torn = self.rng.one_in(4);
-        if !torn {
-            conn.line.write(w);
+        if !torn && conn.line.write(w) {
+            self.conns.remove(&link);
+            return;
         }
         if end.is_some() {
             self.ended += 1;
@@ -176,9 +206,15 @@ impl Rogue {
         if let Some(line) = let_in.filter(|_| self.mischief.shut_out) {
             return Err(format!("I17: let in without a password: {line:?}"));
         }
+        if let Some(words) = self.mischief.named.filter(|words| !log.iter().any(|(_, text)| text.contains(words))) {
+            return Err(format!("I18: no log has {words:?}: {log:?}"));
+        }
         let Some(words) = self.mischief.ends else { return Ok(()) };
-        if self.begun == 0 || !self.conns.is_empty() {
-            let open: Vec<&usize> = self.conns.keys().collect();
+        // Where its answers are at fault, what it dialed itself is an orderly link.
+        let guilty = |c: &Conn| self.mischief.replies.is_empty() || c.line.writes == Way::Down;
+        let open = self.conns.iter().filter(|(_, c)| !c.line.closing && guilty(c));
+        let open: Vec<&usize> = open.map(|(link, _)| link).collect();
+        if self.begun == 0 || !open.is_empty() {
             return Err(format!("I9: of {} connections of a rogue {open:?} are still open", self.begun));
         }
         if !log.iter().any(|(_, text)| text.contains(words)) {
@@ -205,6 +241,7 @@ impl Conn {
         };
         match part {
             Talk::Wants(account, n) => lines(slice(*n), &|i| format!("RS+ {account} r.{number}.{i}\r\n")),
+            Talk::Many(line, n) => lines(slice(*n), &|i| line.replace("{}", &i.to_string()) + "\r\n"),
             Talk::Accounts(n) => lines(slice(*n), &|i| format!("RS+ NOBODY{i} r.{number}\r\n")),
             Talk::Names(n) => lines(slice(*n), &|i| {
                 let ip = format!("10.{}.{}.{}", 100 + number % 100, i / 250, i % 250 + 1);
@@ -220,6 +257,9 @@ impl Conn {
                     Talk::Raw(bytes) => bytes.clone(),
                     Talk::Greet(id, name) => greeting(id, name, at, number).into_bytes(),
                     Talk::Reaches(n) => reaches(*n, number).into_bytes(),
+                    Talk::Link(cluster, n) => {
+                        linking(cluster, *n, at, number, self.line.writes == Way::Up).into_bytes()
+                    }
                     Talk::Wait(ms) => {
                         self.wakes = now + ms * MILLISECOND;
                         Vec::new()
@@ -239,6 +279,24 @@ fn greeting(id: &str, name: &str, at: usize, number: u64) -> String {
          INFO {{\"server_id\":\"{id}\",\"server_name\":\"{name}\",\"host\":\"{host}\",\"port\":6222,\"headers\":true,\
          \"cluster\":\"c1\"}}\r\n"
     )
+}
+
+/// What shakes hands between clusters.
+fn linking(cluster: &str, ghosts: u64, at: usize, number: u64, dialed: bool) -> String {
+    let own = format!("{}:7222", ip(at));
+    let ghosts = (0..ghosts).map(|i| format!("10.97.{}.{}:7222", i / 250, i % 250));
+    let urls: Vec<String> = [own.clone()].into_iter().chain(ghosts).map(|url| format!("\"{url}\"")).collect();
+    let connect = format!("CONNECT {{\"name\":\"ROGUE-{number}\",\"gateway\":\"{cluster}\"}}\r\n");
+    let info = format!(
+        "INFO {{\"server_id\":\"ROGUE-{number}\",\"server_name\":\"rogue-{number}\",\"headers\":true,\
+         \"gateway\":\"{cluster}\",\"gateway_urls\":[{}],\"gateway_url\":\"{own}\",\"gateway_nrp\":true}}\r\n",
+        urls.join(",")
+    );
+    if dialed {
+        connect + &info
+    } else {
+        info
+    }
 }
 
 fn reaches(n: u64, number: u64) -> String {

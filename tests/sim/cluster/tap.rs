@@ -41,6 +41,10 @@ pub struct Tap {
     bytes: Vec<u8>,
     /// Messages, with the group that was named, or none.
     seen: BTreeSet<(usize, String)>,
+    /// The other end is a rogue: what it has the server say is its own affair.
+    rogue: bool,
+    /// There is one somewhere that forges answers to requests: they are passed on within the account that it named.
+    forger: bool,
     /// What the server calls the peer.
     pub number: Number,
     /// The link is over; only last words are written.
@@ -49,8 +53,9 @@ pub struct Tap {
 
 impl Tap {
     /// For the end of `link` at `server`, a route.
-    pub fn route(server: usize, link: usize, route: &Introduction) -> Tap {
-        Tap::new(server, link, Use::Route, &route.server_id, Number::Route(route.peer))
+    pub fn route(server: usize, link: usize, route: &Introduction, w: &World) -> Tap {
+        let forger = (0..w.servers.len()).any(|at| w.is_rogue(at));
+        Tap { forger, ..Tap::new(server, link, Use::Route, &route.server_id, Number::Route(route.peer)) }
     }
 
     /// For the end of `link` at `server`, a link between clusters.
@@ -60,11 +65,13 @@ impl Tap {
             true => Use::Out { server: other, interest_only: intro.interest_only },
             false => Use::In { interest_only: intro.interest_only },
         };
-        Tap::new(server, link, what, &intro.server_id, Number::Gateway(intro.link))
+        let rogue = w.is_rogue(other);
+        Tap { rogue, ..Tap::new(server, link, what, &intro.server_id, Number::Gateway(intro.link)) }
     }
 
     fn new(server: usize, link: usize, what: Use, peer: &str, number: Number) -> Tap {
-        Tap { server, link, what, peer: peer.into(), bytes: Vec::new(), seen: BTreeSet::new(), number, over: false }
+        let (peer, bytes, seen) = (peer.into(), Vec::new(), BTreeSet::new());
+        Tap { server, link, what, peer, bytes, seen, rogue: false, forger: false, number, over: false }
     }
 
     /// Is it a route's?
@@ -109,6 +116,9 @@ impl Tap {
         };
         let size: usize = words[words.len() - 1].parse().map_err(|_| format!("a size in {line:?}"))?;
         let Some(body) = rest.get(end + 2..end + 2 + size + 2) else { return Ok(None) };
+        if self.rogue || self.forger && words[2].starts_with("_GR_.") && words[1] != "ACC0" {
+            return Ok(Some(end + 2 + size + 2));
+        }
         let number: String = body[header..].iter().take_while(|b| b.is_ascii_digit()).map(|b| *b as char).collect();
         let (server, link, peer) = (self.server, self.link, &self.peer);
         let what = || format!("{line:?} of server {server} to {peer} (link {link})");

@@ -44,10 +44,10 @@ pub(super) fn repeated(bytes: &[u8]) -> Vec<u8> {
     lines.flat_map(|line| line.repeat(if line.starts_with(b"RS+ $G") { 2 } else { 1 })).collect()
 }
 
-/// Broken on purpose: takes the ends of interest out of what is read.
+/// Broken on purpose: takes the ends of interest out of what is read, where they are there whole.
 pub(super) fn endless(bytes: &[u8]) -> Vec<u8> {
     let lines = bytes.split_inclusive(|b| *b == b'\n');
-    lines.filter(|line| !line.starts_with(b"RS-")).flatten().copied().collect()
+    lines.filter(|line| !(line.starts_with(b"RS-") && line.ends_with(b"\n"))).flatten().copied().collect()
 }
 
 /// Broken on purpose: takes the way back out of replies.

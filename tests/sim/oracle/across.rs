@@ -1,7 +1,7 @@
 //! Several clusters: which servers each has, what may be sent from one to another, and how answers come back.
 
 use super::super::case::{Cluster, Plan};
-use super::{Msg, Oracle, Sub};
+use super::{Msg, Oracle, Sub, Tick};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// See the file's head.
@@ -11,11 +11,30 @@ pub struct Clusters {
     of: Vec<usize>,
     /// Somebody is sent what he has not asked for.
     optimistic: bool,
+    /// Somebody knows only the old form of replies, which names a cluster and no server: wherever in the requester's
+    /// cluster an answer comes in, it is a publication of that server (cluster-protocol.md §4.9).
+    old_replies: bool,
     plan: Option<Cluster>,
     /// Messages, with the server at which they came in from another cluster.
     came: BTreeSet<(usize, usize)>,
-    /// Messages, with the clusters they were sent to: in a long line, of which there may be several.
-    sent: BTreeMap<(usize, usize), bool>,
+    /// Messages, with the clusters they were sent to: by which server, and whether in a long line, of which there may be
+    /// several.
+    sent: BTreeMap<(usize, usize), (usize, bool)>,
+    /// Answers that went straight back to whoever had asked.
+    straight: BTreeSet<usize>,
+}
+
+/// What became of one account's messages on their way from one server to another cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Crossed {
+    /// Published there, or answers that went on from there.
+    pub published: u64,
+    /// Sent to that cluster.
+    pub sent: u64,
+    /// Answers that went straight to another one.
+    pub straight: u64,
+    /// Not sent, for nobody wants them.
+    pub suppressed: u64,
 }
 
 impl Clusters {
@@ -23,8 +42,12 @@ impl Clusters {
     pub fn new(plan: &Plan, servers: usize) -> Clusters {
         let of = plan.cluster.as_ref().map_or(vec![0; servers], |c| c.numbers());
         let gates = plan.cluster.iter().flat_map(|c| &c.members).filter_map(|m| m.gate.as_ref());
+        let rogues = plan.cluster.iter().flat_map(|c| &c.members).filter_map(|m| m.kind.mischief());
+        let promises_nothing = rogues.into_iter().any(|m| m.gateway.is_some());
         let optimistic = gates.clone().any(|g| g.interest == turnpike::policy::GatewayInterest::Optimistic);
-        Clusters { of, optimistic, plan: plan.cluster.clone(), ..Clusters::default() }
+        let optimistic = optimistic || promises_nothing;
+        let old_replies = gates.clone().any(|g| g.old_replies);
+        Clusters { of, optimistic, old_replies, plan: plan.cluster.clone(), ..Clusters::default() }
     }
 
     /// Is there more than one?
@@ -51,6 +74,18 @@ impl Oracle {
         self.foreign(asker, home).then_some(asker)
     }
 
+    /// Is a message an answer that this server publishes, for the request came from there?
+    fn publishes_answer(&self, m: usize, server: usize) -> bool {
+        let asker = self.answers_across(&self.msgs[m]);
+        let old = self.clusters.old_replies && self.clusters.came.contains(&(m, server));
+        asker == Some(server) || old && asker.is_some_and(|a| !self.foreign(a, server))
+    }
+
+    /// Does an answer surely find its way although the interest in it may be on its way still?
+    pub(super) fn straight_is_sure(&self) -> bool {
+        !self.clusters.old_replies
+    }
+
     /// Does a message come to a subscription by a way of its own, if at all?
     pub(super) fn wanders(&self, m: usize, s: usize) -> bool {
         self.strays(&self.subs[s], &self.msgs[m])
@@ -71,7 +106,7 @@ impl Oracle {
     pub fn over_route(&mut self, m: usize, server: usize) -> Result<(), String> {
         let home = self.conns[self.msgs[m].conn].server;
         let came = self.clusters.came.contains(&(m, server));
-        if home == server || came || self.answers_across(&self.msgs[m]) == Some(server) {
+        if home == server || came || self.publishes_answer(m, server) {
             return Ok(());
         }
         Err(format!("on, which was published at server {home}"))
@@ -92,20 +127,28 @@ impl Oracle {
         if !self.foreign(server, to) {
             return Err("to the own cluster".into());
         }
-        if home != server && self.answers_across(&self.msgs[m]) != Some(server) {
+        if home != server && !self.publishes_answer(m, server) {
             return Err(format!("to another cluster, which was published at server {home}"));
         }
-        let straight = subject.starts_with("_GR_.");
+        let straight = subject.starts_with("_GR_.") || subject.starts_with("$GR.");
         if interest_only && !straight && !self.is_wanted(m, server, to) {
             return Err("where nobody wants it".into());
         }
         self.label(if straight { "an answer went straight back" } else { "a message went to another cluster" });
         self.clusters.came.insert((m, to));
-        match self.clusters.sent.insert((m, cluster), long) {
+        if straight {
+            self.clusters.straight.insert(m);
+        }
+        match self.clusters.sent.insert((m, cluster), (server, long)) {
             None => Ok(()),
-            Some(before) if before && long => Ok(()),
+            Some((_, before)) if before && long => Ok(()),
             Some(_) => Err("twice to one cluster".into()),
         }
+    }
+
+    /// Did the server `at`, when message `m` was published, know what was told to it from server `by` at `since`?
+    pub fn knew(&self, at: usize, by: usize, since: Tick, m: usize) -> bool {
+        self.msgs.get(m).is_some_and(|msg| self.paths.rested(at, by, since, msg.sent))
     }
 
     /// Does anybody in the cluster of `to` want a message, as far as `from` may believe?
@@ -117,6 +160,28 @@ impl Oracle {
             let over = |e: u64| e < msg.sent && self.paths.rested(from, conn.server, e, msg.sent);
             !self.foreign(conn.server, to) && !ended.is_some_and(over)
         })
+    }
+
+    /// What a server should have counted of one account's messages for another cluster, where all that is wanted was known
+    /// before the first of them and no answer was late.
+    pub fn crossed(&self, server: usize, cluster: usize, account: &str) -> Crossed {
+        let mut all = Crossed::default();
+        for m in 0..self.msgs.len() {
+            let Some((home, _)) = self.home(m).filter(|(_, name)| name == account) else { continue };
+            let msg = &self.msgs[m];
+            let straight = self.clusters.straight.contains(&m);
+            let asker = self.answers_across(msg).filter(|_| straight);
+            let sent = self.clusters.sent.get(&(m, cluster)).is_some_and(|(by, _)| *by == server);
+            all.sent += u64::from(sent);
+            let (own, goes_on) = (home == server, asker == Some(server));
+            all.published += u64::from(own || goes_on);
+            let other = own && asker.is_some_and(|a| self.cluster(a) != cluster);
+            all.straight += u64::from(other);
+            let wanted =
+                self.subs.iter().any(|s| self.cluster(self.conns[s.conn].server) == cluster && self.fits(s, msg));
+            all.suppressed += u64::from((own && !straight || goes_on) && !wanted);
+        }
+        all
     }
 
     /// Of the members of a group that a message was sure to reach: was one much nearer than the one that it reached?

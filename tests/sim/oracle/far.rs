@@ -41,7 +41,11 @@ impl Oracle {
         // Who answers a message knows what its sender had said before it: interest goes before messages.
         let answers = m.because.is_some_and(|b| {
             let asked = &self.msgs[b];
-            asked.conn == s.conn && s.asked < asked.sent && self.paths.known(from, to, 0, asked.sent, accepted)
+            let straight = self.straight_is_sure() || !self.foreign(from, to);
+            straight
+                && asked.conn == s.conn
+                && s.asked < asked.sent
+                && self.paths.known(from, to, 0, asked.sent, accepted)
         });
         told(s) || answers || self.handed_over(s, m, &told)
     }

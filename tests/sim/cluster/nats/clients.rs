@@ -4,6 +4,7 @@
 use super::super::super::pipes::Way;
 use super::super::super::world::World;
 use super::super::foreign::{Line, Said};
+use super::replies::{split, ANSWER_NS};
 use super::traffic::Letter;
 use super::Nats;
 use serde_json::Value;
@@ -27,6 +28,8 @@ pub(super) struct Session {
     headers: bool,
     no_responders: bool,
     verbose: bool,
+    /// Replies of requests of other clusters that it was given: how they came, and until when that is known.
+    pub answers: BTreeMap<String, (String, u64)>,
 }
 
 impl Session {
@@ -36,11 +39,15 @@ impl Session {
     }
 
     /// Gives a message to a subscription. None: it is not there; true: it was its last.
-    pub(super) fn give(&mut self, sid: u64, m: &Letter<'_>) -> Option<bool> {
+    pub(super) fn give(&mut self, sid: u64, m: &Letter<'_>, now: u64) -> Option<bool> {
         let sub = self.subs.get_mut(&sid)?;
         sub.got += 1;
         let over = sub.max.is_some_and(|max| sub.got >= max);
-        let reply = if m.reply.is_empty() { String::new() } else { format!("{} ", m.reply) };
+        let plain = split(m.reply).map_or(m.reply, |mapped| mapped.reply);
+        if plain.len() < m.reply.len() {
+            self.answers.insert(plain.into(), (m.reply.into(), now + ANSWER_NS));
+        }
+        let reply = if plain.is_empty() { String::new() } else { format!("{plain} ") };
         let line = match m.head.len() {
             n if n > 0 && self.headers => {
                 format!("HMSG {} {sid} {reply}{n} {}\r\n", m.subject, n + m.body.len())
@@ -71,7 +78,8 @@ impl Nats {
             format!("INFO {{\"server_id\":\"{}\",\"headers\":true,\"max_payload\":1048576}} \r\n", self.id).as_bytes(),
         );
         let (subs, account) = (BTreeMap::new(), "$G".to_string());
-        let session = Session { line, account, subs, echo: true, headers: false, no_responders: false, verbose: false };
+        let (echo, headers, no_responders, verbose, answers) = (true, false, false, false, BTreeMap::new());
+        let session = Session { line, account, subs, echo, headers, no_responders, verbose, answers };
         self.sessions.insert(link, session);
     }
 
@@ -130,6 +138,8 @@ impl Nats {
                 let sub = Sub { pattern: words[1].into(), queue: queue.into(), max: None, got: 0 };
                 session.subs.entry(sid).or_insert(sub);
                 session.ok();
+                let account = session.account.clone();
+                self.note_recent(account, words[1]);
                 self.tell(&before);
             }
             "UNSUB" => {
@@ -160,7 +170,7 @@ impl Nats {
         let (head, body) = said.body.split_at(head);
         let Some(account) = self.sessions.get(&link).map(|s| s.account.clone()) else { return };
         let letter = Letter { account: &account, subject: words[1], reply, head, body };
-        let reached = self.publish(link, &letter);
+        let reached = self.answers_across(link, &letter) || self.publish(link, &letter);
         let Some(session) = self.sessions.get_mut(&link) else { return };
         session.ok();
         if !reached && !reply.is_empty() && session.no_responders && session.headers {

@@ -4,17 +4,13 @@
 use super::super::super::world::World;
 use super::super::member::ip;
 use super::super::plan::Version;
-use super::{place_of, Nats, Purpose, Remote};
+use super::{place_of, text, Nats, Purpose, Remote};
 use serde_json::{json, Value};
 use std::collections::BTreeMap;
 use turnpike::base::{MILLISECOND, SECOND};
 
 const NO_SYSTEM_ROUTE: &str =
     "-ERR 'Not possible to have a dedicated route for account \"$SYS\" between those servers'\r\n";
-
-fn text<'a>(info: &'a Value, key: &str) -> &'a str {
-    info[key].as_str().unwrap_or_default()
-}
 
 impl Nats {
     pub(super) fn connect(&self) -> String {
@@ -37,6 +33,9 @@ impl Nats {
             "connect_urls": [format!("{}:4222", ip(at))], "version": if new { "2.15.0" } else { "2.9.10" },
             "proto": if new { 3 } else { 2 }, "git_commit": "0000000",
         });
+        if let Some(url) = self.own_gateway_url() {
+            info["gateway_url"] = json!(url);
+        }
         if self.login.is_some() {
             info["auth_required"] = json!(true);
         }
@@ -93,6 +92,9 @@ impl Nats {
             return self.complain(format!("INFO of another cluster: {info}"));
         }
         if let Some(remote) = conn.remote.clone() {
+            if !text(info, "gateway").is_empty() {
+                return self.member_told(w, info);
+            }
             if remote == text(info, "server_id") {
                 if info["ldm"] == json!(true) {
                     w.oracle.label("a nats-server heard of a lame duck");
@@ -157,6 +159,7 @@ impl Nats {
             };
         }
         self.say(link, &lines);
+        self.members_changed(Some(link));
     }
 
     /// Makes a newcomer known to the others (§3.10, C4).
@@ -220,6 +223,8 @@ impl Nats {
         let Some(conn) = self.conns.remove(&link) else { return };
         let system = conn.dialed.is_some_and(|d| d.system);
         let was = conn.remote.as_ref().and_then(|id| self.remotes.remove(id));
+        self.tell_clusters();
+        self.members_changed(None);
         let reached = self.remotes.values().any(|r| r.place == conn.peer);
         let listed = self.lists.contains(&conn.peer);
         let what = |explicit, system| Purpose { explicit, system, mode: 0 };

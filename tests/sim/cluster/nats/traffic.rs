@@ -2,10 +2,12 @@
 
 use super::super::super::world::World;
 use super::super::foreign::Said;
+use super::replies::split;
 use super::{Key, Nats};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A message on its way through.
+#[derive(Clone, Copy)]
 pub(super) struct Letter<'a> {
     pub account: &'a str,
     pub subject: &'a str,
@@ -55,6 +57,7 @@ impl Nats {
         }
         let links: Vec<usize> = self.remotes.values().map(|r| r.link).collect();
         links.into_iter().for_each(|link| self.say(link, &lines));
+        self.tell_clusters();
     }
 
     /// `RS+` and `RS-` of a registered peer.
@@ -83,14 +86,28 @@ impl Nats {
         } else if words[0] == "RS-" && known.is_none() {
             self.complain(format!("an end of what was never told: {words:?}"));
         }
+        self.tell_clusters();
     }
 
-    /// A message of a client: to its own clients and to peers. True: somebody gets it.
+    /// A message of a client: to its own clients, to peers, to other clusters. True: somebody gets it.
     pub(super) fn publish(&mut self, from: usize, letter: &Letter<'_>) -> bool {
-        let mut reached = self.deliver_plain(Some(from), letter);
+        let (reached, served) = self.spread(Some(from), letter, None);
+        self.cross(letter, served) || reached
+    }
+
+    /// A message goes to its own clients and to peers; of queue groups only to those `named`, if they are. Says whether
+    /// somebody gets it, and which groups are served.
+    pub(super) fn spread(
+        &mut self,
+        from: Option<usize>,
+        letter: &Letter<'_>,
+        named: Option<&[&str]>,
+    ) -> (bool, BTreeSet<String>) {
+        let is_named = |queue: &String| named.is_none_or(|all| all.contains(&queue.as_str()));
+        let mut reached = self.deliver_plain(from, letter);
         let mut groups: BTreeMap<String, Vec<Taker>> = BTreeMap::new();
         let mut peers: BTreeMap<String, (bool, Vec<String>)> = BTreeMap::new();
-        for (link, sid, queue) in self.members(Some(from), letter) {
+        for (link, sid, queue) in self.members(from, letter).into_iter().filter(|m| is_named(&m.2)) {
             groups.entry(queue).or_default().push(Taker::Here(link, sid));
         }
         for (id, remote) in &self.remotes {
@@ -100,12 +117,13 @@ impl Nats {
                 }
                 if queue.is_empty() {
                     peers.entry(id.clone()).or_default().0 = true;
-                } else {
+                } else if is_named(queue) {
                     let takers = groups.entry(queue.clone()).or_default();
                     takers.extend((0..*weight).map(|_| Taker::There(id.clone())));
                 }
             }
         }
+        let served = groups.keys().cloned().collect();
         for (queue, takers) in groups {
             match &takers[self.rng.below(takers.len() as u64) as usize] {
                 Taker::Here(link, sid) => reached |= self.deliver(*link, *sid, letter),
@@ -121,7 +139,7 @@ impl Nats {
                 }
             }
         }
-        reached
+        (reached, served)
     }
 
     /// Plain subscriptions here that match; who published with `echo:false` is passed over.
@@ -150,7 +168,7 @@ impl Nats {
 
     fn deliver(&mut self, link: usize, sid: u64, letter: &Letter<'_>) -> bool {
         let Some(session) = self.sessions.get_mut(&link) else { return false };
-        let Some(over) = session.give(sid, letter) else { return false };
+        let Some(over) = session.give(sid, letter, self.now) else { return false };
         if over {
             let before = self.wanted();
             if let Some(session) = self.sessions.get_mut(&link) {
@@ -163,28 +181,13 @@ impl Nats {
 
     /// `RMSG` and `HMSG`: for its own clients only.
     pub(super) fn routed(&mut self, w: &mut World, said: &Said) {
-        let words = said.words();
-        let sizes = if words[0] == "HMSG" { 2 } else { 1 };
-        if words.len() < 3 + sizes {
-            return self.complain(format!("a message in another form: {:?}", said.line));
-        }
-        let (middle, numbers) = words[3..].split_at(words.len() - 3 - sizes);
-        let (reply, queues) = match middle {
-            [] => ("", &[][..]),
-            [reply] => (*reply, &[][..]),
-            ["|", queues @ ..] => ("", queues),
-            ["+", reply, queues @ ..] => (*reply, queues),
-            _ => return self.complain(format!("a message in another form: {:?}", said.line)),
+        let (letter, queues) = match Letter::read(said) {
+            Ok(read) => read,
+            Err(why) => return self.complain(format!("{why}: {:?}", said.line)),
         };
-        if middle.first().is_some_and(|m| ["|", "+"].contains(m)) && queues.is_empty() {
-            return self.complain(format!("no group is named: {:?}", said.line));
+        if self.gates.is_some() && split(letter.subject).is_some() {
+            return self.answer_came(w, &letter, false);
         }
-        let head = if sizes == 2 { numbers[0].parse().unwrap_or(usize::MAX) } else { 0 };
-        if head > said.body.len() {
-            return self.complain(format!("a header longer than its message: {:?}", said.line));
-        }
-        let (head, body) = said.body.split_at(head);
-        let letter = Letter { account: words[1], subject: words[2], reply, head, body };
         self.deliver_plain(None, &letter);
         for queue in queues {
             let members: Vec<_> = self.members(None, &letter).into_iter().filter(|m| m.2 == *queue).collect();
@@ -199,8 +202,36 @@ impl Nats {
     }
 }
 
+impl<'a> Letter<'a> {
+    /// A message of a peer or of another cluster, and the groups that it names; or what is wrong with it.
+    pub(super) fn read(said: &'a Said) -> Result<(Letter<'a>, Vec<&'a str>), &'static str> {
+        let words = said.words();
+        let sizes = if words[0] == "HMSG" { 2 } else { 1 };
+        if words.len() < 3 + sizes {
+            return Err("a message in another form");
+        }
+        let (middle, numbers) = words[3..].split_at(words.len() - 3 - sizes);
+        let (reply, queues) = match middle {
+            [] => ("", &[][..]),
+            ["|", queues @ ..] => ("", queues),
+            ["+", reply, queues @ ..] => (*reply, queues),
+            [reply] => (*reply, &[][..]),
+            _ => return Err("a message in another form"),
+        };
+        if middle.first().is_some_and(|m| ["|", "+"].contains(m)) && queues.is_empty() {
+            return Err("no group is named");
+        }
+        let head = if sizes == 2 { numbers[0].parse().unwrap_or(usize::MAX) } else { 0 };
+        if head > said.body.len() {
+            return Err("a header longer than its message");
+        }
+        let (head, body) = said.body.split_at(head);
+        Ok((Letter { account: words[1], subject: words[2], reply, head, body }, queues.to_vec()))
+    }
+}
+
 /// A message as it is said to a peer.
-fn over_route(letter: &Letter<'_>, queues: &[String]) -> Vec<u8> {
+pub(super) fn over_route(letter: &Letter<'_>, queues: &[String]) -> Vec<u8> {
     let verb = if letter.head.is_empty() { "RMSG" } else { "HMSG" };
     let mut line = format!("{verb} {} {}", letter.account, letter.subject);
     if !queues.is_empty() {

@@ -1,0 +1,105 @@
+//! What servers remember and count of messages between clusters, once nothing disturbs them any more: ways back are
+//! forgotten when their time is over (I9), and what became of each account's messages towards each other cluster is what
+//! the oracle says (I23).
+
+use super::super::case::{Actor, Case, Step};
+use super::super::oracle::Crossed;
+use super::super::scenarios::{client, pick, publishes, within, PATTERNS, SUBJECTS};
+use super::super::world::World;
+use super::scenarios::{at, one, servers};
+use super::supers::{clusters, Lists};
+use std::collections::BTreeMap;
+use turnpike::base::Rng;
+use turnpike::shard::{Answer, Ask};
+
+/// No shard remembers the way of an answer, or what was wanted lately, seconds after the last request.
+pub fn forgotten(w: &mut World) {
+    if !w.is_super() {
+        return;
+    }
+    for answer in w.ask(&Ask::Tally) {
+        let Answer::Tally(t) = answer else { continue };
+        if t.ways_back + t.recent > 0 {
+            w.fail(format!("I9: {} ways back and {} new patterns are remembered for ever", t.ways_back, t.recent));
+        }
+    }
+}
+
+/// What became of messages to other clusters, as each server counts it.
+pub fn crossings(w: &mut World) {
+    let Some(cluster) = w.case.plan.cluster.clone().filter(|_| w.is_super() && w.case.plan.exact) else { return };
+    let numbers = cluster.numbers();
+    let name = |at: usize| cluster.members[at].cluster.clone().unwrap_or_default();
+    let number: BTreeMap<String, usize> = (0..numbers.len()).map(|at| (name(at), numbers[at])).collect();
+    let shards = 0..w.nodes.len();
+    let places: Vec<usize> = shards.filter(|s| w.nodes[*s].is_some() && w.server_of(*s).up).collect();
+    let answers = w.ask(&Ask::Gateways);
+    let mut sums: BTreeMap<(usize, usize, String), (Crossed, u64)> = BTreeMap::new();
+    for (shard, answer) in places.into_iter().zip(answers) {
+        let Answer::Gateways(report) = answer else { continue };
+        for t in report.tallies {
+            let dropped = |why: &str| t.drops.iter().filter(|(name, _)| *name == why).map(|(_, n)| n).sum::<u64>();
+            let key = (w.server_at(shard), number.get(&t.cluster).copied().unwrap_or(usize::MAX), t.account.clone());
+            let (sum, nearer) = sums.entry(key).or_default();
+            sum.published += t.published;
+            sum.sent += t.sent;
+            sum.straight += dropped("answered_straight");
+            *nearer += dropped("served_nearer");
+            let all: u64 = t.drops.iter().map(|(_, n)| n).sum();
+            if all > dropped("answered_straight") + dropped("served_nearer") {
+                w.fail(format!("I23: something was dropped, and nothing has gone wrong: {t:?}"));
+            }
+        }
+    }
+    for ((server, cluster, account), (mut is, nearer)) in sums {
+        is.suppressed = is.published.wrapping_sub(is.sent + is.straight + nearer);
+        let should = w.oracle.crossed(server, cluster, &account);
+        if is != should {
+            w.fail(format!(
+                "I23: server {server} counts for cluster {cluster} and {account} {is:?}, should {should:?}"
+            ));
+        }
+        if should.suppressed > 0 && nearer > 0 {
+            w.oracle.label("what was suppressed and what was served nearer was counted");
+        }
+    }
+}
+
+/// I23: all that is wanted is known before anybody publishes; then it is published, asked and answered.
+pub fn super_counted(rng: &mut Rng) -> Case {
+    let sizes: Vec<usize> = (0..within(rng, 2, 3)).map(|_| within(rng, 1, 2) as usize).collect();
+    let lists = if rng.one_in(2) { Lists::All } else { Lists::Chain };
+    let mut case = clusters(rng, &sizes, lists);
+    case.plan.exact = true;
+    let n = servers(&mut case).members.len() as u64;
+    let subscribers = within(rng, 1, 5) as usize;
+    for _ in 0..subscribers {
+        let server = one(rng, 0..n);
+        let shard = at(rng, &case, server);
+        let mut a = Actor { responds: rng.one_in(2), ..client(rng, shard) };
+        for _ in 0..within(rng, 1, 3) {
+            a = a.does(match rng.below(3) {
+                0 => Step::sub(pick(rng, PATTERNS)),
+                _ => Step::queue(pick(rng, &["a.b", "a.*", "d"]), pick(rng, &["q", "r"])),
+            });
+        }
+        case.actors.push(a.does(Step::Sync));
+    }
+    for _ in 0..within(rng, 2, 5) {
+        let server = one(rng, 0..n);
+        let shard = at(rng, &case, server);
+        let mut a = client(rng, shard).does(Step::Meshed);
+        a = a.does_all((0..subscribers).map(|actor| Step::Await { actor, syncs: 1 })).does(Step::Sleep(1500));
+        let many = within(rng, 1, 20);
+        a = a.does_all(publishes(rng, many, SUBJECTS));
+        for _ in 0..rng.below(6) {
+            a = a.does(Step::Request(pick(rng, SUBJECTS).into()));
+        }
+        case.actors.push(a.does(Step::Sync));
+    }
+    case.plan.accounts = rng.below(3) as usize;
+    for a in &mut case.actors {
+        a.account = rng.below(case.plan.accounts.max(1) as u64) as usize;
+    }
+    case
+}
