@@ -41,6 +41,21 @@ fn addresses_and_reached_clusters_of_members_are_told_and_so_is_their_end() {
     );
 }
 
+/// Each account of whom we reach names all members: a server that links to twenty clusters does not give it twenty times.
+#[test]
+fn clusters_reached_at_about_the_same_time_are_told_of_together() {
+    let mut world = pair("10.0.0.1:7222", "10.0.0.2:7222");
+    let told = |world: &World| world.nodes[0].news.iter().filter(|n| matches!(n, RouteNews::Member { .. })).count();
+    let before = told(&world);
+    let mut reached = Vec::new();
+    for n in 0..19 {
+        reached.push(format!("c{n:02}"));
+        world.act(1, |m| m.reaches_clusters(reached.clone()));
+    }
+    world.run(1, &mut Rng::new(2));
+    assert_eq!((told(&world) - before, member(&world, 0).1), (1, reached));
+}
+
 #[test]
 fn gossip_about_gateways_is_handed_on_and_taken_for_no_member() {
     let mut world = pair("10.0.0.1:7222", "10.0.0.2:7222");

@@ -57,7 +57,9 @@ pub fn report(shape: Shape, seed: u64) -> Result<Report, String> {
             if is != should {
                 return Err(format!("{} ({mode:?}): {is:?}, should be {should:?}", deed.what));
             }
-            row.push((mode, is));
+            if row.iter().all(|(m, _)| *m != mode) {
+                row.push((mode, is));
+            }
         }
         row.push((Mode::OneMesh, (deed.costs)(Mode::OneMesh, &k)));
         if !deed.aside {
@@ -86,7 +88,7 @@ fn know(w: &mut World, k: &Numbers) -> Result<Vec<(&'static str, Mode, Entries)>
                     let what = KINDS[kind];
                     return Err(format!("server {at} knows of {what} ({mode:?}) {is:?}, should be {should:?}"));
                 }
-                if at == 0 {
+                if at == 0 && entries.iter().all(|(what, m, _)| (*what, *m) != (KINDS[kind], mode)) {
                     entries.push((KINDS[kind], mode, *is));
                 }
             }
@@ -124,10 +126,11 @@ impl fmt::Display for Report {
         for (mode, _) in self.deeds.first().map_or(&[][..], |(_, row)| row) {
             write!(f, " | {}", words(*mode))?;
         }
-        writeln!(f, " |\n|---|---|---|---|")?;
+        writeln!(f, " |")?;
+        writeln!(f, "|---{}|", "|---".repeat(self.deeds.first().map_or(0, |(_, row)| row.len())))?;
         for (what, row) in &self.deeds {
             write!(f, "| {what}")?;
-            row.iter().try_for_each(|(mode, lines)| write!(f, " | {}", cell(*mode, lines)))?;
+            row.iter().try_for_each(|(_, lines)| write!(f, " | {}", cell(lines)))?;
             writeln!(f, " |")?;
         }
         Ok(())
@@ -142,10 +145,23 @@ fn words(mode: Mode) -> &'static str {
     }
 }
 
-/// Interest and messages, over gateways and over routes.
-fn cell(mode: Mode, lines: &Lines) -> String {
-    let ways = [("gateways", lines.gateways), ("routes", lines.routes)];
-    let said = ways.iter().filter(|(way, _)| mode != Mode::OneMesh || *way == "routes");
-    let said = said.map(|(way, (interest, messages))| format!("{way} {interest} + {messages}"));
-    said.collect::<Vec<_>>().join(", ")
+/// What went over gateways (across) and over routes (within): messages, and lines about interest or refusals.
+fn cell(lines: &Lines) -> String {
+    let (messages, words) = (|n: u64| if n == 1 { "1 message".into() } else { format!("{n} messages") }, |n| format!("{n}"));
+    let way = |(interest, sent): (u64, u64), name: &str| -> Option<String> {
+        let said = match (interest, sent) {
+            (0, 0) => return None,
+            (0, sent) => messages(sent),
+            (interest, 0) => words(interest),
+            (interest, sent) => format!("{}, {interest} back", messages(sent)),
+        };
+        Some(format!("{said} {name}"))
+    };
+    let ways = [way(lines.gateways, "across"), way(lines.routes, "within")];
+    let said: Vec<String> = ways.into_iter().flatten().collect();
+    if said.is_empty() {
+        "nothing".into()
+    } else {
+        said.join("; ")
+    }
 }
