@@ -72,8 +72,7 @@ fn complete(w: &mut World, f: &mut Founding) -> Result<(), String> {
         let (clusters, servers) = (w.shape.clusters, w.shape.servers);
         let s = w.server(at);
         let (mesh, gates) = (s.mesh.report(), s.gates.report());
-        let out: BTreeSet<&str> =
-            gates.links.iter().filter(|l| l.far.is_some()).map(|l| l.cluster.as_str()).collect();
+        let out: BTreeSet<&str> = gates.links.iter().filter(|l| l.far.is_some()).map(|l| l.cluster.as_str()).collect();
         let (here, there) = (gates.links.iter().filter(|l| l.far.is_none()).count(), gates.links.len());
         let ways = there - here;
         if mesh.routes.len() != servers - 1 || ways != clusters - 1 || out.len() != ways || gates.expected != ways {
@@ -92,7 +91,8 @@ fn complete(w: &mut World, f: &mut Founding) -> Result<(), String> {
         f.route_dials += s.route_dials.values().map(|n| u64::from(*n)).sum::<u64>();
         f.gateway_dials += s.gateway_dials.values().map(|times| times.len() as u64).sum::<u64>();
         f.inbound_max = f.inbound_max.max(here);
-        (inbound, outbound, routes) = (inbound + here as u64, outbound + ways as u64, routes + mesh.routes.len() as u64);
+        (inbound, outbound, routes) =
+            (inbound + here as u64, outbound + ways as u64, routes + mesh.routes.len() as u64);
     }
     let plan = &f.plan;
     if (outbound, inbound, routes) != (plan.outbound(), plan.inbound(), 2 * plan.routes()) {

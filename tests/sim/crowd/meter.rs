@@ -91,7 +91,7 @@ impl Meter {
             let rest = &bytes[at..];
             let shown = || String::from_utf8_lossy(&rest[..rest.len().min(80)]).into_owned();
             let end = memchr::memchr(b'\n', rest).ok_or_else(|| format!("half a line is written: {:?}", shown()))?;
-            let (line, body) = kind(&rest[..end]).ok_or_else(|| format!("an unknown line: {:?}", shown()))?;
+            let (line, body) = kind(what, &rest[..end]).ok_or_else(|| format!("an unknown line: {:?}", shown()))?;
             counts.lines[line as usize] += 1;
             self.spoken += u64::from(!matches!(line, Line::Info | Line::Pulse));
             at += end + 1 + body;
@@ -104,7 +104,7 @@ impl Meter {
 }
 
 /// What a line says, and how many bytes follow that belong to it.
-fn kind(line: &[u8]) -> Option<(Line, usize)> {
+fn kind(what: Use, line: &[u8]) -> Option<(Line, usize)> {
     let words = || line.trim_ascii_end().split(|b| *b == b' ');
     Some(match words().next()? {
         b"RS+" | b"A+" => (Line::Wants, 0),
@@ -116,8 +116,8 @@ fn kind(line: &[u8]) -> Option<(Line, usize)> {
         b"PING" | b"PONG" => (Line::Pulse, 0),
         b"INFO" => {
             let commands: [&[u8]; 2] = [b"\"gateway_cmd\":2", b"\"gateway_cmd\":3"];
-            let command = commands.iter().any(|c| memchr::memmem::find(line, c).is_some());
-            (if command { Line::Command } else { Line::Info }, 0)
+            let command = |c: &&[u8]| memchr::memmem::find(line, c).is_some();
+            (if what == Use::Gateway && commands.iter().any(command) { Line::Command } else { Line::Info }, 0)
         }
         b"CONNECT" => (Line::Info, 0),
         _ => return None,

@@ -147,7 +147,8 @@ fn words(mode: Mode) -> &'static str {
 
 /// What went over gateways (across) and over routes (within): messages, and lines about interest or refusals.
 fn cell(lines: &Lines) -> String {
-    let (messages, words) = (|n: u64| if n == 1 { "1 message".into() } else { format!("{n} messages") }, |n| format!("{n}"));
+    let (messages, words) =
+        (|n: u64| if n == 1 { "1 message".into() } else { format!("{n} messages") }, |n| format!("{n}"));
     let way = |(interest, sent): (u64, u64), name: &str| -> Option<String> {
         let said = match (interest, sent) {
             (0, 0) => return None,

@@ -128,45 +128,75 @@ const fn deed(what: &'static str, who: Who, text: fn(usize) -> String, costs: fn
 pub fn deeds() -> Vec<Deed> {
     use Who::{P, P2, P3, S, S2};
     vec![
-        deed("the first subscription to a subject in a cluster", S, |_| "SUB new 4\r\n".into(), |m, k| told(m, k, true, 0)),
-        deed("a message that another cluster wants, the first of its subject", P, |_| publish("new"), |m, k| {
-            sent(m, k, 1, k.m - 2)
-        }),
+        deed(
+            "the first subscription to a subject in a cluster",
+            S,
+            |_| "SUB new 4\r\n".into(),
+            |m, k| told(m, k, true, 0),
+        ),
+        deed(
+            "a message that another cluster wants, the first of its subject",
+            P,
+            |_| publish("new"),
+            |m, k| sent(m, k, 1, k.m - 2),
+        ),
         deed("the next one", P, |_| publish("new"), |m, k| sent(m, k, 1, 0)),
-        deed("a subscription where its cluster has one already", S2, |_| "SUB new 4\r\n".into(), |m, k| {
-            told(m, k, false, 0)
-        }),
+        deed(
+            "a subscription where its cluster has one already",
+            S2,
+            |_| "SUB new 4\r\n".into(),
+            |m, k| told(m, k, false, 0),
+        ),
         deed("its end", S2, |_| "UNSUB 4\r\n".into(), |m, k| told(m, k, false, 0)),
         deed("the end of the last one in a cluster", S, |_| "UNSUB 4\r\n".into(), |m, k| told(m, k, true, 0)),
-        deed("a message that nobody wants, the first of its subject", P, |_| publish("none"), |m, k| {
-            sent(m, k, 0, k.m - 1)
-        }),
+        deed(
+            "a message that nobody wants, the first of its subject",
+            P,
+            |_| publish("none"),
+            |m, k| sent(m, k, 0, k.m - 1),
+        ),
         deed("the next one", P, |_| publish("none"), nothing),
         deed("the same from another server of the cluster", P2, |_| publish("none"), |m, k| sent(m, k, 0, k.m - 1)),
-        deed("a subscription to what was refused to these two", S, |_| "SUB none 4\r\n".into(), |m, k| {
-            told(m, k, true, 2)
-        }),
-        Deed {
-            aside: true,
-            ..deed("its end", S, |_| "UNSUB 4\r\n".into(), |m, k| told(m, k, true, 0))
-        },
-        deed("a message that every server wants", P, |_| publish(ALL), |m, k| match m {
-            Mode::OneMesh => Lines { routes: (0, k.u - 1), ..Lines::default() },
-            _ => Lines { routes: (0, k.m * (k.n - 1)), gateways: (0, k.m - 1) },
-        }),
-        deed("the first member of a queue group in a cluster", S, |_| "SUB far g 5\r\n".into(), |m, k| group(m, k, true)),
+        deed(
+            "a subscription to what was refused to these two",
+            S,
+            |_| "SUB none 4\r\n".into(),
+            |m, k| told(m, k, true, 2),
+        ),
+        Deed { aside: true, ..deed("its end", S, |_| "UNSUB 4\r\n".into(), |m, k| told(m, k, true, 0)) },
+        deed(
+            "a message that every server wants",
+            P,
+            |_| publish(ALL),
+            |m, k| match m {
+                Mode::OneMesh => Lines { routes: (0, k.u - 1), ..Lines::default() },
+                _ => Lines { routes: (0, k.m * (k.n - 1)), gateways: (0, k.m - 1) },
+            },
+        ),
+        deed(
+            "the first member of a queue group in a cluster",
+            S,
+            |_| "SUB far g 5\r\n".into(),
+            |m, k| group(m, k, true),
+        ),
         deed("a member where its cluster has one already", S2, |_| "SUB far g 5\r\n".into(), |m, k| group(m, k, false)),
         deed("its end", S2, |_| "UNSUB 5\r\n".into(), |m, k| group(m, k, false)),
-        deed("a message for a group of another cluster, the first of its subject", P, |_| publish("far"), |m, k| {
-            sent(m, k, 1, k.m - 1)
-        }),
+        deed(
+            "a message for a group of another cluster, the first of its subject",
+            P,
+            |_| publish("far"),
+            |m, k| sent(m, k, 1, k.m - 1),
+        ),
         deed("the next one", P, |_| publish("far"), |m, k| sent(m, k, 1, 0)),
         deed("the end of the last member in a cluster", S, |_| "UNSUB 5\r\n".into(), |m, k| group(m, k, true)),
         Deed {
             picked: true,
-            ..deed("a message for a group that is everywhere, the first of its subject", P, |_| publish("jobs"), |m, k| {
-                sent(m, k, 0, k.m - 1)
-            })
+            ..deed(
+                "a message for a group that is everywhere, the first of its subject",
+                P,
+                |_| publish("jobs"),
+                |m, k| sent(m, k, 0, k.m - 1),
+            )
         },
         Deed { picked: true, ..deed("the next one", P, |_| publish("jobs"), nothing) },
         deed(
