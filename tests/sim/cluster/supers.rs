@@ -497,8 +497,7 @@ pub fn super_many_groups(rng: &mut Rng) -> Case {
 pub fn super_storm(rng: &mut Rng) -> Case {
     let many = within(rng, 2, 3) as usize;
     let sizes: Vec<usize> = (0..many).map(|_| within(rng, 1, 3) as usize).collect();
-    let lists = if rng.one_in(3) { Lists::Chain } else { Lists::All };
-    let mut case = clusters(rng, &sizes, lists);
+    let mut case = clusters(rng, &sizes, Lists::All);
     let n = servers(&mut case).members.len() as u64;
     load(rng, &mut case, 10);
     let mut steps = Vec::new();

@@ -107,13 +107,14 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "all joined after {:.1} s: {} routes ({} dials), {} outbound gateways ({} dials), at most {} inbound on one \
-             server, {} MiB said",
+             server, {} lines about too many at a time, {} MiB said",
             founding.took_ns as f64 / 1e9,
             plan.routes(),
             founding.route_dials,
             plan.outbound(),
             founding.gateway_dials,
             founding.inbound_max,
+            founding.crowded,
             founding.bytes >> 20,
         )?;
         writeln!(f, "\n| entries on each server | local | by route | by gateway | sum | all servers |")?;

@@ -20,7 +20,7 @@ use turnpike::shard::{Identity, Setup, Shard, TURN_DELIVERIES_MAX};
 /// The accounts of every server: one is told of optimistically where there is a choice, one by its whole interest.
 pub const ACCOUNTS: [&str; 2] = ["OPTIMISTIC", "WHOLE"];
 /// Things happen together that happen within this time on one server, as they do in one turn of a busy one.
-const TURN_NS: u64 = 100 * MICROSECOND;
+const TURN_NS: u64 = 500 * MICROSECOND;
 
 /// Whom each server has in its list of gateways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
