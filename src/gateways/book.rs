@@ -124,6 +124,10 @@ impl Book {
         }
         let Some(entry) = self.entries.get_mut(name) else { return learned };
         for url in urls {
+            // As most are told, again and again by every member and every cluster.
+            if entry.places.contains_key(url) {
+                continue;
+            }
             let Some((host, port)) = split_address(url) else { continue };
             let address = join_address(host, port);
             if entry.places.contains_key(&address) {

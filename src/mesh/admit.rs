@@ -93,6 +93,7 @@ impl Mesh {
             probe: None,
             ending: false,
             anew: false,
+            news: None,
         };
         let words = peer.shown();
         let Some(id) = self.peers.insert(peer) else { return };

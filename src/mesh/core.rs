@@ -357,11 +357,12 @@ impl Mesh {
         }
     }
 
-    /// The other clusters that this server reaches by gateway: told to turnpikes.
+    /// The other clusters that this server reaches by gateway: told to turnpikes, with all else that we reach. A server
+    /// that starts links to all clusters at about the same time.
     pub fn reaches_clusters(&mut self, clusters: Vec<String>) {
         if self.reaches_clusters != clusters {
             self.reaches_clusters = clusters;
-            self.tell_reach();
+            self.tell_at.get_or_insert(self.now.mono.plus_ns(DAMPING_NS));
         }
     }
 

@@ -138,6 +138,7 @@ impl Mesh {
         let Some(peer) = self.peers.get_mut(from) else { return };
         let going = info.ldm && !peer.hello.info.ldm;
         let words = peer.shown();
+        let clients = info.ldm != peer.hello.info.ldm || info.connect_urls != peer.hello.info.connect_urls;
         peer.hello.info.ldm = info.ldm;
         peer.hello.info.connect_urls.clone_from(&info.connect_urls);
         peer.hello.info.reaches_clusters.clone_from(&info.reaches_clusters);
@@ -149,7 +150,9 @@ impl Mesh {
         if going {
             self.log(Level::Info, format!("{words} is in lame duck mode: clients are no longer sent there"));
         }
-        self.tell_clients();
+        if clients {
+            self.tell_clients();
+        }
         self.say_lists(from);
         self.tell_gateways(from);
         self.review_soon();
@@ -159,7 +162,8 @@ impl Mesh {
         }
     }
 
-    /// Tells the machine that has the gateways about a member.
+    /// Tells the machine that has the gateways about a member, if it does not know that already: members say all of it
+    /// each time that anything about them changes.
     pub(super) fn tell_gateways(&mut self, peer: PeerId) {
         let Some(info) = self.peers.get(peer).map(|p| &p.hello.info) else { return };
         let fitting = |texts: &[String]| -> Vec<String> {
@@ -175,6 +179,8 @@ impl Mesh {
             reaches: fitting(&info.reaches_clusters),
             pools: info.pools(),
         };
+        let Some(peer) = self.peers.get_mut(peer).filter(|p| p.news.as_ref() != Some(&news)) else { return };
+        peer.news = Some(news.clone());
         self.acts.push_back(Act::News(news));
     }
 

@@ -3,6 +3,7 @@
 use super::speech::Hello;
 use crate::base::limits::PEERS_MAX;
 use crate::base::{Cid, PeerId, ShardId, ShardSet, Time};
+use crate::conn::RouteNews;
 use std::collections::BTreeMap;
 
 /// A member as a peer names it.
@@ -58,6 +59,8 @@ pub(super) struct Peer {
     pub ending: bool,
     /// It was ended to be made anew: dialing it again is no failure.
     pub anew: bool,
+    /// What the machine that has the gateways was told of it last.
+    pub news: Option<RouteNews>,
 }
 
 impl Peer {

@@ -216,9 +216,8 @@ pub struct Shard {
     /// What nobody in this cluster wants any more.
     pub(super) wide_ends: Ends,
     pub(super) forgetting_fars: ForgettingFars,
-    /// What stands before replies of requests that leave the cluster: for those who understand it, and for others.
+    /// What stands before replies of requests that leave the cluster.
     pub(super) reply_prefix: ReplyPrefix,
-    pub(super) old_prefix: Vec<u8>,
     pub(super) repeats: Repeats,
     pub(super) strangers: Strangers,
     /// Connections that are routes and go to the mesh.
@@ -279,7 +278,7 @@ impl Shard {
         // Drawn apart, so that servers without gateways choose as they did before there were any.
         let far_seed = ends_seed.rotate_left(17);
         let worlds = settings.auth.accounts.iter().map(|_| World::new(rng.next_u64(), far_seed, shards));
-        let (reply_prefix, old_prefix) = identity.prefixes(settings.cluster_name());
+        let reply_prefix = identity.reply_prefix(settings.cluster_name());
         let mut shard = Shard {
             id,
             worlds: worlds.collect(),
@@ -316,7 +315,6 @@ impl Shard {
             wide_ends: Ends::new(far_seed),
             forgetting_fars: ForgettingFars::default(),
             reply_prefix,
-            old_prefix,
             repeats: Repeats::default(),
             strangers: Strangers::new(shards),
             leaving: Vec::new(),
@@ -404,7 +402,7 @@ impl Shard {
             Order::Scarce(scarce) => self.scarce(scarce),
             Order::ClusterName(name) => {
                 self.greeting = self.identity.greeting(&self.settings, Some(&name));
-                (self.reply_prefix, self.old_prefix) = self.identity.prefixes(&name);
+                self.reply_prefix = self.identity.reply_prefix(&name);
             }
         }
     }

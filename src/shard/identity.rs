@@ -1,7 +1,7 @@
 //! Who the server is, and the part of INFO that says so to everybody.
 
 use crate::policy::Settings;
-use crate::wire::gateway::{old_hash, ReplyPrefix};
+use crate::wire::gateway::ReplyPrefix;
 use crate::wire::hello::{PreparedInfo, ServerInfo};
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
 
@@ -19,10 +19,9 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// What stands before the replies of requests that leave a cluster of this name: the new form and the old one
-    /// (cluster-protocol.md §4.9).
-    pub(super) fn prefixes(&self, cluster: &str) -> (ReplyPrefix, Vec<u8>) {
-        (ReplyPrefix::new(cluster, &self.server_id), [b"$GR.".as_slice(), &old_hash(cluster), b"."].concat())
+    /// What stands before the replies of requests that leave a cluster of this name (cluster-protocol.md §4.9).
+    pub(super) fn reply_prefix(&self, cluster: &str) -> ReplyPrefix {
+        ReplyPrefix::new(cluster, &self.server_id)
     }
 
     /// The part of INFO that is the same for everybody.

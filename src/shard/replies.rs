@@ -12,7 +12,7 @@ use super::verdict::Gate;
 use crate::base::{ConnId, ShardSet};
 use crate::conn::WayBack;
 use crate::interest::Place;
-use crate::wire::gateway::{is_mapped, split, write_names, Mapped, Routed};
+use crate::wire::gateway::{is_mapped, split, write_names, Routed};
 use crate::wire::Message;
 
 /// What a client here is given of a message from another server: the reply as its requester wrote it, and apart from that
@@ -105,7 +105,9 @@ impl Shard {
     /// The same on the shard that the link is on.
     pub(super) fn straight_from_here(&mut self, place: Place, to: Address, m: &Message<'_>) {
         let Some(At::Here(conn)) = self.link_to(place) else {
-            return self.outbox.ledger.dropped(Drop::GatewayDown, 1);
+            // Whoever asked by way of a member that is gone is gone with it, as far as this answer is concerned.
+            let why = if matches!(place, Place::Peer(_)) { Drop::ReplyExpired } else { Drop::GatewayDown };
+            return self.outbox.ledger.dropped(why, 1);
         };
         let mut names = Vec::new();
         let name = &self.settings.auth.accounts[usize::from(to.account)].name;
@@ -130,10 +132,7 @@ impl Shard {
         }
         let new_replies = self.outbox.conns.get(conn)?.gateway.as_deref()?.intro.new_replies;
         self.hold_until_known(conn);
-        Some(match new_replies {
-            true => [self.reply_prefix.as_bytes(), m.reply].concat(),
-            false => [&self.old_prefix, m.reply].concat(),
-        })
+        Some(self.reply_prefix.before(m.reply, new_replies))
     }
 
     /// An answer came from another server, under a subject that says whose request it answers.
@@ -144,8 +143,8 @@ impl Shard {
         let publisher = if origin == Origin::Gateway { id } else { ConnId::NONE };
         self.outbox.next_message();
         match split(m.subject) {
-            Some(mapped) if self.is_ours(&mapped) => {
-                let other = mapped.server.filter(|s| *s != &self.reply_prefix.as_bytes()[12..18]);
+            Some(mapped) if self.reply_prefix.is_of_cluster(&mapped) => {
+                let other = mapped.server.filter(|s| !self.reply_prefix.is_server(s));
                 match other.filter(|_| origin == Origin::Gateway).and_then(|s| self.peers.by_hash(s)) {
                     Some(peer) => self.straight(Place::Peer(peer), account, publisher, &m),
                     None => self.deliver_answer((id, publisher), account, &Message { subject: mapped.reply, ..m }),
@@ -156,14 +155,6 @@ impl Shard {
         self.pace_entry(id, origin);
         self.body = body;
         self.budget = self.budget.saturating_sub(1);
-    }
-
-    /// Did the request come from this cluster?
-    fn is_ours(&self, mapped: &Mapped<'_>) -> bool {
-        match mapped.server {
-            Some(_) => *mapped.cluster == self.reply_prefix.as_bytes()[5..11],
-            None => *mapped.cluster == self.old_prefix[4..8],
-        }
     }
 
     /// An answer under its plain subject: as if it had been published here.

@@ -7,6 +7,7 @@ mod case;
 mod checks;
 mod client;
 mod cluster;
+mod crowd;
 mod garbage;
 mod node;
 mod oracle;
@@ -178,4 +179,35 @@ fn many() {
     let took = begun.elapsed().as_secs_f64();
     println!("{done} seeds in {took:.1} s, {:.0} seeds per second; {labels:?}", done as f64 / took);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Small crowds: connections as planned, everybody reached, and costs as the table of docs/gateways.md has them.
+#[test]
+fn a_small_super_cluster_has_the_planned_connections_and_the_costs_of_the_table() {
+    use crowd::{Lists, Modes, Shape};
+    let (all, chain) = (Lists::All, Lists::Chain);
+    let shapes = [(4, 5, chain, Modes::ByAccount), (3, 4, all, Modes::ByAccount), (5, 4, chain, Modes::Auto)];
+    for (seed, (clusters, servers, lists, modes)) in (1..).zip(shapes) {
+        let shape = Shape { clusters, servers, lists, modes };
+        let report = crowd::report(shape, seed).unwrap_or_else(|why| panic!("{shape:?}: {why}"));
+        println!("{report}");
+    }
+}
+
+/// The super-cluster of a thousand; `scripts/sim --big` says how large it is to be.
+#[test]
+#[ignore = "run by scripts/sim --big"]
+fn big() {
+    let number = |name: &str| std::env::var(name).ok().map(|v| v.parse::<usize>().expect("a number"));
+    let (clusters, servers) = (number("SIM_CLUSTERS").unwrap_or(20), number("SIM_SERVERS").unwrap_or(50));
+    let seed = number("SIM_SEED").unwrap_or(1) as u64;
+    let begun = std::time::Instant::now();
+    for (lists, modes) in [(crowd::Lists::Chain, crowd::Modes::ByAccount)] {
+        let shape = crowd::Shape { clusters, servers, lists, modes };
+        let report = crowd::report(shape, seed).unwrap_or_else(|why| panic!("{shape:?}: {why}"));
+        let (virtual_ns, events) = report.ran;
+        println!("{report}");
+        println!("{:.1} s of virtual time, {events} events", virtual_ns as f64 / 1e9);
+    }
+    println!("{:.1} s", begun.elapsed().as_secs_f64());
 }

@@ -41,6 +41,39 @@ fn addresses_and_reached_clusters_of_members_are_told_and_so_is_their_end() {
     );
 }
 
+/// How often the gateways of the first were told of a member.
+fn told(world: &World) -> usize {
+    world.nodes[0].news.iter().filter(|n| matches!(n, RouteNews::Member { .. })).count()
+}
+
+/// A member says all of itself each time that anything changes; the gateways hear of it when it concerns them.
+#[test]
+fn what_does_not_concern_the_gateways_is_no_news_to_them() {
+    let mut world = pair("10.0.0.1:7222", "10.0.0.2:7222");
+    let before = told(&world);
+    world.act(1, |m| m.urls(vec!["10.0.0.2:9999".into()]));
+    world.run(1, &mut Rng::new(2));
+    assert_eq!(told(&world), before);
+    assert!(world.nodes[0].urls.0.contains(&"10.0.0.2:9999".into()), "it was said, to clients");
+    world.act(1, |m| m.gateway_url("10.0.0.9:7222".into()));
+    world.run(1, &mut Rng::new(2));
+    assert_eq!((told(&world), member(&world, 0).0), (before + 1, "10.0.0.9:7222".into()));
+}
+
+/// Each account of whom we reach names all members: a server that links to twenty clusters does not give it twenty times.
+#[test]
+fn clusters_reached_at_about_the_same_time_are_told_of_together() {
+    let mut world = pair("10.0.0.1:7222", "10.0.0.2:7222");
+    let before = told(&world);
+    let mut reached = Vec::new();
+    for n in 0..19 {
+        reached.push(format!("c{n:02}"));
+        world.act(1, |m| m.reaches_clusters(reached.clone()));
+    }
+    world.run(1, &mut Rng::new(2));
+    assert_eq!((told(&world) - before, member(&world, 0).1), (1, reached));
+}
+
 #[test]
 fn gossip_about_gateways_is_handed_on_and_taken_for_no_member() {
     let mut world = pair("10.0.0.1:7222", "10.0.0.2:7222");

@@ -324,7 +324,7 @@ fn answers_find_their_way_from_the_first_request_on() {
     n.says(1, west, &format!("{BEGINS}RS+ $G svc\r\n{COMPLETE}"));
     n.says(0, a, "SUB in.* 1\r\nPUB svc in.1 1\r\nx\r\n");
     let prefix = crate::wire::gateway::ReplyPrefix::new("east", "N");
-    let prefix = std::str::from_utf8(prefix.as_bytes()).unwrap();
+    let prefix = std::str::from_utf8(prefix.bytes(true)).unwrap();
     assert_eq!(n.heard(1, west), format!("RMSG $G svc {prefix}in.1 1\r\nx\r\n"));
     n.later(2 * SECOND);
     n.says(0, a, "PUB svc in.1 1\r\ny\r\n");
@@ -336,12 +336,12 @@ fn answers_find_their_way_from_the_first_request_on() {
     n.says(1, i, &format!("RMSG $G {prefix}in.1 2\r\nok\r\nRMSG $G _GR_.NUmM6c.UDWqd3.in.1 2\r\nno\r\n"));
     assert_eq!(n.heard(0, a), "MSG in.1 1 2\r\nok\r\n");
     let other = crate::wire::gateway::ReplyPrefix::new("east", "OTHER");
-    let other = std::str::from_utf8(other.as_bytes()).unwrap();
+    let other = std::str::from_utf8(other.bytes(true)).unwrap();
     n.says(1, i, &format!("RMSG $G {other}in.2 2\r\nok\r\n"));
     assert_eq!((n.heard(0, r), n.heard(0, a)), (format!("RMSG $G {other}in.2 2\r\nok\r\n"), String::new()));
     // The other side: the client sees the plain reply, and its answer goes straight back.
     let back = crate::wire::gateway::ReplyPrefix::new("west", "W");
-    let back = std::str::from_utf8(back.as_bytes()).unwrap();
+    let back = std::str::from_utf8(back.bytes(true)).unwrap();
     n.says(1, b, "SUB ask 4\r\n");
     n.says(0, a, "SUB ask q 5\r\n");
     n.says(1, i, &format!("RMSG $G ask + {back}_I.7 q 1\r\nx\r\n"));
@@ -357,6 +357,20 @@ fn answers_find_their_way_from_the_first_request_on() {
     n.later(2 * SECOND);
     n.says(1, b, "PUB _I.7 2\r\nha\r\n");
     assert!(!n.heard(1, west).contains("RMSG"), "the way back is forgotten, and nobody asked for it");
+}
+
+#[test]
+fn an_answer_for_a_member_whose_route_has_just_ended_comes_too_late() {
+    let mut n = Node::new(2, GatewayInterest::Auto);
+    let (i, r) = (n.link(0, Way::In, "west", true), n.route(1, 5, "OTHER"));
+    // The shard of the link does not know it yet.
+    let mut turn = n.shards[1].begin(n.now).sockets();
+    turn.lost(r, Lost::Eof);
+    drop(turn.end());
+    let other = crate::wire::gateway::ReplyPrefix::new("east", "OTHER");
+    let other = std::str::from_utf8(other.bytes(true)).unwrap();
+    n.says(0, i, &format!("RMSG $G {other}in.2 2\r\nok\r\n"));
+    assert_eq!(drops(&mut n), [("reply_expired", 1)]);
 }
 
 /// What came from other clusters and was dropped, in short words.

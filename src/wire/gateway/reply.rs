@@ -1,7 +1,7 @@
 //! Replies that find their way back through gateways (cluster-protocol.md §4.9): `_GR_.<cluster>.<server>.<reply>`, and
 //! the old form `$GR.<cluster>.<reply>`. Pure functions on subjects.
 
-use super::hash::{name_hash, Hash6};
+use super::hash::{name_hash, old_hash, Hash6};
 
 /// How much longer a reply becomes.
 pub const REPLY_PREFIX_BYTES: usize = 19;
@@ -9,30 +9,59 @@ pub const REPLY_PREFIX_BYTES: usize = 19;
 const NEW: &[u8] = b"_GR_.";
 const OLD: &[u8] = b"$GR.";
 
-/// What this server puts before the replies of requests that leave its cluster.
+/// Where the hashes stand in the new form.
+const CLUSTER: std::ops::Range<usize> = 5..11;
+const SERVER: std::ops::Range<usize> = 12..18;
+/// How much longer a reply of the old form becomes, and where the hash of the cluster stands in it.
+const OLD_PREFIX_BYTES: usize = 9;
+const OLD_CLUSTER: std::ops::Range<usize> = 4..8;
+
+/// What this server puts before the replies of requests that leave its cluster: for those who understand the new form,
+/// and for others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReplyPrefix([u8; REPLY_PREFIX_BYTES]);
+pub struct ReplyPrefix {
+    new: [u8; REPLY_PREFIX_BYTES],
+    old: [u8; OLD_PREFIX_BYTES],
+}
 
 impl ReplyPrefix {
     /// That of a server in a cluster.
     pub fn new(cluster: &str, server_id: &str) -> ReplyPrefix {
-        let (cluster, server): (Hash6, Hash6) = (name_hash(cluster), name_hash(server_id));
-        let mut out = [b'.'; REPLY_PREFIX_BYTES];
-        out[..5].copy_from_slice(NEW);
-        out[5..11].copy_from_slice(&cluster);
-        out[12..18].copy_from_slice(&server);
-        ReplyPrefix(out)
+        let (hash, server): (Hash6, Hash6) = (name_hash(cluster), name_hash(server_id));
+        let (mut new, mut old) = ([b'.'; REPLY_PREFIX_BYTES], [b'.'; OLD_PREFIX_BYTES]);
+        new[..CLUSTER.start].copy_from_slice(NEW);
+        new[CLUSTER].copy_from_slice(&hash);
+        new[SERVER].copy_from_slice(&server);
+        old[..OLD_CLUSTER.start].copy_from_slice(OLD);
+        old[OLD_CLUSTER].copy_from_slice(&old_hash(cluster));
+        ReplyPrefix { new, old }
     }
 
-    /// Its bytes, the last dot included.
-    pub fn as_bytes(&self) -> &[u8; REPLY_PREFIX_BYTES] {
-        &self.0
+    /// Its bytes for whoever understands the new form, or does not; the last dot included.
+    pub fn bytes(&self, new: bool) -> &[u8] {
+        if new {
+            &self.new
+        } else {
+            &self.old
+        }
     }
 
-    /// Appends the reply as it leaves.
-    pub fn write(&self, out: &mut Vec<u8>, reply: &[u8]) {
-        out.extend_from_slice(&self.0);
-        out.extend_from_slice(reply);
+    /// The reply as it leaves, to whoever understands the new form, or does not.
+    pub fn before(&self, reply: &[u8], new: bool) -> Vec<u8> {
+        [self.bytes(new), reply].concat()
+    }
+
+    /// Did the request come from this cluster?
+    pub fn is_of_cluster(&self, mapped: &Mapped<'_>) -> bool {
+        match mapped.server {
+            Some(_) => *mapped.cluster == self.new[CLUSTER],
+            None => *mapped.cluster == self.old[OLD_CLUSTER],
+        }
+    }
+
+    /// Is this the hash of this server?
+    pub fn is_server(&self, hash: &[u8]) -> bool {
+        *hash == self.new[SERVER]
     }
 }
 

@@ -82,15 +82,21 @@ fn hashes_are_those_of_the_reference() {
 #[test]
 fn replies_are_mapped_and_taken_apart_again() {
     let prefix = ReplyPrefix::new("west", "some-id");
-    let mut mapped = Vec::new();
-    prefix.write(&mut mapped, b"_INBOX.abc.1");
+    let mapped = prefix.before(b"_INBOX.abc.1", true);
     assert_eq!(mapped.len(), REPLY_PREFIX_BYTES + 12);
     assert!(mapped.starts_with(b"_GR_.uhQWFp.") && is_mapped(&mapped));
     let server = name_hash::<6>("some-id");
     let parts = Mapped { cluster: b"uhQWFp", server: Some(&server), reply: b"_INBOX.abc.1" };
     assert_eq!(split(&mapped), Some(parts));
     let old = Mapped { cluster: b"76a7", server: None, reply: b"r" };
+    assert_eq!(prefix.before(b"r", false), b"$GR.76a7.r");
     assert_eq!(split(b"$GR.76a7.r"), Some(old));
+    let (own, other) = (ReplyPrefix::new("west", "some-id"), ReplyPrefix::new("west", "other-id"));
+    for mapped in [parts, old] {
+        assert!(own.is_of_cluster(&mapped) && other.is_of_cluster(&mapped));
+        assert!(!ReplyPrefix::new("east", "some-id").is_of_cluster(&mapped));
+    }
+    assert!(own.is_server(&server) && !other.is_server(&server));
     for broken in [
         "_GR_",
         "_GR_.",
