@@ -48,8 +48,8 @@ pub fn sizes(w: &mut World, at: usize) -> Sizes {
         note(&rows, |e| &mut e.local);
         next = rest;
     }
-    type Field = fn(&mut Entries) -> &mut u64;
-    let asks: [(fn(Telling) -> Ask, Field); 2] = [
+    type Asks = (fn(Telling) -> Ask, fn(&mut Entries) -> &mut u64);
+    let asks: [Asks; 2] = [
         (|from| Ask::PeerInterest { from, max: SLICE }, |e| &mut e.routes),
         (|from| Ask::FarInterest { from, max: SLICE, account: None }, |e| &mut e.gateways),
     ];

@@ -126,7 +126,14 @@ const fn deed(what: &'static str, who: Who, text: fn(usize) -> String, costs: fn
 
 /// In this order.
 pub fn deeds() -> Vec<Deed> {
-    use Who::{P, P2, P3, S, S2};
+    let mut all = of_plain();
+    all.extend(of_groups());
+    all
+}
+
+/// What concerns plain subscriptions.
+fn of_plain() -> Vec<Deed> {
+    use Who::{P, P2, S, S2};
     vec![
         deed(
             "the first subscription to a subject in a cluster",
@@ -173,6 +180,13 @@ pub fn deeds() -> Vec<Deed> {
                 _ => Lines { routes: (0, k.m * (k.n - 1)), gateways: (0, k.m - 1) },
             },
         ),
+    ]
+}
+
+/// What concerns queue groups; and at last what makes an account change over.
+fn of_groups() -> Vec<Deed> {
+    use Who::{P, P3, S, S2};
+    vec![
         deed(
             "the first member of a queue group in a cluster",
             S,

@@ -73,7 +73,7 @@ impl Shape {
             };
             Member {
                 shards: 1,
-                routes: if at % self.servers == 0 { Vec::new() } else { vec![own * self.servers] },
+                routes: if at.is_multiple_of(self.servers) { Vec::new() } else { vec![own * self.servers] },
                 id: Some(server_id(at)),
                 cluster: Some(format!("c{own}")),
                 gate: Some(Gate { lists, interest, ..Gate::default() }),
