@@ -22,6 +22,8 @@ use std::collections::{BTreeMap, VecDeque};
 /// The first pause after a round that failed, and the longest.
 const PAUSE_NS: u64 = SECOND;
 const PAUSE_MAX_NS: u64 = 30 * SECOND;
+/// From when a cluster is first heard of to its first dial.
+const GATHER_NS: u64 = 100 * MILLISECOND;
 /// Between two addresses of one round.
 const GAP_NS: u64 = 50 * MILLISECOND;
 /// A link that lasted so long was a success; a shorter one counts as one more failure.
@@ -111,7 +113,8 @@ impl Book {
         }
     }
 
-    /// A cluster is said to have servers at these addresses; it is dialed now if it is new.
+    /// A cluster is said to have servers at these addresses; it is dialed in a moment if it is new, when more of them are
+    /// known: who hears of it last would else be sent where everybody is.
     pub(super) fn learn(&mut self, name: &str, urls: &[String], now: Time) -> Learned {
         let mut learned = Learned { news: false, overlooked: 0 };
         if !self.entries.contains_key(name) {
@@ -119,7 +122,7 @@ impl Book {
             if self.entries.len() >= CLUSTERS_MAX {
                 return Learned { news: false, overlooked: 1 };
             }
-            self.entries.insert(name.into(), Entry::new(now, now));
+            self.entries.insert(name.into(), Entry::new(now, now.plus_ns(GATHER_NS)));
             learned.news = true;
         }
         let Some(entry) = self.entries.get_mut(name) else { return learned };
@@ -142,7 +145,7 @@ impl Book {
             entry.round.push_back(address);
             if let Standing::Waiting(at) = entry.standing {
                 // A new place to try is not kept waiting, but a cluster is not dialed again within a second for it.
-                let soonest = entry.dialed_at.map_or(now, |at| at.plus_ns(PAUSE_NS)).max(now);
+                let soonest = entry.dialed_at.map_or(at, |at| at.plus_ns(PAUSE_NS)).max(now);
                 entry.standing = Standing::Waiting(at.min(soonest));
             }
         }
@@ -225,7 +228,8 @@ impl Book {
     /// address; it is due later.
     pub(super) fn dial(&mut self, name: &str, now: Time, rng: &mut Rng) -> Option<(Dial, String, u16)> {
         let entry = self.entries.get_mut(name)?;
-        if entry.round.is_empty() {
+        // The first addresses were heard of in the same order everywhere.
+        if entry.round.is_empty() || entry.dialed_at.is_none() {
             entry.new_round(rng);
         }
         let Some(address) = entry.round.front().cloned() else {
@@ -471,6 +475,23 @@ mod tests {
         assert!(book.replace("w", &["kept:1".into(), "new:1".into()], Time(0)).news);
         assert_eq!(book.get("w").unwrap().urls(), ["a:1", "kept:1", "new:1"]);
         assert!(!book.replace("w", &["new:1".into(), "kept:1".into()], Time(0)).news);
+    }
+
+    #[test]
+    fn a_cluster_just_heard_of_is_dialed_in_a_moment_at_any_of_its_addresses() {
+        let mut first = BTreeMap::<String, u32>::new();
+        for seed in 0..400 {
+            let (mut book, mut rng) = (Book::default(), Rng::new(seed));
+            for (ms, urls) in [(0, vec!["h1:1"]), (40, vec!["h1:1", "h2:1"]), (90, vec!["h3:1", "h4:1"])] {
+                let urls: Vec<String> = urls.into_iter().map(str::to_owned).collect();
+                book.learn("w", &urls, Time(ms * MILLISECOND));
+                assert_eq!(dialed(&mut book, Time(ms * MILLISECOND), &mut rng), [""; 0]);
+            }
+            let at = book.next_at().unwrap();
+            assert_eq!(at, Time(GATHER_NS));
+            first.entry(dialed(&mut book, at, &mut rng).concat()).and_modify(|n| *n += 1).or_insert(1);
+        }
+        assert!(first.len() == 4 && first.values().all(|n| (60..140).contains(n)), "{first:?}");
     }
 
     #[test]
