@@ -192,6 +192,14 @@ impl World {
                 }
         };
         let doomed: Vec<_> = links.into_iter().map(|link| Doomed { server, link, until: until(link) }).collect();
+        // Who was heard until now might have ended the link itself, and stands still before it does: from now on it is
+        // silent.
+        for d in &mut self.doomed {
+            let heard = |(a, b)| !self.blocked.contains(&if a == d.server { (b, a) } else { (a, b) });
+            let again = doomed.iter().find(|new| (new.server, new.link) == (d.server, d.link));
+            let again = again.filter(|_| self.links[d.link].servers.is_some_and(heard));
+            d.until = again.map_or(d.until, |new| d.until.max(new.until));
+        }
         self.doomed.extend(doomed);
     }
 

@@ -202,11 +202,16 @@ pub fn super_nats_mixed(rng: &mut Rng) -> Case {
 
 /// 48, 49 with nats-servers: they die and come back, stand still, are cut off.
 pub fn super_nats_faults(rng: &mut Rng) -> Case {
-    let case = match rng.below(4) {
+    let mut case = match rng.below(4) {
         0 => supers::super_restart(rng),
         1 => supers::super_group_count(rng),
         _ => supers::super_storm(rng),
     };
+    // Among themselves nats-servers that only heard of each other dial once: their lists bring them together again.
+    let numbers = servers(&mut case).numbers();
+    for (at, member) in servers(&mut case).members.iter_mut().enumerate() {
+        member.routes = (0..numbers.len()).filter(|to| *to != at && numbers[*to] == numbers[at]).collect();
+    }
     match rng.one_in(3) {
         true => some_servers(rng, case),
         false => some_clusters(rng, case),
