@@ -143,7 +143,8 @@ impl Shard {
         let publisher = if origin == Origin::Gateway { id } else { ConnId::NONE };
         self.outbox.next_message();
         match split(m.subject) {
-            Some(mapped) if self.reply_prefix.is_of_cluster(&mapped) => {
+            // One inside another nobody sends who means well, and no client is to see any.
+            Some(mapped) if self.reply_prefix.is_of_cluster(&mapped) && !is_mapped(mapped.reply) => {
                 let other = mapped.server.filter(|s| !self.reply_prefix.is_server(s));
                 match other.filter(|_| origin == Origin::Gateway).and_then(|s| self.peers.by_hash(s)) {
                     Some(peer) => self.straight(Place::Peer(peer), account, publisher, &m),

@@ -360,6 +360,23 @@ fn answers_find_their_way_from_the_first_request_on() {
 }
 
 #[test]
+fn no_client_is_given_an_answer_under_a_mapped_subject() {
+    let mut n = Node::new(1, GatewayInterest::Auto);
+    let (a, i) = (n.client(0), n.link(0, Way::In, "west", true));
+    n.says(0, a, "SUB > 1\r\n");
+    let prefix = crate::wire::gateway::ReplyPrefix::new("east", "N");
+    let prefix = std::str::from_utf8(prefix.bytes(true)).unwrap();
+    let (own, foreign) = (format!("{prefix}{prefix}in.1"), format!("{prefix}$GR.76a7.in.1"));
+    n.says(0, i, &format!("RMSG $G {own} 1\r\nx\r\nRMSG $G {foreign} 1\r\ny\r\nRMSG $G {prefix}in.1 1\r\nz\r\n"));
+    assert_eq!(n.heard(0, a), "MSG in.1 1 1\r\nz\r\n");
+    assert!(
+        dropped(&mut n, 0).iter().any(|d| d.contains("foreign_reply") && d.contains('2')),
+        "{:?}",
+        dropped(&mut n, 0)
+    );
+}
+
+#[test]
 fn an_answer_for_a_member_whose_route_has_just_ended_comes_too_late() {
     let mut n = Node::new(2, GatewayInterest::Auto);
     let (i, r) = (n.link(0, Way::In, "west", true), n.route(1, 5, "OTHER"));
