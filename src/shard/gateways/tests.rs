@@ -383,7 +383,7 @@ fn an_answer_for_a_member_whose_route_has_just_ended_comes_too_late() {
     // The shard of the link does not know it yet.
     let mut turn = n.shards[1].begin(n.now).sockets();
     turn.lost(r, Lost::Eof);
-    drop(turn.end());
+    let _ = turn.end();
     let other = crate::wire::gateway::ReplyPrefix::new("east", "OTHER");
     let other = std::str::from_utf8(other.bytes(true)).unwrap();
     n.says(0, i, &format!("RMSG $G {other}in.2 2\r\nok\r\n"));
