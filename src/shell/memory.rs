@@ -51,11 +51,11 @@ impl Ceiling {
         self.used_in(&file)
     }
 
-    /// As [`Ceiling::used`], 0 where the kernel does not say. If that is too much, or in `any_case`, what the allocator
+    /// As [`Ceiling::used`], 0 where the kernel does not say. If that is too much, or `always`, what the allocator
     /// keeps for later is given back first: it is nobody's fault.
-    pub fn used_for_good(&self, any_case: bool) -> u64 {
+    pub fn used_trimmed(&self, always: bool) -> u64 {
         let used = self.used().unwrap_or(0);
-        if used < self.bytes && !any_case {
+        if used < self.bytes && !always {
             return used;
         }
         give_back();

@@ -84,7 +84,7 @@ impl Scarcity {
     /// Looks, if it is time.
     pub fn look(&mut self, now: Instant) -> Found {
         let Some(ceiling) = self.ceiling.clone().filter(|_| self.next <= now) else { return Found::Calm };
-        let used = ceiling.used_for_good(self.since.is_some());
+        let used = ceiling.used_trimmed(self.since.is_some());
         self.judge(&ceiling, used, now)
     }
 
@@ -144,7 +144,7 @@ impl Gauge {
     /// The shard has taken so many bytes by now. Some: it looked, and so many are in use, too many.
     #[inline]
     pub fn overrun(&mut self, taken: u64) -> Option<u64> {
-        self.due(taken).then(|| self.ceiling.used_for_good(false)).filter(|used| *used >= self.ceiling.bytes)
+        self.due(taken).then(|| self.ceiling.used_trimmed(false)).filter(|used| *used >= self.ceiling.bytes)
     }
 
     fn due(&mut self, taken: u64) -> bool {

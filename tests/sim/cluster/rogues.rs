@@ -119,20 +119,24 @@ pub fn rogue_forger(rng: &mut Rng) -> Case {
     let mischief = Mischief { times: 2, pause_ms: 500, says: vec![talk], answers: true, ..Mischief::default() };
     let mut case = with_rogue(rng, mischief);
     case = finish(rng, case);
-    // Everybody honest is in the first account: whatever the rogue says there must not be heard.
+    all_in_the_first_account(&mut case);
+    case
+}
+
+/// Everybody honest is in the first of two accounts: whatever the rogue says in the second must not be heard.
+pub fn all_in_the_first_account(case: &mut Case) {
     case.plan.accounts = 2;
     for a in &mut case.actors {
         a.account = 0;
         for step in &mut a.steps {
             if let Step::Sub { pattern, .. } = step {
-                // What a route says under a subject of the account is the account's: nobody listens to all.
+                // What a server says under a subject of the account is the account's: nobody listens to all.
                 if pattern == ">" {
                     *pattern = "a.>".into();
                 }
             }
         }
     }
-    case
 }
 
 /// 63: the lines of a handshake in any order, torn anywhere, to the route port and from it.

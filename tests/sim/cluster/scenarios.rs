@@ -388,19 +388,24 @@ pub fn stuck_route(rng: &mut Rng) -> Case {
 pub fn many_groups(rng: &mut Rng) -> Case {
     let mut case = cluster(rng, 2);
     let groups = if rng.one_in(8) { 4000 } else { within(rng, 100, 800) };
+    groups_of_one_subject(rng, &mut case, groups, 1);
+    case
+}
+
+/// So many groups on a server, and messages for them from the first server.
+pub fn groups_of_one_subject(rng: &mut Rng, case: &mut Case, groups: u64, server: usize) {
     // The names of all groups cross between shards with one message.
     case.plan.max_payload = 1 << 18;
     case.plan.max_pending = 1 << 24;
     case.plan.read_max = 1 << 16;
     case.plan.lazy.fill(1);
-    let shard = at(rng, &case, 1);
+    let shard = at(rng, case, server);
     let mut a = Actor { talk: 1 << 16, ..Actor::on(shard) };
     a = a.does_all((0..groups).map(|i| Step::queue("a.b", &format!("a-group-with-a-long-name-{i:04}"))));
     case.actors.push(a.does(Step::Sync));
-    let shard = at(rng, &case, 0);
+    let shard = at(rng, case, 0);
     let a = Actor::on(shard).does(Step::Meshed).does(Step::Await { actor: 0, syncs: 1 }).does(Step::Sleep(2000));
     case.actors.push(a.does_all((0..3).map(|_| Step::publish("a.b", 5))).does(Step::Sync));
-    case
 }
 
 /// 58: a server is to go, while others are cut off from each other or from it, or nothing else happens: its clients are

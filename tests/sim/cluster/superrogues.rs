@@ -6,7 +6,7 @@ use super::super::garbage::garbage;
 use super::super::scenarios::within;
 use super::plan::{Fault, Kind, Member};
 use super::rogue::{Mischief, Talk};
-use super::rogues::INTEREST_MAX;
+use super::rogues::{all_in_the_first_account, INTEREST_MAX};
 use super::scenarios::{director, load, servers};
 use super::supers::{clusters, Lists};
 use turnpike::base::Rng;
@@ -133,18 +133,7 @@ pub fn super_rogue_forger(rng: &mut Rng) -> Case {
     let replies = vec![LINK, line("RS+ $SYS >\r\nRS+ ACC1 > q 1\r\nA- ACC1\r\nA+ $SYS"), line(BEGINS)];
     let mischief = mischief(rng, talk, replies);
     let mut case = with_rogue(rng, mischief, false);
-    // Everybody honest is in the first account: whatever the rogue says there must not be heard.
-    case.plan.accounts = 2;
-    for a in &mut case.actors {
-        a.account = 0;
-        for step in &mut a.steps {
-            if let Step::Sub { pattern, .. } = step {
-                if pattern == ">" {
-                    *pattern = "a.>".into();
-                }
-            }
-        }
-    }
+    all_in_the_first_account(&mut case);
     case
 }
 

@@ -3,7 +3,7 @@
 use super::super::case::{Actor, Case, End, Step};
 use super::super::scenarios::{client, pick, plan, publishes, within, PATTERNS, SUBJECTS};
 use super::plan::{Cluster, Fault, Gate, Member};
-use super::scenarios::{at, director, load, one, servers};
+use super::scenarios::{at, director, groups_of_one_subject, load, one, servers};
 use turnpike::base::{Rng, MILLISECOND};
 use turnpike::policy::GatewayInterest;
 
@@ -479,17 +479,7 @@ pub fn super_survivors(rng: &mut Rng) -> Case {
 pub fn super_many_groups(rng: &mut Rng) -> Case {
     let mut case = clusters(rng, &[1, 2], Lists::All);
     let groups = within(rng, 100, 800);
-    case.plan.max_payload = 1 << 18;
-    case.plan.max_pending = 1 << 24;
-    case.plan.read_max = 1 << 16;
-    case.plan.lazy.fill(1);
-    let shard = at(rng, &case, 2);
-    let mut a = Actor { talk: 1 << 16, ..Actor::on(shard) };
-    a = a.does_all((0..groups).map(|i| Step::queue("a.b", &format!("a-group-with-a-long-name-{i:04}"))));
-    case.actors.push(a.does(Step::Sync));
-    let shard = at(rng, &case, 0);
-    let a = Actor::on(shard).does(Step::Meshed).does(Step::Await { actor: 0, syncs: 1 }).does(Step::Sleep(2000));
-    case.actors.push(a.does_all((0..3).map(|_| Step::publish("a.b", 5))).does(Step::Sync));
+    groups_of_one_subject(rng, &mut case, groups, 2);
     case
 }
 
