@@ -13,6 +13,7 @@ mod drive;
 pub mod files;
 mod identity;
 mod join;
+mod kernel;
 mod listen;
 pub mod log;
 mod memory;

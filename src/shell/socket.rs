@@ -3,6 +3,7 @@
 //!
 //! One per shard, which sleeps here too.
 
+use super::kernel::{bound_queue_if_near, unacknowledged};
 use crate::base::{ConnId, MILLISECOND};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
@@ -23,6 +24,8 @@ const TURN_READ_BYTES: usize = 1 << 20;
 /// Chunks of an out-buffer that one write takes. Where a turn's output leaves in two writes instead of one, its receiver
 /// is woken twice, and a stream of 1 KiB messages costs a quarter more.
 const PARTS_MAX: usize = 8;
+/// Whoever is sent so much at once is sent a stream: then it is worth a system call to know how far it is.
+const STREAM_BYTES: usize = 64 << 10;
 
 /// In place of a connection: the bell.
 const WAKE: u64 = u64::MAX;
@@ -64,6 +67,8 @@ struct Socket {
     conn: ConnId,
     reading: bool,
     writing: bool,
+    /// It was sent a stream before.
+    streams: bool,
 }
 
 /// See the file's head.
@@ -147,7 +152,7 @@ impl Sockets {
         if self.sockets.len() <= place {
             self.sockets.resize_with(place + 1, || None);
         }
-        self.sockets[place] = Some(Socket { stream, conn, reading: true, writing: false });
+        self.sockets[place] = Some(Socket { stream, conn, reading: true, writing: false, streams: false });
         Ok(())
     }
 
@@ -218,7 +223,13 @@ impl Sockets {
             parts => rustix::net::sendmsg(&s.stream, parts, &mut SendAncillaryBuffer::default(), FLAGS),
         };
         match sent {
-            Ok(n) => Ok(n),
+            Ok(n) => {
+                if n >= STREAM_BYTES && !s.streams {
+                    s.streams = true;
+                    bound_queue_if_near(&s.stream);
+                }
+                Ok(n)
+            }
             Err(Errno::AGAIN | Errno::INTR | Errno::NOBUFS) => {
                 self.watch(conn, |s| s.writing = true);
                 Ok(0)
@@ -263,13 +274,4 @@ impl Sockets {
         }
         known
     }
-}
-
-/// What of the bytes written lies in the system's send queue: not sent, or not acknowledged.
-#[allow(unsafe_code, reason = "this request (SIOCOUTQ, tcp(7)) has no safe wrapper")]
-fn unacknowledged(stream: &TcpStream) -> rustix::io::Result<u64> {
-    const SIOCOUTQ: rustix::ioctl::Opcode = 0x5411;
-    // SAFETY: SIOCOUTQ writes one int and nothing else, which is what `Getter` gives it room for.
-    let queued: i32 = unsafe { rustix::ioctl::ioctl(stream, rustix::ioctl::Getter::<SIOCOUTQ, i32>::new())? };
-    Ok(u64::try_from(queued).unwrap_or(0))
 }
