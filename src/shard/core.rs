@@ -226,6 +226,8 @@ pub struct Shard {
     pub(super) lines: Vec<u8>,
     /// Subscriptions of ended connections that still stand in the tables.
     pub(super) abandoned: Abandoned,
+    /// Other servers' connections over which not all has been told that is wanted here; each once.
+    pub(super) untold: Vec<ConnId>,
     /// New peers are being told, or lost ones forgotten: the next turn is due at once.
     pub(super) peer_work: bool,
     /// Client addresses of the whole cluster, as clients are told.
@@ -320,6 +322,7 @@ impl Shard {
             leaving: Vec::new(),
             lines: Vec::new(),
             abandoned: Abandoned::default(),
+            untold: Vec::new(),
             peer_work: false,
             lame: false,
             farewell: Farewell::default(),

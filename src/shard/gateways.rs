@@ -43,6 +43,7 @@ impl Shard {
                     || self.gateway_links.values().filter_map(|c| self.outbox.conns.get(*c)?.gateway.as_deref());
                 self.outbox.crossings.entries.begin(&cluster, |name| links().any(|l| *l.intro.cluster == *name));
                 self.plan_to_tell(id, promised);
+                self.untold.push(id);
             }
         }
         self.peer_work = true;
@@ -107,10 +108,9 @@ impl Shard {
         self.acts.push_back(Act::GatewayTidings(GatewayTidings::Ended { link: cid, why: why.detail() }));
     }
 
-    /// What of telling other clusters and forgetting lost ones fits into this turn. True: there is more to do at once.
-    pub(super) fn go_on_with_gateways(&mut self) -> bool {
-        let telling = self.tell_other_clusters();
-        let Some((far, account, cursor)) = self.forgetting_fars.pop_front() else { return telling };
+    /// Goes on forgetting what lost clusters said, a slice. True: there is more to forget at once.
+    pub(super) fn forget_fars(&mut self) -> bool {
+        let Some((far, account, cursor)) = self.forgetting_fars.pop_front() else { return false };
         match self.worlds.get_mut(usize::from(account)) {
             None => self.acts.push_back(Act::GatewayTidings(GatewayTidings::Forgotten { far })),
             Some(world) => self.forgetting_fars.push_front(match world.fars.forget(far, cursor, TURN_FORGOTTEN_MAX) {
@@ -118,7 +118,7 @@ impl Shard {
                 None => (far, account + 1, Cursor::default()),
             }),
         }
-        telling || !self.forgetting_fars.is_empty()
+        !self.forgetting_fars.is_empty()
     }
 
     /// The gateways' machine says what is to be done with a link.

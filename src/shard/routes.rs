@@ -55,6 +55,7 @@ impl Shard {
         for batch in self.peer_batches() {
             batch.route(peer, Some(hash));
         }
+        self.untold.push(id);
         self.peer_work = true;
         self.beat_server(id);
         if !rest.is_empty() {
@@ -107,12 +108,13 @@ impl Shard {
         true
     }
 
-    /// What of telling new peers and forgetting lost ones fits into this turn.
+    /// What of telling new peers and forgetting lost ones fits into this turn. Where nothing was left over this looks at
+    /// nobody: it is done in every turn.
     pub(super) fn go_on_with_peers(&mut self) {
-        let telling = self.tell_new_peers();
+        let telling = self.tell_untold();
         let forgetting = self.forget_peers();
-        let gateways = self.go_on_with_gateways();
-        self.peer_work = telling || forgetting || gateways;
+        let forgetting_fars = self.forget_fars();
+        self.peer_work = telling || forgetting || forgetting_fars;
         self.inform_clients();
     }
 
