@@ -216,6 +216,8 @@ pub struct Shard {
     /// What nobody in this cluster wants any more.
     pub(super) wide_ends: Ends,
     pub(super) forgetting_fars: ForgettingFars,
+    /// Accounts in whose tables something of other clusters stands that does not count any more; each once.
+    pub(super) outdated_fars: VecDeque<u16>,
     /// What stands before replies of requests that leave the cluster.
     pub(super) reply_prefix: ReplyPrefix,
     pub(super) repeats: Repeats,
@@ -316,6 +318,7 @@ impl Shard {
             gateway_links: BTreeMap::new(),
             wide_ends: Ends::new(far_seed),
             forgetting_fars: ForgettingFars::default(),
+            outdated_fars: VecDeque::new(),
             reply_prefix,
             repeats: Repeats::default(),
             strangers: Strangers::new(shards),

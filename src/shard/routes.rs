@@ -113,8 +113,8 @@ impl Shard {
     pub(super) fn go_on_with_peers(&mut self) {
         let telling = self.tell_untold();
         let forgetting = self.forget_peers();
-        let forgetting_fars = self.forget_fars();
-        self.peer_work = telling || forgetting || forgetting_fars;
+        let sweeping = self.sweep_fars();
+        self.peer_work = telling || forgetting || sweeping;
         self.inform_clients();
     }
 

@@ -1,7 +1,8 @@
 //! What is done in slices, turn after turn: who has something left over is gone on with, and nobody else is looked at.
 
 use super::*;
-use crate::base::limits::{TELL_PENDING_MAX, TURN_TOLD_MAX};
+use crate::base::limits::{TELL_PENDING_MAX, TURN_FORGOTTEN_MAX, TURN_TOLD_MAX};
+use crate::interest::far::Mode;
 
 #[test]
 fn who_is_told_in_slices_waits_for_its_socket_and_once_it_knows_all_is_looked_at_no_more() {
@@ -40,4 +41,72 @@ fn who_is_told_in_slices_waits_for_its_socket_and_once_it_knows_all_is_looked_at
         n.turn(0, |t| t.lost(conn, Lost::Eof));
         assert_eq!(n.shards[0].untold, []);
     }
+}
+
+/// One turn of one shard, with nothing new.
+fn one_turn(n: &mut Node, shard: usize) {
+    let mut turn = n.shards[shard].begin(n.now).sockets();
+    turn.time();
+    let mut flush = turn.end();
+    while flush.heard().is_some() {}
+}
+
+#[test]
+fn an_account_refused_with_a_hundred_thousand_entries_is_taken_out_in_slices() {
+    const MANY: usize = 100_000;
+    let mut n = Node::new(2, GatewayInterest::Auto);
+    let (c, west) = (n.client(1), n.out(0, 3, "west", true));
+    let command =
+        |cmd| format!("INFO {{\"gateway\":\"west\",\"gateway_cmd\":{cmd},\"gateway_cmd_payload\":\"JEc=\"}}\r\n");
+    let all: String = (0..MANY).map(|i| format!("RS+ $G a.{i}\r\n")).collect();
+    n.says(0, west, &format!("{}{all}{}", command(2), command(3)));
+    n.says(1, c, "PUB a.7 1\r\nx\r\n");
+    assert_eq!(short(&n.heard(0, west)), ["RMSG $G a.7 1", "x"]);
+    // Refused whole: by this turn nothing is wanted, and nearly all of it still stands there.
+    let mut turn = n.shards[0].begin(n.now).sockets();
+    turn.bytes(west, b"A- $G\r\n");
+    let told = turn.end().batch(ShardId(1)).expect("the other shard is told");
+    let mut turn = n.shards[1].begin(n.now);
+    turn.batch(ShardId(0), told);
+    let _ = turn.sockets().end();
+    let left = |n: &Node, shard: usize| n.shards[shard].worlds[0].fars.outdated(FarId(3)) as usize;
+    let interest = |n: &Node| n.shards[0].outbox.conns.get(west).and_then(|c| c.gateway.as_deref()).map(|l| l.interest);
+    for shard in [0, 1] {
+        assert_eq!(left(&n, shard), MANY);
+        assert_eq!(n.shards[shard].worlds[0].fars.held(FarId(3)).mode, Mode::Refused);
+    }
+    // A few slices later it is wanted again, in part: both shards know it at once.
+    let mut turns = 0;
+    while left(&n, 0) > 0 || left(&n, 1) > 0 {
+        for shard in [0, 1] {
+            let before = left(&n, shard);
+            one_turn(&mut n, shard);
+            assert!(before - left(&n, shard) <= TURN_FORGOTTEN_MAX, "turn {turns} of shard {shard}");
+        }
+        turns += 1;
+        if turns == 3 {
+            let again = format!("A+ $G\r\n{}RS+ $G a.8\r\nRS+ $G b\r\nRS- $G b\r\n{}", command(2), command(3));
+            let mut turn = n.shards[0].begin(n.now).sockets();
+            turn.bytes(west, again.as_bytes());
+            let told = turn.end().batch(ShardId(1)).expect("the other shard is told");
+            let mut turn = n.shards[1].begin(n.now);
+            turn.batch(ShardId(0), told);
+            let _ = turn.sockets().end();
+            assert!(left(&n, 0) > MANY / 2 && left(&n, 1) > MANY / 2);
+            assert_eq!(interest(&n), Some(left(&n, 0) as u64 + 1), "what still takes room counts");
+            // A client of this shard asks, then one of the other.
+            let mut turn = n.shards[1].begin(n.now).sockets();
+            turn.bytes(c, b"PUB a.7 1\r\nx\r\nPUB a.8 1\r\ny\r\nPUB b 1\r\nz\r\n");
+            let told = turn.end().batch(ShardId(0)).expect("one of them crosses");
+            let mut turn = n.shards[0].begin(n.now);
+            turn.batch(ShardId(1), told);
+            let flush = turn.sockets().end().sockets().ok().expect("nothing is full");
+            assert_eq!(short(&String::from_utf8_lossy(flush.pending(west))), ["RMSG $G a.8 1", "y"]);
+        }
+    }
+    assert!(turns > MANY / TURN_FORGOTTEN_MAX, "{turns}");
+    assert_eq!(interest(&n), Some(1));
+    n.turn(0, |t| t.lost(west, Lost::Eof));
+    let forgotten = n.tidings.iter().filter(|t| matches!(t, GatewayTidings::Forgotten { far: FarId(3) })).count();
+    assert_eq!(forgotten, 2, "each shard says so");
 }
