@@ -22,7 +22,7 @@ use super::report::{Answer, Order};
 use super::rounds::Rounds;
 use super::strangers::Strangers;
 use super::verdict::Verdicts;
-use crate::base::limits::{BATCH_BYTES_MAX, BATCH_BYTES_MIN};
+use crate::base::limits::{BATCH_BYTES_MAX, BATCH_BYTES_MIN, DELIVERY_BYTES};
 use crate::base::{Cid, ConnId, Level, Now, Rng, Seeded, ShardId, Time, Wheel};
 use crate::conn::{GatewayTidings, Tidings};
 use crate::interest::far::Fars;
@@ -31,7 +31,7 @@ use crate::policy::login::Directory;
 use crate::policy::Settings;
 use crate::wire::gateway::ReplyPrefix;
 use crate::wire::hello::PreparedInfo;
-use crate::wire::Body;
+use crate::wire::{Body, Message};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -245,7 +245,7 @@ pub struct Shard {
     pub(super) crammed: bool,
     /// Deliveries of a turn.
     turn_deliveries_max: u64,
-    /// Deliveries left in this turn.
+    /// Deliveries left in this turn; large ones count as several ([`weight`]).
     pub(super) budget: u64,
     pub(super) stuck: bool,
     /// No connection is to live on: [`Order::Drain`] came.
@@ -254,6 +254,12 @@ pub struct Shard {
     pub(super) drain_due: bool,
     /// [`Act::Drained`] is said.
     pub(super) drained: bool,
+}
+
+/// How many deliveries one copy of this message counts as: what a turn makes the shard grow by is bounded, too.
+#[inline(always)]
+pub(super) fn weight(m: &Message<'_>) -> u64 {
+    1 + ((m.subject.len() + m.reply.len() + m.tail.len()) / DELIVERY_BYTES) as u64
 }
 
 /// Bytes for one other shard after which a turn parses nothing more.

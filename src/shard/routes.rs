@@ -2,7 +2,7 @@
 //! (cluster-protocol.md §3). Who the peers are and which connection to one counts is decided before, by the mesh.
 
 use super::batch::{Address, Origin};
-use super::core::{Act, Shard};
+use super::core::{weight, Act, Shard};
 use super::due::Due;
 use super::ends::Key;
 use super::ledger::Drop;
@@ -350,8 +350,8 @@ impl Shard {
             self.dropped_on_entry(id, account, why, 1);
         }
         self.pace_entry(id, origin);
+        self.budget = self.budget.saturating_sub(1 + (queued + links) * weight(&m));
         self.body = body;
-        self.budget = self.budget.saturating_sub(1 + queued);
         key
     }
 

@@ -1,7 +1,7 @@
 //! What is done in slices, turn after turn: who has something left over is gone on with, and nobody else is looked at.
 
 use super::*;
-use crate::base::limits::{TELL_PENDING_MAX, TURN_FORGOTTEN_MAX, TURN_TOLD_MAX};
+use crate::base::limits::{DELIVERY_BYTES, TELL_PENDING_MAX, TURN_DELIVERIES_MAX, TURN_FORGOTTEN_MAX, TURN_TOLD_MAX};
 use crate::interest::far::Mode;
 
 #[test]
@@ -109,4 +109,50 @@ fn an_account_refused_with_a_hundred_thousand_entries_is_taken_out_in_slices() {
     n.turn(0, |t| t.lost(west, Lost::Eof));
     let forgotten = n.tidings.iter().filter(|t| matches!(t, GatewayTidings::Forgotten { far: FarId(3) })).count();
     assert_eq!(forgotten, 2, "each shard says so");
+}
+
+#[test]
+fn a_turn_of_large_messages_makes_the_shard_grow_by_no_more_than_is_stated() {
+    const SIZE: usize = 64 << 10;
+    const RECEIVERS: usize = 20;
+    // The message that exceeds it is delivered whole.
+    let most = TURN_DELIVERIES_MAX as usize * DELIVERY_BYTES + RECEIVERS * (SIZE + 64);
+    for from in ["a client", "a route", "a gateway", "another shard"] {
+        let mut n = Node::new(2, GatewayInterest::Auto);
+        for _ in 0..RECEIVERS {
+            let c = n.client(0);
+            n.says(0, c, "SUB a 1\r\n");
+        }
+        let (conn, line) = match from {
+            "a client" => (n.client(0), "PUB a"),
+            "a route" => (n.route(0, 1, "PEER"), "RMSG $G a"),
+            "a gateway" => (n.link(0, Way::In, "west", true), "RMSG $G a"),
+            _ => (n.client(1), "PUB a"),
+        };
+        n.turn(0, |_| ());
+        let data = format!("{line} {SIZE}\r\n{}\r\n", "x".repeat(SIZE)).repeat(200);
+        let mut batches = Vec::new();
+        if from == "another shard" {
+            let mut data = Some(data.as_bytes());
+            for _ in 0..200 {
+                let mut turn = n.shards[1].begin(n.now).sockets();
+                turn.time();
+                data.take().into_iter().for_each(|data| turn.bytes(conn, data));
+                batches.extend(turn.end().batch(ShardId(0)));
+            }
+        }
+        let pending = |n: &Node| n.shards[0].outbox.conns.iter().map(|(_, c)| c.out.pending()).sum::<usize>();
+        let before = pending(&n);
+        let mut turn = n.shards[0].begin(n.now);
+        batches.into_iter().for_each(|batch| turn.batch(ShardId(1), batch));
+        let mut turn = turn.sockets();
+        if from != "another shard" {
+            turn.bytes(conn, data.as_bytes());
+        }
+        let _ = turn.end();
+        let grown = pending(&n) - before;
+        assert!((most / 2..=most).contains(&grown), "{from}: {grown}, {most} may be");
+        one_turn(&mut n, 0);
+        assert!(pending(&n) - before > grown, "{from}: the next turn goes on");
+    }
 }
