@@ -100,7 +100,7 @@ fn an_account_refused_with_a_hundred_thousand_entries_is_taken_out_in_slices() {
             let told = turn.end().batch(ShardId(0)).expect("one of them crosses");
             let mut turn = n.shards[0].begin(n.now);
             turn.batch(ShardId(1), told);
-            let flush = turn.sockets().end().sockets().ok().expect("nothing is full");
+            let Ok(flush) = turn.sockets().end().sockets() else { panic!("nothing is full here") };
             assert_eq!(short(&String::from_utf8_lossy(flush.pending(west))), ["RMSG $G a.8 1", "y"]);
         }
     }
