@@ -91,8 +91,11 @@ pub const HEADS_BYTES_MAX: usize = 64 << 20;
 /// Congested receivers of one message that are remembered by name; one of them draining is enough to go on.
 pub const BLOCKERS_MAX: usize = 16;
 /// Deliveries in one turn; the rest waits for the next, so that no turn is long (one message with more receivers than
-/// that is still delivered whole).
+/// that is still delivered whole). With [`DELIVERY_BYTES`] it bounds what one turn adds to what waits for receivers: 49 MiB,
+/// subscription ids and one message's copies besides.
 pub const TURN_DELIVERIES_MAX: u64 = 50_000;
+/// Every so many bytes of a message, subject and reply make each of its copies count as one delivery more.
+pub const DELIVERY_BYTES: usize = 1 << 10;
 /// Text of trace lines kept for the end of a turn, bytes. One line more is let in, as long as a payload and its escapes
 /// are; past it lines are dropped and counted. A turn's other lines are few: each needs a connection to begin, to end
 /// or to break a rule.

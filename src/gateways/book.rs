@@ -87,6 +87,8 @@ pub(super) struct Book {
 pub(super) struct Learned {
     /// Something was new.
     pub news: bool,
+    /// The cluster itself was.
+    pub stranger: bool,
     /// Clusters or addresses that found no room.
     pub overlooked: u64,
 }
@@ -116,14 +118,14 @@ impl Book {
     /// A cluster is said to have servers at these addresses; it is dialed in a moment if it is new, when more of them are
     /// known: who hears of it last would else be sent where everybody is.
     pub(super) fn learn(&mut self, name: &str, urls: &[String], now: Time) -> Learned {
-        let mut learned = Learned { news: false, overlooked: 0 };
+        let mut learned = Learned { news: false, stranger: false, overlooked: 0 };
         if !self.entries.contains_key(name) {
             self.room(now);
             if self.entries.len() >= CLUSTERS_MAX {
-                return Learned { news: false, overlooked: 1 };
+                return Learned { overlooked: 1, ..learned };
             }
             self.entries.insert(name.into(), Entry::new(now, now.plus_ns(GATHER_NS)));
-            learned.news = true;
+            (learned.news, learned.stranger) = (true, true);
         }
         let Some(entry) = self.entries.get_mut(name) else { return learned };
         for url in urls {
@@ -526,7 +528,10 @@ mod tests {
         }
         assert_eq!(dials, CLUSTERS_MAX);
         let later = Time(PAUSE_MAX_NS + SECOND);
-        assert_eq!(book.learn("late", &["late:1".into()], later), Learned { news: true, overlooked: 0 });
+        assert_eq!(
+            book.learn("late", &["late:1".into()], later),
+            Learned { news: true, stranger: true, overlooked: 0 }
+        );
     }
 
     #[test]

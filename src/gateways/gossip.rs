@@ -94,7 +94,7 @@ impl Gateways {
             self.acts.push_back(Act::Write { link: rid, bytes });
         }
         let urls = dialable(hello, &pending.ip);
-        self.heard_of(cluster, &urls);
+        self.heard_of(cluster, &urls, || pending.shown());
     }
 
     /// An outbound link was registered: members hear of it, and its word on where its servers are counts.
@@ -126,8 +126,8 @@ impl Gateways {
         }
     }
 
-    /// A cluster is said to be there. True: something about it was new.
-    fn heard_of(&mut self, cluster: &str, urls: &[String]) -> bool {
+    /// A cluster is said, by `teller`, to be there. True: something about it was new.
+    fn heard_of(&mut self, cluster: &str, urls: &[String], teller: impl FnOnce() -> String) -> bool {
         if cluster == self.gateway.name || !nameable(cluster) || !self.welcome(cluster) {
             return false;
         }
@@ -139,6 +139,10 @@ impl Gateways {
                     "more clusters, or addresses of one, are named than are remembered: the others are overlooked";
                 self.log(Level::Warn, text.into());
             }
+        }
+        if learned.stranger {
+            // Once: everybody who knows it tells of it, and again whenever a server of it comes or goes.
+            self.log(Level::Debug, format!("{} tells of cluster \"{}\"", teller(), shown(cluster)));
         }
         if learned.news {
             self.changed();
@@ -160,8 +164,7 @@ impl Gateways {
         match info.command() {
             Some(Command::Gossip) if info.gateway == self.gateway.name => {}
             Some(Command::Gossip) => {
-                if self.heard_of(&info.gateway, &info.gateway_urls) {
-                    self.log(Level::Debug, format!("{words} tells of cluster \"{}\"", shown(&info.gateway)));
+                if self.heard_of(&info.gateway, &info.gateway_urls, || words) {
                     self.dial_due();
                 }
             }
@@ -234,7 +237,12 @@ impl Gateways {
             }
             return;
         }
-        if self.heard_of(&info.gateway, &info.gateway_urls) {
+        let teller = self.members.get(&peer).map(|m| (m.server_name.clone(), m.server_id.clone()));
+        let words = || {
+            let (name, id) = teller.unwrap_or_default();
+            format!("member \"{}\" ({})", shown(&name), shown(&id))
+        };
+        if self.heard_of(&info.gateway, &info.gateway_urls, words) {
             self.dial_due();
         }
     }

@@ -1,13 +1,19 @@
 //! What other clusters want of one account, as they told it over our links to them (cluster-protocol.md §§4.6, 4.7). Every
 //! shard holds one such table per account; all take in the same statements in the same order, and so know the same.
 //!
-//! One trie holds what all clusters asked for, so that a message costs one match however many clusters there are. A cluster
-//! whose link has ended is masked by whoever asks, and taken out in slices.
+//! One trie holds what all clusters asked for, so that a message costs one match however many clusters there are. What a
+//! cluster takes back all at once, or has said over a link that ended, means nothing from that moment on, and is taken out in
+//! slices afterwards ([`Fars::sweep`]).
 
+use self::columns::Columns;
 use super::trie::Cursor;
 use super::Trie;
-use crate::base::{FarId, FarSet, Map, Seeded};
+use crate::base::limits::FARS_MAX;
+use crate::base::{FarId, FarSet, Seeded, Set};
 use crate::wire::subject;
+use std::collections::VecDeque;
+
+mod columns;
 
 /// How one cluster wants an account's plain messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,7 +73,7 @@ pub struct Held {
 /// Queue groups, and which clusters have members of each.
 type Groups = Vec<(Box<[u8]>, FarSet)>;
 
-/// Which clusters want one pattern.
+/// Which clusters want one pattern; in all sets columns stand for them.
 #[derive(Debug, Default)]
 struct FarWant {
     plain: FarSet,
@@ -80,7 +86,7 @@ impl FarWant {
         self.queues.as_deref().map_or(&[], Vec::as_slice)
     }
 
-    /// The cluster wants this, or no longer; true: that is news.
+    /// The cluster of this column wants this, or no longer; true: that is news.
     fn set(&mut self, far: FarId, queue: &[u8], wanted: bool) -> bool {
         let set = match queue {
             [] => &mut self.plain,
@@ -111,10 +117,20 @@ impl FarWant {
         }
     }
 
-    /// How many plain patterns (0 or 1) and queue groups the cluster wants of it.
-    fn held(&self, far: FarId) -> (u64, u64) {
-        let groups = self.groups().iter().filter(|(_, set)| set.contains(far)).count();
-        (u64::from(self.plain.contains(far)), groups as u64)
+    /// In how many sets this column stands.
+    fn count(&self, column: FarId) -> u64 {
+        self.sets().filter(|set| set.contains(column)).count() as u64
+    }
+
+    fn sets(&self) -> impl Iterator<Item = FarSet> + '_ {
+        std::iter::once(self.plain).chain(self.groups().iter().map(|(_, set)| *set))
+    }
+
+    /// Takes these columns out.
+    fn clear(&mut self, columns: FarSet) {
+        self.plain.0 &= !columns.0;
+        self.queues.iter_mut().flat_map(|all| all.iter_mut()).for_each(|(_, set)| set.0 &= !columns.0);
+        self.tidy();
     }
 
     fn is_empty(&self) -> bool {
@@ -124,19 +140,41 @@ impl FarWant {
 
 /// See the file's head.
 pub struct Fars {
+    seed: u64,
     wanted: Trie<FarWant>,
-    refused: Map<Box<[u8]>, FarSet>,
+    /// Who stands for which bit of the sets in `wanted`.
+    columns: Columns,
+    /// By cluster, as `held`.
+    refused: Vec<Set<Box<[u8]>>>,
+    /// Those that refuse anything.
+    refusing: FarSet,
     /// By cluster; as long as the highest number that said anything.
     held: Vec<Held>,
     /// Those to which nothing is sent that they did not ask for.
     asked_only: FarSet,
+    /// Refusals that were taken back, and whose.
+    outdated: VecDeque<(FarId, hashbrown::hash_set::IntoIter<Box<[u8]>>)>,
+    /// The columns that are being taken out of `wanted`, and how far.
+    sweeping: (FarSet, Cursor),
+    /// How much has been taken out since that was last asked.
+    swept: Vec<(FarId, u64)>,
 }
 
 impl Fars {
     /// Nobody has said anything.
     pub fn new(seed: u64) -> Fars {
-        let refused = Map::with_hasher(Seeded(seed ^ 1));
-        Fars { wanted: Trie::new(seed), refused, held: Vec::new(), asked_only: FarSet::EMPTY }
+        Fars {
+            seed,
+            wanted: Trie::new(seed),
+            columns: Columns::default(),
+            refused: Vec::new(),
+            refusing: FarSet::EMPTY,
+            held: Vec::new(),
+            asked_only: FarSet::EMPTY,
+            outdated: VecDeque::new(),
+            sweeping: (FarSet::EMPTY, Cursor::default()),
+            swept: Vec::new(),
+        }
     }
 
     /// What a cluster has told.
@@ -147,6 +185,8 @@ impl Fars {
     fn held_mut(&mut self, far: FarId) -> &mut Held {
         if self.held.len() <= far.index() {
             self.held.resize(far.index() + 1, Held::default());
+            let nothing = || Set::with_hasher(Seeded(self.seed ^ 1));
+            self.refused.resize_with(self.held.len(), nothing);
         }
         &mut self.held[far.index()]
     }
@@ -208,11 +248,13 @@ impl Fars {
     }
 
     fn want<'a>(&mut self, far: FarId, pattern: &'a [u8], queue: &[u8], wanted: bool) -> Touched<'a> {
-        if !wanted && self.wanted.get(pattern).is_none() {
-            return Touched::Nothing;
-        }
+        let column = match wanted {
+            true => Some(self.column(far)),
+            false => self.columns.get(far).filter(|_| self.wanted.get(pattern).is_some()),
+        };
+        let Some(column) = column else { return Touched::Nothing };
         let want = self.wanted.entry(pattern);
-        let news = want.set(far, queue, wanted);
+        let news = want.set(column, queue, wanted);
         if want.is_empty() {
             self.wanted.remove(pattern);
         }
@@ -225,59 +267,76 @@ impl Fars {
         Touched::Pattern(pattern)
     }
 
+    /// The column of a cluster that wants something.
+    fn column(&mut self, far: FarId) -> FarId {
+        loop {
+            if let Some(column) = self.columns.take(far) {
+                return column;
+            }
+            // As many as there can be of clusters and of what they took back: the latter has to go now, all of it.
+            self.sweep(usize::MAX);
+        }
+    }
+
     fn refuse<'a>(&mut self, far: FarId, subject: &'a [u8]) -> Touched<'a> {
         if self.held(far).mode == Mode::Unknown {
             self.set_mode(far, Mode::Optimistic);
         }
-        let set = self.refused.entry(subject.into()).or_insert(FarSet::EMPTY);
-        if set.contains(far) {
+        self.held_mut(far);
+        if self.refused[far.index()].contains(subject) {
             return Touched::Nothing;
         }
-        set.insert(far);
-        self.held_mut(far).refused += 1;
+        self.refused[far.index()].insert(subject.into());
+        self.refusals_changed(far);
         Touched::Pattern(subject)
+    }
+
+    fn refusals_changed(&mut self, far: FarId) {
+        let n = self.refused[far.index()].len() as u64;
+        self.held_mut(far).refused = n;
+        match n {
+            0 => self.refusing.remove(far),
+            _ => self.refusing.insert(far),
+        }
     }
 
     /// Takes back the refusals of all subjects that `pattern` covers.
     fn allow<'a>(&mut self, far: FarId, pattern: &'a [u8]) -> Touched<'a> {
-        let mut taken = 0;
-        if subject::is_literal(pattern) {
-            if let Some(set) = self.refused.get_mut(pattern).filter(|s| s.contains(far)) {
-                set.remove(far);
-                taken = 1;
-                if set.is_empty() {
-                    self.refused.remove(pattern);
-                }
-            }
-        } else {
-            self.refused.retain(|subject, set| {
-                if set.contains(far) && subject::covers(pattern, subject) {
-                    set.remove(far);
-                    taken += 1;
-                }
-                !set.is_empty()
-            });
+        let Some(refused) = self.refused.get_mut(far.index()) else { return Touched::Nothing };
+        let before = refused.len();
+        match subject::is_literal(pattern) {
+            true => drop(refused.remove(pattern)),
+            false => refused.retain(|subject| !subject::covers(pattern, subject)),
         }
-        let held = self.held_mut(far);
-        held.refused = held.refused.saturating_sub(taken);
-        if taken > 0 {
-            Touched::Pattern(pattern)
-        } else {
-            Touched::Nothing
+        if refused.len() == before {
+            return Touched::Nothing;
         }
+        self.refusals_changed(far);
+        Touched::Pattern(pattern)
     }
 
     fn allow_all(&mut self, far: FarId) {
-        if std::mem::take(&mut self.held_mut(far).refused) > 0 {
-            self.refused.retain(|_, set| {
-                set.remove(far);
-                !set.is_empty()
-            });
+        if !self.refusing.contains(far) {
+            return;
+        }
+        let nothing = Set::with_hasher(Seeded(self.seed ^ 1));
+        let all = std::mem::replace(&mut self.refused[far.index()], nothing);
+        self.outdated.push_back((far, all.into_iter()));
+        self.refusals_changed(far);
+    }
+
+    /// Nothing that the cluster wanted counts any more.
+    fn want_nothing(&mut self, far: FarId) {
+        let Held { plain, queues, .. } = self.held(far);
+        self.columns.leave(far, plain + queues);
+        if plain + queues > 0 {
+            let held = self.held_mut(far);
+            (held.plain, held.queues) = (0, 0);
         }
     }
 
     fn account<'a>(&mut self, far: FarId, wanted: bool) -> Touched<'a> {
-        let Held { mode, plain, queues, .. } = self.held(far);
+        let Held { mode, queues, .. } = self.held(far);
         match (wanted, mode) {
             (true, Mode::Refused) => {
                 self.set_mode(far, Mode::Unknown);
@@ -291,46 +350,94 @@ impl Fars {
             }
             (false, _) => {
                 self.allow_all(far);
-                if plain > 0 {
-                    while self.forget_wanted(far, Cursor::default(), usize::MAX).is_some() {}
-                }
+                self.want_nothing(far);
                 self.set_mode(far, Mode::Refused);
                 Touched::All
             }
         }
     }
 
-    /// Forgets what a cluster said, in slices of `max` patterns. Returns where to go on; None: all is forgotten.
-    pub fn forget(&mut self, far: FarId, from: Cursor, max: usize) -> Option<Cursor> {
+    /// Forgets what a cluster said.
+    pub fn forget(&mut self, far: FarId) {
         self.allow_all(far);
-        let Held { plain, queues, .. } = self.held(far);
-        let next = if plain + queues == 0 { None } else { self.forget_wanted(far, from, max) };
-        if next.is_none() {
+        self.want_nothing(far);
+        if self.held(far).mode != Mode::Unknown {
             self.set_mode(far, Mode::Unknown);
         }
-        next
     }
 
-    fn forget_wanted(&mut self, far: FarId, from: Cursor, max: usize) -> Option<Cursor> {
+    /// Does anything stand in the tables that does not count any more? Then [`Fars::sweep`] has to be called.
+    pub fn is_outdated(&self) -> bool {
+        !self.outdated.is_empty() || !self.columns.stale().is_empty()
+    }
+
+    /// How much of a cluster stands in the tables and does not count any more.
+    pub fn outdated(&self, far: FarId) -> u64 {
+        let refusals = self.outdated.iter().filter(|(f, _)| *f == far).map(|(_, all)| all.len() as u64);
+        self.columns.left(far) + refusals.sum::<u64>()
+    }
+
+    /// Takes out what does not count any more, looking at `max` things at most (a few more where hashes collide). True:
+    /// there is more.
+    pub fn sweep(&mut self, max: usize) -> bool {
+        match self.outdated.front_mut() {
+            Some((far, all)) => {
+                let (far, n) = (*far, all.by_ref().take(max).count() as u64);
+                if all.len() == 0 {
+                    self.outdated.pop_front();
+                }
+                self.note_swept(far, n);
+            }
+            None => self.sweep_wanted(max),
+        }
+        self.is_outdated()
+    }
+
+    /// What was taken out by [`Fars::sweep`] since this was last called, and whose it was.
+    pub fn take_swept(&mut self) -> Vec<(FarId, u64)> {
+        std::mem::take(&mut self.swept)
+    }
+
+    fn note_swept(&mut self, far: FarId, n: u64) {
+        match self.swept.iter_mut().find(|(f, _)| *f == far) {
+            Some((_, sum)) => *sum += n,
+            None => self.swept.push((far, n)),
+        }
+    }
+
+    fn sweep_wanted(&mut self, max: usize) {
+        if self.sweeping.0.is_empty() {
+            self.sweeping = (self.columns.stale(), Cursor::default());
+        }
+        let (columns, from) = self.sweeping;
         let mut theirs: Vec<Box<[u8]>> = Vec::new();
         let next = self.wanted.walk(from, max, |pattern, want| {
-            if want.held(far) != (0, 0) {
+            if want.sets().any(|set| set.0 & columns.0 != 0) {
                 theirs.push(pattern.into());
             }
         });
+        let mut out = [0; FARS_MAX];
         for pattern in theirs {
             let Some(want) = self.wanted.get_mut(&pattern) else { continue };
-            let (plain, queues) = want.held(far);
-            want.plain.remove(far);
-            want.queues.iter_mut().flat_map(|all| all.iter_mut()).for_each(|(_, set)| set.remove(far));
-            want.tidy();
+            let all = want.sets().fold(0, |all, set| all | set.0);
+            FarSet(all & columns.0).iter().for_each(|column| out[column.index()] += want.count(column));
+            want.clear(columns);
             if want.is_empty() {
                 self.wanted.remove(&pattern);
             }
-            let held = self.held_mut(far);
-            (held.plain, held.queues) = (held.plain.saturating_sub(plain), held.queues.saturating_sub(queues));
         }
-        next
+        for column in columns.iter() {
+            if let Some(far) = self.columns.taken_out(column, out[column.index()]) {
+                self.note_swept(far, out[column.index()]);
+            }
+        }
+        match next {
+            Some(cursor) => self.sweeping.1 = cursor,
+            None => {
+                self.columns.free(columns);
+                self.sweeping.0 = FarSet::EMPTY;
+            }
+        }
     }
 
     /// Visits what these clusters asked for, each with pattern and queue group (empty: plain). In slices of `max` patterns;
@@ -342,7 +449,7 @@ impl Fars {
         max: usize,
         mut visit: impl FnMut(FarId, &[u8], &[u8]),
     ) -> Option<Cursor> {
-        let asked = |set: &FarSet| FarSet(set.0 & fars.0);
+        let asked = |set: &FarSet| self.columns.fars(*set, fars);
         self.wanted.walk(from, max, |pattern, want| {
             asked(&want.plain).iter().for_each(|far| visit(far, pattern, b""));
             for (name, set) in want.groups() {
@@ -361,21 +468,23 @@ impl Fars {
         promised: FarSet,
         mut group: impl FnMut(&[u8], FarSet),
     ) -> FarSet {
-        let mut unasked = live.0 & !promised.0 & !self.asked_only.0;
-        if unasked != 0 {
-            unasked &= !self.refused.get(subject).map_or(0, |set| set.0);
+        let mut plain = FarSet(live.0 & !promised.0 & !self.asked_only.0);
+        for far in FarSet(plain.0 & self.refusing.0).iter() {
+            if self.refused[far.index()].contains(subject) {
+                plain.remove(far);
+            }
         }
-        let mut plain = unasked;
+        let (columns, mut asked) = (self.columns.of(live), FarSet::EMPTY);
         self.wanted.matches(subject, |want| {
-            plain |= want.plain.0 & live.0;
+            asked.0 |= want.plain.0 & columns.0;
             for (name, set) in want.groups() {
-                let set = FarSet(set.0 & live.0);
+                let set = FarSet(set.0 & columns.0);
                 if !set.is_empty() {
-                    group(name, set);
+                    group(name, self.columns.fars(set, live));
                 }
             }
         });
-        FarSet(plain)
+        FarSet(plain.0 | self.columns.fars(asked, live).0)
     }
 }
 

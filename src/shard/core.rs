@@ -22,7 +22,7 @@ use super::report::{Answer, Order};
 use super::rounds::Rounds;
 use super::strangers::Strangers;
 use super::verdict::Verdicts;
-use crate::base::limits::{BATCH_BYTES_MAX, BATCH_BYTES_MIN};
+use crate::base::limits::{BATCH_BYTES_MAX, BATCH_BYTES_MIN, DELIVERY_BYTES};
 use crate::base::{Cid, ConnId, Level, Now, Rng, Seeded, ShardId, Time, Wheel};
 use crate::conn::{GatewayTidings, Tidings};
 use crate::interest::far::Fars;
@@ -31,7 +31,7 @@ use crate::policy::login::Directory;
 use crate::policy::Settings;
 use crate::wire::gateway::ReplyPrefix;
 use crate::wire::hello::PreparedInfo;
-use crate::wire::Body;
+use crate::wire::{Body, Message};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -216,6 +216,8 @@ pub struct Shard {
     /// What nobody in this cluster wants any more.
     pub(super) wide_ends: Ends,
     pub(super) forgetting_fars: ForgettingFars,
+    /// Accounts in whose tables something of other clusters stands that does not count any more; each once.
+    pub(super) outdated_fars: VecDeque<u16>,
     /// What stands before replies of requests that leave the cluster.
     pub(super) reply_prefix: ReplyPrefix,
     pub(super) repeats: Repeats,
@@ -226,6 +228,8 @@ pub struct Shard {
     pub(super) lines: Vec<u8>,
     /// Subscriptions of ended connections that still stand in the tables.
     pub(super) abandoned: Abandoned,
+    /// Other servers' connections over which not all has been told that is wanted here; each once.
+    pub(super) untold: Vec<ConnId>,
     /// New peers are being told, or lost ones forgotten: the next turn is due at once.
     pub(super) peer_work: bool,
     /// Client addresses of the whole cluster, as clients are told.
@@ -241,7 +245,7 @@ pub struct Shard {
     pub(super) crammed: bool,
     /// Deliveries of a turn.
     turn_deliveries_max: u64,
-    /// Deliveries left in this turn.
+    /// Deliveries left in this turn; large ones count as several ([`weight`]).
     pub(super) budget: u64,
     pub(super) stuck: bool,
     /// No connection is to live on: [`Order::Drain`] came.
@@ -250,6 +254,12 @@ pub struct Shard {
     pub(super) drain_due: bool,
     /// [`Act::Drained`] is said.
     pub(super) drained: bool,
+}
+
+/// How many deliveries one copy of this message counts as: what a turn makes the shard grow by is bounded, too.
+#[inline(always)]
+pub(super) fn weight(m: &Message<'_>) -> u64 {
+    1 + ((m.subject.len() + m.reply.len() + m.tail.len()) / DELIVERY_BYTES) as u64
 }
 
 /// Bytes for one other shard after which a turn parses nothing more.
@@ -314,12 +324,14 @@ impl Shard {
             gateway_links: BTreeMap::new(),
             wide_ends: Ends::new(far_seed),
             forgetting_fars: ForgettingFars::default(),
+            outdated_fars: VecDeque::new(),
             reply_prefix,
             repeats: Repeats::default(),
             strangers: Strangers::new(shards),
             leaving: Vec::new(),
             lines: Vec::new(),
             abandoned: Abandoned::default(),
+            untold: Vec::new(),
             peer_work: false,
             lame: false,
             farewell: Farewell::default(),

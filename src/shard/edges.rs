@@ -8,7 +8,7 @@ use super::core::Shard;
 use super::ends::Key;
 use crate::base::limits::{TELL_PENDING_MAX, TOLD_SUBJECT_BYTES_MAX, TURN_TOLD_MAX};
 use crate::base::{ConnId, PeerId};
-use crate::conn::Telling;
+use crate::conn::{Client, Telling};
 use crate::interest::{Cursor, News};
 use crate::wire::route::{write_interest, write_no_interest};
 
@@ -74,9 +74,8 @@ impl Shard {
     }
 
     fn peers_being_told(&self) -> bool {
-        let telling =
-            |conn| self.outbox.conns.get(conn).and_then(|c| c.route.as_ref()).is_some_and(|r| r.telling.is_some());
-        self.peers.here().any(|(_, conn)| telling(conn))
+        let telling = |c: &Client| c.lives() && c.route.as_deref().is_some_and(|r| r.telling.is_some());
+        self.untold.iter().any(|conn| self.outbox.conns.get(*conn).is_some_and(telling))
     }
 
     /// May peers learn of this interest (`cluster.permissions.import`), and is it short enough for them?
@@ -85,18 +84,30 @@ impl Shard {
         pattern.len() <= TOLD_SUBJECT_BYTES_MAX && rules.is_none_or(|p| p.import.allows(pattern))
     }
 
-    /// Goes on telling new peers what this server's clients want, a slice for each. True: there is more to tell at once.
-    pub(super) fn tell_new_peers(&mut self) -> bool {
-        let links: Vec<ConnId> = self.peers.here().map(|(_, c)| c).collect();
-        links.into_iter().filter(|conn| self.tell_slice(*conn)).count() > 0
+    /// Goes on telling those servers and clusters that have not been told all that is wanted here, a slice for each; nobody
+    /// else is looked at. True: there is more to tell at once.
+    pub(super) fn tell_untold(&mut self) -> bool {
+        let (mut untold, mut more) = (std::mem::take(&mut self.untold), false);
+        untold.retain(|conn| {
+            let slice = self.tell_slice(*conn);
+            more |= slice == Slice::More;
+            slice != Slice::Done
+        });
+        self.untold = untold;
+        more
     }
 
-    fn tell_slice(&mut self, conn: ConnId) -> bool {
-        let Some(client) = self.outbox.conns.get(conn) else { return false };
-        let Some(Telling { account, cursor }) = client.route.as_deref().and_then(|r| r.telling) else { return false };
+    fn tell_slice(&mut self, conn: ConnId) -> Slice {
+        let Some(client) = self.outbox.conns.get(conn).filter(|c| c.lives()) else { return Slice::Done };
         if client.out.pending() > TELL_PENDING_MAX {
-            return false; // gone on with when the socket has taken some
+            return Slice::Paused;
         }
+        if client.gateway.is_some() {
+            return self.tell_far_slice(conn);
+        }
+        let Some(Telling { account, cursor }) = client.route.as_deref().and_then(|r| r.telling) else {
+            return Slice::Done;
+        };
         let mut lines = std::mem::take(&mut self.lines);
         lines.clear();
         let name = &self.settings.auth.accounts[usize::from(account)].name;
@@ -124,6 +135,27 @@ impl Shard {
                 (0..pongs).for_each(|_| self.outbox.say(conn, |out| out.extend_from_slice(b"PONG\r\n")));
             }
         }
-        next.is_some()
+        Slice::of(next.is_some())
+    }
+}
+
+/// What became of a slice of what somebody is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Slice {
+    /// That was all of it.
+    Done,
+    /// So much waits to be written that it is gone on with when the socket has taken some.
+    Paused,
+    /// There is more to tell at once.
+    More,
+}
+
+impl Slice {
+    /// `more`: something is left.
+    pub(super) fn of(more: bool) -> Slice {
+        match more {
+            true => Slice::More,
+            false => Slice::Done,
+        }
     }
 }

@@ -5,10 +5,11 @@
 //! As with routes, ends wait for one turn in which nothing was heard about that key.
 
 use super::core::Shard;
+use super::edges::Slice;
 use super::ends::Key;
-use crate::base::limits::{TELL_PENDING_MAX, TOLD_SUBJECT_BYTES_MAX, TURN_TOLD_MAX};
+use crate::base::limits::{TOLD_SUBJECT_BYTES_MAX, TURN_TOLD_MAX};
 use crate::base::ConnId;
-use crate::conn::{GatewayLink, Standing, Telling, Told, Way};
+use crate::conn::{Client, GatewayLink, Standing, Telling, Told, Way};
 use crate::interest::{Cursor, Replica};
 use crate::wire::gateway::{write_account, write_command, write_interest, write_no_interest, Command};
 use crate::wire::subject;
@@ -27,14 +28,18 @@ impl Shard {
         }
         if !after {
             self.wide_ends.add(Key::new(account, pattern, queue));
-            let link = |conn| self.outbox.conns.get(conn).and_then(|c| c.gateway.as_deref());
-            if self.inbounds().any(|conn| link(conn).is_some_and(GatewayLink::is_being_told)) {
+            if self.clusters_being_told() {
                 self.tell_wide_ends(true);
             }
             return;
         }
         let known = self.wide_ends.wait() && self.wide_ends.take_back(&Key::new(account, pattern, queue));
         self.tell_wide(account, pattern, queue, true, known);
+    }
+
+    fn clusters_being_told(&self) -> bool {
+        let telling = |c: &Client| c.lives() && c.gateway.as_deref().is_some_and(GatewayLink::is_being_told);
+        self.untold.iter().any(|conn| self.outbox.conns.get(*conn).is_some_and(telling))
     }
 
     /// Tells the ends that nothing was heard about in this turn; `all`: the others too.
@@ -102,6 +107,9 @@ impl Shard {
             }
             Told::Subjects(_) => {
                 *told = Told::Due;
+                if !link.is_being_told() {
+                    self.untold.push(id);
+                }
                 link.due.push_back(account);
                 self.peer_work = true;
                 "too many subjects were refused"
@@ -114,19 +122,10 @@ impl Shard {
         self.outbox.say(id, |out| out.extend_from_slice(&line));
     }
 
-    /// Goes on telling other clusters what this one wants, a slice for each link. True: there is more to tell at once.
-    pub(super) fn tell_other_clusters(&mut self) -> bool {
-        let links: Vec<ConnId> = self.inbounds().collect();
-        links.into_iter().filter(|conn| self.tell_far_slice(*conn)).count() > 0
-    }
-
-    fn tell_far_slice(&mut self, conn: ConnId) -> bool {
-        let Some(client) = self.outbox.conns.get_mut(conn) else { return false };
-        let pending = client.out.pending();
-        let Some(link) = client.gateway.as_deref_mut().filter(|l| l.is_being_told()) else { return false };
-        if pending > TELL_PENDING_MAX {
-            return false; // gone on with when the socket has taken some
-        }
+    /// Goes on telling another cluster what this one wants.
+    pub(super) fn tell_far_slice(&mut self, conn: ConnId) -> Slice {
+        let link = self.outbox.conns.get_mut(conn).and_then(|c| c.gateway.as_deref_mut());
+        let Some(link) = link.filter(|l| l.is_being_told()) else { return Slice::Done };
         let mut lines = std::mem::take(&mut self.lines);
         lines.clear();
         let account = link.queues.map_or_else(|| link.due.front().copied().unwrap_or(0), |q| q.account);
@@ -144,7 +143,7 @@ impl Shard {
             self.outbox.say(conn, |out| out.extend_from_slice(&lines));
         }
         self.lines = lines;
-        more
+        Slice::of(more)
     }
 }
 

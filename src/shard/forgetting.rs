@@ -6,5 +6,5 @@ use std::collections::VecDeque;
 
 /// One peer after the other: which, the account that is being gone through, and how far.
 pub(super) type Forgetting = VecDeque<(PeerId, u16, Cursor)>;
-/// The same for other clusters.
-pub(super) type ForgettingFars = VecDeque<(FarId, u16, Cursor)>;
+/// Clusters whose link has ended, and the first account where something of theirs may still stand.
+pub(super) type ForgettingFars = VecDeque<(FarId, u16)>;

@@ -10,8 +10,7 @@ use crate::base::{ConnId, FarId, Level, ShardId};
 use crate::conn::{
     Client, Close, GatewayInstruction, GatewayIntroduction, GatewayLink, GatewayTidings, Stage, Standing, Told, Way,
 };
-use crate::interest::far::{FarSaid, Mode, Touched};
-use crate::interest::Cursor;
+use crate::interest::far::{FarSaid, Fars, Mode, Touched};
 use crate::policy::GatewayInterest;
 use crate::wire::gateway::{is_mapped, write_account, Command, GatewayInfo, GatewayOp, GatewayRules, Routed};
 use crate::wire::{subject, Fault, Rules, Step};
@@ -43,6 +42,7 @@ impl Shard {
                     || self.gateway_links.values().filter_map(|c| self.outbox.conns.get(*c)?.gateway.as_deref());
                 self.outbox.crossings.entries.begin(&cluster, |name| links().any(|l| *l.intro.cluster == *name));
                 self.plan_to_tell(id, promised);
+                self.untold.push(id);
             }
         }
         self.peer_work = true;
@@ -81,7 +81,10 @@ impl Shard {
         self.verdicts.forget_all();
         let published = self.published_by_account();
         self.outbox.crossings.end(far, &published);
-        self.forgetting_fars.push_back((far, 0, Cursor::default()));
+        for account in 0..self.worlds.len() as u16 {
+            self.change_fars(account, |fars| fars.forget(far));
+        }
+        self.forgetting_fars.push_back((far, 0));
         self.peer_work = true;
     }
 
@@ -107,18 +110,43 @@ impl Shard {
         self.acts.push_back(Act::GatewayTidings(GatewayTidings::Ended { link: cid, why: why.detail() }));
     }
 
-    /// What of telling other clusters and forgetting lost ones fits into this turn. True: there is more to do at once.
-    pub(super) fn go_on_with_gateways(&mut self) -> bool {
-        let telling = self.tell_other_clusters();
-        let Some((far, account, cursor)) = self.forgetting_fars.pop_front() else { return telling };
-        match self.worlds.get_mut(usize::from(account)) {
-            None => self.acts.push_back(Act::GatewayTidings(GatewayTidings::Forgotten { far })),
-            Some(world) => self.forgetting_fars.push_front(match world.fars.forget(far, cursor, TURN_FORGOTTEN_MAX) {
-                Some(cursor) => (far, account, cursor),
-                None => (far, account + 1, Cursor::default()),
-            }),
+    /// Goes on taking out what clusters have taken back and what lost ones said, a slice. True: there is more at once.
+    pub(super) fn sweep_fars(&mut self) -> bool {
+        if let Some(account) = self.outdated_fars.pop_front() {
+            let fars = &mut self.worlds[usize::from(account)].fars;
+            if fars.sweep(TURN_FORGOTTEN_MAX) {
+                self.outdated_fars.push_back(account);
+            }
+            for (far, n) in fars.take_swept() {
+                let Some(At::Here(conn)) = self.gates.place(far) else { continue };
+                if let Some(link) = self.outbox.conns.get_mut(conn).and_then(|c| c.gateway.as_deref_mut()) {
+                    link.interest = link.interest.saturating_sub(n);
+                }
+            }
         }
-        telling || !self.forgetting_fars.is_empty()
+        while let Some((far, account)) = self.forgetting_fars.front_mut() {
+            match self.worlds.get(usize::from(*account)) {
+                Some(world) if world.fars.outdated(*far) > 0 => break,
+                Some(_) => *account += 1,
+                None => {
+                    self.acts.push_back(Act::GatewayTidings(GatewayTidings::Forgotten { far: *far }));
+                    self.forgetting_fars.pop_front();
+                }
+            }
+        }
+        !self.outdated_fars.is_empty()
+    }
+
+    /// Changes what other clusters want of an account; what does not count any more is taken out from the next turn on.
+    fn change_fars<T>(&mut self, account: u16, change: impl FnOnce(&mut Fars) -> T) -> T {
+        let fars = &mut self.worlds[usize::from(account)].fars;
+        let before = fars.is_outdated();
+        let result = change(fars);
+        if !before && fars.is_outdated() {
+            self.outdated_fars.push_back(account);
+            self.peer_work = true;
+        }
+        result
     }
 
     /// The gateways' machine says what is to be done with a link.
@@ -232,20 +260,19 @@ impl Shard {
         let Some(far) = self.outbox.conns.get(id).and_then(|c| c.gateway.as_deref()).and_then(GatewayLink::far) else {
             return;
         };
-        let before = self.worlds[usize::from(account)].fars.held(far);
+        let before = self.kept(account, far);
         let changed = self.far_said(account, far, said);
         for batch in self.peer_batches() {
             batch.far(account, far, said);
         }
-        let held = self.worlds[usize::from(account)].fars.held(far);
+        let kept = self.kept(account, far);
         let since_ns = self.now.wall_ns;
         let Some(link) = self.outbox.conns.get_mut(id).and_then(|c| c.gateway.as_deref_mut()) else { return };
         if changed {
             let why = if why.is_empty() { "it has a queue group" } else { why };
             link.standing[usize::from(account)] = Standing { since_ns, why };
         }
-        let sum = |h: &crate::interest::far::Held| h.plain + h.queues + h.refused;
-        link.interest = (link.interest + sum(&held)).saturating_sub(sum(&before));
+        link.interest = (link.interest + kept).saturating_sub(before);
         let most = self.settings.limits.max_peer_interest;
         if link.interest > most {
             let why = format!("it wants, or refuses, more than {most} subjects");
@@ -253,12 +280,19 @@ impl Shard {
         }
     }
 
+    /// How much of a cluster stands in an account's tables, whether it still counts or not.
+    fn kept(&self, account: u16, far: FarId) -> u64 {
+        let fars = &self.worlds[usize::from(account)].fars;
+        let held = fars.held(far);
+        held.plain + held.queues + held.refused + fars.outdated(far)
+    }
+
     /// Takes in what a cluster says. True: how it wants messages has changed.
     pub(super) fn far_said(&mut self, account: u16, far: FarId, said: FarSaid<'_>) -> bool {
-        let fars = &mut self.worlds[usize::from(account)].fars;
-        let before: Mode = fars.held(far).mode;
-        let touched = fars.said(far, said);
-        let after = fars.held(far).mode;
+        let (before, touched, after): (Mode, _, Mode) = self.change_fars(account, |fars| {
+            let before = fars.held(far).mode;
+            (before, fars.said(far, said), fars.held(far).mode)
+        });
         match touched {
             Touched::Nothing => {}
             Touched::Pattern(pattern) => self.verdicts.changed(account, pattern),

@@ -1,7 +1,7 @@
 //! What other shards say, and what follows from it on this one.
 
 use super::batch::{Address, Batch, Delivery, Origin, Said, Whose};
-use super::core::{Shard, Work};
+use super::core::{weight, Shard, Work};
 use super::ledger::Drop;
 use super::relay::{give, Given};
 use super::replies::way_back;
@@ -94,6 +94,7 @@ impl Shard {
         self.outbox.next_message();
         if let Some(place) = straight {
             self.straight_from_here(place, to, &d.message);
+            self.budget = self.budget.saturating_sub(weight(&d.message));
             if self.outbox.crowd.jammed() {
                 self.jam(home, publisher);
             }
@@ -113,7 +114,7 @@ impl Shard {
         if plain && queued == 0 {
             self.outbox.ledger.dropped(Drop::ReceiverLeft, 1);
         }
-        self.budget = self.budget.saturating_sub(queued);
+        self.budget = self.budget.saturating_sub(queued * weight(&d.message));
         // Nobody waits for a message that was sent on: its publisher does not count this shard among those it reached. What
         // came by a gateway waits for routes alone, and what came over a route for nobody (`shard::pace`).
         let waits = match origin {

@@ -1,7 +1,7 @@
 //! The first journey: a message from a client of this shard to everybody who wants it (client-protocol.md §8, §10).
 
 use super::batch::{Address, Origin};
-use super::core::Shard;
+use super::core::{weight, Shard};
 use super::ledger::Drop;
 use super::outbox::Fate;
 use super::relay::{give, Given};
@@ -170,7 +170,7 @@ impl Shard {
             queued += here;
             remote = shards;
         }
-        self.budget = self.budget.saturating_sub(1 + queued);
+        self.budget = self.budget.saturating_sub(1 + queued * weight(m));
         if queued == 0 && remote.is_empty() {
             self.outbox.ledger.dropped(Drop::NoInterest, 1);
             if !m.reply.is_empty() {

@@ -4,7 +4,7 @@
 //! simple is left to it.
 
 use super::batch::Origin;
-use super::core::Shard;
+use super::core::{weight, Shard};
 use super::ledger::Drop;
 use super::outbox::Fate;
 use crate::base::{ConnId, ShardSet};
@@ -109,7 +109,7 @@ impl Shard {
             came.payload += m.size as u64;
             came.unheard += u64::from(queued == 0);
             came.reached = queued > 0;
-            self.budget = self.budget.saturating_sub(1 + queued);
+            self.budget = self.budget.saturating_sub(1 + queued * weight(&m));
             if self.outbox.unsettled() || self.outbox.crowd.jammed() {
                 break;
             }

@@ -4,7 +4,7 @@
 //! server sends the answer straight back.
 
 use super::batch::{Address, Origin};
-use super::core::Shard;
+use super::core::{weight, Shard};
 use super::due::Due;
 use super::ledger::Drop;
 use super::peers::At;
@@ -154,8 +154,8 @@ impl Shard {
             _ => self.dropped_on_entry(id, account, Drop::ForeignReply, 1),
         }
         self.pace_entry(id, origin);
+        self.budget = self.budget.saturating_sub(weight(&m));
         self.body = body;
-        self.budget = self.budget.saturating_sub(1);
     }
 
     /// An answer under its plain subject: as if it had been published here.

@@ -2,7 +2,7 @@
 //! (cluster-protocol.md §3). Who the peers are and which connection to one counts is decided before, by the mesh.
 
 use super::batch::{Address, Origin};
-use super::core::{Act, Shard};
+use super::core::{weight, Act, Shard};
 use super::due::Due;
 use super::ends::Key;
 use super::ledger::Drop;
@@ -55,6 +55,7 @@ impl Shard {
         for batch in self.peer_batches() {
             batch.route(peer, Some(hash));
         }
+        self.untold.push(id);
         self.peer_work = true;
         self.beat_server(id);
         if !rest.is_empty() {
@@ -107,12 +108,13 @@ impl Shard {
         true
     }
 
-    /// What of telling new peers and forgetting lost ones fits into this turn.
+    /// What of telling new peers and forgetting lost ones fits into this turn. Where nothing was left over this looks at
+    /// nobody: it is done in every turn.
     pub(super) fn go_on_with_peers(&mut self) {
-        let telling = self.tell_new_peers();
+        let telling = self.tell_untold();
         let forgetting = self.forget_peers();
-        let gateways = self.go_on_with_gateways();
-        self.peer_work = telling || forgetting || gateways;
+        let sweeping = self.sweep_fars();
+        self.peer_work = telling || forgetting || sweeping;
         self.inform_clients();
     }
 
@@ -348,8 +350,8 @@ impl Shard {
             self.dropped_on_entry(id, account, why, 1);
         }
         self.pace_entry(id, origin);
+        self.budget = self.budget.saturating_sub(1 + (queued + links) * weight(&m));
         self.body = body;
-        self.budget = self.budget.saturating_sub(1 + queued);
         key
     }
 

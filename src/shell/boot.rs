@@ -22,7 +22,6 @@ use super::scarcity::{Gauge, Scarcity};
 use super::serve::{Event, Executors, Server};
 use super::signal;
 use super::verify::{Check, Verifier};
-use crate::base::limits::TURN_DELIVERIES_MAX;
 use crate::base::{Level, Rng, ShardId};
 use crate::policy::{doors, Idle, Settings};
 use crate::shard::{Identity, Order, Setup, Shard};
@@ -341,7 +340,7 @@ fn start_shards(
             seed: seeds.next_u64(),
             settings: settings.clone(),
             identity: identity.clone(),
-            turn_deliveries_max: TURN_DELIVERIES_MAX,
+            turn_deliveries_max: scarcity.turn_deliveries_max(n),
         };
         let outlets = outward.outlets(i, &doors[i], &replies);
         let idle = *settings.cores.idle.get(i).or(settings.cores.idle.first()).unwrap_or(&Idle::Park);

@@ -3,6 +3,7 @@
 //! so each shard has a [`Gauge`] besides, and looks itself whenever it has taken its share of a twentieth.
 
 use super::memory::Ceiling;
+use crate::base::limits::{DELIVERY_BYTES, TURN_DELIVERIES_MAX};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -76,9 +77,19 @@ impl Scarcity {
 
     /// For one of so many shards; None: there is no ceiling.
     pub fn gauge(&self, shards: usize) -> Option<Gauge> {
-        let ceiling = self.ceiling.clone()?;
-        let step = (ceiling.bytes / 100 * STEP / shards.max(1) as u64).max(STEP_BYTES_MIN);
-        Some(Gauge { ceiling, step, lowest: 0 })
+        Some(Gauge { step: self.step(shards)?, ceiling: self.ceiling.clone()?, lowest: 0 })
+    }
+
+    /// What one of so many shards may take between two of its looks, bytes.
+    fn step(&self, shards: usize) -> Option<u64> {
+        let share = |c: &Ceiling| c.bytes / 100 * STEP / shards.max(1) as u64;
+        self.ceiling.as_ref().map(|c| share(c).max(STEP_BYTES_MIN))
+    }
+
+    /// What one of so many shards may deliver in one turn: it looks between turns, so a turn takes no more than what is
+    /// between two looks.
+    pub fn turn_deliveries_max(&self, shards: usize) -> u64 {
+        self.step(shards).map_or(TURN_DELIVERIES_MAX, |step| (step / DELIVERY_BYTES as u64).min(TURN_DELIVERIES_MAX))
     }
 
     /// Looks, if it is time.
@@ -189,6 +200,11 @@ mod tests {
         let watch = |bytes| Scarcity::new(Some(bytes), Instant::now());
         let mut gauge = watch(400 << 20).gauge(4).unwrap();
         assert_eq!(gauge.step, 5 << 20);
+        let most = |bytes, shards| watch(bytes).turn_deliveries_max(shards);
+        assert_eq!(
+            (most(400 << 20, 4), most(400 << 30, 4), most(0, 1)),
+            (5 << 10, TURN_DELIVERIES_MAX, TURN_DELIVERIES_MAX)
+        );
         let megabytes = [1, 4, 5, 9, 10, 3, 7, 8, 20];
         assert_eq!(
             megabytes.map(|mb| gauge.due(mb << 20)),

@@ -92,6 +92,10 @@ pub enum Broken {
     Circles,
     /// What another cluster no longer wants is not heard.
     ForgetsEnds,
+    /// What another cluster begins to want is not heard.
+    ForgetsBeginnings,
+    /// How far away other clusters are is not heard.
+    Unmeasured,
     /// The replies of requests to other clusters do not name the way back.
     PlainReplies,
     /// A lame duck ends without sending its clients away first.

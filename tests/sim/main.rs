@@ -127,6 +127,12 @@ fn broken_rules_between_clusters_are_caught() {
         (Broken::ForgetsEnds, "super_nats_optimistic"),
         (Broken::Circles, "super_nats_third"),
         (Broken::ForgetsEnds, "super_nats_groups"),
+        (Broken::ForgetsBeginnings, "super_nats_thousand"),
+        (Broken::ForgetsBeginnings, "super_nats_account"),
+        (Broken::Unmeasured, "super_nearest"),
+        (Broken::Unmeasured, "super_nats_nearest"),
+        (Broken::Circles, "super_nats_mixed"),
+        (Broken::EndsUnheard, "super_nats_faults"),
         (Broken::NoLimit, "super_rogue_floods"),
         (Broken::MixesAccounts, "super_rogue_forger"),
     ] {

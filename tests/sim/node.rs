@@ -23,7 +23,7 @@ mod wrong;
 use self::configured::hash_of;
 pub use self::configured::settings;
 pub use self::rings::RingSet;
-use self::wrong::{endless, misdirect, mistaken, postponed, repeated, without_way_back};
+use self::wrong::{endless, misdirect, mistaken, postponed, repeated, unmeasured, unwanted, without_way_back};
 
 /// What has happened at a socket and is to be told to the shard.
 enum Arrived {
@@ -394,6 +394,8 @@ fn tell(
                 }
                 match w.case.plan.broken {
                     Broken::MixesAccounts => turn.bytes(conn, &mistaken(&bytes)),
+                    Broken::ForgetsBeginnings if sends(sockets, conn) => turn.bytes(conn, &unwanted(&bytes)),
+                    Broken::Unmeasured if sends(sockets, conn) => turn.bytes(conn, &unmeasured(&bytes)),
                     Broken::ForgetsEnds if sends(sockets, conn) => turn.bytes(conn, &endless(&bytes)),
                     _ => turn.bytes(conn, &bytes),
                 }

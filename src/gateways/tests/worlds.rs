@@ -44,6 +44,21 @@ fn one_address_of_one_cluster_is_enough_to_find_all() {
     }
 }
 
+/// However many tell of it, and of however many servers.
+#[test]
+fn a_newly_known_cluster_is_one_line_of_the_log() {
+    let sizes = [3, 3, 3];
+    let mut world = clusters(&sizes, |c| if c == 0 { vec![] } else { vec![(format!("c{}", c - 1), 3 * (c - 1))] });
+    world.run(40, &mut Rng::new(5));
+    world.assert_converged();
+    for node in 0..9 {
+        for c in (0..3).filter(|c| *c != node / 3) {
+            let (lines, listed) = (world.said(node, &format!("tells of cluster \"c{c}\"")), c + 1 == node / 3);
+            assert_eq!(lines, usize::from(!listed), "node {node}, c{c}: {:#?}", world.nodes[node].log);
+        }
+    }
+}
+
 #[test]
 fn all_addresses_of_a_cluster_are_learned_from_one_of_its_servers() {
     let mut world = clusters(&[3, 1], |c| if c == 1 { vec![("c0".into(), 0)] } else { vec![] });

@@ -74,6 +74,72 @@ fn interest_only_sends_what_was_asked_for() {
     assert_eq!(plain(&f, "a.b", FarSet::EMPTY), [9]);
 }
 
+fn wants(f: &mut Fars, far: FarId, all: &[String]) {
+    f.said(far, FarSaid::Begins);
+    all.iter().for_each(|p| assert_ne!(f.said(far, FarSaid::Wants(p.as_bytes(), b"")), Touched::Nothing));
+    f.said(far, FarSaid::Complete);
+}
+
+#[test]
+fn what_is_taken_back_at_once_is_taken_out_in_slices_and_counts_no_more() {
+    let mut f = Fars::new(1);
+    let all: Vec<String> = (0..1000).map(|i| format!("a.{i}")).chain((0..1000).map(|i| format!("a.{i}.*"))).collect();
+    let refused: Vec<String> = (0..500).map(|i| format!("no.{i}")).collect();
+    refused.iter().for_each(|s| assert_ne!(f.said(A, FarSaid::WantsNot(s.as_bytes(), b"")), Touched::Nothing));
+    [A, B].iter().for_each(|far| wants(&mut f, *far, &all));
+    assert_eq!((f.outdated(A), f.outdated(B)), (500, 0), "refusals give way to what is wanted");
+    assert_eq!(f.said(A, FarSaid::Account(false)), Touched::All);
+    assert_eq!((f.outdated(A), f.wanted.len()), (2500, 2000), "nothing is taken out yet");
+    // It wants some of it again, and other things, while the rest still stands there.
+    let again = ["a.1", "a.2.*", "b"].map(String::from);
+    let mut slices = 0;
+    loop {
+        assert_eq!((plain(&f, "a.7", LIVE), plain(&f, "a.7.x", LIVE)), (vec![9], vec![9]));
+        if slices == 8 {
+            wants(&mut f, A, &again);
+            f.said(A, FarSaid::Wants(b"a.3", b"q"));
+        }
+        if slices >= 8 {
+            let found = ["a.1", "a.2.x", "b", "a.1.x"].map(|s| plain(&f, s, LIVE));
+            assert_eq!(found, [vec![0, 9], vec![0, 9], vec![0], vec![9]]);
+            assert_eq!(groups(&f, "a.3"), [("q".to_owned(), vec![0])]);
+            let mut told = Vec::new();
+            f.walk(FarSet(1), Cursor::default(), usize::MAX, |far, p, q| {
+                told.push((far, String::from_utf8_lossy(p).into_owned(), q.len()));
+            });
+            told.sort();
+            let expected = [("a.1", 0), ("a.2.*", 0), ("a.3", 1), ("b", 0)].map(|(p, q)| (A, p.to_owned(), q));
+            assert_eq!(told, expected);
+        }
+        let before = f.outdated(A);
+        let more = f.sweep(100);
+        slices += 1;
+        assert!(before - f.outdated(A) <= 100, "{slices}: {before} -> {}", f.outdated(A));
+        assert_eq!(more, f.is_outdated());
+        if !more {
+            break;
+        }
+    }
+    assert_eq!((f.outdated(A), f.wanted.len()), (0, 2001));
+    assert_eq!(f.take_swept(), [(A, 2500)]);
+    assert_eq!(f.held(A), Held { mode: Mode::InterestOnly, plain: 3, queues: 1, refused: 0 });
+    [A, B].iter().for_each(|far| f.forget(*far));
+    while f.sweep(100) {}
+    assert_eq!((f.wanted.len(), f.held(A), f.held(B)), (0, Held::default(), Held::default()));
+}
+
+#[test]
+fn who_takes_back_more_often_than_can_be_remembered_has_it_taken_out_at_once() {
+    let mut f = Fars::new(1);
+    for i in 0..3 * FARS_MAX {
+        wants(&mut f, A, &[format!("a.{i}")]);
+        assert_eq!(plain(&f, &format!("a.{i}"), LIVE), [0]);
+        f.said(A, FarSaid::Account(false));
+        assert_eq!(plain(&f, &format!("a.{i}"), LIVE), Vec::<u8>::new());
+        assert!(f.wanted.len() <= FARS_MAX);
+    }
+}
+
 fn pattern() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec!["a", "b", "a.b", "a.c", "a.*", "a.>", ">"])
 }
@@ -86,6 +152,7 @@ enum Step {
     Begins,
     Complete,
     Forget,
+    Sweep,
 }
 
 fn step() -> impl Strategy<Value = (bool, Step)> {
@@ -97,6 +164,7 @@ fn step() -> impl Strategy<Value = (bool, Step)> {
         1 => Just(Step::Begins),
         1 => Just(Step::Complete),
         1 => Just(Step::Forget),
+        3 => Just(Step::Sweep),
     ];
     (any::<bool>(), what)
 }
@@ -140,6 +208,7 @@ impl Model {
                 self.mode = Mode::InterestOnly;
             }
             Step::Forget => *self = Model::default(),
+            Step::Sweep => {}
         }
     }
 
@@ -161,11 +230,12 @@ fn apply(f: &mut Fars, far: FarId, step: &Step) -> Vec<u8> {
         Step::Begins => FarSaid::Begins,
         Step::Complete => FarSaid::Complete,
         Step::Forget => {
-            let mut at = Some(Cursor::default());
-            while let Some(from) = at {
-                at = f.forget(far, from, 1);
-            }
+            f.forget(far);
             return b">".to_vec();
+        }
+        Step::Sweep => {
+            f.sweep(1);
+            return Vec::new();
         }
     };
     match f.said(far, said) {

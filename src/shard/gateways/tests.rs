@@ -7,6 +7,8 @@ use crate::shard::{Act, Answer, Ask, Batch, Identity, Lost, Opening, Order, Setu
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+mod slices;
+
 /// A server of cluster "east" whose sockets are buffers.
 struct Node {
     shards: Vec<Shard>,
@@ -17,6 +19,8 @@ struct Node {
     answers: Vec<Answer>,
     /// Whose sockets take nothing.
     stuck: BTreeSet<(usize, ConnId)>,
+    /// No socket takes anything.
+    frozen: bool,
     /// Who is not read.
     paused: BTreeSet<(usize, ConnId)>,
 }
@@ -40,7 +44,17 @@ impl Node {
         let now = Now { mono: Time(SECOND), wall_ns: SECOND };
         let shards = (0..shards).map(shard).collect();
         let (out, tidings, answers) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Node { shards, now, out, tidings, numbers: 1, answers, stuck: BTreeSet::new(), paused: BTreeSet::new() }
+        Node {
+            shards,
+            now,
+            out,
+            tidings,
+            numbers: 1,
+            answers,
+            stuck: BTreeSet::new(),
+            frozen: false,
+            paused: BTreeSet::new(),
+        }
     }
 
     /// Runs turns of all shards until none has anything to say; the first of shard `i` begins with `input`.
@@ -67,7 +81,7 @@ impl Node {
                 }
                 let Ok(mut flush) = flush.sockets() else { panic!("nothing is full here") };
                 while let Some(conn) = flush.dirty() {
-                    if self.stuck.contains(&(s, conn)) {
+                    if self.frozen || self.stuck.contains(&(s, conn)) {
                         flush.blocked(conn);
                         continue;
                     }

@@ -114,6 +114,11 @@ impl World {
         let ends = |l: usize| self.links[l].servers.unwrap_or((at, at));
         let there = |l: &&(usize, bool)| l.1 && clusters[ends(l.0).1] == cluster;
         let links: Vec<usize> = owned[at].iter().filter(there).map(|l| l.0).collect();
+        // What lies unread in a link that only its other end still holds on to has not arrived, and may yet.
+        let old = |l: &(usize, bool)| !l.1 && ends(l.0).0 == at && !links.contains(&l.0);
+        if (0..clusters.len()).filter(|to| clusters[*to] == cluster).any(|to| owned[to].iter().any(old)) {
+            return (State::Unsure, at);
+        }
         let [link] = links[..] else {
             return (if links.is_empty() { State::Apart } else { State::Unsure }, at);
         };

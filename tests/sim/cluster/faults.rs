@@ -105,7 +105,7 @@ impl World {
             Fault::Pause(at) => {
                 self.servers[at].paused = true;
                 self.touch_all(at);
-                self.doom_all(at);
+                self.doom_all(at, &[]);
             }
             Fault::Resume(at) => {
                 self.servers[at].paused = false;
@@ -162,10 +162,10 @@ impl World {
     }
 
     fn block(&mut self, a: usize, b: usize) {
-        self.blocked.insert((a, b));
+        let hushed = self.blocked.insert((a, b)).then_some((a, b));
         self.set_blocked(a, b, true);
         for server in [a, b] {
-            self.doom(server, self.between(a, b));
+            self.doom(server, self.between(a, b), hushed.as_slice());
         }
     }
 
@@ -176,7 +176,8 @@ impl World {
         self.doomed.retain(|d| !spared.contains(&d.link));
     }
 
-    fn doom(&mut self, server: usize, links: Vec<usize>) {
+    /// These links of a server have to be given up; `hushed`: whose words have reached whom until now.
+    fn doom(&mut self, server: usize, links: Vec<usize>, hushed: &[(usize, usize)]) {
         if !self.is_ours(server) {
             return;
         }
@@ -195,7 +196,10 @@ impl World {
         // Who was heard until now might have ended the link itself, and stands still before it does: from now on it is
         // silent.
         for d in &mut self.doomed {
-            let heard = |(a, b)| !self.blocked.contains(&if a == d.server { (b, a) } else { (a, b) });
+            let heard = |(a, b)| {
+                let words = if a == d.server { (b, a) } else { (a, b) };
+                !self.blocked.contains(&words) || hushed.contains(&words)
+            };
             let again = doomed.iter().find(|new| (new.server, new.link) == (d.server, d.link));
             let again = again.filter(|_| self.links[d.link].servers.is_some_and(heard));
             d.until = again.map_or(d.until, |new| d.until.max(new.until));
@@ -204,9 +208,9 @@ impl World {
     }
 
     /// Everybody else is to give up a server that has fallen silent.
-    pub(super) fn doom_all(&mut self, at: usize) {
+    pub(super) fn doom_all(&mut self, at: usize, hushed: &[(usize, usize)]) {
         for other in (0..self.servers.len()).filter(|o| *o != at) {
-            self.doom(other, self.between(at, other));
+            self.doom(other, self.between(at, other), hushed);
         }
     }
 
@@ -228,15 +232,17 @@ impl World {
                 false => self.links[link].cut = true,
             }
         }
+        let mut hushed = Vec::new();
         if !loud {
             for other in (0..self.servers.len()).filter(|o| *o != at) {
-                self.blocked.extend([(at, other), (other, at)]);
+                let both = [(at, other), (other, at)];
+                hushed.extend(both.into_iter().filter(|words| self.blocked.insert(*words)));
             }
         }
         let server = &mut self.servers[at];
         (server.up, server.crashed, server.paused, server.mesh) = (false, true, false, None);
         server.rings.clear();
-        self.doom_all(at);
+        self.doom_all(at, &hushed);
         let server = &mut self.servers[at];
         let clients = server.foreign.take().map(|f| f.clients()).unwrap_or_default();
         clients.into_iter().for_each(|link| self.links[link].reset());

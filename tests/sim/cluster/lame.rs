@@ -104,7 +104,7 @@ impl World {
         }
         self.oracle.label("a lame duck has gone");
         self.touch_all(at);
-        self.doom_all(at);
+        self.doom_all(at, &[]);
         let links: Vec<usize> = self.links_of(at).collect();
         for link in links {
             self.links[link].up.shut_for_good();

@@ -485,9 +485,18 @@ pub fn super_many_groups(rng: &mut Rng) -> Case {
 
 /// 49: everything that can happen to several clusters at once for a minute, then peace.
 pub fn super_storm(rng: &mut Rng) -> Case {
+    storm(rng, Lists::All)
+}
+
+/// 49, where each cluster knows only the one before it.
+pub fn super_storm_of_a_chain(rng: &mut Rng) -> Case {
+    storm(rng, Lists::Chain)
+}
+
+fn storm(rng: &mut Rng, lists: Lists) -> Case {
     let many = within(rng, 2, 3) as usize;
     let sizes: Vec<usize> = (0..many).map(|_| within(rng, 1, 3) as usize).collect();
-    let mut case = clusters(rng, &sizes, Lists::All);
+    let mut case = clusters(rng, &sizes, lists);
     let n = servers(&mut case).members.len() as u64;
     load(rng, &mut case, 10);
     let mut steps = Vec::new();

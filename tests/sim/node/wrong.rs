@@ -50,6 +50,19 @@ pub(super) fn endless(bytes: &[u8]) -> Vec<u8> {
     lines.filter(|line| !(line.starts_with(b"RS-") && line.ends_with(b"\n"))).flatten().copied().collect()
 }
 
+/// Broken on purpose: takes the beginnings of interest out of what is read, where they are there whole.
+pub(super) fn unwanted(bytes: &[u8]) -> Vec<u8> {
+    let lines = bytes.split_inclusive(|b| *b == b'\n');
+    let begins = |line: &&[u8]| (line.starts_with(b"RS+") || line.starts_with(b"A+")) && line.ends_with(b"\n");
+    lines.filter(|line| !begins(line)).flatten().copied().collect()
+}
+
+/// Broken on purpose: takes the answers to pings for something that means nothing.
+pub(super) fn unmeasured(bytes: &[u8]) -> Vec<u8> {
+    let lines = bytes.split_inclusive(|b| *b == b'\n');
+    lines.flat_map(|line| if line == b"PONG\r\n" { b"+OK\r\n" } else { line }).copied().collect()
+}
+
 /// Broken on purpose: takes the way back out of replies.
 pub(super) fn without_way_back(bytes: &[u8]) -> Vec<u8> {
     let mut out = bytes.to_vec();
