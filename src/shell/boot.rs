@@ -24,7 +24,7 @@ use super::signal;
 use super::verify::{Check, Verifier};
 use crate::base::limits::TURN_DELIVERIES_MAX;
 use crate::base::{Level, Rng, ShardId};
-use crate::policy::{doors, Idle, Settings};
+use crate::policy::{border, doors, Idle, Settings};
 use crate::shard::{Identity, Order, Setup, Shard};
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
 use crossbeam_channel::{unbounded, Sender};
@@ -85,6 +85,9 @@ impl Server {
     }
 
     fn start_with(start: Start, settings: Arc<Settings>, log: &Log) -> Result<Server, Refusal> {
+        if let Some((what, remedy)) = border::unenforced(&settings) {
+            return Err(Refusal::new(what, remedy));
+        }
         let key = identity::random().map_err(|e| Refusal::new(format!("no randomness: {e}"), ""))?;
         let server_id = identity::server_id(&key);
         let name = settings.server_name.clone().unwrap_or_else(|| server_id.clone());
