@@ -163,6 +163,14 @@ fn block(notes: &mut Notes<'_>, key: &str, scope: Scope, node: &Node) -> Option<
         Value::Array(list) => list.as_slice(),
         // `exports { }`
         Value::Table(table) if table.entries().is_empty() => &[],
+        // nats-server's grammar takes the dash for a key.
+        Value::Table(table) if table.entries().iter().any(|e| e.key == "-") => {
+            let text = format!(
+                "{key}: an entry within braces begins with a key: write - subject: \"...\", or the list in [ ]"
+            );
+            notes.wrong(node.at, key, text);
+            return None;
+        }
         other => {
             let found = other.kind();
             let text = format!("{key}: expected a list of entries such as [{{subject: \"public.>\"}}], found {found}");

@@ -281,6 +281,21 @@ mod tests {
     }
 
     #[test]
+    fn borders_change_while_the_server_runs() {
+        let gateway = |more: &str| format!("gateway {{name: a, listen: \"127.0.0.1:1\", {more}}}");
+        let old = gateway("exports: [{subject: a, to: b}], reply_max: 1");
+        assert_eq!(between(&old, &old), (vec![], vec![]));
+        for (new, keys) in [
+            ("exports: [{subject: a, to: b, deny: true}], reply_max: 1", vec!["gateway.exports"]),
+            ("reply_max: 1", vec!["gateway.exports"]),
+            ("exports: [{subject: a, to: b}], imports: [], reply_max: 1", vec!["gateway.imports"]),
+            ("exports: [{subject: a, to: b}], reply_window: \"1s\"", vec!["gateway.reply_window", "gateway.reply_max"]),
+        ] {
+            assert_eq!(between(&old, &gateway(new)), (keys, vec![]), "{new}");
+        }
+    }
+
+    #[test]
     fn other_words_for_the_same_are_no_change() {
         let same = "# other words\ncluster {port: 1, host: 127.0.0.1, routes: [b:1, a:1]}\nsyslog: true";
         assert_eq!(between(CLUSTER, same), (vec![], vec![]));

@@ -91,7 +91,7 @@ fn a_dash_opens_an_item_and_what_follows_belongs_to_it() {
         "  exports:\n    - subject: a.>\n      to: west\n    - deny: yes\n      subject: a.b\n      account: ORDERS\n    - subject: c\n  imports:\n  - subject: b\n",
         // Lists, strings among them.
         "exports: [{subject: a.>, to: west}, {subject: \"a.b\", account: ORDERS, deny: true}, \"c\"]\nimports: [b]",
-        "exports = [\n {subject: a.>\n to: west}\n {subject: a.b, account: ORDERS, deny: true}\n c\n]\nimports {\n - b\n}",
+        "exports = [\n {subject: a.>\n to: west}\n {subject: a.b, account: ORDERS, deny: true}\n c\n]\nimports:\n - b",
     ] {
         assert_eq!(without_lines(borders("f.conf", &conf(inner))), expected(&all), "{inner}");
     }
@@ -124,7 +124,7 @@ fn what_cannot_be_is_told_where_it_stands() {
         ("\"a b\"", "invalid subject \"a b\": it has blanks: no message has such a subject"),
         ("a.>.b", "invalid subject \"a.>.b\": > stands for all that follows and may only be last: write * for one token"),
         ("a..b", "invalid subject \"a..b\": it begins or ends with a dot, or has two in a row: take the dot out, or put a token or * beside it"),
-        (".a", "invalid subject \".a\": it begins or ends with a dot, or has two in a row: take the dot out, or put a token or * beside it"),
+        ("\".a\"", "invalid subject \".a\": it begins or ends with a dot, or has two in a row: take the dot out, or put a token or * beside it"),
         ("[a, b]", "subject: one entry has one subject: write an entry for each"),
         ("7", "subject: expected a string, found an integer"),
     ] {
@@ -159,6 +159,10 @@ fn what_cannot_be_is_told_where_it_stands() {
         (
             "exports {subject: a}",
             "f.conf:4:1: exports: expected a list of entries such as [{subject: \"public.>\"}], found a map",
+        ),
+        (
+            "exports {\n - a.b\n}",
+            "f.conf:4:1: exports: an entry within braces begins with a key: write - subject: \"...\", or the list in [ ]",
         ),
         ("reply_window: \"25h\"", "f.conf:4:1: reply_window is too long, 24h is the most"),
         ("reply_window: \"-1s\"", "f.conf:4:1: reply_window must be at least 1ms"),
