@@ -81,13 +81,13 @@ impl Server {
         let settings = Arc::new(start.settings.clone());
         let remedy = "make its directory, writable for the user turnpike runs as, or change log_file (-l)";
         let (log, _) = Log::start(&settings.log).map_err(|e| (None, Refusal::new(e.to_string(), remedy)))?;
+        if let Some((what, remedy)) = border::unenforced(&settings) {
+            return Err((Some(log), Refusal::new(what, remedy)));
+        }
         Server::start_with(start, settings, &log).map_err(|refusal| (Some(log), refusal))
     }
 
     fn start_with(start: Start, settings: Arc<Settings>, log: &Log) -> Result<Server, Refusal> {
-        if let Some((what, remedy)) = border::unenforced(&settings) {
-            return Err(Refusal::new(what, remedy));
-        }
         let key = identity::random().map_err(|e| Refusal::new(format!("no randomness: {e}"), ""))?;
         let server_id = identity::server_id(&key);
         let name = settings.server_name.clone().unwrap_or_else(|| server_id.clone());

@@ -334,7 +334,8 @@ fn a_block_with_only_denials_is_one_as_written() {
 #[test]
 fn a_digest_is_that_of_what_is_said_and_stays_the_same() {
     let (mut rng, patterns) = (Rng::new(4), all(&["a", "b", "*", ">"], 2));
-    let mut seen: BTreeMap<Digest, (Option<Vec<Rule>>, Option<Vec<Rule>>)> = BTreeMap::new();
+    type Blocks = (Option<Vec<Rule>>, Option<Vec<Rule>>);
+    let mut seen: BTreeMap<Digest, Blocks> = BTreeMap::new();
     let normal = |rules: &Option<Vec<Rule>>| {
         rules.clone().map(|mut rules| {
             rules.sort_by(|a, b| a.said().cmp(&b.said()));
@@ -352,7 +353,7 @@ fn a_digest_is_that_of_what_is_said_and_stays_the_same() {
                 .clone()
                 .map(|r| r.into_iter().rev().map(|r| Rule { place: RulePlace { file: 1, line: 9 }, ..r }).collect())
         };
-        let again: (Option<Vec<Rule>>, Option<Vec<Rule>>) = (moved(&exports), moved(&imports));
+        let again: Blocks = (moved(&exports), moved(&imports));
         assert_eq!(one, digest(again.0.as_deref(), again.1.as_deref()));
         assert_eq!(seen.entry(one).or_insert_with(|| both.clone()), &both);
     }
