@@ -3,6 +3,8 @@
 
 #[path = "config/arbitrary.rs"]
 mod arbitrary;
+#[path = "config/border.rs"]
+mod border;
 #[path = "config/cluster.rs"]
 mod cluster;
 #[path = "config/gateway.rs"]
@@ -259,6 +261,11 @@ fn every_known_key_is_in_the_file_of_all_settings() {
             }
             Scope::Gateway => in_section(&defaults, "gateway", name) || in_section(&examples, "gateway", name),
             Scope::GatewayAuthorization => in_section(&examples, "gateway.authorization", name),
+            Scope::GatewayExport | Scope::GatewayImport => {
+                let block = if key.scope == Scope::GatewayExport { "exports" } else { "imports" };
+                let is = |l: &str| l.starts_with(block) && l.contains(&format!(" {name} = "));
+                examples.lines().any(is)
+            }
             Scope::RemoteGateway => {
                 examples.lines().any(|l| l.starts_with("gateways") && l.contains(&format!(" {name} = ")))
             }
@@ -288,6 +295,8 @@ fn documented() -> String {
         (Scope::ClusterPermissions, "In the `permissions` of `cluster`"),
         (Scope::ClusterSubjects, "In `import` and `export` of these"),
         (Scope::Gateway, "In `gateway`"),
+        (Scope::GatewayExport, "In an entry of `exports` of `gateway`"),
+        (Scope::GatewayImport, "In an entry of `imports` of `gateway`"),
         (Scope::GatewayAuthorization, "In the `authorization` of `gateway`"),
         (Scope::RemoteGateway, "In a cluster of `gateways`"),
         (Scope::Leafnodes, "In `leafnodes`"),

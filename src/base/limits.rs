@@ -51,6 +51,12 @@ pub const CPU_MAX: u16 = 4095;
 pub const ROUTE_PING_INTERVAL_MAX: Duration = Duration::from_secs(30);
 /// The shortest silence after which a gateway's link may be given up: round trips between clusters are long.
 pub const GATEWAY_PEER_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+/// Entries of `exports`, or of `imports`.
+pub const BORDER_RULES_MAX: usize = 100_000;
+/// Warnings about entries of one of them that change nothing; further ones are counted.
+pub const BORDER_WARNINGS_MAX: usize = 10;
+/// The longest `reply_window`: for so long each request that crossed may be remembered.
+pub const BORDER_REPLY_WINDOW_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// The longest `spin`; beyond it `poll` is meant.
 pub const SPIN_MAX: Duration = Duration::from_millis(100);
 

@@ -1,6 +1,8 @@
 //! Floor 2: who wants what. A [`Trie`] holds anything by pattern and finds what matches a subject; a [`Replica`] is the
-//! trie of one account with the interest of every shard in it; [`far`] is what other clusters want of it.
+//! trie of one account with the interest of every shard in it; [`far`] is what other clusters want of it; [`border`] is what
+//! of it may cross to them.
 
+pub mod border;
 pub mod far;
 mod replica;
 mod trie;

@@ -2,11 +2,14 @@
 
 use super::access::{secret, timeout};
 use super::address::{address, advertisable, host, is_loopback, Port};
+use super::border::{unenforced_in, BorderDraft};
 use super::keys::Scope;
 use super::quantity::show_duration;
 use super::reading::Notes;
 use super::route_url;
-use super::settings::{Cluster, Gateway, GatewayInterest, Listen, RemoteGateway, RouteLogin, RouteUrl, Secret};
+use super::settings::{
+    Auth, Borders, Cluster, Gateway, GatewayInterest, Listen, RemoteGateway, RouteLogin, RouteUrl, Secret,
+};
 use super::tree::{At, Node, Value};
 use crate::base::limits::{FARS_MAX, GATEWAY_PEER_TIMEOUT_MIN};
 use std::time::Duration;
@@ -19,6 +22,7 @@ const PINGS: u32 = 6;
 #[derive(Default)]
 pub(super) struct GatewayDraft {
     gateway: Gateway,
+    borders: BorderDraft,
     /// Where the block stands; none: there is none.
     at: Option<At>,
     host: String,
@@ -38,7 +42,8 @@ impl GatewayDraft {
         let Some(table) = notes.table(key, node) else { return true };
         self.at = (!table.entries().is_empty()).then_some(node.at);
         notes.walk(Scope::Gateway, table, |notes, key, node| {
-            let known = self.listener(notes, key, node) || self.links(notes, key, node);
+            let known =
+                self.listener(notes, key, node) || self.links(notes, key, node) || self.borders.read(notes, key, node);
             debug_assert!(known, "{key} is in the table of keys but nobody reads it");
         });
         true
@@ -123,8 +128,14 @@ impl GatewayDraft {
     }
 
     /// Fits everything together; the cluster takes the gateway's name.
-    pub(super) fn finish(mut self, notes: &mut Notes<'_>, cluster: Option<&mut Cluster>) -> Option<Gateway> {
+    pub(super) fn finish(
+        mut self,
+        notes: &mut Notes<'_>,
+        cluster: Option<&mut Cluster>,
+        auth: &Auth,
+    ) -> Option<Gateway> {
         let at = self.at?;
+        self.gateway.borders = std::mem::take(&mut self.borders).finish(notes, &self.gateway.name, auth);
         if self.port.number == 0 && self.user.is_none() && self.password.is_none() && self.gateway == Gateway::default()
         {
             // It says nothing.
@@ -149,6 +160,9 @@ impl GatewayDraft {
                  account; set user and password in the authorization of gateway, or listen on 127.0.0.1",
                 gateway.listen.host
             ));
+        }
+        if let Some((what, remedy)) = unenforced_in(&gateway.borders) {
+            notes.warn(format!("{what}, so the server will not start: {remedy}"));
         }
         for remote in gateway.remotes.iter().filter(|r| r.entries > 1) {
             notes.warn(format!(
@@ -315,6 +329,7 @@ impl Default for Gateway {
             no_interest_max: 1000,
             ping_interval: peer_timeout / PINGS,
             peer_timeout,
+            borders: Borders::default(),
         }
     }
 }

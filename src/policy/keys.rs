@@ -28,6 +28,10 @@ pub enum Scope {
     Gateway,
     /// `authorization { … }` of a gateway.
     GatewayAuthorization,
+    /// An entry of a gateway's `exports [ … ]`.
+    GatewayExport,
+    /// An entry of a gateway's `imports [ … ]`.
+    GatewayImport,
     /// `leafnodes { … }`
     Leafnodes,
     /// `websocket { … }`
@@ -78,8 +82,8 @@ pub struct Key {
 
 use Scope::{
     Account, AuthCallout, Authorization, Cluster, ClusterAuthorization, ClusterPermissions, ClusterSubjects, Export,
-    Gateway, GatewayAuthorization, Import, Leafnodes, Limits, Mapping, Permissions, RemoteGateway, RemoteLeaf,
-    Resolver, Tls, Top, User, Websocket,
+    Gateway, GatewayAuthorization, GatewayExport, GatewayImport, Import, Leafnodes, Limits, Mapping, Permissions,
+    RemoteGateway, RemoteLeaf, Resolver, Tls, Top, User, Websocket,
 };
 use Treatment::{Ours, Refused, Supported, Warned, Within};
 
@@ -114,6 +118,7 @@ pub const fn section(scope: Scope) -> Treatment {
         Top | Authorization | User | Account | Limits => Supported,
         Cluster | ClusterAuthorization | ClusterPermissions | ClusterSubjects => Supported,
         Gateway | GatewayAuthorization | RemoteGateway => Supported,
+        GatewayExport | GatewayImport => Ours,
     }
 }
 
@@ -309,8 +314,24 @@ pub const KEYS: &[Key] = &[
     key(Gateway, Ours, &["account_interest"]),
     key(Gateway, Ours, &["no_interest_max"]),
     key(Gateway, Ours, &["peer_timeout"]),
+    key(Gateway, Ours, &["exports"]),
+    key(Gateway, Ours, &["imports"]),
+    key(Gateway, Ours, &["reply_window"]),
+    key(Gateway, Ours, &["reply_max"]),
     key(Gateway, Refused(NO_TLS), &["tls"]),
     key(Gateway, Warned("without effect, a peer that takes nothing in is given up after peer_timeout"), &["write_deadline"]),
+
+    key(GatewayExport, Ours, &["subject"]),
+    key(GatewayExport, Ours, &["to"]),
+    key(GatewayExport, Refused("an export says where messages go: write to"), &["from"]),
+    key(GatewayExport, Ours, &["account"]),
+    key(GatewayExport, Ours, &["deny"]),
+
+    key(GatewayImport, Ours, &["subject"]),
+    key(GatewayImport, Ours, &["from"]),
+    key(GatewayImport, Refused("an import says where messages come from: write from"), &["to"]),
+    key(GatewayImport, Ours, &["account"]),
+    key(GatewayImport, Ours, &["deny"]),
 
     key(GatewayAuthorization, Supported, &["user", "username"]),
     key(GatewayAuthorization, Supported, &["password", "pass"]),

@@ -6,6 +6,7 @@
 
 mod access;
 mod address;
+pub mod border;
 mod cluster;
 pub mod conf;
 pub mod cores;
@@ -34,7 +35,7 @@ pub use login::{designation, Directory, Refusal, Verdict};
 pub use model::Loaded;
 pub use overrides::{Overrides, Text};
 pub use settings::{
-    Account, Auth, Cluster, Gateway, GatewayInterest, Idle, Limits, Listen, Log, RemoteGateway, RouteLogin,
+    Account, Auth, Borders, Cluster, Gateway, GatewayInterest, Idle, Limits, Listen, Log, RemoteGateway, RouteLogin,
     RoutePermissions, RouteUrl, Secret, Settings, SubjectRules, Timers, User,
 };
 pub use source::Source;

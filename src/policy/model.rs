@@ -415,7 +415,7 @@ impl Draft {
         }
         s.auth = self.access.finish(notes);
         s.cluster = self.cluster.finish(notes, &s.listen, &s.auth);
-        s.gateway = self.gateway.finish(notes, s.cluster.as_mut());
+        s.gateway = self.gateway.finish(notes, s.cluster.as_mut(), &s.auth);
         if let Some(at) = self.strict_at {
             doors::open(s).into_iter().for_each(|text| notes.wrong(at, "strict", format!("strict: {text}")));
         }

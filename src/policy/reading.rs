@@ -40,6 +40,11 @@ impl<'t> Notes<'t> {
         self.errors.push(found);
     }
 
+    /// A place in words, for a warning.
+    pub(super) fn place(&self, at: At) -> String {
+        format!("{}:{}", self.files.get(usize::from(at.file)).map_or("", String::as_str), at.line)
+    }
+
     /// How many mistakes there were so far.
     pub(super) fn mistakes(&self) -> usize {
         self.errors.len() + self.untold
@@ -105,7 +110,10 @@ impl<'t> Notes<'t> {
             self.untold += 1;
             return;
         }
-        let guess = keys::nearest(scope, name).map_or(String::new(), |n| format!(", did you mean \"{n}\"?"));
+        let guess = match name {
+            "exports" | "imports" => ": what crosses between clusters is said in gateway".into(),
+            _ => keys::nearest(scope, name).map_or(String::new(), |n| format!(", did you mean \"{n}\"?")),
+        };
         self.wrong(at, name, format!("unknown field \"{}\"{guess}", name.escape_debug()));
     }
 
@@ -249,7 +257,7 @@ fn is_open(key: &str, value: &Value) -> bool {
         Value::Bool(false) => matches!(key, "proxy_protocol" | "proxy_required"),
         Value::Integer(0) => key == "https_port",
         Value::String(s) => s.is_empty() && key == "token",
-        Value::Array(a) => a.is_empty(),
+        Value::Array(a) => a.is_empty() && !matches!(key, "to" | "from"),
         _ => false,
     }
 }

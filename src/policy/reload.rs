@@ -1,7 +1,7 @@
 //! What a new configuration changes: what a running server can take over, and what needs a restart. Called by the shell
 //! when it is told to reload (operations.md §15); pure.
 
-use super::settings::{Cluster, Cores, Gateway, Limits, Log, Settings, Timers};
+use super::settings::{Borders, Cluster, Cores, Gateway, Limits, Log, Settings, Timers};
 
 /// The keys that differ between two settings, by their names in a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -176,7 +176,9 @@ impl Changes {
             no_interest_max,
             ping_interval: _,
             peer_timeout,
+            borders,
         } = old;
+        self.borders(borders, &new.borders);
         // In another order they are the same clusters.
         let same = remotes.len() == new.remotes.len() && remotes.iter().all(|r| new.remotes.contains(r));
         if !same {
@@ -193,6 +195,21 @@ impl Changes {
         self.restart("gateway.account_interest", *account_interest != new.account_interest);
         self.restart("gateway.no_interest_max", *no_interest_max != new.no_interest_max);
         self.restart("gateway.peer_timeout", *peer_timeout != new.peer_timeout);
+    }
+
+    /// Rules that moved to other lines are others: they are named by their lines.
+    fn borders(&mut self, old: &Borders, new: &Borders) {
+        let Borders { exports, imports, reply_window, reply_max } = old;
+        for (key, differs) in [
+            ("gateway.exports", *exports != new.exports),
+            ("gateway.imports", *imports != new.imports),
+            ("gateway.reply_window", *reply_window != new.reply_window),
+            ("gateway.reply_max", *reply_max != new.reply_max),
+        ] {
+            if differs {
+                self.live.push(key);
+            }
+        }
     }
 
     fn log(&mut self, old: &Log, new: &Log) {
@@ -261,6 +278,21 @@ mod tests {
         let restart = between(&gateway("x_: 1").replace("x_: 1", ""), &gateway(rest)).1;
         assert_eq!(restart.len(), 9, "{restart:?}");
         assert_eq!(between(&both, ""), (vec![], vec!["gateway"]));
+    }
+
+    #[test]
+    fn borders_change_while_the_server_runs() {
+        let gateway = |more: &str| format!("gateway {{name: a, listen: \"127.0.0.1:1\", {more}}}");
+        let old = gateway("exports: [{subject: a, to: b}], reply_max: 1");
+        assert_eq!(between(&old, &old), (vec![], vec![]));
+        for (new, keys) in [
+            ("exports: [{subject: a, to: b, deny: true}], reply_max: 1", vec!["gateway.exports"]),
+            ("reply_max: 1", vec!["gateway.exports"]),
+            ("exports: [{subject: a, to: b}], imports: [], reply_max: 1", vec!["gateway.imports"]),
+            ("exports: [{subject: a, to: b}], reply_window: \"1s\"", vec!["gateway.reply_window", "gateway.reply_max"]),
+        ] {
+            assert_eq!(between(&old, &gateway(new)), (keys, vec![]), "{new}");
+        }
     }
 
     #[test]

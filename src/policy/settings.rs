@@ -3,6 +3,7 @@
 //! Both spellings of a configuration (TOML and nats-server's `.conf`) and the command line end here, through one
 //! validator. Sizes are bytes, times are [`Duration`]s.
 
+use crate::interest::border::Rule;
 use crate::wire::subject;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -183,6 +184,21 @@ pub struct Gateway {
     pub ping_interval: Duration,
     /// A link that is silent, or takes nothing in, for so long is given up (ours: `peer_timeout`).
     pub peer_timeout: Duration,
+    /// What may cross (ours).
+    pub borders: Borders,
+}
+
+/// What may leave for other clusters and what may enter (docs/borders.md).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Borders {
+    /// What may leave (`exports`), in the order written; `None`: everything.
+    pub exports: Option<Vec<Rule>>,
+    /// What may enter (`imports`); `None`: everything.
+    pub imports: Option<Vec<Rule>>,
+    /// How long after a request its answers may cross back (`reply_window`).
+    pub reply_window: Duration,
+    /// How many of them (`reply_max`); `None`: any number.
+    pub reply_max: Option<u32>,
 }
 
 /// One cluster in the list of gateways.

@@ -3,7 +3,7 @@
 
 use super::{conf, example, load_as, settings, stated, wrong};
 use std::time::Duration;
-use turnpike::policy::{Gateway, GatewayInterest, Listen, RemoteGateway, RouteLogin, RouteUrl, Settings};
+use turnpike::policy::{Borders, Gateway, GatewayInterest, Listen, RemoteGateway, RouteLogin, RouteUrl, Settings};
 
 fn gateway(text: &str) -> Gateway {
     settings("f.conf", text).gateway.unwrap_or_else(|| panic!("no gateway: {text}"))
@@ -50,6 +50,7 @@ fn the_whole_block_in_both_spellings() {
         no_interest_max: 5,
         ping_interval: Duration::from_secs(4) / 6,
         peer_timeout: Duration::from_secs(4),
+        borders: Borders::default(),
     };
     for (name, text) in [("f.conf", conf), ("f.toml", toml)] {
         let s = settings(name, text);
