@@ -178,5 +178,10 @@ pub const UNREAD_BYTES_MAX: usize = 64 * 1024;
 pub const CLUSTERS_MAX: usize = FARS_MAX;
 /// Addresses known of one of them; it has 128 servers.
 pub const CLUSTER_URLS_MAX: usize = 256;
+/// Bytes of the texts of another server's rules, both blocks together: as much as the files of a configuration, and what
+/// references to variables may copy.
+pub const BORDER_BYTES_MAX: usize = CONF_BYTES_MAX + CONF_COPIED_BYTES_MAX;
+/// Rules that one finding names by their lines.
+pub const BORDER_NAMED_MAX: usize = 5;
 /// Registered links on which messages are received.
 pub const INBOUNDS_MAX: usize = 4096;

@@ -3,7 +3,9 @@
 use super::peers::At;
 use crate::base::limits::FARS_MAX;
 use crate::base::{FarId, FarSet};
+use crate::interest::border::Wall;
 use crate::wire::gateway::{name_hash, old_hash, split, Hash6};
+use std::sync::Arc;
 
 /// A link on which messages are sent.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub struct Gates {
     /// Those of them that promised interest-only.
     pub promised: FarSet,
     gates: Vec<Option<Gate>>,
+    /// What clusters let in, as they say: known before their link begins.
+    imports: Vec<Option<Arc<Wall>>>,
     /// The live ones, nearest first.
     order: Vec<FarId>,
 }
@@ -31,7 +35,8 @@ pub struct Gates {
 impl Default for Gates {
     fn default() -> Gates {
         let gates = (0..FARS_MAX).map(|_| None).collect();
-        Gates { live: FarSet::EMPTY, promised: FarSet::EMPTY, gates, order: Vec::new() }
+        let imports = vec![None; FARS_MAX];
+        Gates { live: FarSet::EMPTY, promised: FarSet::EMPTY, gates, imports, order: Vec::new() }
     }
 }
 
@@ -52,6 +57,7 @@ impl Gates {
     pub fn end(&mut self, far: FarId) {
         if let Some(place) = self.gates.get_mut(far.index()) {
             *place = None;
+            self.imports[far.index()] = None;
         }
         self.live.remove(far);
         self.promised.remove(far);
@@ -61,6 +67,18 @@ impl Gates {
     /// Where the link to a cluster is; None: there is none.
     pub fn place(&self, far: FarId) -> Option<At> {
         self.gates.get(far.index()).and_then(|g| g.as_ref()).map(|g| g.at)
+    }
+
+    /// A cluster says what it lets in; None: everything, or it cannot say. What was decided before is to be forgotten.
+    pub fn set_their_imports(&mut self, far: FarId, wall: Option<Arc<Wall>>) {
+        if let Some(place) = self.imports.get_mut(far.index()) {
+            *place = wall;
+        }
+    }
+
+    /// What a cluster lets in, as it says; None: everything, or it cannot say.
+    pub fn their_imports(&self, far: FarId) -> Option<&Arc<Wall>> {
+        self.imports.get(far.index())?.as_ref()
     }
 
     /// A round trip was measured. True: another cluster may be the nearest now.

@@ -20,6 +20,7 @@ impl Shard {
     /// A link was registered for this shard.
     pub(super) fn introduce_gateway(&mut self, mut intro: GatewayIntroduction) -> ConnId {
         let (now, rest) = (self.now, std::mem::take(&mut intro.rest));
+        let (first, imports) = (std::mem::take(&mut intro.first), intro.their_imports.clone());
         let rules =
             Rules { max_control_line: ROUTE_LINE_BYTES_MAX, max_payload: 0, headers: true, connect_first: false };
         let mut client = Client::new(intro.link, &intro.ip, intro.port, rules, now);
@@ -31,8 +32,12 @@ impl Shard {
         let id = self.outbox.conns.insert(client);
         self.servers_here += 1;
         self.gateway_links.insert(cid, id);
+        if !first.is_empty() {
+            self.outbox.say(id, |out| out.extend_from_slice(&first));
+        }
         match way {
             Way::Out(far) => {
+                self.gates.set_their_imports(far, imports);
                 self.gate_began(far, At::Here(id), promised, &cluster);
                 for batch in self.peer_batches() {
                     batch.gate(far, Some(promised), cluster.as_bytes());
@@ -132,6 +137,12 @@ impl Shard {
             GatewayInstruction::End { link, says, why } => {
                 if let Some(conn) = self.gateway_links.get(&link).copied() {
                     self.close(conn, Close::Route { says, why });
+                }
+            }
+            GatewayInstruction::TheirImports { far, wall } => {
+                if self.gates.their_imports(far) != wall.as_ref() {
+                    self.gates.set_their_imports(far, wall);
+                    self.verdicts.forget_all();
                 }
             }
         }

@@ -152,6 +152,7 @@ impl Server {
                 }
                 if let (Some(mesh), Some(gateway)) = (&self.mesh, &reloaded.settings.gateway) {
                     mesh.door().reload_gateways(gateway.remotes.clone());
+                    mesh.door().set_borders(gateway.borders.clone());
                 }
                 reloaded.applied.iter().for_each(|what| self.log.line(Level::Info, format!("Reloaded: {what}")));
                 let digest = &reloaded.settings.digest;

@@ -119,5 +119,6 @@ fn setup(guarded: bool, reject_unknown: bool) -> Setup {
         max_payload: 1 << 20,
         headers: true,
     };
-    Setup { shards: 1, seed: 1, gateway, identity }
+    let accounts = vec!["$G".into(), "$SYS".into()];
+    Setup { shards: 1, seed: 1, gateway, identity, accounts, system: Some(1) }
 }

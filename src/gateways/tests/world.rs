@@ -5,8 +5,10 @@ use super::nats::{Do, Nats};
 use crate::base::{Cid, FarId, Level, Now, PeerId, Rng, ShardId, Time, MILLISECOND, SECOND};
 use crate::conn::{GatewayInstruction, GatewayIntroduction, GatewayTidings, RouteNews, Way, ORDERED_LINKS};
 use crate::gateways::{Act, Dial, Gateways, Identity, Setup};
+use crate::interest::border::Wall;
 use crate::policy::{Gateway, RemoteGateway, RouteUrl};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 const SHARDS: usize = 2;
 
@@ -55,6 +57,14 @@ pub(super) struct Node {
     pub nats: Option<Nats>,
     /// It has no gateway; only its routes are there.
     pub bare: bool,
+    /// What its mesh tells members of its rules.
+    pub border: String,
+    /// What each shard was told that clusters let in.
+    pub imports: BTreeMap<(ShardId, FarId), Option<Arc<Wall>>>,
+    /// Members whose routes it ended, with what they were told.
+    pub left: Vec<(usize, String)>,
+    /// Lines about rules that it read on registered links.
+    pub rules_read: usize,
 }
 
 enum Item {
@@ -88,6 +98,9 @@ pub(super) struct World {
     /// When a node dialed an address, all of it.
     pub dialed: BTreeMap<(usize, String), Vec<Time>>,
     nats_dials: Vec<(Time, usize, String, String)>,
+    /// Lines for members: to whom, from whom. They wait while a route is being made, of which one side hears first.
+    gossip: VecDeque<(usize, usize, Vec<u8>)>,
+    joining: bool,
     /// Ends whose other end died in silence, and when their shard notices.
     stale: Vec<(Time, usize, usize)>,
 }
@@ -104,6 +117,8 @@ impl World {
             cut: Vec::new(),
             dialed: BTreeMap::new(),
             nats_dials: Vec::new(),
+            gossip: VecDeque::new(),
+            joining: false,
             stale: Vec::new(),
         }
     }
@@ -115,7 +130,14 @@ impl World {
     /// Starts a server, or starts one anew in its place.
     pub(super) fn start(&mut self, at: usize, id: &str, gateway: Gateway) {
         let cluster = gateway.name.clone();
-        let setup = Setup { shards: SHARDS, seed: at as u64 + 77, gateway, identity: identity(id, at) };
+        let setup = Setup {
+            shards: SHARDS,
+            seed: at as u64 + 77,
+            gateway,
+            identity: identity(id, at),
+            accounts: vec!["$G".into(), "$SYS".into()],
+            system: Some(1),
+        };
         let machine = Gateways::new(setup, self.moment());
         let node = Node {
             machine,
@@ -128,12 +150,17 @@ impl World {
             fars: BTreeSet::new(),
             nats: None,
             bare: false,
+            border: String::new(),
+            imports: BTreeMap::new(),
+            left: Vec::new(),
+            rules_read: 0,
         };
         if at < self.nodes.len() {
             self.nodes[at] = node;
         } else {
             self.nodes.push(node);
         }
+        self.joining = true;
         self.tick(at);
         self.join(at);
     }
@@ -155,9 +182,19 @@ impl World {
 
     /// A node has routes to its mates; both sides hear of it.
     pub(super) fn join(&mut self, node: usize) {
+        self.joining = true;
         for mate in self.mates(node) {
             self.member(node, mate);
             self.member(mate, node);
+        }
+        self.joining = false;
+        self.pass_on();
+    }
+
+    fn pass_on(&mut self) {
+        while !self.joining {
+            let Some((to, from, json)) = self.gossip.pop_front() else { return };
+            self.member_gossip(to, from, &json);
         }
     }
 
@@ -174,7 +211,9 @@ impl World {
         let gossip = n.nats.as_ref().map(Nats::gossip).unwrap_or_default();
         let peer = PeerId(about as u8);
         let pools = n.nats.is_some();
-        self.machine(of).route_news(RouteNews::Member { peer, server_id, server_name, gateway_url, reaches, pools });
+        let (borders, border) = (!pools && !gateway_url.is_empty(), n.border.clone());
+        let news = RouteNews::Member { peer, server_id, server_name, gateway_url, reaches, pools, borders, border };
+        self.machine(of).route_news(news);
         for json in gossip {
             self.machine(of).route_news(RouteNews::Gossip { peer, json: json.into_bytes() });
         }
@@ -343,9 +382,20 @@ impl World {
                     if let Way::Out(far) = intro.way {
                         assert!(self.nodes[node].fars.insert(far), "a number in use was given anew");
                     }
-                    let rest = std::mem::take(&mut intro.rest);
+                    if let Way::Out(far) = intro.way {
+                        let known =
+                            |s| self.nodes[node].imports.get(&(ShardId(s as u8), far)) == Some(&intro.their_imports);
+                        assert!((0..SHARDS).all(known), "a shard does not know what the cluster lets in");
+                    }
+                    let (rest, first) = (std::mem::take(&mut intro.rest), std::mem::take(&mut intro.first));
                     self.nodes[node].links.insert(link, (*intro, Vec::new()));
+                    if !first.is_empty() {
+                        self.send(node, link, Item::Bytes(first));
+                    }
                     self.shard_reads(node, link, &rest);
+                }
+                Act::Tell { shard, instruction: GatewayInstruction::TheirImports { far, wall } } => {
+                    self.nodes[node].imports.insert((shard, far), wall);
                 }
                 Act::Tell { instruction, .. } => self.instruct(node, instruction),
                 Act::Verify { link, hash, password } => {
@@ -355,8 +405,9 @@ impl World {
                     let json = line.strip_prefix(b"INFO ").unwrap().trim_ascii_end().to_vec();
                     let mates = self.mates(node);
                     for mate in mates.into_iter().filter(|m| to.is_none_or(|to| to == PeerId(*m as u8))) {
-                        self.member_gossip(mate, node, &json);
+                        self.gossip.push_back((mate, node, json.clone()));
                     }
+                    self.pass_on();
                 }
                 Act::Reaches(reaches) => {
                     self.nodes[node].reaches = reaches;
@@ -364,6 +415,13 @@ impl World {
                         self.member(mate, node);
                     }
                 }
+                Act::Border(digest) => {
+                    self.nodes[node].border = digest;
+                    for mate in self.mates(node) {
+                        self.member(mate, node);
+                    }
+                }
+                Act::EndMember { peer, says, .. } => self.nodes[node].left.push((usize::from(peer.0), says)),
                 Act::Log { level, text } => {
                     assert!(text.len() < 10_000 && !text.contains(|c: char| c.is_control()), "{text:?}");
                     self.nodes[node].log.push((level, text));
@@ -394,7 +452,7 @@ impl World {
         match instruction {
             GatewayInstruction::Say { link, line } => {
                 let intro = &self.nodes[node].links[&link].0;
-                assert_eq!(intro.way, Way::In, "a dialer says nothing more");
+                assert!(intro.way == Way::In || intro.turnpike, "a dialer says nothing more to a nats-server");
                 self.send(node, link, Item::Bytes(line));
             }
             GatewayInstruction::End { link, says, why } => {
@@ -403,6 +461,7 @@ impl World {
                 }
                 self.shard_ends(node, link, &why);
             }
+            GatewayInstruction::TheirImports { .. } => unreachable!("taken above"),
         }
     }
 
@@ -450,6 +509,7 @@ impl World {
             } else if let Some(json) = line.strip_prefix(b"INFO ") {
                 if !String::from_utf8_lossy(json).contains("gateway_cmd_payload") {
                     let json = json.to_vec();
+                    self.nodes[node].rules_read += usize::from(String::from_utf8_lossy(&json).contains("border_rules"));
                     self.nodes[node].machine.tidings(ShardId(0), GatewayTidings::Info { link, json });
                 }
             } else if line.starts_with(b"-ERR") {

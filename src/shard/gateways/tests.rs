@@ -120,7 +120,9 @@ impl Node {
             interest_only: promised,
             new_replies: true,
             turnpike: false,
+            their_imports: None,
             start_ns: 0,
+            first: Vec::new(),
             rest: Vec::new(),
         };
         self.turn(shard, |t| t.introduce_gateway(intro))
