@@ -9,6 +9,8 @@
 
 mod support;
 
+#[path = "supercluster/borders.rs"]
+mod borders;
 #[path = "supercluster/delivery.rs"]
 mod delivery;
 #[path = "supercluster/faults.rs"]

@@ -109,7 +109,7 @@ impl Gateways {
                 Block::Imports => (&of.imports, &by.exports),
             };
             let rules = rules.as_deref().unwrap_or_default();
-            named(whose, block, rules, &unanswered(rules, answers.as_deref(), us, them, system))
+            named(whose, block, rules, &unanswered(rules, answers.as_deref(), us, them, system, self.own.seed))
         })
     }
 
@@ -165,10 +165,14 @@ impl Gateways {
             (_, None, _) => "it has none".into(),
             (_, Some(_), None) => "it has not told them yet".into(),
             (None, Some(_), Some(theirs)) => {
-                format!("this server has none, and it has {}", difference("", None, theirs))
+                format!("this server has none, and it has {}", difference("", None, theirs, self.own.seed))
             }
             (Some(ours), Some(_), Some(theirs)) => {
-                let only = [("", difference("", Some(theirs), ours)), ("its ", difference("its ", Some(ours), theirs))];
+                let seed = self.own.seed;
+                let only = [
+                    ("", difference("", Some(theirs), ours, seed)),
+                    ("its ", difference("its ", Some(ours), theirs, seed)),
+                ];
                 let words = only.iter().filter(|(_, lines)| !lines.is_empty()).map(|(whose, lines)| match *whose {
                     "" => format!("it has not {lines}"),
                     _ => format!("this server has not {lines}"),
@@ -190,7 +194,8 @@ impl Gateways {
             let [a, b] = [first, linked].map(|l| l.border.rules());
             let lines = fits.between(key.clone(), [a, b], || {
                 let only = |whose, other: Option<&Arc<Rules>>, one: Option<&Arc<Rules>>| {
-                    one.map(|one| difference(whose, other.map(|o| &**o), one)).filter(|lines| !lines.is_empty())
+                    one.map(|one| difference(whose, other.map(|o| &**o), one, self.own.seed))
+                        .filter(|lines| !lines.is_empty())
                 };
                 let both = [only("the former's ", b, a), only("the latter's ", a, b)];
                 both.into_iter().flatten().map(|lines| format!("; only there: {lines}")).collect()
@@ -229,11 +234,11 @@ impl Gateways {
 }
 
 /// The rules that only one has, in both blocks. None: the other has no rules.
-fn difference(whose: &str, other: Option<&Rules>, one: &Rules) -> String {
+fn difference(whose: &str, other: Option<&Rules>, one: &Rules, seed: u64) -> String {
     let of = |block, ours: &Option<Vec<_>>, theirs: Option<&Option<Vec<_>>>| -> Option<String> {
         let ours = ours.as_deref()?;
         let theirs = theirs.and_then(|b| b.as_deref());
-        let (only, _) = differing(ours, theirs.unwrap_or_default());
+        let (only, _) = differing(ours, theirs.unwrap_or_default(), seed);
         let name = if block == Block::Exports { "exports" } else { "imports" };
         match (only.is_empty(), theirs.is_some()) {
             (false, _) => Some(named(whose, block, ours, &only)),
