@@ -56,7 +56,9 @@ impl Bench {
             interest_only: true,
             new_replies: true,
             turnpike: true,
+            their_imports: None,
             start_ns: 0,
+            first: Vec::new(),
             rest: Vec::new(),
         };
         let mut turn = self.shard.begin(Now { mono: Time(self.ns), wall_ns: self.ns }).sockets();

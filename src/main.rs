@@ -9,6 +9,10 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|a| a == "bench") {
         return cli::bench::main(std::env::args_os().skip(2));
     }
+    if std::env::args_os().nth(1).is_some_and(|a| a == "explain") {
+        let words: Vec<String> = std::env::args_os().skip(2).map(|a| a.to_string_lossy().into_owned()).collect();
+        return cli::explain::main(&words);
+    }
     let given: Vec<OsString> = std::env::args_os().collect();
     let args: Vec<String> = given.iter().map(|a| a.to_string_lossy().into_owned()).collect();
     let hidden = shell::argv::overwrite(&given, &flags::secrets(&args));
@@ -25,6 +29,10 @@ fn main() -> ExitCode {
         Command::Print { text, code, to_stderr } => {
             print(&text, to_stderr);
             ExitCode::from(code)
+        }
+        Command::Compare { text, settings, against } => {
+            print(&text, true);
+            cli::against::main(&against, &settings)
         }
         Command::Signal { program, argument } => match shell::signal::send(&argument) {
             Ok(()) => ExitCode::SUCCESS,

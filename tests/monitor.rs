@@ -12,6 +12,7 @@ use std::time::Duration;
 use turnpike::base::ShardId;
 use turnpike::conn::{Counts, Telling};
 use turnpike::policy::{Account, Gateway, Listen, RemoteGateway, RouteUrl, Secret, Settings};
+use turnpike::shard::report::Explanation;
 use turnpike::shard::report::{
     AccountTally, ConnRow, GatewayAccountRow, GatewayReport, GatewayRow, InterestMode, SubRow, Tally,
 };
@@ -76,6 +77,16 @@ impl Shard {
         match ask {
             Ask::Tally => Answer::Tally(Box::new(self.tally())),
             Ask::Routes => Answer::Routes(Vec::new()),
+            Ask::Explain(q) => Answer::Explained(Box::new(Explanation {
+                subject: q.subject.clone(),
+                account: q.account.clone(),
+                from: if q.enters { q.cluster.clone() } else { "here".into() },
+                to: if q.enters { "here".into() } else { q.cluster.clone() },
+                crosses: true,
+                mode: None,
+                grounds: Vec::new(),
+                words: "it would".into(),
+            })),
             Ask::Gateways => Answer::Gateways(Box::new(self.gateways())),
             Ask::PeerInterest { .. } => Answer::Wanted { rows: Vec::new(), next: None },
             Ask::FarInterest { from, max, account } => self.wanted(*from, *max, account.as_ref()),

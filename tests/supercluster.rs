@@ -9,6 +9,8 @@
 
 mod support;
 
+#[path = "supercluster/borders.rs"]
+mod borders;
 #[path = "supercluster/delivery.rs"]
 mod delivery;
 #[path = "supercluster/faults.rs"]
@@ -36,3 +38,5 @@ fn turnpike_is_tested() -> bool {
     }
     is
 }
+#[path = "supercluster/unfit.rs"]
+mod unfit;

@@ -139,6 +139,8 @@ pub const TOLD_SUBJECT_BYTES_MAX: usize = 16 << 10;
 
 /// Requests from other clusters whose way back one client knows; past it the oldest is forgotten.
 pub const ANSWERS_MAX: usize = 65_536;
+/// Requests to other clusters whose answers a border lets in; past it the oldest is forgotten.
+pub const GRANTS_MAX: usize = 1 << 20;
 /// Subscriptions of the last two seconds that a shard remembers for an account; while there were more, every one counts as
 /// new.
 pub const RECENT_MAX: usize = 65_536;
@@ -181,5 +183,10 @@ pub const UNREAD_BYTES_MAX: usize = 64 * 1024;
 pub const CLUSTERS_MAX: usize = FARS_MAX;
 /// Addresses known of one of them; it has 128 servers.
 pub const CLUSTER_URLS_MAX: usize = 256;
+/// Bytes of the texts of another server's rules, both blocks together: as much as the files of a configuration, and what
+/// references to variables may copy.
+pub const BORDER_BYTES_MAX: usize = CONF_BYTES_MAX + CONF_COPIED_BYTES_MAX;
+/// Rules that one finding names by their lines.
+pub const BORDER_NAMED_MAX: usize = 5;
 /// Registered links on which messages are received.
 pub const INBOUNDS_MAX: usize = 4096;

@@ -23,6 +23,15 @@ pub enum Command {
         /// On standard error instead of standard output.
         to_stderr: bool,
     },
+    /// Say what a running server would do otherwise with these settings, and exit.
+    Compare {
+        /// Lines for standard error before that.
+        text: String,
+        /// The settings.
+        settings: Box<policy::Settings>,
+        /// Where the monitoring of the server is.
+        against: String,
+    },
     /// Signal a running server and exit.
     Signal {
         /// The base name of the program as called.
@@ -79,6 +88,7 @@ const FLAGS: &[(&[&str], Kind)] = &[
     (&["help_tls"], Kind::Bool),
     (&["t"], Kind::Bool),
     (&["config", "c"], Kind::Text),
+    (&["against"], Kind::Text),
     (&["signal", "sl"], Kind::Text),
     (&["addr", "a", "net"], Kind::Text),
     (&["port", "p"], Kind::Number),
@@ -136,6 +146,7 @@ struct Said {
     config: Option<PathBuf>,
     signal: Option<String>,
     check: bool,
+    against: Option<String>,
     help: bool,
     help_tls: bool,
     version: bool,
@@ -208,6 +219,12 @@ pub fn parse(args: &[String], source: &mut dyn Source) -> Command {
         return complain(format!("{program}: {}\n", said.refused.join("\n")));
     }
     match said.config.take() {
+        Some(path) if said.check && said.against.is_some() => {
+            compare(&program, &path, said.against.unwrap_or_default(), &said.over, source)
+        }
+        _ if said.against.is_some() => complain(format!(
+            "{program}: --against goes with -t and -c: turnpike -t -c FILE --against http://HOST:PORT\n"
+        )),
         Some(path) if said.check => check(&program, &[path.display().to_string()], &said.over, source),
         None if said.check => {
             complain(format!("{program}: must specify [-c, --config] option to check configuration file syntax\n"))
@@ -254,6 +271,17 @@ fn check(program: &str, files: &[String], over: &Overrides, source: &mut dyn Sou
         }
     }
     Command::Print { text, code, to_stderr: true }
+}
+
+/// `-t --against`: the file has to be valid.
+fn compare(program: &str, path: &Path, against: String, over: &Overrides, source: &mut dyn Source) -> Command {
+    match check(program, &[path.display().to_string()], over, source) {
+        Command::Print { text, code: 0, .. } => match policy::load_with(Some(path), over, source) {
+            Ok(loaded) => Command::Compare { text, settings: Box::new(loaded.settings), against },
+            Err(errors) => complain(problems(program, &errors)),
+        },
+        refused => refused,
+    }
 }
 
 fn problems(program: &str, all: &[Invalid]) -> String {
@@ -369,6 +397,7 @@ impl Said {
         let over = &mut self.over;
         match flag {
             "config" => self.config = (!text.is_empty()).then(|| text.into()),
+            "against" => self.against = Some(text),
             "signal" => self.signal = (!text.is_empty()).then_some(text),
             "addr" => over.host = Some(text),
             "name" => over.server_name = Some(text),

@@ -1,5 +1,6 @@
 //! Requests from another cluster that a client was given, and the way back for its answers: the reply as the client sees
-//! it → what stood before it (cluster-protocol.md §4.9). Kept for two seconds from the last delivery.
+//! it → what stood before it (cluster-protocol.md §4.9). Kept from the last delivery on for
+//! two seconds, or as long as the border says.
 
 use crate::base::limits::ANSWERS_MAX;
 use crate::base::{Seeded, Time, SECOND};
@@ -8,8 +9,8 @@ use hashbrown::HashTable;
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
 
-/// How long a way back is known.
-const KNOWN_NS: u64 = 2 * SECOND;
+/// How long a way back is known at least, nanoseconds.
+pub const WAY_KNOWN_NS: u64 = 2 * SECOND;
 
 /// What stands before a reply: which cluster, and mostly which of its servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,14 +60,14 @@ impl Answers {
         Answers { hashing, ..Answers::default() }
     }
 
-    /// A request was delivered whose answers go this way.
-    pub fn remember(&mut self, reply: &[u8], way: WayBack, now: Time) {
+    /// A request was delivered whose answers go this way for so long, nanoseconds: mostly the same for all.
+    pub fn remember(&mut self, reply: &[u8], way: WayBack, now: Time, known_ns: u64) {
         self.forget(now);
         if self.entries.len() >= ANSWERS_MAX {
             self.pop();
         }
         let (hash, number) = (self.hashing.hash_one(reply), self.first + self.entries.len() as u64);
-        self.entries.push_back(Entry { reply: reply.into(), way, until: now.plus_ns(KNOWN_NS) });
+        self.entries.push_back(Entry { reply: reply.into(), way, until: now.plus_ns(known_ns) });
         let (entries, first, hashing) = (&self.entries, self.first, self.hashing);
         let at = |n: &u64| &entries[(n - first) as usize].reply;
         match self.index.find_mut(hash, |n| **at(n) == *reply) {
@@ -80,7 +81,8 @@ impl Answers {
         self.forget(now);
         let hash = self.hashing.hash_one(reply);
         let at = |n: &u64| &self.entries[(n - self.first) as usize];
-        self.index.find(hash, |n| *at(n).reply == *reply).map(|n| at(n).way)
+        let entry = self.index.find(hash, |n| *at(n).reply == *reply).map(at);
+        entry.filter(|e| e.until > now).map(|e| e.way)
     }
 
     /// When the first of those that are still known is so no longer; None: none is.
@@ -121,10 +123,10 @@ mod tests {
         assert_eq!(reply, b"in.1");
         let mut a = Answers::new(Seeded(1));
         let at = |ms: u64| Time(ms * 1_000_000);
-        a.remember(reply, way, at(0));
-        a.remember(b"other", way, at(500));
+        a.remember(reply, way, at(0), WAY_KNOWN_NS);
+        a.remember(b"other", way, at(500), WAY_KNOWN_NS);
         assert_eq!(a.way(b"in.1", at(1999)).map(|w| w.back(b"in.1")), Some(b"_GR_.abcdef.ghijkl.in.1".to_vec()));
-        a.remember(reply, way, at(1999));
+        a.remember(reply, way, at(1999), WAY_KNOWN_NS);
         assert!(a.way(b"in.1", at(3998)).is_some() && a.way(b"other", at(3998)).is_none());
         assert!(a.way(b"in.1", at(4000)).is_none() && a.ends_at(at(4000)).is_none());
         let (old, reply) = WayBack::of(b"$GR.6bdb.x").unwrap();
@@ -136,7 +138,7 @@ mod tests {
         let (way, _) = WayBack::of(b"$GR.6bdb.x").unwrap();
         let mut a = Answers::new(Seeded(1));
         for i in 0..=ANSWERS_MAX {
-            a.remember(i.to_string().as_bytes(), way, Time(1));
+            a.remember(i.to_string().as_bytes(), way, Time(1), WAY_KNOWN_NS);
         }
         assert!(a.way(b"0", Time(1)).is_none() && a.way(b"1", Time(1)).is_some());
         assert_eq!(a.entries.len(), ANSWERS_MAX);

@@ -9,6 +9,8 @@
 //! tell what our cluster wants. There is any number of them.
 
 use crate::base::{Cid, FarId, PeerId, ShardId};
+use crate::interest::border::Wall;
+use std::sync::Arc;
 
 /// Where the links that must keep their order among themselves are: of a server with gateways, the routes to nats-servers
 /// that pool connections ([`super::Bearer`]), and the outbound gateways. New interest has to be told to such a member
@@ -60,8 +62,13 @@ pub struct GatewayIntroduction {
     pub new_replies: bool,
     /// The other end is one of us.
     pub turnpike: bool,
+    /// Out: what the other cluster lets in, as the server at the other end says; made for our accounts. None: everything, or
+    /// it cannot say. It changes by [`GatewayInstruction::TheirImports`].
+    pub their_imports: Option<Arc<Wall>>,
     /// Wall-clock time of the connection's beginning, nanoseconds since 1970.
     pub start_ns: u64,
+    /// Lines to be written before all else.
+    pub first: Vec<u8>,
     /// What has been read behind the handshake. In: nothing has been said yet of what this cluster wants; the shard
     /// begins with it. Out: this may begin with any line of the other end's answer, which the shard treats as any other; the
     /// PONG for the PING of the handshake comes somewhere behind it, where the shard has asked for none.
@@ -94,7 +101,7 @@ pub enum GatewayTidings {
     },
 }
 
-/// What the machine tells the shard that owns a link.
+/// What the machine tells the shard that owns a link, or all shards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GatewayInstruction {
     /// Write a protocol line (an INFO), CR LF included.
@@ -112,6 +119,13 @@ pub enum GatewayInstruction {
         says: String,
         /// Why, for the log and monitoring.
         why: String,
+    },
+    /// For every shard: what the cluster that messages are sent to lets in. Said before a link begins, and when it changes.
+    TheirImports {
+        /// Which.
+        far: FarId,
+        /// Its imports, made for our accounts; None: everything may enter there, or it cannot say.
+        wall: Option<Arc<Wall>>,
     },
 }
 
@@ -132,6 +146,10 @@ pub enum RouteNews {
         reaches: Vec<String>,
         /// It pools connections, as nats-server does since 2.10 (cluster-protocol.md §3.8).
         pools: bool,
+        /// It understands what is said of borders.
+        borders: bool,
+        /// The digest of its rules, as it says; empty: it has none.
+        border: String,
     },
     /// The route ended.
     Gone {

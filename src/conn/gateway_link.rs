@@ -2,7 +2,7 @@
 //! owns it. On an outbound link the other end tells what it wants, which every shard keeps (`interest::far`); on an
 //! inbound one we tell, and what was told is kept here.
 
-use super::{GatewayIntroduction, Pulse, Telling, Way};
+use super::{Cut, GatewayIntroduction, Pulse, Telling, Way};
 use crate::base::{FarId, Seeded, Set};
 use crate::interest::Cursor;
 use crate::wire::gateway::{GatewayParser, Hears};
@@ -24,6 +24,8 @@ pub enum Told {
     Telling(Cursor),
     /// All, and what changes since.
     Whole,
+    /// The same, but the rules of the border have changed: it is being told anew, as far as here.
+    Retelling(Cursor),
 }
 
 /// Since when an account stands as it does, and why.
@@ -65,13 +67,21 @@ pub struct GatewayLink {
     pub queues: Option<Telling>,
     /// Inbound: accounts whose whole interest is to be told, the first of them now.
     pub due: VecDeque<u16>,
+    /// Inbound: how that is cut at the border.
+    pub cut: Cut,
     /// Accounts of the other end that do not exist here, of which it has been told.
     pub strangers: Set<Box<[u8]>>,
 }
 
 impl GatewayLink {
     /// A link just registered, on a server with so many accounts.
-    pub fn new(intro: GatewayIntroduction, accounts: usize, now: crate::base::Time, seed: Seeded) -> GatewayLink {
+    pub fn new(
+        intro: GatewayIntroduction,
+        cut: Cut,
+        accounts: usize,
+        now: crate::base::Time,
+        seed: Seeded,
+    ) -> GatewayLink {
         let inbound = intro.way == Way::In;
         GatewayLink {
             intro,
@@ -84,6 +94,7 @@ impl GatewayLink {
             told: (0..accounts).map(|_| Told::Nothing).collect(),
             queues: inbound.then(Telling::default),
             due: VecDeque::new(),
+            cut,
             strangers: Set::with_hasher(seed),
         }
     }
@@ -106,6 +117,6 @@ impl GatewayLink {
 
     /// Is there something still to be told before the other end knows all that it is to know?
     pub fn is_being_told(&self) -> bool {
-        self.queues.is_some() || !self.due.is_empty()
+        self.queues.is_some() || !self.due.is_empty() || self.cut.is_renewed()
     }
 }

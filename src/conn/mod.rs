@@ -3,15 +3,17 @@
 mod answers;
 mod client;
 mod close;
+mod cut;
 mod gateway;
 mod gateway_link;
 mod health;
 mod outbuf;
 mod route;
 
-pub use answers::{Answers, WayBack};
+pub use answers::{Answers, WayBack, WAY_KNOWN_NS};
 pub use client::{give_back, Client, Counts, Entry, Memo, Publisher, Stage};
 pub use close::Close;
+pub use cut::Cut;
 pub use gateway::{GatewayInstruction, GatewayIntroduction, GatewayTidings, RouteNews, Way, ORDERED_LINKS};
 pub use gateway_link::{GatewayLink, Hold, Standing, Told};
 pub use health::{Beat, Health};

@@ -31,6 +31,8 @@ pub struct Introduction {
     pub start_ns: u64,
     /// The peer pools connections where both do (cluster-protocol.md §3.8).
     pub pools: bool,
+    /// It is one of us.
+    pub turnpike: bool,
     /// The answer to the PING of the handshake is still to come.
     pub pong_due: bool,
     /// What has been read behind the INFO that registered it.

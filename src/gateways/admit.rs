@@ -1,6 +1,7 @@
 //! Registration: one outbound link per cluster, any number of inbound ones; and all ends.
 
 use super::book::STABLE_NS;
+use super::border::Told;
 use super::core::{Act, Gateways};
 use super::counters::Cause;
 use super::link::{Ending, Linked, Pending, Stage};
@@ -19,19 +20,34 @@ impl Gateways {
             let why = "is one link too many";
             return self.end(rid, Ending::told(Cause::Full, "maximum gateways exceeded", why));
         };
-        if way == Way::In {
-            self.meet(rid, &pending, &hello, &cluster);
-        } else {
-            self.counters.outbound += 1;
-            self.book.linked(&cluster, rid);
-        }
+        let first = self.first_words(way, rid, &pending, &hello, &cluster);
         let shard = if way.is_outbound() && self.members_pool() { ORDERED_LINKS } else { self.idlest() };
         self.load[shard.index()] += 1;
         let address = match &pending.dialed {
             Some(dialed) => dialed.address.clone(),
             None => join_address(&pending.ip, pending.port),
         };
+        let border = std::mem::replace(&mut pending.border, Told::nothing(self.now.mono));
         let promise = if way == Way::In { self.gateway.promises() } else { hello.gateway_iom };
+        let (since, told_no_way_back) = (self.now.mono, false);
+        let (ip, ending, proved) = (pending.ip.clone(), false, false);
+        let linked = Linked {
+            way,
+            cluster: cluster.clone(),
+            hello: hello.clone(),
+            address,
+            ip,
+            shard,
+            since,
+            ending,
+            proved,
+            told_no_way_back,
+            border,
+        };
+        let their_imports = self.their_imports(&linked).filter(|_| way.is_outbound());
+        if let Way::Out(far) = way {
+            self.tell_their_imports(far, their_imports.clone());
+        }
         let intro = GatewayIntroduction {
             link: rid,
             way,
@@ -45,25 +61,40 @@ impl Gateways {
             interest_only: promise,
             new_replies: hello.gateway_nrp,
             turnpike: !hello.turnpike.is_empty(),
+            their_imports,
             start_ns: pending.since.wall_ns,
+            first,
             rest: std::mem::take(&mut pending.heard),
         };
         self.acts.push_back(Act::Give { link: rid, shard, intro: Box::new(intro) });
-        let (since, told_no_way_back) = (self.now.mono, false);
-        let (ip, ending, proved) = (pending.ip, false, false);
-        let linked = Linked { way, cluster, hello, address, ip, shard, since, ending, proved, told_no_way_back };
         let direction = if way == Way::In { "inbound" } else { "outbound" };
         // Of links that end at once it has been said that they come.
         let flaps = way == Way::In && self.notices.hushed(Cause::ShortLived, &linked.ip);
         let level = if flaps { Level::Debug } else { Level::Info };
         self.log(level, format!("{direction} gateway to {} registered (rid:{})", linked.shown(), rid.0));
         self.linked.insert(rid, linked);
+        self.share(rid);
         if way == Way::In {
             self.dial_due();
         } else {
             self.linked_out(rid);
         }
         self.changed();
+    }
+
+    /// What is said first on a link that is being registered, which is noted.
+    fn first_words(&mut self, way: Way, rid: Cid, pending: &Pending, hello: &GatewayInfo, cluster: &str) -> Vec<u8> {
+        let mut first = self.first_rules(hello);
+        if way == Way::In {
+            self.meet(pending, hello, cluster, &mut first);
+            return first;
+        }
+        if hello.borders && pending.told != self.told {
+            first.extend(self.info_line(String::new()));
+        }
+        self.counters.outbound += 1;
+        self.book.linked(cluster, rid);
+        first
     }
 
     /// Which way messages go on a link to be registered; None: there are too many.

@@ -4,8 +4,10 @@
 //! inputs, then take the outputs with [`Gateways::poll`]; call again at [`Gateways::next_at`] at the latest.
 
 use super::book::{Book, Dial, Standing};
+use super::border::{Own, Told};
 use super::counters::{Cause, Counters};
 use super::fars::Fars;
+use super::fits::Fits;
 use super::link::{Dialed, Ending, Linked, Pending, Stage};
 use super::trouble::Troubles;
 use crate::base::limits::{DIALS_MAX, UNREAD_BYTES_MAX};
@@ -13,7 +15,7 @@ use crate::base::{Cid, Level, Notices, Now, PeerId, Rng, ShardId, Time, MILLISEC
 use crate::conn::{GatewayInstruction, GatewayIntroduction, GatewayTidings, RouteNews};
 use crate::policy::{Gateway, RemoteGateway};
 use crate::wire::address::shown;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A dialed server has so long to say INFO.
 const INFO_WAIT_NS: u64 = 2 * SECOND;
@@ -52,6 +54,10 @@ pub struct Setup {
     pub gateway: Gateway,
     /// Who the server is.
     pub identity: Identity,
+    /// The names of its accounts.
+    pub accounts: Vec<String>,
+    /// Which of them is the system account.
+    pub system: Option<usize>,
 }
 
 /// What the shell is to do. Connections are called by their public number, which the shell gives out.
@@ -87,7 +93,7 @@ pub enum Act {
         /// What the shard needs to know.
         intro: Box<GatewayIntroduction>,
     },
-    /// Mail for the shard that owns a link; never before its `Give`.
+    /// Mail for a shard; what is about a link is for its owner, and never before its `Give`.
     Tell {
         /// To whom.
         shard: ShardId,
@@ -112,6 +118,17 @@ pub enum Act {
     },
     /// The clusters that this server has an outbound link to from now on: for the mesh, which tells other turnpikes.
     Reaches(Vec<String>),
+    /// The digest of this server's rules from now on, empty: it has none. For the mesh, which tells other turnpikes.
+    Border(String),
+    /// For the mesh: the route to this member is to be ended.
+    EndMember {
+        /// Who.
+        peer: PeerId,
+        /// What it is told in an `-ERR`.
+        says: String,
+        /// Why, for the log.
+        why: String,
+    },
     /// A line for the log.
     Log {
         /// How grave.
@@ -134,6 +151,9 @@ pub(super) struct Member {
     pub since: Time,
     /// When it took our own name for another cluster's.
     pub misnamed: Option<Time>,
+    /// It understands what is said of borders.
+    pub borders: bool,
+    pub border: Told,
 }
 
 impl Member {
@@ -159,8 +179,13 @@ pub struct Gateways {
     pub(super) load: Vec<usize>,
     /// Where this cluster takes gateways, this server's own first.
     pub(super) own_urls: Vec<String>,
-    /// How often those have changed.
+    /// How often those, or our rules, have changed.
     pub(super) told: u64,
+    pub(super) own: Own,
+    /// What does not fit between the rules of two servers.
+    pub(super) fits: Fits,
+    /// Clusters of which it was said that they hold no border.
+    pub(super) lax_said: BTreeSet<String>,
     pub(super) troubles: Troubles,
     pub(super) notices: Notices<Cause>,
     pub(super) counters: Counters,
@@ -176,7 +201,17 @@ pub struct Gateways {
 impl Gateways {
     /// A machine that dials all configured clusters after a moment.
     pub fn new(setup: Setup, now: Now) -> Gateways {
-        let Setup { shards, seed, gateway, identity } = setup;
+        let Setup { shards, seed, gateway, identity, accounts, system } = setup;
+        let walls = Rng::new(seed.rotate_left(17)).next_u64();
+        let own = Own {
+            rules: None,
+            clusters: Vec::new(),
+            lines: Vec::new(),
+            since: now.mono,
+            accounts,
+            system,
+            seed: walls,
+        };
         let mut rng = Rng::new(seed);
         let mut book = Book::default();
         let first = now.mono.plus_ns(START_NS + rng.below(200) * MILLISECOND);
@@ -195,6 +230,9 @@ impl Gateways {
             load: vec![0; shards],
             own_urls: Vec::new(),
             told: 0,
+            own,
+            fits: Fits::default(),
+            lax_said: BTreeSet::new(),
             troubles: Troubles::default(),
             notices: Notices::default(),
             counters: Counters::default(),
@@ -204,6 +242,8 @@ impl Gateways {
             overlooked_said: false,
         };
         new.own_urls = vec![new.url()];
+        let borders = new.gateway.borders.clone();
+        new.set_borders(&borders);
         new.changed();
         new
     }
@@ -241,7 +281,8 @@ impl Gateways {
         let deadline = self.now.mono.plus(self.gateway.auth_timeout);
         let (ip, since, told) = (ip.into(), self.now, self.told);
         let (dialed, heard, stage) = (None, Vec::new(), Stage::Greeted);
-        self.pending.insert(link, Pending { ip, port, dialed, since, deadline, heard, stage, told });
+        let border = Told::nothing(self.now.mono);
+        self.pending.insert(link, Pending { ip, port, dialed, since, deadline, heard, stage, told, border });
         let bytes = self.info_line(String::new());
         self.acts.push_back(Act::Write { link, bytes });
     }
@@ -256,7 +297,8 @@ impl Gateways {
                 let dialed = Some(Dialed { address: entry.at.clone(), cluster });
                 let (since, deadline) = (self.now, self.now.mono.plus_ns(INFO_WAIT_NS));
                 let (heard, stage, told) = (Vec::new(), Stage::Knocking, 0);
-                self.pending.insert(link, Pending { ip, port, dialed, since, deadline, heard, stage, told });
+                let border = Told::nothing(self.now.mono);
+                self.pending.insert(link, Pending { ip, port, dialed, since, deadline, heard, stage, told, border });
             }
             (Some(cluster), Err(why)) => {
                 let at = self.book.get(&cluster).map(|e| e.at.clone()).unwrap_or_default();
@@ -370,7 +412,9 @@ fn level_of(cause: Cause) -> Level {
         Cause::Given | Cause::Left => Level::Debug,
         Cause::Credentials | Cause::OtherCluster | Cause::OwnCluster | Cause::Unknown => Level::Error,
         Cause::ServerName | Cause::NoGateway | Cause::Itself => Level::Error,
-        Cause::Refused | Cause::Full | Cause::Crowded | Cause::Foreign | Cause::ShortLived => Level::Warn,
+        Cause::Border | Cause::Refused | Cause::Full | Cause::Crowded | Cause::Foreign | Cause::ShortLived => {
+            Level::Warn
+        }
         Cause::Unreachable | Cause::Protocol | Cause::Timeout | Cause::Lost => Level::Info,
     }
 }

@@ -26,6 +26,8 @@ pub enum Cause {
     Itself,
     /// A line that has no place in the handshake.
     Protocol,
+    /// Rules of a border that cannot be understood.
+    Border,
     /// Too slow.
     Timeout,
     /// The other end said `-ERR`.

@@ -2,6 +2,7 @@
 //! §4.4). A newcomer is told of all clusters known here, so that one address of one cluster is enough to find all; members
 //! are told of every cluster that is reached.
 
+use super::border::Told;
 use super::core::{Act, Gateways, Member};
 use super::counters::Cause;
 use super::greet::{nameable, read};
@@ -54,6 +55,8 @@ impl Gateways {
             gateway_iom: self.gateway.promises(),
             turnpike: TURNPIKE_VERSION.into(),
             no_way_back,
+            borders: true,
+            border: self.own.said(),
             ..GatewayInfo::default()
         };
         let mut line = Vec::new();
@@ -78,21 +81,18 @@ impl Gateways {
         (!info.gateway_urls.is_empty()).then_some(line)
     }
 
-    /// An inbound link is about to be registered: it is told of all other clusters, and its own is dialed back.
-    pub(super) fn meet(&mut self, rid: Cid, pending: &Pending, hello: &GatewayInfo, cluster: &str) {
+    /// An inbound link is about to be registered: it is told what changed about us since it came, and of all other clusters;
+    /// its own is dialed back.
+    pub(super) fn meet(&mut self, pending: &Pending, hello: &GatewayInfo, cluster: &str, first: &mut Vec<u8>) {
         self.counters.inbound += 1;
         let others = self
             .book
             .iter()
             .filter(|(name, e)| name.as_str() != cluster && e.standing != super::book::Standing::GivenUp);
-        let lines: Vec<Vec<u8>> = others.filter_map(|(name, _)| self.gossip_line(name, false)).collect();
-        let mut bytes: Vec<u8> = lines.concat();
         if pending.told != self.told {
-            bytes.extend(self.info_line(String::new()));
+            first.extend(self.info_line(String::new()));
         }
-        if !bytes.is_empty() {
-            self.acts.push_back(Act::Write { link: rid, bytes });
-        }
+        others.filter_map(|(name, _)| self.gossip_line(name, false)).for_each(|line| first.extend(line));
         let urls = dialable(hello, &pending.ip);
         self.heard_of(cluster, &urls, || pending.shown());
     }
@@ -153,14 +153,23 @@ impl Gateways {
     /// An INFO came over a registered link that is no command about an account.
     pub(super) fn informed(&mut self, link: Cid, json: &[u8]) {
         let Some(linked) = self.linked.get(&link) else { return };
-        if !linked.is_outbound() {
-            // What a dialer says after its first INFO means nothing (§4.3).
+        let (outbound, borders) = (linked.is_outbound(), linked.hello.borders);
+        if !outbound && !borders {
+            // What a dialer says after its first INFO means nothing (§4.3); a turnpike speaks of its rules.
             return;
         }
         let (cluster, words) = (linked.cluster.clone(), linked.shown());
-        let Some(info) = read(json) else {
+        let Some(mut info) = read(json) else {
             return self.end_link(link, Fault::Malformed.text(), "it sent a malformed INFO");
         };
+        let of_rules = match info.command() {
+            Some(Command::Border) => true,
+            None => info.gateway == cluster,
+            _ => false,
+        };
+        if borders && of_rules && self.link_tells_rules(link, &mut info).is_none() || !outbound {
+            return;
+        }
         match info.command() {
             Some(Command::Gossip) if info.gateway == self.gateway.name => {}
             Some(Command::Gossip) => {
@@ -194,13 +203,17 @@ impl Gateways {
     /// The mesh tells about members.
     pub(super) fn members_changed(&mut self, news: RouteNews) {
         match news {
-            RouteNews::Member { peer, server_id, server_name, gateway_url, reaches, pools } => {
-                let known = self.members.get(&peer);
+            RouteNews::Member { peer, server_id, server_name, gateway_url, reaches, pools, borders, border: said } => {
+                let (known, now) = (self.members.remove(&peer), self.now.mono);
                 let new = known.is_none();
-                let since = known.map_or(self.now.mono, |m| m.since);
-                let misnamed = known.and_then(|m| m.misnamed);
+                let untold = borders && known.as_ref().is_none_or(|m| !m.borders);
+                let since = known.as_ref().map_or(now, |m| m.since);
+                let misnamed = known.as_ref().and_then(|m| m.misnamed);
+                let mut border = known.map_or_else(|| Told::nothing(now), |m| m.border);
+                let fine = border.says(&said, now);
                 self.member_reaches(&reaches);
-                let member = Member { server_id, server_name, gateway_url, reaches, pools, since, misnamed };
+                let member =
+                    Member { server_id, server_name, gateway_url, reaches, pools, since, misnamed, borders, border };
                 self.members.insert(peer, member);
                 if pools {
                     self.order_outbound();
@@ -209,6 +222,11 @@ impl Gateways {
                     for cluster in self.reaches.clone() {
                         self.tell_members(Some(peer), &cluster);
                     }
+                }
+                match (fine, untold) {
+                    (false, _) => self.leave_member(peer, "a border that is no digest"),
+                    (true, true) => self.tell_member_rules(peer),
+                    (true, false) => {}
                 }
             }
             RouteNews::Gone { peer } => drop(self.members.remove(&peer)),
@@ -229,7 +247,17 @@ impl Gateways {
 
     /// A member tells of another cluster.
     fn member_tells(&mut self, peer: PeerId, json: &[u8]) {
-        let Some(info) = read(json).filter(|i| i.command() == Some(Command::Gossip)) else { return };
+        let Some(info) = read(json) else {
+            if self.members.get(&peer).is_some_and(|m| m.borders) {
+                self.leave_member(peer, "a malformed INFO");
+            }
+            return;
+        };
+        match info.command() {
+            Some(Command::Gossip) => {}
+            Some(Command::Border) => return self.member_tells_rules(peer, info),
+            _ => return,
+        }
         if info.gateway == self.gateway.name {
             let now = self.now.mono;
             if let Some(member) = self.members.get_mut(&peer) {
@@ -264,8 +292,8 @@ impl Gateways {
         inbound.into_iter().for_each(|rid| self.tell_about_us(rid));
     }
 
-    /// Tells whoever sends on an inbound link about this cluster.
-    fn tell_about_us(&mut self, link: Cid) {
+    /// Tells the other end of a link about this cluster.
+    pub(super) fn tell_about_us(&mut self, link: Cid) {
         let Some(linked) = self.linked.get(&link) else { return };
         let trouble = self.troubles.lasts(Kind::NoWayBack, &linked.cluster).filter(|_| is_turnpike(linked));
         let no_way_back = trouble.map(|t| t.text.clone()).unwrap_or_default();

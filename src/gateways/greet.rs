@@ -1,15 +1,16 @@
 //! How hands are shaken, on both sides (cluster-protocol.md §§4.2, 4.5). Runs when a link sent something, or when the
 //! comparison of a password is done.
 
+use super::border::first_told;
 use super::core::{Act, Gateways, ANSWER_WAIT_NS};
 use super::counters::Cause;
-use super::link::{Ending, Stage};
+use super::link::{Ending, Pending, Stage};
 use crate::base::limits::{PEER_TEXT_BYTES_MAX, SHOWN_BYTES_MAX};
 use crate::base::Cid;
 use crate::policy::login::same;
 use crate::policy::{secret, RouteLogin, Secret};
 use crate::wire::address::shown;
-use crate::wire::gateway::{GatewayConnect, GatewayInfo, GatewayRefusal};
+use crate::wire::gateway::{Command, GatewayConnect, GatewayInfo, GatewayRefusal};
 use crate::wire::greeting::{self, Heard, Verb};
 use crate::wire::Fault;
 
@@ -21,6 +22,10 @@ impl Gateways {
                 Heard::Partial => return,
                 Heard::Line(line) => {
                     let (verb, rest, length) = (line.verb, line.rest.to_vec(), line.length);
+                    if verb == Verb::Info && self.told_in_handshake(rid, &rest, length) {
+                        continue;
+                    }
+                    let Some(link) = self.pending.get_mut(&rid) else { return };
                     // What follows our proposal belongs to the link; only the PONG was asked for here.
                     let links =
                         matches!(link.stage, Stage::Proposed { .. }) && matches!(verb, Verb::Info | Verb::Routed);
@@ -58,7 +63,8 @@ impl Gateways {
             (Stage::Greeted, Verb::Connect) => self.asked_in(rid, rest),
             (Stage::Admitted { cluster }, Verb::Info) => self.introduced(rid, cluster.clone(), rest),
             (Stage::Knocking, Verb::Info) => self.reached(rid, rest),
-            (Stage::Proposed { .. }, Verb::Info | Verb::Routed | Verb::Pong) => self.welcomed(rid),
+            (Stage::Proposed { .. }, Verb::Info) => self.welcomed(rid, Some(rest)),
+            (Stage::Proposed { .. }, Verb::Routed | Verb::Pong) => self.welcomed(rid, None),
             (Stage::Greeted | Stage::Admitted { .. } | Stage::Knocking, Verb::Pong) => {}
             (Stage::Greeted, _) => {
                 let says = Fault::Authorization.text();
@@ -157,15 +163,18 @@ impl Gateways {
         if let Err(ending) = self.check_names(&hello) {
             return self.end(rid, ending);
         }
+        let Some(border) = first_told(&hello, self.now.mono) else {
+            return self.end(rid, Ending::told(Cause::Protocol, Fault::Malformed.text(), "sent a malformed INFO"));
+        };
         if let Some(pending) = self.pending.remove(&rid) {
-            self.register(rid, pending, hello, cluster);
+            self.register(rid, Pending { border, ..pending }, hello, cluster);
         }
     }
 
     /// Dialed: what answers, by its first INFO.
     fn reached(&mut self, rid: Cid, json: &[u8]) {
         let Some(dialed) = self.pending.get(&rid).and_then(|l| l.dialed.clone()) else { return };
-        let Some(hello) = read(json) else {
+        let Some(hello) = read(json).filter(|h| h.border_rules.is_none()) else {
             let shown = json[..json.len().min(SHOWN_BYTES_MAX)].escape_ascii();
             return self.end(rid, Ending::silent(Cause::Foreign, format!("speaks another protocol (INFO {shown})")));
         };
@@ -197,7 +206,13 @@ impl Gateways {
         if let Err(ending) = self.check_names(&hello) {
             return self.end(rid, ending);
         }
+        let Some(border) = first_told(&hello, self.now.mono) else {
+            return self.end(rid, Ending::told(Cause::Protocol, Fault::Malformed.text(), "sent a malformed INFO"));
+        };
         self.propose(rid, &dialed.cluster, &dialed.address);
+        if let Some(link) = self.pending.get_mut(&rid) {
+            (link.border, link.told) = (border, self.told);
+        }
         self.stage(rid, Stage::Proposed { hello: Box::new(hello) });
     }
 
@@ -253,11 +268,14 @@ impl Gateways {
         }
     }
 
-    /// Dialed: the acceptor answered behind our INFO.
-    fn welcomed(&mut self, rid: Cid) {
+    /// Dialed: the acceptor answered behind our INFO; the argument of that, if it is an INFO too.
+    fn welcomed(&mut self, rid: Cid, answer: Option<&[u8]>) {
         let dialed = self.pending.get(&rid).and_then(|l| l.dialed.as_ref());
         if dialed.is_some_and(|d| !self.welcome(&d.cluster)) {
             return self.end(rid, Ending::silent(Cause::Given, "is not in the list of gateways any more"));
+        }
+        if let Err(ending) = self.check_told(rid, answer) {
+            return self.end(rid, ending);
         }
         let Some(mut pending) = self.pending.remove(&rid) else { return };
         if let Stage::Proposed { hello } = std::mem::replace(&mut pending.stage, Stage::Knocking) {
@@ -277,5 +295,9 @@ pub(super) fn nameable(name: &str) -> bool {
 pub(super) fn read(json: &[u8]) -> Option<GatewayInfo> {
     let info = GatewayInfo::parse(json).ok()?;
     let texts = [&info.server_id, &info.server_name, &info.gateway, &info.gateway_url, &info.turnpike];
+    let rules = info.command() == Some(Command::Border);
+    if rules != info.border_rules.is_some() {
+        return None;
+    }
     texts.iter().all(|text| text.len() <= PEER_TEXT_BYTES_MAX).then_some(info)
 }

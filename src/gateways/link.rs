@@ -9,6 +9,7 @@
 //! A dialed link counts only once the acceptor has answered behind our CONNECT, INFO and PING: it has checked us by then.
 //! From any stage a link may end.
 
+use super::border::Told;
 use super::counters::Cause;
 use crate::base::{Now, ShardId, Time};
 use crate::conn::Way;
@@ -40,8 +41,10 @@ pub(super) struct Pending {
     /// Read and not yet understood.
     pub heard: Vec<u8>,
     pub stage: Stage,
-    /// Accepted: which set of our addresses it was told.
+    /// Which set of our addresses and rules it was told.
     pub told: u64,
+    /// What it told of its rules.
+    pub border: Told,
 }
 
 /// What was dialed.
@@ -88,6 +91,8 @@ pub(super) struct Linked {
     pub proved: bool,
     /// Inbound, of a turnpike: what it was told last about our missing way back.
     pub told_no_way_back: bool,
+    /// What it told of its rules.
+    pub border: Told,
 }
 
 impl Linked {

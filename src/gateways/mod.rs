@@ -4,14 +4,16 @@
 //! ([`crate::conn::GatewayTidings`], [`crate::conn::GatewayInstruction`]). Of messages and of interest it knows nothing.
 //!
 //! What it is made of stands below `core`, which holds the struct; what it does stands above: `greet` (handshakes),
-//! `admit` (registration and ends), `gossip` (what clusters and members tell each other), `watch` (what is amiss, said
-//! again and again), `report`.
+//! `admit` (registration and ends), `gossip` (what clusters and members tell each other), `rules` (their
+//! borders), `unfit` and `watch` (what is amiss, said again and again), `report`.
 
 // What it is made of.
 mod address;
 mod book;
+mod border;
 mod counters;
 mod fars;
+mod fits;
 mod link;
 mod trouble;
 
@@ -22,12 +24,14 @@ mod admit;
 mod gossip;
 mod greet;
 mod report;
+mod rules;
+mod unfit;
 mod watch;
 
 pub use self::book::{Dial, Standing};
 pub use self::core::{Act, Gateways, Identity, Setup};
 pub use self::counters::{Cause, Counters};
-pub use self::report::{Address, Link, Remote, Report, Trouble};
+pub use self::report::{Address, Border, Link, Remote, Report, Trouble};
 pub use self::trouble::Kind;
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What the machine knows, for `/gatewayz`, `/varz` and readiness.
 
 use super::book::Standing;
+use super::border::Rules;
 use super::core::Gateways;
 use super::counters::Counters;
 use super::trouble::Kind;
@@ -20,6 +21,8 @@ pub struct Report {
     pub links: Vec<Link>,
     /// The other clusters.
     pub remotes: Vec<Remote>,
+    /// Our rules; None: there are none.
+    pub border: Option<Border>,
     /// What is amiss, for longer than a moment.
     pub troubles: Vec<Trouble>,
     /// Connections in handshake.
@@ -68,6 +71,21 @@ pub struct Remote {
     pub inbound: usize,
     /// Names of members of this cluster that reach it, as far as they say.
     pub reached_by: String,
+    /// Does the server that we send to enforce rules, if it has any? None: there is none.
+    pub enforces: Option<bool>,
+    /// Its rules, as it tells them; None: it has none, or told none.
+    pub border: Option<Border>,
+}
+
+/// What there is of a server's rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Border {
+    /// Their digest, hex.
+    pub digest: String,
+    /// How many exports; None: there is no such block.
+    pub exports: Option<usize>,
+    /// How many imports.
+    pub imports: Option<usize>,
 }
 
 /// One address of another cluster.
@@ -99,6 +117,11 @@ pub struct Trouble {
 impl Gateways {
     /// Everything known.
     pub fn report(&self) -> Report {
+        let spokesmen = self.spokesmen();
+        let enforces = |name: &str| {
+            let mut outbound = self.linked.values().filter(|l| l.is_outbound() && l.cluster == name);
+            outbound.next().map(|l| l.hello.borders)
+        };
         let links = self.linked.iter().map(|(rid, l)| Link {
             rid: *rid,
             far: match l.way {
@@ -121,6 +144,8 @@ impl Gateways {
             addresses: e.places.iter().map(address).collect(),
             inbound: self.linked.values().filter(|l| !l.is_outbound() && l.cluster == *name).count(),
             reached_by: self.members_that_reach(name),
+            enforces: enforces(name),
+            border: spokesmen.get(name.as_str()).and_then(|l| l.border.rules()).map(|r| border(r)),
         });
         let now = self.now.mono;
         let troubles = self.troubles.iter().map(|(kind, about, t)| Trouble {
@@ -135,6 +160,7 @@ impl Gateways {
             expected: self.book.iter().filter(|(_, e)| e.standing != Standing::GivenUp).count(),
             links: links.collect(),
             remotes: remotes.collect(),
+            border: self.own.rules.as_deref().map(border),
             troubles: troubles.collect(),
             handshakes: self.pending.len(),
             counters: self.counters.clone(),
@@ -151,6 +177,11 @@ impl Gateways {
         });
         lasting.map(|(_, _, t)| t.text.clone()).collect()
     }
+}
+
+fn border(rules: &Rules) -> Border {
+    let [exports, imports] = [&rules.exports, &rules.imports].map(|block| block.as_ref().map(Vec::len));
+    Border { digest: rules.digest.to_string(), exports, imports }
 }
 
 fn address((address, place): (&String, &super::address::Place)) -> Address {

@@ -26,9 +26,36 @@ pub enum Kind {
     DoubleEntry,
     /// Two clusters call themselves the same.
     Twins,
+    /// An export of ours that another cluster does not import.
+    ExportUnheard,
+    /// An import of ours that another cluster does not export.
+    ImportUnmet,
+    /// An export of another cluster that we do not import.
+    TheirExportUnheard,
+    /// An import of another cluster that we do not export.
+    TheirImportUnmet,
+    /// A rule of ours names a cluster that nobody knows.
+    RuleAstray,
+    /// A member of this cluster has other rules.
+    MemberUnlike,
+    /// A member of this cluster cannot enforce any, and we have some.
+    MemberLax,
+    /// Two servers of another cluster have different rules.
+    ServersUnlike,
 }
 
+/// By kind and what it is about: since when, and what is to be said.
+pub(super) type Found = BTreeMap<(Kind, String), (Time, String)>;
+
 impl Kind {
+    /// Is it about rules that do not fit, while everything is linked as it should be?
+    pub fn is_about_rules(self) -> bool {
+        use Kind::{ExportUnheard, ImportUnmet, MemberLax, MemberUnlike, RuleAstray, ServersUnlike};
+        use Kind::{TheirExportUnheard, TheirImportUnmet};
+        matches!(self, ExportUnheard | ImportUnmet | TheirExportUnheard | TheirImportUnmet | RuleAstray)
+            || matches!(self, MemberUnlike | MemberLax | ServersUnlike)
+    }
+
     /// As monitoring names it.
     pub fn name(self) -> &'static str {
         match self {
@@ -39,6 +66,14 @@ impl Kind {
             Kind::MemberMisnamed => "member_of_another_name",
             Kind::DoubleEntry => "double_entry",
             Kind::Twins => "two_clusters_of_one_name",
+            Kind::ExportUnheard => "export_not_imported",
+            Kind::ImportUnmet => "import_not_exported",
+            Kind::TheirExportUnheard => "export_not_imported_here",
+            Kind::TheirImportUnmet => "import_not_exported_here",
+            Kind::RuleAstray => "rule_of_unknown_cluster",
+            Kind::MemberUnlike => "member_with_other_rules",
+            Kind::MemberLax => "member_without_border",
+            Kind::ServersUnlike => "servers_with_different_rules",
         }
     }
 }
@@ -67,7 +102,7 @@ pub(super) struct Troubles(BTreeMap<(Kind, String), Lasting>);
 
 impl Troubles {
     /// These there are now, each with when it began and what is to be said of it; all others are over. The lines due.
-    pub(super) fn review(&mut self, found: BTreeMap<(Kind, String), (Time, String)>, now: Time) -> Vec<Line> {
+    pub(super) fn review(&mut self, found: Found, now: Time) -> Vec<Line> {
         let mut lines = Vec::new();
         self.0.retain(|(kind, about), t| {
             let lasts = found.contains_key(&(*kind, about.clone()));

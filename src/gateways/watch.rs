@@ -3,18 +3,14 @@
 
 use super::book::{Entry, Standing};
 use super::core::Gateways;
-use super::trouble::{Kind, Line};
-use crate::base::{Level, Time, SECOND};
+use super::trouble::{Found, Kind, Line};
+use crate::base::{Level, SECOND};
 use crate::wire::address::{join_address, shown, split_address};
-use std::collections::BTreeMap;
 
 /// A cluster that we reach has so long to reach us before its silence is amiss; it too waits before it dials.
 const BACK_NS: u64 = 7 * SECOND;
 /// Routes of another cluster have so long to form before a server that is none of its members is one too many.
 const TWINS_NS: u64 = 27 * SECOND;
-
-/// By kind and what it is about: since when, and what is to be said.
-type Found = BTreeMap<(Kind, String), (Time, String)>;
 
 impl Gateways {
     /// Looks what is amiss, and speaks of what has lasted.
@@ -24,6 +20,7 @@ impl Gateways {
         self.not_reached_back(&mut found);
         self.members_amiss(&mut found);
         self.twins(&mut found);
+        self.borders_amiss(&mut found);
         for (name, entry) in self.book.iter().filter(|(_, e)| e.entries > 1) {
             let text = format!(
                 "{} entries of gateways are named \"{}\": their addresses are taken together; give each cluster a name \

@@ -345,6 +345,11 @@ impl Replica {
         self.patterns.get(pattern).map_or(0, |w| w.weight(queue))
     }
 
+    /// Does anybody in this cluster want it, as other clusters are told?
+    pub fn is_wide(&self, pattern: &[u8], queue: &[u8]) -> bool {
+        self.patterns.get(pattern).is_some_and(|w| w.is_wide(queue))
+    }
+
     /// How many patterns anybody wants.
     pub fn len(&self) -> usize {
         self.patterns.len()

@@ -113,6 +113,7 @@ impl Mesh {
             headers: hello.info.headers && self.identity.headers,
             start_ns: link.since.wall_ns,
             pools: hello.info.pools(),
+            turnpike: hello.is_turnpike(),
             pong_due: link.dialed.is_some() && !link.ponged,
             rest: std::mem::take(&mut link.heard),
         };

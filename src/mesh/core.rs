@@ -152,6 +152,8 @@ pub struct Mesh {
     pub(super) full_said: bool,
     /// `host:port` of this server's gateway listener; empty: it has none.
     pub(super) gateway_url: String,
+    /// See [`Mesh::border`].
+    pub(super) border: String,
     /// The other clusters this server reaches.
     pub(super) reaches_clusters: Vec<String>,
     /// Members that have a gateway where we have none: since when, and when to speak of it next.
@@ -186,6 +188,7 @@ impl Mesh {
             left: VecDeque::new(),
             full_said: false,
             gateway_url: String::new(),
+            border: String::new(),
             reaches_clusters: Vec::new(),
             gatewayless: None,
         };
@@ -364,6 +367,20 @@ impl Mesh {
             self.reaches_clusters = clusters;
             self.tell_at.get_or_insert(self.now.mono.plus_ns(DAMPING_NS));
         }
+    }
+
+    /// The digest of this server's rules about what crosses between clusters, empty: it has none. Told to
+    /// turnpikes.
+    pub fn border(&mut self, digest: String) {
+        if self.border != digest {
+            self.border = digest;
+            self.tell_reach();
+        }
+    }
+
+    /// The rules of a member cannot be understood: its route is ended.
+    pub fn end_for_border(&mut self, peer: PeerId, says: &str, why: &str) {
+        self.end_route(peer, says, why, false);
     }
 
     /// Says a line about gateways to one peer, or to all.

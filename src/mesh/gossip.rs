@@ -142,6 +142,8 @@ impl Mesh {
         peer.hello.info.ldm = info.ldm;
         peer.hello.info.connect_urls.clone_from(&info.connect_urls);
         peer.hello.info.reaches_clusters.clone_from(&info.reaches_clusters);
+        peer.hello.info.borders = info.borders;
+        peer.hello.info.border.clone_from(&info.border);
         if info.gateway_url.len() <= PEER_TEXT_BYTES_MAX {
             peer.hello.info.gateway_url.clone_from(&info.gateway_url);
         }
@@ -178,6 +180,8 @@ impl Mesh {
             gateway_url,
             reaches: fitting(&info.reaches_clusters),
             pools: info.pools(),
+            borders: info.borders,
+            border: info.border.clone(),
         };
         let Some(peer) = self.peers.get_mut(peer).filter(|p| p.news.as_ref() != Some(&news)) else { return };
         peer.news = Some(news.clone());

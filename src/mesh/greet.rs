@@ -358,6 +358,8 @@ impl Mesh {
             connect_urls: if self.cluster.no_advertise { Vec::new() } else { self.own_urls.clone() },
             ldm: self.ldm,
             gateway_url: self.gateway_url.clone(),
+            borders: !self.gateway_url.is_empty(),
+            border: self.border.clone(),
             ..RouteInfo::default()
         }
     }

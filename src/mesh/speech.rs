@@ -16,7 +16,7 @@ impl Hello {
     /// Reads an INFO's argument. `None`: it is none, or its texts are longer than anybody's.
     pub(super) fn read(json: &[u8]) -> Option<Hello> {
         let info = RouteInfo::parse(json).ok()?;
-        let texts = [&info.server_id, &info.server_name, &info.cluster];
+        let texts = [&info.server_id, &info.server_name, &info.cluster, &info.border];
         let short = texts.iter().all(|text| text.len() <= PEER_TEXT_BYTES_MAX);
         short.then(|| Hello { info, json: json.to_vec() })
     }

@@ -3,25 +3,13 @@
 
 use super::keys::Scope;
 use super::reading::Notes;
-use super::settings::{Auth, Borders, Settings};
+use super::settings::{Auth, Borders};
 use super::tree::{At, Node, Value};
 use crate::base::limits::{BORDER_REPLY_WINDOW_MAX, BORDER_RULES_MAX, BORDER_WARNINGS_MAX, TOLD_SUBJECT_BYTES_MAX};
 use crate::base::{Seeded, Set};
 use crate::interest::border::{flaws, Flaw, FlawKind, Rule, RulePlace};
 use crate::wire::subject;
 use std::time::Duration;
-
-/// Why settings with borders cannot be run with as yet, if they have any. One sentence and its remedy.
-pub fn unenforced(settings: &Settings) -> Option<(&'static str, &'static str)> {
-    settings.gateway.as_ref().and_then(|g| unenforced_in(&g.borders))
-}
-
-pub(super) fn unenforced_in(borders: &Borders) -> Option<(&'static str, &'static str)> {
-    borders.any().then_some((
-        "gateway: exports and imports are read and checked, but messages are not held by them yet",
-        "take them out, and everything crosses; or do not join the clusters",
-    ))
-}
 
 /// What was read, before it is known to fit together.
 #[derive(Default)]
@@ -266,13 +254,6 @@ fn name(notes: &mut Notes<'_>, key: &str, node: &Node) -> Option<Box<str>> {
         return None;
     }
     Some(text.into())
-}
-
-impl Borders {
-    /// Is there a rule about what crosses?
-    pub fn any(&self) -> bool {
-        self.exports.is_some() || self.imports.is_some()
-    }
 }
 
 impl Default for Borders {

@@ -2,7 +2,7 @@
 
 use super::access::{secret, timeout};
 use super::address::{address, advertisable, host, is_loopback, Port};
-use super::border::{unenforced_in, BorderDraft};
+use super::border::BorderDraft;
 use super::keys::Scope;
 use super::quantity::show_duration;
 use super::reading::Notes;
@@ -160,9 +160,6 @@ impl GatewayDraft {
                  account; set user and password in the authorization of gateway, or listen on 127.0.0.1",
                 gateway.listen.host
             ));
-        }
-        if let Some((what, remedy)) = unenforced_in(&gateway.borders) {
-            notes.warn(format!("{what}, so the server will not start: {remedy}"));
         }
         for remote in gateway.remotes.iter().filter(|r| r.entries > 1) {
             notes.warn(format!(

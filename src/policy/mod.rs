@@ -6,7 +6,7 @@
 
 mod access;
 mod address;
-pub mod border;
+mod border;
 mod cluster;
 pub mod conf;
 pub mod cores;

@@ -40,6 +40,7 @@ impl Shard {
                 Answer::Subscriptions { rows, next: (end < places).then_some(end) }
             }
             Ask::Routes => Answer::Routes(self.route_rows()),
+            Ask::Explain(question) => Answer::Explained(Box::new(self.explain(&question))),
             Ask::Gateways => Answer::Gateways(Box::new(self.gateway_report())),
             Ask::PeerInterest { from, max } => self.peer_interest(from, max),
             Ask::FarInterest { from, max, account } => self.far_interest(from, max, account.as_deref()),
@@ -122,6 +123,7 @@ impl Shard {
             malformed_headers: l.malformed_headers,
             interest_refused: l.interest_refused,
             ways_back: ways_back.map(|a| a.held() as u64).sum(),
+            grants: self.grants.held() as u64,
             recent: recent.sum(),
             inserts: l.inserts,
             removes: l.removes,

@@ -9,6 +9,7 @@ use super::due::Due;
 use super::ends::Ends;
 use super::forgetting::{Forgetting, ForgettingFars};
 use super::gates::Gates;
+use super::grants::Grants;
 use super::identity::Identity;
 use super::jams::Jams;
 use super::leavers::Farewell;
@@ -22,6 +23,7 @@ use super::report::{Answer, Order};
 use super::rounds::Rounds;
 use super::strangers::Strangers;
 use super::verdict::Verdicts;
+use super::walls::Walls;
 use crate::base::limits::{BATCH_BYTES_MAX, BATCH_BYTES_MIN, DELIVERY_BYTES};
 use crate::base::{Cid, ConnId, Level, Now, Rng, Seeded, ShardId, Time, Wheel};
 use crate::conn::{GatewayTidings, Tidings};
@@ -211,6 +213,10 @@ pub struct Shard {
     pub(super) ends: Ends,
     pub(super) forgetting: Forgetting,
     pub(super) gates: Gates,
+    /// The rules of the border.
+    pub(super) walls: Arc<Walls>,
+    /// Requests whose answers they let in, on the shard with the outbound links.
+    pub(super) grants: Grants,
     /// Links to other clusters that this shard owns, by public number.
     pub(super) gateway_links: BTreeMap<Cid, ConnId>,
     /// What nobody in this cluster wants any more.
@@ -321,6 +327,8 @@ impl Shard {
             ends: Ends::new(ends_seed),
             forgetting: Forgetting::default(),
             gates: Gates::default(),
+            walls: Arc::new(Walls::of(&settings, far_seed)),
+            grants: Grants::new(Seeded(far_seed)),
             gateway_links: BTreeMap::new(),
             wide_ends: Ends::new(far_seed),
             forgetting_fars: ForgettingFars::default(),
@@ -348,6 +356,7 @@ impl Shard {
             settings,
         };
         shard.outbox.hashing = shard.sids;
+        shard.outbox.answered_within_ns = shard.walls.answered_within_ns(false);
         shard
     }
 
@@ -412,6 +421,7 @@ impl Shard {
             }
             Order::SendAway { over_ns } => self.send_away(over_ns),
             Order::Scarce(scarce) => self.scarce(scarce),
+            Order::Walls(walls) => self.rebuild_walls(walls),
             Order::ClusterName(name) => {
                 self.greeting = self.identity.greeting(&self.settings, Some(&name));
                 self.reply_prefix = self.identity.reply_prefix(&name);

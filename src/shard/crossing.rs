@@ -3,7 +3,7 @@
 use super::batch::{picks, Address, Whose};
 use super::core::Shard;
 use super::peers::At;
-use super::verdict::Gate;
+use super::verdict::{Gate, Verdict};
 use crate::base::{FarId, FarSet, Slot};
 use crate::wire::Message;
 
@@ -42,6 +42,9 @@ impl Shard {
     pub(super) fn is_far_member_here(&self, verdict: Slot, far: FarId, name: &[u8]) -> bool {
         let group = self.verdicts.get(verdict).and_then(|v| v.groups.iter().find(|g| *g.name == *name));
         // Which cluster is the nearest may have changed on the way here: any that has one will do.
-        group.is_some_and(|g| g.far.is_some()) && matches!(self.gates.place(far), Some(At::Here(_)))
+        let open = |v: &Verdict| v.held.iter().all(|(held, _)| *held != far);
+        self.verdicts.get(verdict).is_some_and(open)
+            && group.is_some_and(|g| g.far.is_some())
+            && matches!(self.gates.place(far), Some(At::Here(_)))
     }
 }

@@ -1,8 +1,10 @@
 //! What became of messages to other clusters, by cluster and account, on one shard. What a cluster had no interest in is
 //! counted by nobody: it is what was published and neither sent nor dropped, so that it costs nothing on its way.
 
+use super::barriers::Barriers;
 use super::entries::Entries;
 use super::report::FarTally;
+use super::walls::Barrier;
 use crate::base::limits::FARS_MAX;
 use crate::base::{FarId, FarSet};
 
@@ -19,16 +21,19 @@ pub enum Uncrossed {
     Unsayable,
     /// It answered a request of another cluster, and went straight back there.
     Straight,
+    /// A border holds it back.
+    Border,
 }
 
 impl Uncrossed {
     /// All of them, as monitoring names them.
-    const ALL: [(Uncrossed, &'static str); 5] = [
+    const ALL: [(Uncrossed, &'static str); 6] = [
         (Uncrossed::Down, "gateway_down"),
         (Uncrossed::Nearer, "served_nearer"),
         (Uncrossed::Full, "gateway_full"),
         (Uncrossed::Unsayable, "unsayable"),
         (Uncrossed::Straight, "answered_straight"),
+        (Uncrossed::Border, "border"),
     ];
 }
 
@@ -60,6 +65,8 @@ pub struct Crossings {
     by_far: Vec<u8>,
     /// What came the other way and was dropped.
     pub entries: Entries,
+    /// What the border held back either way, by what holds it back.
+    pub barriers: Barriers,
 }
 
 impl Crossings {
@@ -128,6 +135,15 @@ impl Crossings {
     #[cold]
     pub fn served_nearer(&mut self, fars: FarSet, account: u16) {
         fars.iter().for_each(|far| self.dropped(far, account, Uncrossed::Nearer));
+    }
+
+    /// One was held back from these.
+    #[cold]
+    pub fn held_back(&mut self, held: &[(FarId, Barrier)], account: u16) {
+        for (far, barrier) in held {
+            self.dropped(*far, account, Uncrossed::Border);
+            self.barriers.held(*barrier);
+        }
     }
 
     /// One went straight to the cluster whose request it answers, and so to none of these.

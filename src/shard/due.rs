@@ -30,6 +30,8 @@ pub(super) enum Due {
     Farewell,
     /// A client's answers to another cluster are late.
     Answers(ConnId),
+    /// Requests to other clusters can be answered no longer.
+    Grants,
     /// What clients began to want in this account is new no longer.
     Recent(u16),
 }
@@ -46,7 +48,7 @@ impl Due {
             | Due::Linger(c)
             | Due::Answers(c)
             | Due::Server(c) => Some(c),
-            Due::Repeats | Due::Jams | Due::Assurance(_) | Due::Farewell | Due::Recent(_) => None,
+            Due::Repeats | Due::Jams | Due::Assurance(_) | Due::Farewell | Due::Grants | Due::Recent(_) => None,
         }
     }
 }

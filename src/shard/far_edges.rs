@@ -2,6 +2,8 @@
 //! It is the interest of all servers of the cluster together. Queue groups are told always and first; plain interest of an
 //! account whole, or only as far as it takes back what was refused.
 //!
+//! Where there is a border, all this is said of the parts that may come from that cluster ([`Cut`](crate::conn::Cut)).
+//!
 //! As with routes, ends wait for one turn in which nothing was heard about that key.
 
 use super::core::Shard;
@@ -9,14 +11,14 @@ use super::edges::Slice;
 use super::ends::Key;
 use crate::base::limits::{TOLD_SUBJECT_BYTES_MAX, TURN_TOLD_MAX};
 use crate::base::ConnId;
-use crate::conn::{Client, GatewayLink, Standing, Telling, Told, Way};
+use crate::conn::{Client, Cut, GatewayLink, Standing, Telling, Told, Way};
 use crate::interest::{Cursor, Replica};
 use crate::wire::gateway::{write_account, write_command, write_interest, write_no_interest, Command};
 use crate::wire::subject;
 
 impl Shard {
     /// The inbound links of this shard.
-    fn inbounds(&self) -> impl Iterator<Item = ConnId> + '_ {
+    pub(super) fn inbounds(&self) -> impl Iterator<Item = ConnId> + '_ {
         let link = |conn: &ConnId| self.outbox.conns.get(*conn).and_then(|c| c.gateway.as_deref());
         self.gateway_links.values().copied().filter(move |c| link(c).is_some_and(|l| l.intro.way == Way::In))
     }
@@ -76,7 +78,9 @@ impl Shard {
     /// told so, once for each subject; after too many of them the whole interest of the account follows instead.
     pub(super) fn refuse_subject(&mut self, id: ConnId, account: u16, refused: &[u8]) {
         let most = self.settings.gateway.as_ref().map_or(0, |g| g.no_interest_max);
-        let nobody = self.worlds[usize::from(account)].replica.is_empty();
+        let shut_out = |c: &Client| c.gateway.as_deref().is_some_and(|l| !l.cut.admits(account, b">"));
+        let nobody =
+            self.worlds[usize::from(account)].replica.is_empty() || self.outbox.conns.get(id).is_some_and(shut_out);
         let name = self.settings.auth.accounts[usize::from(account)].name.clone();
         let (now_ns, seed) = (self.now.wall_ns, self.sids);
         let Some(link) = self.outbox.conns.get_mut(id).and_then(|c| c.gateway.as_deref_mut()) else { return };
@@ -114,7 +118,7 @@ impl Shard {
                 self.peer_work = true;
                 "too many subjects were refused"
             }
-            Told::Refused | Told::Due | Told::Telling(_) | Told::Whole => return,
+            Told::Refused | Told::Due | Told::Telling(_) | Told::Retelling(_) | Told::Whole => return,
         };
         if !why.is_empty() {
             link.standing[usize::from(account)] = Standing { since_ns: now_ns, why };
@@ -131,11 +135,17 @@ impl Shard {
         let account = link.queues.map_or_else(|| link.due.front().copied().unwrap_or(0), |q| q.account);
         let name = self.settings.auth.accounts[usize::from(account)].name.as_bytes();
         let replica = &self.worlds[usize::from(account)].replica;
-        match link.queues {
-            Some(at) => link.queues = tell_queues(at, name, replica, self.worlds.len(), &mut lines),
-            None => {
-                let gateway = self.settings.gateway.as_ref().map_or("", |g| g.name.as_str());
-                tell_whole(link, account, (gateway, name), replica, &mut lines);
+        let gateway = self.settings.gateway.as_ref().map_or("", |g| g.name.as_str());
+        match (link.queues, link.due.is_empty()) {
+            (Some(at), _) => link.queues = tell_queues(link, at, name, replica, self.worlds.len(), &mut lines),
+            (None, false) => tell_whole(link, account, (gateway, name), replica, &mut lines),
+            (None, true) => {
+                let accounts = &self.settings.auth.accounts;
+                let interest = |at: usize| &self.worlds[at].replica;
+                let whole = |at: usize| matches!(link.told[at], Told::Whole);
+                link.cut.take_back(TURN_TOLD_MAX, interest, whole, |at, pattern, queue| {
+                    let _ = write_no_interest(&mut lines, accounts[at].name.as_bytes(), pattern, queue);
+                });
             }
         }
         let more = link.is_being_told();
@@ -148,10 +158,20 @@ impl Shard {
 }
 
 /// A slice of the queue groups of all accounts; where to go on.
-fn tell_queues(at: Telling, name: &[u8], replica: &Replica, accounts: usize, lines: &mut Vec<u8>) -> Option<Telling> {
+fn tell_queues(
+    link: &mut GatewayLink,
+    at: Telling,
+    name: &[u8],
+    replica: &Replica,
+    accounts: usize,
+    lines: &mut Vec<u8>,
+) -> Option<Telling> {
+    let told = |p: &[u8], q: &[u8]| replica.passed(at.cursor, p) && replica.is_wide(p, q);
     let rest = replica.walk_wide(at.cursor, TURN_TOLD_MAX, |pattern, queue| {
         if !queue.is_empty() && pattern.len() <= TOLD_SUBJECT_BYTES_MAX {
-            let _ = write_interest(lines, name, pattern, queue);
+            link.cut.began((at.account, pattern, queue), told, |part| {
+                let _ = write_interest(lines, name, part, queue);
+            });
         }
     });
     match rest {
@@ -163,30 +183,37 @@ fn tell_queues(at: Telling, name: &[u8], replica: &Replica, accounts: usize, lin
     }
 }
 
-/// A slice of all plain interest of one account, between the two commands.
+/// A slice of all plain interest of one account, between the two commands where it had not been told before.
 fn tell_whole(link: &mut GatewayLink, account: u16, names: (&str, &[u8]), replica: &Replica, lines: &mut Vec<u8>) {
     let (gateway, name) = names;
     let Some(told) = link.told.get_mut(usize::from(account)) else { return };
-    let from = match told {
-        Told::Telling(cursor) => *cursor,
+    let (from, again) = match told {
+        Told::Telling(cursor) => (*cursor, false),
+        Told::Retelling(cursor) => (*cursor, true),
         _ => {
             let _ = write_command(lines, gateway, Command::AllSubsStart, name);
-            Cursor::default()
+            (Cursor::default(), false)
         }
     };
+    let before = |p: &[u8], q: &[u8]| replica.passed(from, p) && replica.is_wide(p, q);
     let rest = replica.walk_wide(from, TURN_TOLD_MAX, |pattern, queue| {
         if queue.is_empty() && pattern.len() <= TOLD_SUBJECT_BYTES_MAX {
-            let _ = write_interest(lines, name, pattern, b"");
+            link.cut.began((account, pattern, b""), before, |part| {
+                let _ = write_interest(lines, name, part, b"");
+            });
         }
     });
-    *told = match rest {
-        Some(cursor) => Told::Telling(cursor),
-        None => {
-            let _ = write_command(lines, gateway, Command::AllSubsComplete, name);
-            link.due.pop_front();
-            Told::Whole
-        }
+    *told = match (rest, again) {
+        (Some(cursor), false) => Told::Telling(cursor),
+        (Some(cursor), true) => Told::Retelling(cursor),
+        (None, _) => Told::Whole,
     };
+    if rest.is_none() {
+        link.due.pop_front();
+        if !again {
+            let _ = write_command(lines, gateway, Command::AllSubsComplete, name);
+        }
+    }
 }
 
 /// Interest of this cluster that began or ended.
@@ -203,48 +230,66 @@ struct Change<'a> {
 impl Change<'_> {
     /// What one link is told of it.
     fn write(&self, link: &mut GatewayLink, replica: &Replica, lines: &mut Vec<u8>) {
-        let Change { account, pattern, queue, wanted, known, .. } = *self;
+        let Change { account, pattern, queue, wanted, .. } = *self;
         let standing = Standing { since_ns: self.now_ns, why: "somebody wants something of it" };
-        let Some(told) = link.told.get_mut(usize::from(account)) else { return };
+        let GatewayLink { told, queues, cut, standing: standings, .. } = link;
+        let Some(told) = told.get_mut(usize::from(account)) else { return };
         if !queue.is_empty() {
             // Coming first of all, a queue group takes the refusal of its account with it.
-            if wanted && matches!(told, Told::Refused) {
-                (*told, link.standing[usize::from(account)]) = (Told::Nothing, standing);
+            if wanted && matches!(told, Told::Refused) && cut.admits(account, pattern) {
+                (*told, standings[usize::from(account)]) = (Told::Nothing, standing);
             }
-            let passed = link
-                .queues
-                .is_none_or(|at| account < at.account || (account == at.account && replica.passed(at.cursor, pattern)));
-            if passed && !known {
-                self.say(lines);
-            }
-            return;
+            let walk = *queues;
+            let passed = |p: &[u8]| {
+                walk.is_none_or(|at| account < at.account || (account == at.account && replica.passed(at.cursor, p)))
+            };
+            return self.write_parts(cut, replica, passed, lines);
         }
         match told {
-            Told::Refused if wanted => {
+            Told::Refused if wanted && cut.admits(account, pattern) => {
                 let _ = write_account(lines, self.name, true);
-                (*told, link.standing[usize::from(account)]) = (Told::Nothing, standing);
+                (*told, standings[usize::from(account)]) = (Told::Nothing, standing);
             }
-            Told::Subjects(subjects) if wanted => {
+            Told::Subjects(subjects) if wanted => cut.each_part(account, pattern, |part| {
                 let before = subjects.len();
-                match subject::is_literal(pattern) {
-                    true => drop(subjects.remove(pattern)),
-                    false => subjects.retain(|s| !subject::covers(pattern, s)),
+                match subject::is_literal(part) {
+                    true => drop(subjects.remove(part)),
+                    false => subjects.retain(|s| !subject::covers(part, s)),
                 }
                 if subjects.len() < before {
-                    self.say(lines);
+                    self.say(part, lines);
                 }
+            }),
+            Told::Telling(cursor) | Told::Retelling(cursor) => {
+                let cursor = *cursor;
+                self.write_parts(cut, replica, |p| replica.passed(cursor, p), lines);
             }
-            Told::Telling(cursor) if !known && replica.passed(*cursor, pattern) => self.say(lines),
-            Told::Whole if !known => self.say(lines),
+            Told::Whole => self.write_parts(cut, replica, |_| true, lines),
             _ => {}
         }
     }
 
-    fn say(&self, lines: &mut Vec<u8>) {
+    /// What of it begins or ceases to be announced, to whoever is told everything of those patterns that are `passed`.
+    fn write_parts(&self, cut: &mut Cut, replica: &Replica, passed: impl Fn(&[u8]) -> bool, lines: &mut Vec<u8>) {
+        let Change { account, pattern, queue, wanted, known, .. } = *self;
+        let what = (account, pattern, queue);
+        let told = |p: &[u8], q: &[u8]| passed(p) && replica.is_wide(p, q);
+        if passed(pattern) && !known {
+            match wanted {
+                true => cut.began(what, told, |part| self.say(part, lines)),
+                false => cut.ended(what, told, |part| self.say(part, lines)),
+            }
+        }
+        if !wanted && cut.was_whole(account, pattern, queue) {
+            self.say(pattern, lines);
+        }
+    }
+
+    fn say(&self, part: &[u8], lines: &mut Vec<u8>) {
         // What cannot stand in a line was never told.
         let _ = match self.wanted {
-            true => write_interest(lines, self.name, self.pattern, self.queue),
-            false => write_no_interest(lines, self.name, self.pattern, self.queue),
+            true => write_interest(lines, self.name, part, self.queue),
+            false => write_no_interest(lines, self.name, part, self.queue),
         };
     }
 }

@@ -1,9 +1,12 @@
 //! Where the links to other clusters are, as every shard knows it, and which cluster answers soonest.
 
 use super::peers::At;
+use super::walls::{Barrier, Side, Walls};
 use crate::base::limits::FARS_MAX;
 use crate::base::{FarId, FarSet};
+use crate::interest::border::{Class, Wall};
 use crate::wire::gateway::{name_hash, old_hash, split, Hash6};
+use std::sync::Arc;
 
 /// A link on which messages are sent.
 #[derive(Debug)]
@@ -11,9 +14,13 @@ struct Gate {
     at: At,
     /// The last round trip; 0: not measured, which counts as the shortest, as in nats-server.
     rtt_ns: u64,
+    cluster: Box<str>,
     /// The cluster in replies, new and old.
     hash: Hash6,
     old: [u8; 4],
+    /// What our exports know it as, and our imports.
+    class: Class,
+    entry: Class,
 }
 
 /// See the file's head. One per shard.
@@ -24,6 +31,8 @@ pub struct Gates {
     /// Those of them that promised interest-only.
     pub promised: FarSet,
     gates: Vec<Option<Gate>>,
+    /// What clusters let in, as they say: known before their link begins.
+    imports: Vec<Option<Arc<Wall>>>,
     /// The live ones, nearest first.
     order: Vec<FarId>,
 }
@@ -31,15 +40,18 @@ pub struct Gates {
 impl Default for Gates {
     fn default() -> Gates {
         let gates = (0..FARS_MAX).map(|_| None).collect();
-        Gates { live: FarSet::EMPTY, promised: FarSet::EMPTY, gates, order: Vec::new() }
+        let imports = vec![None; FARS_MAX];
+        Gates { live: FarSet::EMPTY, promised: FarSet::EMPTY, gates, imports, order: Vec::new() }
     }
 }
 
 impl Gates {
     /// A link began.
-    pub fn begin(&mut self, far: FarId, at: At, promised: bool, cluster: &str) {
+    pub fn begin(&mut self, far: FarId, at: At, promised: bool, cluster: &str, walls: &Walls) {
         let Some(place) = self.gates.get_mut(far.index()) else { return };
-        *place = Some(Gate { at, rtt_ns: 0, hash: name_hash(cluster), old: old_hash(cluster) });
+        let (hash, old) = (name_hash(cluster), old_hash(cluster));
+        let (class, entry) = (walls.exports.class(cluster), walls.imports.class(cluster));
+        *place = Some(Gate { at, rtt_ns: 0, cluster: cluster.into(), hash, old, class, entry });
         self.live.insert(far);
         match promised {
             true => self.promised.insert(far),
@@ -52,6 +64,7 @@ impl Gates {
     pub fn end(&mut self, far: FarId) {
         if let Some(place) = self.gates.get_mut(far.index()) {
             *place = None;
+            self.imports[far.index()] = None;
         }
         self.live.remove(far);
         self.promised.remove(far);
@@ -61,6 +74,23 @@ impl Gates {
     /// Where the link to a cluster is; None: there is none.
     pub fn place(&self, far: FarId) -> Option<At> {
         self.gates.get(far.index()).and_then(|g| g.as_ref()).map(|g| g.at)
+    }
+
+    /// A cluster says what it lets in; None: everything, or it cannot say. What was decided before is to be forgotten.
+    pub fn set_their_imports(&mut self, far: FarId, wall: Option<Arc<Wall>>) {
+        if let Some(place) = self.imports.get_mut(far.index()) {
+            *place = wall;
+        }
+    }
+
+    /// Does any cluster say what it lets in?
+    pub fn any_imports(&self) -> bool {
+        self.imports.iter().any(Option::is_some)
+    }
+
+    /// What a cluster lets in, as it says; None: everything, or it cannot say.
+    pub fn their_imports(&self, far: FarId) -> Option<&Arc<Wall>> {
+        self.imports.get(far.index())?.as_ref()
     }
 
     /// A round trip was measured. True: another cluster may be the nearest now.
@@ -87,6 +117,40 @@ impl Gates {
         self.order.iter().copied().find(|f| of.contains(*f))
     }
 
+    /// The cluster of this name, if it has a link.
+    pub fn named(&self, cluster: &str) -> Option<FarId> {
+        let is = |f: &FarId| self.gates[f.index()].as_ref().is_some_and(|g| *g.cluster == *cluster);
+        self.live.iter().find(is)
+    }
+
+    /// Other rules hold.
+    pub fn renew(&mut self, walls: &Walls) {
+        for gate in self.gates.iter_mut().flatten() {
+            (gate.class, gate.entry) = (walls.exports.class(&gate.cluster), walls.imports.class(&gate.cluster));
+        }
+    }
+
+    /// Which of these clusters a message may not be sent to, and why.
+    pub fn shut(&self, walls: &Walls, account: u16, subject: &[u8], of: FarSet) -> Vec<(FarId, Barrier)> {
+        if walls.exports.is_open() || of.is_empty() {
+            return Vec::new();
+        }
+        let judged = walls.exports.judge(usize::from(account), subject);
+        let gate = |far: FarId| self.gates.get(far.index()).and_then(Option::as_ref);
+        let barrier = |far| Some((far, Barrier::of(Side::Exports, judged.of(gate(far)?.class))?));
+        of.iter().filter_map(barrier).collect()
+    }
+
+    /// What a cluster with a link is called in replies.
+    pub fn hash(&self, far: FarId) -> Option<Hash6> {
+        self.gates.get(far.index()).and_then(Option::as_ref).map(|g| g.hash)
+    }
+
+    /// What our imports know a cluster as; None: it has no link.
+    pub fn entry(&self, far: FarId) -> Option<Class> {
+        self.gates.get(far.index()).and_then(Option::as_ref).map(|g| g.entry)
+    }
+
     /// The cluster that a mapped reply came from.
     pub fn origin(&self, reply: &[u8]) -> Option<FarId> {
         let cluster = split(reply)?.cluster;
@@ -102,13 +166,15 @@ impl Gates {
 mod tests {
     use super::*;
     use crate::base::ConnId;
+    use crate::policy::Settings;
 
     #[test]
     fn the_nearest_is_the_one_that_answers_soonest() {
         let mut g = Gates::default();
         let at = At::Here(ConnId::NONE);
-        g.begin(FarId(1), at, true, "east");
-        g.begin(FarId(2), at, false, "west");
+        let walls = Walls::of(&Settings::default(), 1);
+        g.begin(FarId(1), at, true, "east", &walls);
+        g.begin(FarId(2), at, false, "west", &walls);
         let all = FarSet(0xff);
         assert!(!g.measured(FarId(2), 10) && g.measured(FarId(1), 20), "east was first, being unmeasured");
         assert_eq!((g.nearest(all), g.nearest(FarSet(2)), g.promised), (Some(FarId(2)), Some(FarId(1)), FarSet(2)));

@@ -1,20 +1,10 @@
 //! What this shard says of links to other clusters, for monitoring.
 
 use super::core::Shard;
-use super::report::{GatewayAccountRow, GatewayReport, GatewayRow, InterestMode};
+use super::report::{BarrierTally, GatewayAccountRow, GatewayReport, GatewayRow, InterestMode};
+use super::walls::{Barrier, Side};
 use crate::base::FarId;
 use crate::conn::{Client, GatewayLink, Told};
-use crate::interest::far::Mode;
-
-fn mode_of(mode: Mode) -> InterestMode {
-    match mode {
-        Mode::Unknown => InterestMode::Unknown,
-        Mode::Refused => InterestMode::Refused,
-        Mode::Optimistic => InterestMode::Optimistic,
-        Mode::Transitioning => InterestMode::Transitioning,
-        Mode::InterestOnly => InterestMode::InterestOnly,
-    }
-}
 
 fn mode_told(told: &Told) -> (InterestMode, u64) {
     match told {
@@ -22,7 +12,7 @@ fn mode_told(told: &Told) -> (InterestMode, u64) {
         Told::Refused => (InterestMode::Refused, 0),
         Told::Subjects(subjects) => (InterestMode::Optimistic, subjects.len() as u64),
         Told::Due | Told::Telling(_) => (InterestMode::Transitioning, 0),
-        Told::Whole => (InterestMode::InterestOnly, 0),
+        Told::Whole | Told::Retelling(_) => (InterestMode::InterestOnly, 0),
     }
 }
 
@@ -39,7 +29,21 @@ impl Shard {
             links: links.collect(),
             tallies: self.outbox.crossings.report(&names, &published).collect(),
             entries: self.outbox.crossings.entries.report(&names).collect(),
+            barriers: self.outbox.crossings.barriers.report().map(|(by, n)| self.barrier_tally(by, n)).collect(),
+            awaited: self.grants.held() as u64,
+            crowded_out: self.grants.crowded_out,
+            walls: self.walls.stand().then(|| self.walls.clone()),
         }
+    }
+
+    /// So many messages were held back by this.
+    fn barrier_tally(&self, barrier: Barrier, n: u64) -> BarrierTally {
+        let rule = self.walls.rule(barrier.side, barrier.rule);
+        let by = rule.unwrap_or_else(|| match barrier.side {
+            Side::Exports => "no entry of exports admits it".into(),
+            Side::Imports => "no entry of imports admits it".into(),
+        });
+        BarrierTally { by, n }
     }
 
     fn gateway_row(&self, c: &Client, link: &GatewayLink) -> GatewayRow {
@@ -72,7 +76,7 @@ impl Shard {
         let rows = accounts.map(|(at, (account, world))| {
             let held = far.map(|f| world.fars.held(f)).unwrap_or_default();
             let told = link.told.get(at).filter(|_| far.is_none());
-            let (mode, refused) = told.map_or((mode_of(held.mode), held.refused), mode_told);
+            let (mode, refused) = told.map_or((InterestMode::from(held.mode), held.refused), mode_told);
             let standing = link.standing.get(at).copied().unwrap_or_default();
             let sent = far.map_or(0, |f| self.outbox.crossings.sent_on_link(f, at as u16));
             let (plain, queues) = (held.plain, held.queues);

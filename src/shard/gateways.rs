@@ -8,7 +8,8 @@ use super::peers::At;
 use crate::base::limits::{FOREIGN_ACCOUNTS_MAX, ROUTE_LINE_BYTES_MAX, TURN_FORGOTTEN_MAX};
 use crate::base::{ConnId, FarId, Level, ShardId};
 use crate::conn::{
-    Client, Close, GatewayInstruction, GatewayIntroduction, GatewayLink, GatewayTidings, Stage, Standing, Told, Way,
+    Client, Close, Cut, GatewayInstruction, GatewayIntroduction, GatewayLink, GatewayTidings, Stage, Standing, Told,
+    Way,
 };
 use crate::interest::far::{FarSaid, Fars, Mode, Touched};
 use crate::policy::GatewayInterest;
@@ -19,19 +20,26 @@ impl Shard {
     /// A link was registered for this shard.
     pub(super) fn introduce_gateway(&mut self, mut intro: GatewayIntroduction) -> ConnId {
         let (now, rest) = (self.now, std::mem::take(&mut intro.rest));
+        let (first, imports) = (std::mem::take(&mut intro.first), intro.their_imports.clone());
         let rules =
             Rules { max_control_line: ROUTE_LINE_BYTES_MAX, max_payload: 0, headers: true, connect_first: false };
         let mut client = Client::new(intro.link, &intro.ip, intro.port, rules, now);
         (client.start_ns, client.headers, client.stage) = (intro.start_ns, intro.headers, Stage::Open);
         let (way, cid, promised, cluster) = (intro.way, intro.link, intro.interest_only, intro.cluster.clone());
-        client.gateway = Some(Box::new(GatewayLink::new(intro, self.worlds.len(), now.mono, self.sids)));
+        let cut = Cut::new(self.walls.imports.clone(), &cluster, self.worlds.len(), self.sids.0);
+        client.gateway = Some(Box::new(GatewayLink::new(intro, cut, self.worlds.len(), now.mono, self.sids)));
         // What has ended is told to those who were told of it, before somebody comes who was not.
         self.tell_wide_ends(true);
         let id = self.outbox.conns.insert(client);
         self.servers_here += 1;
         self.gateway_links.insert(cid, id);
+        if !first.is_empty() {
+            self.outbox.say(id, |out| out.extend_from_slice(&first));
+        }
         match way {
             Way::Out(far) => {
+                self.gates.set_their_imports(far, imports);
+                self.know_ways_back();
                 self.gate_began(far, At::Here(id), promised, &cluster);
                 for batch in self.peer_batches() {
                     batch.gate(far, Some(promised), cluster.as_bytes());
@@ -70,7 +78,7 @@ impl Shard {
     }
 
     fn gate_began(&mut self, far: FarId, at: At, promised: bool, cluster: &str) {
-        self.gates.begin(far, at, promised, cluster);
+        self.gates.begin(far, at, promised, cluster, &self.walls);
         self.verdicts.forget_all();
         let published = self.published_by_account();
         self.outbox.crossings.begin(far, cluster, &published);
@@ -160,6 +168,13 @@ impl Shard {
             GatewayInstruction::End { link, says, why } => {
                 if let Some(conn) = self.gateway_links.get(&link).copied() {
                     self.close(conn, Close::Route { says, why });
+                }
+            }
+            GatewayInstruction::TheirImports { far, wall } => {
+                if self.gates.their_imports(far) != wall.as_ref() {
+                    self.gates.set_their_imports(far, wall);
+                    self.know_ways_back();
+                    self.verdicts.forget_all();
                 }
             }
         }
@@ -359,7 +374,13 @@ impl Shard {
         if is_mapped(r.subject) {
             return self.answer_came(id, account, r, Origin::Gateway);
         }
-        let key = self.receive_from_server(id, account, r, Origin::Gateway);
+        let key = self.key_of(id, account, r);
+        if !self.walls.imports.is_open() && !self.may_enter(id, account, key) {
+            return self.refuse_subject(id, account, r.subject);
+        }
+        let reply = self.reply_within(id, account, r.reply);
+        let r = &Routed { reply: reply.as_deref().unwrap_or(r.reply), ..*r };
+        self.receive_from_server(id, account, r, Origin::Gateway, key);
         if self.verdicts.get(key).is_some_and(|v| v.is_unwanted_here()) {
             self.refuse_subject(id, account, r.subject);
         }

@@ -41,11 +41,13 @@ pub enum Drop {
     ReplyExpired,
     /// The link to the cluster that an answer was for ended.
     GatewayDown,
+    /// It came from another cluster, and our imports do not admit it.
+    Border,
 }
 
 impl Drop {
     /// All reasons with the names monitoring gives them.
-    pub const ALL: [(Drop, &'static str); 18] = [
+    pub const ALL: [(Drop, &'static str); 19] = [
         (Drop::NoInterest, "no_interest"),
         (Drop::ReservedSubject, "reserved_subject"),
         (Drop::ReservedReply, "reserved_reply"),
@@ -64,6 +66,7 @@ impl Drop {
         (Drop::ForeignReply, "foreign_reply"),
         (Drop::ReplyExpired, "reply_expired"),
         (Drop::GatewayDown, "gateway_down"),
+        (Drop::Border, "border"),
     ];
 
     /// As monitoring names it.

@@ -7,6 +7,7 @@
 
 // What it is made of.
 mod abandoned;
+mod barriers;
 pub mod batch;
 mod crossings;
 mod diary;
@@ -15,6 +16,7 @@ mod ends;
 mod entries;
 mod forgetting;
 mod gates;
+mod grants;
 mod identity;
 mod jams;
 mod leavers;
@@ -29,17 +31,20 @@ pub mod report;
 mod rounds;
 mod strangers;
 mod verdict;
+pub mod walls;
 
 mod core;
 
 // What it does.
 mod answer;
 mod assurance;
+mod border;
 mod crossing;
 mod dispatch;
 mod edges;
 mod ending;
 mod enter;
+mod explain;
 mod far_edges;
 mod farewell;
 mod gateway_report;
@@ -52,6 +57,7 @@ mod repeat;
 mod replies;
 mod routes;
 mod subscribe;
+mod system;
 mod tick;
 mod wanted;
 

@@ -8,7 +8,7 @@ use super::relayed;
 use super::verdict::{Gate, Group, Sub, Target, Verdict};
 use crate::base::limits::{BLOCKERS_MAX, ROUTE_PENDING_FACTOR_MAX};
 use crate::base::{ConnId, Now, Seeded, Slot, Slots};
-use crate::conn::{Answers, Client, Spares, WayBack};
+use crate::conn::{Answers, Client, Spares, WayBack, WAY_KNOWN_NS};
 use crate::wire::Message;
 
 /// How one copy fared.
@@ -75,6 +75,8 @@ pub struct Outbox {
     pub answering: Option<WayBack>,
     /// Why the last message that was not queued for a server was not.
     pub unsent: Option<Uncrossed>,
+    /// How long the way of answers to other clusters is known, nanoseconds.
+    pub answered_within_ns: u64,
     /// Hashes replies.
     pub hashing: Seeded,
     /// The receivers of the current message.
@@ -97,6 +99,7 @@ impl Outbox {
     pub fn new(pending_max: usize, waiting_max: usize, skip_congested: bool, diary: Diary) -> Outbox {
         Outbox {
             waiting: 0,
+            answered_within_ns: WAY_KNOWN_NS,
             waiting_max,
             conns: Slots::default(),
             subs: Slots::default(),
@@ -265,12 +268,12 @@ impl Outbox {
 
     /// A client was given a request of another cluster: its answer goes this way.
     pub fn remember(&mut self, conn: ConnId, reply: &[u8], way: WayBack) {
-        let (hashing, now) = (self.hashing, self.now.mono);
+        let (hashing, now, within_ns) = (self.hashing, self.now.mono, self.answered_within_ns);
         if let Some(client) = self.conns.get_mut(conn) {
             if client.answers.is_none() {
                 self.answerers.push(conn);
             }
-            client.answers.get_or_insert_with(|| Box::new(Answers::new(hashing))).remember(reply, way, now);
+            client.answers.get_or_insert_with(|| Box::new(Answers::new(hashing))).remember(reply, way, now, within_ns);
         }
     }
 

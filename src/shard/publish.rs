@@ -103,7 +103,7 @@ impl Shard {
             (Complaint::Reply(reply), Drop::ReservedReply)
         } else {
             self.ok(id);
-            return !self.answers_other_cluster(id, account, m);
+            return !self.answers_for_server(account, m) && !self.answers_other_cluster(id, account, m);
         };
         self.outbox.ledger.dropped(why, 1);
         self.outbox.say(id, |out| write_complaint(out, complaint));
@@ -133,6 +133,7 @@ impl Shard {
             subs: &self.outbox.subs,
             peers: &self.peers,
             gates: &self.gates,
+            walls: &self.walls,
         };
         let name = self.settings.auth.accounts[usize::from(account)].name.as_str();
         let key = self.verdicts.reach((account, name), subject, &table);
@@ -205,6 +206,9 @@ impl Shard {
                 }
                 (Some(Given::Nobody) | None, _) => {}
             }
+        }
+        if !v.held.is_empty() && to.origin == Origin::Client {
+            self.outbox.crossings.held_back(&v.held, to.account);
         }
         if !v.nearer.is_empty() && to.origin == Origin::Client {
             // Where the members here did not take it, one there does after all.

@@ -81,7 +81,10 @@ impl Shard {
         let Some(v) = self.verdicts.get(memo.verdict) else { return came };
         let subject = memo.subject();
         let (links, gates, simple) = match run.origin {
-            Origin::Client => (&v.links[..], &v.gates[..], v.groups.is_empty() && v.remote.is_empty()),
+            Origin::Client => {
+                let simple = v.groups.is_empty() && v.remote.is_empty() && v.held.is_empty();
+                (&v.links[..], &v.gates[..], simple)
+            }
             Origin::Route => (&[][..], &[][..], v.clients.is_empty()),
             Origin::Gateway => (&v.links[..], &[][..], v.near.is_empty()),
         };

@@ -91,9 +91,13 @@ impl Shard {
     }
 
     /// Sends a message to whoever is behind this link, and to nobody else.
-    fn straight(&mut self, place: Place, account: u16, publisher: ConnId, m: &Message<'_>) {
+    pub(super) fn straight(&mut self, place: Place, account: u16, publisher: ConnId, m: &Message<'_>) {
         let to = Address { plain: false, straight: Some(place), ..self.published(account, publisher) };
-        match self.link_to(place) {
+        let at = match place {
+            Place::Shard(shard) if shard != self.id => Some(At::There(shard)),
+            place => self.link_to(place),
+        };
+        match at {
             Some(At::There(shard)) => {
                 self.groups.clear();
                 self.put(shard, to, m, &mut None);
@@ -104,11 +108,16 @@ impl Shard {
 
     /// The same on the shard that the link is on.
     pub(super) fn straight_from_here(&mut self, place: Place, to: Address, m: &Message<'_>) {
+        if let Place::Shard(_) = place {
+            return self.answer_judged(to, m);
+        }
         let Some(At::Here(conn)) = self.link_to(place) else {
             // Whoever asked by way of a member that is gone is gone with it, as far as this answer is concerned.
             let why = if matches!(place, Place::Peer(_)) { Drop::ReplyExpired } else { Drop::GatewayDown };
             return self.outbox.ledger.dropped(why, 1);
         };
+        let plain = self.as_others_know_it(conn, m.subject);
+        let m = &Message { subject: plain.as_deref().unwrap_or(m.subject), ..*m };
         let mut names = Vec::new();
         let name = &self.settings.auth.accounts[usize::from(to.account)].name;
         let _ = write_names(&mut names, name.as_bytes(), m.subject);
@@ -125,13 +134,22 @@ impl Shard {
         }
     }
 
-    /// The reply as another cluster is to see it; None: as it is.
+    /// The reply as another cluster is to see it; None: as it is. Where there is a border every answer finds its way back
+    /// like this, and only those to what was asked.
     pub(super) fn reply_across(&mut self, account: u16, conn: ConnId, m: &Message<'_>) -> Option<Vec<u8>> {
-        if m.reply.is_empty() || !self.worlds[usize::from(account)].recent.covers(m.reply, self.now.mono) {
+        if m.reply.is_empty() {
             return None;
         }
-        let new_replies = self.outbox.conns.get(conn)?.gateway.as_deref()?.intro.new_replies;
-        self.hold_until_known(conn);
+        let recent = self.worlds[usize::from(account)].recent.covers(m.reply, self.now.mono);
+        let link = self.outbox.conns.get(conn)?.gateway.as_deref()?;
+        let (new_replies, far) = (link.intro.new_replies, link.far()?);
+        if !recent && !self.walls.stand() && self.gates.their_imports(far).is_none() {
+            return None;
+        }
+        if recent {
+            self.hold_until_known(conn);
+        }
+        self.grant(account, far, m.reply);
         Some(self.reply_prefix.before(m.reply, new_replies))
     }
 
@@ -142,14 +160,27 @@ impl Shard {
         let m = r.message(&mut body);
         let publisher = if origin == Origin::Gateway { id } else { ConnId::NONE };
         self.outbox.next_message();
+        let member = self.outbox.conns.get(id).and_then(|c| c.route.as_deref()).is_some_and(|r| r.intro.turnpike);
         match split(m.subject) {
             // One inside another nobody sends who means well, and no client is to see any.
             Some(mapped) if self.reply_prefix.is_of_cluster(&mapped) && !is_mapped(mapped.reply) => {
                 let other = mapped.server.filter(|s| !self.reply_prefix.is_server(s));
                 match other.filter(|_| origin == Origin::Gateway).and_then(|s| self.peers.by_hash(s)) {
-                    Some(peer) => self.straight(Place::Peer(peer), account, publisher, &m),
-                    None => self.deliver_answer((id, publisher), account, &Message { subject: mapped.reply, ..m }),
+                    Some(peer) => {
+                        let named = self.named_answer(id, account, &m, mapped.reply);
+                        let m = Message { subject: named.as_deref().unwrap_or(m.subject), ..m };
+                        self.straight(Place::Peer(peer), account, publisher, &m);
+                    }
+                    // A member of ours has judged it.
+                    None if member => {
+                        self.deliver_answer((id, publisher), account, &Message { subject: mapped.reply, ..m })
+                    }
+                    None => self.answer_enters((id, publisher), account, &m, mapped.reply, origin),
                 }
+            }
+            // One of ours says which cluster answers, for only we know whether that one was asked.
+            Some(mapped) if member && mapped.server.is_some_and(|s| self.reply_prefix.is_server(s)) => {
+                self.answer_named((id, publisher), account, &m, mapped.reply);
             }
             _ => self.dropped_on_entry(id, account, Drop::ForeignReply, 1),
         }
@@ -159,7 +190,7 @@ impl Shard {
     }
 
     /// An answer under its plain subject: as if it had been published here.
-    fn deliver_answer(&mut self, (id, publisher): (ConnId, ConnId), account: u16, m: &Message<'_>) {
+    pub(super) fn deliver_answer(&mut self, (id, publisher): (ConnId, ConnId), account: u16, m: &Message<'_>) {
         let key = self.verdict(account, m.subject);
         let mut queued = self.deliver_plain(key, m, Origin::Client);
         let mut to = self.published(account, publisher);

@@ -2,12 +2,15 @@
 //! in slices, so that no scrape holds a shard for longer than a turn.
 
 mod gateways;
+mod question;
 
+use super::walls::Walls;
 use crate::base::ConnId;
 use crate::conn::{Counts, GatewayInstruction, Instruction, Telling};
 use std::sync::Arc;
 
-pub use gateways::{EntryTally, FarTally, GatewayAccountRow, GatewayReport, GatewayRow, InterestMode};
+pub use gateways::{BarrierTally, EntryTally, FarTally, GatewayAccountRow, GatewayReport, GatewayRow, InterestMode};
+pub use question::{Asked, Explanation, Ground, Question};
 
 /// An order from outside the shards.
 #[derive(Clone, Debug)]
@@ -48,6 +51,8 @@ pub enum Order {
     /// Memory has become scarce, or (said again) is still: subscriptions are refused, and clients are cut for whom much
     /// waits. `false`: no longer.
     Scarce(bool),
+    /// Other rules hold at the border from now on.
+    Walls(Arc<Walls>),
     /// The cluster is called so from now on.
     ClusterName(Arc<str>),
 }
@@ -88,6 +93,8 @@ pub enum Ask {
     Routes,
     /// Links to other clusters.
     Gateways,
+    /// Would this message cross?
+    Explain(Question),
     /// What the peers want whose routes are this shard's.
     PeerInterest {
         /// The cursor: the default, then what the last answer said.
@@ -109,6 +116,8 @@ pub enum Ask {
 /// The answer to an [`Ask`].
 #[derive(Clone, Debug)]
 pub enum Answer {
+    /// Would it cross?
+    Explained(Box<Explanation>),
     /// All counters.
     Tally(Box<Tally>),
     /// Open connections.
@@ -192,6 +201,8 @@ pub struct Tally {
     pub interest_refused: u64,
     /// Requests of other clusters whose way back clients know (cluster-protocol.md §4.9).
     pub ways_back: u64,
+    /// Requests that left through a border and may still be answered.
+    pub grants: u64,
     /// Patterns that clients have begun to want so lately that other clusters may not know of it.
     pub recent: u64,
     /// Subscriptions added.

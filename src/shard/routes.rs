@@ -315,11 +315,12 @@ impl Shard {
         if is_mapped(r.subject) {
             return self.answer_came(id, account, r, Origin::Route);
         }
-        self.receive_from_server(id, account, r, Origin::Route);
+        let key = self.key_of(id, account, r);
+        self.receive_from_server(id, account, r, Origin::Route, key);
     }
 
-    /// A message that came from another server: for whom it may be for from where it came. Its verdict's key.
-    pub(super) fn receive_from_server(&mut self, id: ConnId, account: u16, r: &Routed<'_>, origin: Origin) -> Slot {
+    /// The key of the verdict on a message that came from another server.
+    pub(super) fn key_of(&mut self, id: ConnId, account: u16, r: &Routed<'_>) -> Slot {
         let Some(client) = self.outbox.conns.get_mut(id) else { return Slot::NONE };
         let mut key = client.memo.verdict;
         if !crate::base::same(client.memo.subject(), r.subject) || self.verdicts.get(key).is_none() {
@@ -328,6 +329,11 @@ impl Shard {
                 client.memo.remember(&[b"RMSG ", r.account, b" "], r.subject, key);
             }
         }
+        key
+    }
+
+    /// A message that came from another server, with its verdict: for whom it may be for from where it came.
+    pub(super) fn receive_from_server(&mut self, id: ConnId, account: u16, r: &Routed<'_>, origin: Origin, key: Slot) {
         let mut body = std::mem::take(&mut self.body);
         let m = r.message(&mut body);
         self.outbox.next_message();
@@ -352,7 +358,6 @@ impl Shard {
         self.pace_entry(id, origin);
         self.budget = self.budget.saturating_sub(1 + (queued + links) * weight(&m));
         self.body = body;
-        key
     }
 
     /// One member of a queue group that another server has named: here, or noted in `self.away`. What came over a route is

@@ -70,6 +70,7 @@ impl Shard {
                 Due::Assurance(round) => self.assurance_late(round),
                 Due::Farewell => self.send_next_away(),
                 Due::Answers(id) => self.forget_answers(id),
+                Due::Grants => self.forget_grants(),
                 Due::Recent(account) => self.forget_recent(account),
             }
         }

@@ -6,8 +6,10 @@
 
 use super::gates::Gates;
 use super::peers::{At, Peers};
+use super::walls::{Barrier, Side, Walls};
 use crate::base::limits::{HEADS_BYTES_MAX, TARGETS_MAX, VERDICTS_MAX};
 use crate::base::{ConnId, FarId, FarSet, PeerId, PeerSet, Rng, Seeded, ShardSet, Slot, Slots};
+use crate::interest::border::Class;
 use crate::interest::far::Fars;
 use crate::interest::{Place, Replica};
 use crate::wire::route::write_names;
@@ -154,6 +156,10 @@ pub struct Verdict {
     pub fars: FarSet,
     /// Other clusters that would be sent a message for one of the groups, were it not served nearer.
     pub nearer: FarSet,
+    /// Other clusters that want it, and what holds it back from them.
+    pub held: Vec<(FarId, Barrier)>,
+    /// What was asked about messages that come from other clusters: may they enter, by what our imports know those as?
+    entries: Vec<(Class, Option<Barrier>)>,
     leaves: bool,
     /// Queue groups, one message for each.
     pub groups: Vec<Group>,
@@ -224,6 +230,8 @@ impl Verdict {
             gates: Vec::new(),
             fars: FarSet::EMPTY,
             nearer: FarSet::EMPTY,
+            held: Vec::new(),
+            entries: Vec::new(),
             leaves: false,
             groups: Vec::new(),
             names: Vec::new(),
@@ -267,6 +275,8 @@ impl Verdict {
             let _ = write_names(&mut v.names, name.as_bytes(), subject);
         }
         v.leaves = !v.groups.is_empty() || !v.remote.is_empty() || !v.links.is_empty() || !v.gates.is_empty();
+        // Not to leave has to be counted.
+        v.leaves |= !v.held.is_empty();
         v
     }
 
@@ -290,10 +300,16 @@ impl Verdict {
                 None => asked.push((at, fars)),
             }
         });
+        let wanted = asked.iter().fold(plain.0, |all, (_, fars)| all | fars.0);
+        self.held = table.gates.shut(table.walls, self.account, &self.subject, FarSet(wanted));
+        let mut shut = FarSet::EMPTY;
+        self.held.iter().for_each(|(far, _)| shut.insert(*far));
+        let open = !shut.0;
+        let plain = FarSet(plain.0 & open);
         self.fars = plain;
         let (mut chosen, mut named) = (plain, FarSet::EMPTY);
         for (at, fars) in asked {
-            let g = &mut self.groups[at];
+            let (g, fars) = (&mut self.groups[at], FarSet(fars.0 & open));
             g.far = table.gates.nearest(fars);
             named.0 |= fars.0;
             if let Some(far) = g.far.filter(|_| g.total == 0) {
@@ -343,6 +359,8 @@ pub struct Table<'a> {
     pub peers: &'a Peers,
     /// The links to other clusters.
     pub gates: &'a Gates,
+    /// The border.
+    pub walls: &'a Walls,
 }
 
 /// See the file's head.
@@ -367,6 +385,19 @@ impl Verdicts {
     #[inline]
     pub fn get(&self, key: Slot) -> Option<&Verdict> {
         self.entries.get(key)
+    }
+
+    /// May a message of this verdict enter from a cluster that our imports know as `class`? None: it may. Asked of a key
+    /// that names nothing, it may not.
+    pub fn entry(&mut self, key: Slot, class: Class, walls: &Walls) -> Option<Barrier> {
+        let Some(v) = self.entries.get_mut(key) else { return Some(Barrier { side: Side::Imports, rule: None }) };
+        if let Some((_, barrier)) = v.entries.iter().find(|(c, _)| *c == class) {
+            return *barrier;
+        }
+        let judged = walls.imports.judge(usize::from(v.account), &v.subject);
+        let barrier = Barrier::of(Side::Imports, judged.of(class));
+        v.entries.push((class, barrier));
+        barrier
     }
 
     /// How many are held.
@@ -442,7 +473,7 @@ fn hash_of(hasher: Seeded, account: u16, subject: &[u8]) -> u64 {
 /// Could subject or reply be reserved? One look at each beginning.
 #[inline]
 pub fn may_be_reserved(subject: &[u8], reply: &[u8]) -> bool {
-    let starts = |s: &[u8]| matches!(s, [b'_', b'R' | b'G', ..] | [b'$', b'J' | b'N', ..]);
+    let starts = |s: &[u8]| matches!(s, [b'_', b'R' | b'G', ..] | [b'$', b'J' | b'N' | b'S', ..]);
     starts(subject) || starts(reply)
 }
 

@@ -23,7 +23,7 @@ use super::serve::{Event, Executors, Server};
 use super::signal;
 use super::verify::{Check, Verifier};
 use crate::base::{Level, Rng, ShardId};
-use crate::policy::{border, doors, Idle, Settings};
+use crate::policy::{doors, Idle, Settings};
 use crate::shard::{Identity, Order, Setup, Shard};
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
 use crossbeam_channel::{unbounded, Sender};
@@ -80,9 +80,6 @@ impl Server {
         let settings = Arc::new(start.settings.clone());
         let remedy = "make its directory, writable for the user turnpike runs as, or change log_file (-l)";
         let (log, _) = Log::start(&settings.log).map_err(|e| (None, Refusal::new(e.to_string(), remedy)))?;
-        if let Some((what, remedy)) = border::unenforced(&settings) {
-            return Err((Some(log), Refusal::new(what, remedy)));
-        }
         Server::start_with(start, settings, &log).map_err(|refusal| (Some(log), refusal))
     }
 

@@ -123,7 +123,10 @@ fn gateways_of(
     };
     // Another seed than the mesh's, for other choices.
     let seed = with.seed.rotate_left(32);
-    Ok((gateways::Setup { shards: with.doors.len(), seed, gateway, identity }, listener))
+    let auth = &with.settings.auth;
+    let accounts = auth.accounts.iter().map(|a| a.name.clone()).collect();
+    let (shards, system) = (with.doors.len(), auth.system);
+    Ok((gateways::Setup { shards, seed, gateway, identity, accounts, system }, listener))
 }
 
 /// What a mesh needs of the rest of the server.

@@ -16,7 +16,7 @@ use crate::base::{Cid, Level, ShardId, Time};
 use crate::conn::{GatewayTidings, Tidings};
 use crate::gateways::Gateways;
 use crate::mesh::{Act, Dial, Mesh, Report, Setup, Unreached};
-use crate::policy::{RemoteGateway, RouteUrl};
+use crate::policy::{Borders, RemoteGateway, RouteUrl};
 use crate::shard::Order;
 use crossbeam_channel::{unbounded, Receiver, Sender};
 use rustix::event::{eventfd, EventfdFlags};
@@ -50,6 +50,7 @@ enum Note {
     Verified(Cid, bool),
     Reload(Vec<RouteUrl>),
     ReloadGateways(Vec<RemoteGateway>),
+    Borders(Box<Borders>),
     LameDuck,
     Leave,
     Report(Reply),
@@ -112,6 +113,11 @@ impl MeshDoor {
     /// The configured list of gateways has changed.
     pub fn reload_gateways(&self, remotes: Vec<RemoteGateway>) {
         self.send(Note::ReloadGateways(remotes));
+    }
+
+    /// The rules of what crosses between clusters have changed.
+    pub fn set_borders(&self, borders: Borders) {
+        self.send(Note::Borders(Box::new(borders)));
     }
 
     /// Asks what the gateways' machine knows; as [`MeshDoor::report`]. Dropped where there is none.

@@ -7,6 +7,7 @@ mod absent;
 mod accounts;
 mod connz;
 mod desk;
+mod explain;
 mod facts;
 mod gatewayz;
 mod health;

@@ -1,7 +1,7 @@
 //! A configuration read anew while the server runs (operations.md §15): all of it is taken over, or nothing.
 
 use crate::policy::reload::{changes, Changes};
-use crate::policy::{border, Invalid, Loaded, Settings};
+use crate::policy::{Invalid, Loaded, Settings};
 
 /// Reads the configuration as it was read at the start.
 pub type Loader = Box<dyn Fn() -> Result<Loaded, Vec<Invalid>> + Send>;
@@ -24,9 +24,6 @@ pub(super) fn reload(old: &Settings, load: Option<&Loader>) -> Result<Reloaded, 
         return Err(vec!["can only reload config when a file is provided using -c or --config".into()]);
     };
     let Loaded { settings, deprecations, .. } = load().map_err(|all| words(&all))?;
-    if let Some((what, remedy)) = border::unenforced(&settings) {
-        return Err(vec![format!("{what} — {remedy}")]);
-    }
     let Changes { live, restart } = changes(old, &settings);
     if !restart.is_empty() {
         let refused = restart.iter().map(|key| format!("config reload not supported for {key}: restart the server"));

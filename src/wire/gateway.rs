@@ -3,6 +3,7 @@
 //! grammar of routes ([`super::route`]), from which they are taken; here is what only gateways have. No state beyond one
 //! half-read line; used by whoever greets other clusters, and by the shard that owns a link.
 
+mod border;
 mod connect;
 mod hash;
 mod info;
@@ -13,12 +14,13 @@ mod reply;
 mod tests;
 mod write;
 
+pub use border::{write_border, BorderEntry, BorderPart};
 pub use connect::GatewayConnect;
 pub use hash::{name_hash, old_hash, Hash6, Hash8};
 pub use info::{Command, GatewayInfo};
 pub use parse::{GatewayParser, GatewayRules, Hears};
 pub use refusal::GatewayRefusal;
-pub use reply::{is_mapped, split, Mapped, ReplyPrefix, REPLY_PREFIX_BYTES};
+pub use reply::{as_from, is_mapped, split, Mapped, ReplyPrefix, REPLY_PREFIX_BYTES};
 pub use write::{write_account, write_command, write_interest, write_no_interest};
 
 // Messages are those of routes.

@@ -100,6 +100,12 @@ pub enum Broken {
     PlainReplies,
     /// A lame duck ends without sending its clients away first.
     LeavesAtOnce,
+    /// What a cluster exports is forgotten.
+    NoExports,
+    /// What it imports is.
+    NoImports,
+    /// Other rules are read, and not given to the shards.
+    KeepsRules,
 }
 
 /// How somebody reads.

@@ -44,7 +44,11 @@ const MUST_BE_MET: &[&str] = &[
     "an account was refused",
     "an answer went straight back",
     "another cluster served a group",
+    "a message was held back on receipt",
     "bcrypt password checked",
+    "interest behind a border was announced",
+    "rules changed",
+    "what a border held back was counted",
     "drained",
     "hostile client cut",
     "large batch",
@@ -135,6 +139,12 @@ fn broken_rules_between_clusters_are_caught() {
         (Broken::EndsUnheard, "super_nats_faults"),
         (Broken::NoLimit, "super_rogue_floods"),
         (Broken::MixesAccounts, "super_rogue_forger"),
+        (Broken::NoExports, "border_traffic"),
+        (Broken::NoExports, "border_counted"),
+        (Broken::NoImports, "border_traffic"),
+        (Broken::NoImports, "border_rogue"),
+        (Broken::KeepsRules, "border_traffic"),
+        (Broken::PlainReplies, "border_requests"),
     ] {
         must_be_caught(broken, name);
     }

@@ -49,16 +49,16 @@ struct Socket {
     failed: bool,
 }
 
-/// One shard and its sockets.
+/// One shard of a server (`local`: its place there) and its sockets.
 pub struct Node {
-    /// The server it belongs to, and its place there.
     server: usize,
     local: usize,
     shard: Shard,
     sockets: BTreeMap<ConnId, Socket>,
     /// Links accepted and not opened yet.
     accepted: VecDeque<usize>,
-    orders: VecDeque<Mail>,
+    /// Letters that it has not read.
+    pub orders: VecDeque<Mail>,
     /// Answers to [`Act::Measure`] for the next turn.
     measured: Vec<(ConnId, u64)>,
     /// Shards whose ring was full in the last turn; until a turn gets through no socket is read.
@@ -177,7 +177,8 @@ impl Node {
         self.taps().filter(|(_, t)| !t.is_route()).map(|(link, t)| (link, t.sends()))
     }
 
-    fn taps(&self) -> impl Iterator<Item = (usize, &Tap)> + '_ {
+    /// Looks at what was written to links to other clusters and from them.
+    pub fn taps(&self) -> impl Iterator<Item = (usize, &Tap)> + '_ {
         self.sockets.values().filter_map(|s| Some((s.link, s.tap.as_deref().filter(|t| !t.over)?)))
     }
 

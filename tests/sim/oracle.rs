@@ -13,6 +13,7 @@ use super::cluster::server::Server;
 use std::collections::{BTreeMap, VecDeque};
 
 mod across;
+mod borders;
 mod far;
 mod judge;
 
@@ -123,6 +124,8 @@ pub struct Oracle {
     accounts: bool,
     /// What is known of other clusters.
     clusters: across::Clusters,
+    /// What may cross between them.
+    borders: borders::Borders,
 }
 
 /// Does a pattern match a subject? The plain definition of client-protocol.md §7.
@@ -164,12 +167,14 @@ impl Oracle {
         let clusters = across::Clusters::new(plan, servers.len());
         let paths = Paths::new(servers.len(), clusters.are_several());
         let (accounts, server_of) = (plan.accounts > 0, server_of.collect());
-        Oracle { accounts, server_of, paths, clusters, ..Oracle::default() }
+        let borders = borders::Borders::new(plan);
+        Oracle { accounts, server_of, paths, clusters, borders, ..Oracle::default() }
     }
 
-    /// The world is at rest.
-    pub fn rest(&mut self, state: impl Fn(usize, usize) -> State) {
+    /// The world is at rest. `obeyed`: every server has taken in what it was ordered.
+    pub fn rest(&mut self, obeyed: bool, state: impl Fn(usize, usize) -> State) {
         let now = self.now();
+        self.note_rest(now, obeyed);
         self.paths.rest(now, state);
     }
 
@@ -466,6 +471,10 @@ impl Oracle {
     }
 
     fn stand(&self, s: &Sub, m: &Msg) -> Stand {
+        self.through_borders(s, m, self.stand_without_borders(s, m))
+    }
+
+    fn stand_without_borders(&self, s: &Sub, m: &Msg) -> Stand {
         if self.strays(s, m) {
             return if s.dead.is_some_and(|d| d < m.sent) { Stand::MustNot } else { Stand::May };
         }

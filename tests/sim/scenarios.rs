@@ -2,7 +2,7 @@
 
 pub use super::case::{pick, within};
 use super::case::{Actor, Case, End, Plan, Reads, Step};
-use super::cluster::{counted, mixed, rogues, scenarios as cluster, supernats, superrogues, supers};
+use super::cluster::{borders, counted, mixed, rogues, scenarios as cluster, supernats, superrogues, supers};
 use super::garbage::garbage;
 use super::slow;
 use turnpike::base::Rng;
@@ -91,6 +91,12 @@ pub const ALL: &[(&str, Scenario, u64)] = &[
     ("super_rogue_names", superrogues::super_rogue_names, 2),
     ("super_rogue_forger", superrogues::super_rogue_forger, 1),
     ("super_rogue_orders", superrogues::super_rogue_orders, 1),
+    ("border_traffic", borders::border_traffic, 6),
+    ("border_groups", borders::border_groups, 4),
+    ("border_requests", borders::border_requests, 4),
+    ("border_storm", borders::border_storm, 4),
+    ("border_counted", borders::border_counted, 4),
+    ("border_rogue", borders::border_rogue, 4),
 ];
 
 /// Subjects that scenarios publish to.

@@ -40,12 +40,3 @@ fn without_a_file_there_is_nothing_to_reload() {
     assert_eq!(crate::run(&mut crate::turnpike(&["--signal", &format!("reload={pid}")])).code, Some(0));
     said("can only reload config when a file is provided using -c or --config");
 }
-
-#[test]
-fn borders_that_would_not_be_held_are_not_taken_over() {
-    let gateway = |inner: &str| format!("gateway {{name: a, listen: \"127.0.0.1:-1\"\n{inner}\n}}\n");
-    let server = server(&gateway(""), &[]);
-    let line = "[ERR] Failed to reload server configuration: gateway: exports and imports are read and checked, but";
-    reload(&server, &gateway("imports: [\"public.>\"]"), line);
-    reload(&server, &gateway(""), "[INF] Reloaded server configuration (sha256:");
-}

@@ -2,6 +2,7 @@
 //! killed and comes back; and the peers find nothing to complain about. `scripts/mixed` runs this, with `TURNPIKE_PEERS`
 //! naming the binaries of nats-server, separated by commas.
 
+use crate::borders::beside_peers;
 use crate::delivery::all_of_it;
 use crate::faults::each_dies_in_turn;
 use crate::links::counts_match;
@@ -151,4 +152,11 @@ fn modes_of_a_turnpike_among_peers() {
             complaints(&s);
         }
     }
+}
+
+/// Our side's rules are enforced alone.
+#[test]
+#[ignore = "needs nats-server: scripts/mixed"]
+fn a_border_beside_peers() {
+    peers().iter().for_each(beside_peers);
 }

@@ -166,7 +166,7 @@ of_turnpikes! {
     }
 }
 
-fn reload(server: &Server, conf: &str) {
+pub fn reload(server: &Server, conf: &str) {
     const SAID: &str = "Reloaded server configuration";
     let before = server.output().matches(SAID).count();
     fs::write(server.folder().join("server.conf"), conf).expect("cannot write");

@@ -6,18 +6,24 @@ use turnpike::base::limits::{CLUSTERS_MAX, CLUSTER_URLS_MAX};
 use turnpike::base::{Cid, Now, PeerId, ShardId, Time, SECOND};
 use turnpike::conn::{GatewayTidings, RouteNews};
 use turnpike::gateways::{Act, Dial, Gateways, Identity, Setup};
-use turnpike::policy::{Gateway, RemoteGateway, RouteLogin, RouteUrl};
+use turnpike::interest::border::{digest, Rule, RulePlace};
+use turnpike::policy::{Borders, Gateway, RemoteGateway, RouteLogin, RouteUrl};
 
 /// The link under test.
 const LINK: Cid = Cid(1);
 
-/// The first byte picks the side (and whether a password is asked for, and only the list let in), the second the length of
+/// The first byte picks the side (and whether a password is asked for, only the list let in, and whether there are rules and a
+/// member that has others), the second the length of
 /// the pieces; the rest is what the other end says. Once the link is registered, its lines are INFOs of the link and of a
 /// member.
 pub fn check(data: &[u8]) {
     let [side, piece, said @ ..] = data else { return };
     let (dialer, guarded) = (side & 1 == 1, side & 2 == 2);
     let mut machine = Gateways::new(setup(guarded, side & 4 == 4), now(1));
+    if side & 8 == 8 {
+        machine.set_borders(&Borders { exports: Some(vec![rule("public.>")]), ..Borders::default() });
+        machine.route_news(member());
+    }
     machine.time(now(3));
     let dials = acts(&mut machine).dials;
     match dials.first() {
@@ -65,6 +71,25 @@ pub fn check(data: &[u8]) {
     );
     let places: usize = report.remotes.iter().map(|r| r.addresses.len()).sum();
     assert!(dials <= 100 * places.max(1), "{dials} dials of {places} places");
+}
+
+fn rule(subject: &str) -> Rule {
+    let place = RulePlace { file: 0, line: 1 };
+    Rule { subject: subject.as_bytes().into(), cluster: Some("west".into()), account: None, deny: false, place }
+}
+
+/// One of us, whose rules are to be told.
+fn member() -> RouteNews {
+    RouteNews::Member {
+        peer: PeerId(3),
+        server_id: "M".into(),
+        server_name: "m".into(),
+        gateway_url: "10.0.0.3:7222".into(),
+        reaches: Vec::new(),
+        pools: false,
+        borders: true,
+        border: digest(None, Some(&[rule("a")])).to_string(),
+    }
 }
 
 fn now(second: u64) -> Now {
@@ -119,5 +144,6 @@ fn setup(guarded: bool, reject_unknown: bool) -> Setup {
         max_payload: 1 << 20,
         headers: true,
     };
-    Setup { shards: 1, seed: 1, gateway, identity }
+    let accounts = vec!["$G".into(), "$SYS".into()];
+    Setup { shards: 1, seed: 1, gateway, identity, accounts, system: Some(1) }
 }

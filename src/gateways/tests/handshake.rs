@@ -1,7 +1,7 @@
 //! The rules of one handshake, line by line, on both sides.
 
 use super::world::{gateway, identity, ip};
-use crate::base::{Cid, Level, Now, Time, SECOND};
+use crate::base::{Cid, Level, Now, ShardId, Time, SECOND};
 use crate::conn::{GatewayInstruction, GatewayIntroduction, GatewayTidings, Way};
 use crate::gateways::{Act, Cause, Dial, Gateways, Setup};
 use crate::policy::{Gateway, GatewayInterest, RouteLogin};
@@ -24,7 +24,9 @@ pub(super) struct Bench {
 impl Bench {
     fn new(gateway: Gateway) -> Bench {
         let now = Time(SECOND);
-        let setup = Setup { shards: 2, seed: 1, gateway, identity: identity("ME", 0) };
+        let accounts = vec!["$G".into(), "$SYS".into()];
+        let identity = identity("ME", 0);
+        let setup = Setup { shards: 2, seed: 1, gateway, identity, accounts, system: Some(1) };
         let mut bench = Bench {
             machine: Gateways::new(setup, Now { mono: now, wall_ns: 0 }),
             now,
@@ -83,12 +85,16 @@ impl Bench {
             match act {
                 Act::Write { bytes, .. } => self.written.push_str(&String::from_utf8(bytes).unwrap()),
                 Act::Close { link } => self.closed |= link == PEER,
-                Act::Give { intro, .. } => self.given.push(*intro),
+                Act::Give { intro, .. } => {
+                    self.written.push_str(&String::from_utf8(intro.first.clone()).unwrap());
+                    self.given.push(*intro);
+                }
+                Act::Tell { instruction: GatewayInstruction::TheirImports { .. }, .. } => {}
                 Act::Tell { instruction, .. } => self.told.push(instruction),
                 Act::Dial { dial, .. } => self.dials.push(dial),
                 Act::Verify { password, .. } => self.verify.push(password),
                 Act::Log { level, text } => self.log.push((level, text)),
-                Act::Members { .. } | Act::Reaches(_) => {}
+                Act::Members { .. } | Act::Reaches(_) | Act::Border(_) | Act::EndMember { .. } => {}
             }
         }
     }
@@ -101,8 +107,23 @@ impl Bench {
         self.machine.report().counters.failed.get(&cause).copied().unwrap_or(0)
     }
 
+    /// An INFO comes over the link, which is registered.
+    pub(super) fn informed(&mut self, json: &[u8]) {
+        self.machine.tidings(ShardId(0), GatewayTidings::Info { link: PEER, json: json.into() });
+        self.drain();
+    }
+
+    /// What the other end of the registered link is told at its end; None: it is not ended.
+    pub(super) fn end(&self) -> Option<String> {
+        let end = self.told.iter().find_map(|i| match i {
+            GatewayInstruction::End { says, .. } => Some(says.clone()),
+            _ => None,
+        });
+        end
+    }
+
     /// Ended with these words.
-    fn refused(&mut self, says: &str, cause: Cause) {
+    pub(super) fn refused(&mut self, says: &str, cause: Cause) {
         assert!(self.closed && self.given.is_empty(), "{:?}", self.log);
         let want = if says.is_empty() { String::new() } else { format!("-ERR '{says}'\r\n") };
         assert!(

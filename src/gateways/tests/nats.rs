@@ -130,6 +130,7 @@ impl Nats {
         let mut out = Vec::new();
         let Some(conn) = self.conns.get_mut(&cid) else { return out };
         conn.heard.push_str(std::str::from_utf8(bytes).unwrap());
+        assert!(!bytes.windows(12).any(|w| w == b"border_rules"), "rules are for turnpikes");
         while let Some(conn) = self.conns.get_mut(&cid) {
             let Some(end) = conn.heard.find('\n') else { break };
             let line: String = conn.heard.drain(..=end).collect();
@@ -241,6 +242,7 @@ impl Nats {
     pub(super) fn member_told(&mut self, json: &[u8]) -> Vec<Do> {
         let mut out = Vec::new();
         let info = GatewayInfo::parse(json).unwrap();
+        assert_eq!(info.border_rules, None, "rules are for turnpikes");
         assert!(info.server_id.starts_with("GW"), "taken for gossip about a member");
         self.learn(&info, &mut out);
         out

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
+use std::str::FromStr;
 
 use super::Rule;
 use crate::base::Seeded;
@@ -14,6 +15,19 @@ pub struct Digest(pub u128);
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)
+    }
+}
+
+impl FromStr for Digest {
+    type Err = ();
+
+    /// Reads what [`fmt::Display`] writes.
+    ///
+    /// # Errors
+    /// It is something else.
+    fn from_str(text: &str) -> Result<Digest, ()> {
+        let fine = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        u128::from_str_radix(text, 16).ok().filter(|_| fine).map(Digest).ok_or(())
     }
 }
 

@@ -6,10 +6,9 @@ use crate::base::{Map, Seeded, Set};
 /// The rules of `ours` that nothing on the other side answers to: exports of which they import nothing from us, or
 /// imports of which they export nothing to us. `theirs` is their block of the other direction, None: there is none, and
 /// everything is answered. Only rules that admit and are about them count. `us` and `them` are the clusters' names,
-/// `system` the name of the system account.
-pub fn unanswered(ours: &[Rule], theirs: Option<&[Rule]>, us: &str, them: &str, system: &str) -> Vec<u32> {
+/// `system` the name of the system account; `seed` keys all hashes, as the rules may be a stranger's.
+pub fn unanswered(ours: &[Rule], theirs: Option<&[Rule]>, us: &str, them: &str, system: &str, seed: u64) -> Vec<u32> {
     let Some(theirs) = theirs else { return Vec::new() };
-    let seed = theirs.len() as u64;
     let mut accounts: Vec<&str> = ours.iter().filter_map(|r| r.account.as_deref()).chain([system]).collect();
     accounts.sort_unstable();
     accounts.dedup();
@@ -38,10 +37,10 @@ pub fn strangers(rules: &[Rule], known: impl Fn(&str) -> bool) -> Vec<u32> {
 }
 
 /// What two members of one cluster have not in common: the rules of `a` that `b` has not, and those of `b` that `a` has
-/// not. That one has a block and the other none is the caller's to see.
-pub fn differing(a: &[Rule], b: &[Rule]) -> (Vec<u32>, Vec<u32>) {
+/// not. That one has a block and the other none is the caller's to see. `seed` keys all hashes.
+pub fn differing(a: &[Rule], b: &[Rule], seed: u64) -> (Vec<u32>, Vec<u32>) {
     let of = |rules: &[Rule], others: &[Rule]| {
-        let mut said = Set::with_capacity_and_hasher(others.len(), Seeded(0));
+        let mut said = Set::with_capacity_and_hasher(others.len(), Seeded(seed));
         said.extend(others.iter().map(Rule::said));
         places(rules, |r| !said.contains(&r.said()))
     };

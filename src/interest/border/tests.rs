@@ -375,7 +375,7 @@ fn what_nobody_answers_to_is_found() {
         rule("b.>", None, Some("B"), false),
         rule("$SYS.>", None, Some("SYS"), false),
     ];
-    let of = |theirs: Option<&[Rule]>| unanswered(&ours, theirs, "east", "west", "SYS");
+    let of = |theirs: Option<&[Rule]>| unanswered(&ours, theirs, "east", "west", "SYS", 1);
     assert_eq!(of(None), [0; 0]);
     assert_eq!(of(Some(&[])), [0, 1, 4]);
     assert_eq!(of(Some(&[rule("*.cpu", None, None, false)])), [0; 0]);
@@ -388,7 +388,7 @@ fn what_nobody_answers_to_is_found() {
     assert_eq!(of(Some(&[rule("x", None, Some("SYS"), false)])), [0, 1, 4, 5]);
     assert_eq!(of(Some(&[rule("$SYS.>", None, Some("SYS"), true)])), [5]);
     assert_eq!(strangers(&ours, |name| name == "west"), [2]);
-    assert_eq!(differing(&ours[..3], &ours[1..]), (vec![0], vec![2, 3, 4]));
+    assert_eq!(differing(&ours[..3], &ours[1..], 3), (vec![0], vec![2, 3, 4]));
 }
 
 #[test]
@@ -420,7 +420,7 @@ fn a_rule_of_ours_is_answered_if_something_of_it_crosses_into_an_account() {
             .filter(|(_, r)| !r.deny && r.cluster.as_deref() != Some("west") && !answered(r))
             .map(|(i, _)| i)
             .collect();
-        assert_eq!(unanswered(&ours, theirs.as_deref(), "west", "east", "SYS"), expected, "{ours:?} {theirs:?}");
+        assert_eq!(unanswered(&ours, theirs.as_deref(), "west", "east", "SYS", 7), expected, "{ours:?} {theirs:?}");
         found[usize::from(expected.is_empty())] += 1;
     }
     assert!(found.iter().all(|n| *n > 500), "{found:?}");

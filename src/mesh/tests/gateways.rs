@@ -41,6 +41,34 @@ fn addresses_and_reached_clusters_of_members_are_told_and_so_is_their_end() {
     );
 }
 
+#[test]
+fn the_digest_of_a_members_rules_is_told_and_so_is_its_end() {
+    let mut world = pair("10.0.0.1:7222", "10.0.0.2:7222");
+    let said = |world: &World| {
+        let news = world.nodes[0].news.iter().rev().find_map(|n| match n {
+            RouteNews::Member { borders, border, .. } => Some((*borders, border.clone())),
+            _ => None,
+        });
+        news.expect("a member")
+    };
+    assert_eq!(said(&world), (true, String::new()));
+    for digest in ["0123456789abcdef0123456789abcdef", ""] {
+        world.act(1, |m| m.border(digest.into()));
+        world.run(1, &mut Rng::new(2));
+        assert_eq!(said(&world), (true, digest.into()));
+    }
+    // A member whose rules cannot be understood is left; it may come again.
+    world.act(0, |m| m.end_for_border(PeerId(0), "no", "no"));
+    world.run(1, &mut Rng::new(3));
+    let gone = world.nodes[0].news.iter().any(|n| matches!(n, RouteNews::Gone { peer: PeerId(0) }));
+    assert!(gone, "{:?}", world.nodes[0].news);
+    let mut world = pair("10.0.0.1:7222", "");
+    assert_eq!(said(&world), (false, String::new()), "nor can one without a gateway hold a border");
+    world.act(1, |m| m.gateway_url("10.0.0.2:7222".into()));
+    world.run(1, &mut Rng::new(2));
+    assert!(said(&world).0);
+}
+
 /// How often the gateways of the first were told of a member.
 fn told(world: &World) -> usize {
     world.nodes[0].news.iter().filter(|n| matches!(n, RouteNews::Member { .. })).count()

@@ -7,6 +7,7 @@ use crate::shard::{Act, Answer, Ask, Batch, Identity, Lost, Opening, Order, Setu
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+mod borders;
 mod slices;
 
 /// A server of cluster "east" whose sockets are buffers.
@@ -134,7 +135,9 @@ impl Node {
             interest_only: promised,
             new_replies: true,
             turnpike: false,
+            their_imports: None,
             start_ns: 0,
+            first: Vec::new(),
             rest: Vec::new(),
         };
         self.turn(shard, |t| t.introduce_gateway(intro))
@@ -163,6 +166,7 @@ impl Node {
             headers: true,
             start_ns: 0,
             pools,
+            turnpike: !pools,
             pong_due: true,
             rest: Vec::new(),
         };

@@ -3,6 +3,9 @@
 //! are the server's.
 
 use crate::conn::Counts;
+use crate::interest::far::Mode;
+use crate::shard::walls::Walls;
+use std::sync::Arc;
 
 /// The answer to [`Ask::Gateways`](super::Ask::Gateways).
 #[derive(Clone, Debug, Default)]
@@ -14,6 +17,14 @@ pub struct GatewayReport {
     pub tallies: Vec<FarTally>,
     /// What of the messages that came over this shard's links was dropped.
     pub entries: Vec<EntryTally>,
+    /// What the border held back either way, by what held it back.
+    pub barriers: Vec<BarrierTally>,
+    /// Requests to other clusters whose answers the border lets in.
+    pub awaited: u64,
+    /// Those that were forgotten before their time because there were too many: their answers were held back.
+    pub crowded_out: u64,
+    /// The rules of the border; None: there are none.
+    pub walls: Option<Arc<Walls>>,
 }
 
 /// Messages of one account that came from one other cluster and were dropped for one reason, on one shard.
@@ -105,6 +116,18 @@ pub enum InterestMode {
     InterestOnly,
 }
 
+impl From<Mode> for InterestMode {
+    fn from(mode: Mode) -> InterestMode {
+        match mode {
+            Mode::Unknown => InterestMode::Unknown,
+            Mode::Refused => InterestMode::Refused,
+            Mode::Optimistic => InterestMode::Optimistic,
+            Mode::Transitioning => InterestMode::Transitioning,
+            Mode::InterestOnly => InterestMode::InterestOnly,
+        }
+    }
+}
+
 impl InterestMode {
     /// As monitoring names it.
     pub fn name(self) -> &'static str {
@@ -137,4 +160,13 @@ pub struct FarTally {
     /// one that answers sooner), `gateway_full`, `unsayable`, `answered_straight` (it went to the cluster whose request it
     /// answers, and to no other).
     pub drops: Vec<(&'static str, u64)>,
+}
+
+/// What held messages back at the border.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BarrierTally {
+    /// The rule, or which block admits them by none, in words.
+    pub by: String,
+    /// How many.
+    pub n: u64,
 }

@@ -133,6 +133,7 @@ impl Node {
             headers: true,
             start_ns: 0,
             pools: false,
+            turnpike: true,
             pong_due: false,
             rest: Vec::new(),
         };

@@ -30,6 +30,7 @@ impl Driver {
         match note {
             Note::GatewayTidings(shard, tidings) => gateways.tidings(shard, tidings),
             Note::ReloadGateways(remotes) => gateways.reload(&remotes),
+            Note::Borders(borders) => gateways.set_borders(&borders),
             Note::GatewayReport(reply) => reply(gateways.report()),
             _ => {}
         }
@@ -69,6 +70,8 @@ impl Driver {
                 Act::Verify { link, hash, password } => self.verify(link, hash, password),
                 Act::Members { to, line } => self.mesh.say_about_gateways(to, &line),
                 Act::Reaches(clusters) => self.mesh.reaches_clusters(clusters),
+                Act::Border(digest) => self.mesh.border(digest),
+                Act::EndMember { peer, says, why } => self.mesh.end_for_border(peer, &says, &why),
                 Act::Log { level, text } => self.around.log.line(level, text),
             }
         }

@@ -2,6 +2,7 @@
 //! gateways' machine knows (operations.md §16.4). Pure, as `routez`. The fields of nats-server stand where it has them;
 //! ours are in objects `turnpike`.
 
+mod border;
 mod machine;
 mod section;
 
@@ -13,9 +14,13 @@ use super::query::{Query, Subs};
 use super::time::{rtt, stamp, uptime};
 use super::wanted::{List, Wanted};
 use crate::gateways::Report;
-use crate::shard::report::{EntryTally, FarTally, GatewayAccountRow, GatewayReport, GatewayRow, InterestMode};
+use crate::shard::report::{
+    BarrierTally, EntryTally, FarTally, GatewayAccountRow, GatewayReport, GatewayRow, InterestMode,
+};
+use crate::shard::walls::Walls;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
@@ -28,10 +33,12 @@ pub struct Request {
     account: String,
     /// With what the other clusters want.
     subs: Subs,
+    /// With the rules of the border.
+    rules: bool,
 }
 
 impl Request {
-    /// Reads the parameters: `gw_name`, `accs`, `acc_name`, `subs`. A name of an account asks for accounts, and so does
+    /// Reads the parameters: `gw_name`, `accs`, `acc_name`, `subs`, and ours, `rules`. A name of an account asks for accounts, and so does
     /// `subs`, which is listed by account.
     ///
     /// # Errors
@@ -40,7 +47,8 @@ impl Request {
         let (subs, accounts) = (q.subs()?, q.boolean("accs")?);
         let account = q.text("acc_name").to_owned();
         let accounts = accounts || !account.is_empty() || subs != Subs::No;
-        Ok(Request { cluster: q.text("gw_name").to_owned(), accounts, account, subs })
+        let rules = q.boolean("rules")?;
+        Ok(Request { cluster: q.text("gw_name").to_owned(), accounts, account, subs, rules })
     }
 
     /// Is what the other clusters want asked for?
@@ -159,6 +167,10 @@ pub struct Gather {
     links: Vec<GatewayRow>,
     tallies: Vec<FarTally>,
     entries: Vec<EntryTally>,
+    barriers: Vec<BarrierTally>,
+    walls: Option<Arc<Walls>>,
+    /// Requests that may be answered through the border, and those that may not because there were too many.
+    replies: (u64, u64),
     /// What the other clusters want.
     pub wanted: Wanted,
 }
@@ -169,6 +181,9 @@ impl Gather {
         self.links.extend(report.links);
         self.tallies.extend(report.tallies);
         self.entries.extend(report.entries);
+        self.barriers.extend(report.barriers);
+        self.replies = (self.replies.0 + report.awaited, self.replies.1 + report.crowded_out);
+        self.walls = report.walls.or(self.walls.take());
     }
 
     /// The page.
@@ -192,7 +207,9 @@ impl Gather {
             }
         }
         let own = report.zip(gateway).map(|(r, g)| {
-            machine::own(r, g, &Tallies { sent: &self.tallies, dropped: &self.entries }, self.wanted.left_out())
+            let crossing = self.walls.as_ref().map(|w| border::border(w, &self.barriers, self.replies, request.rules));
+            let tallies = Tallies { sent: &self.tallies, dropped: &self.entries, crossing };
+            machine::own(r, g, tallies, self.wanted.left_out())
         });
         Gatewayz {
             server_id: &facts.server_id,

@@ -3,7 +3,7 @@
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
 
 /// What is linked, with its name.
-const LINKS: [(&str, &str); 10] = [
+const LINKS: [(&str, &str); 11] = [
     ("varz", "General"),
     ("connz", "Connections"),
     ("subsz", "Subscriptions"),
@@ -11,6 +11,7 @@ const LINKS: [(&str, &str); 10] = [
     ("accstatz", "Account statistics"),
     ("routez", "Routes"),
     ("gatewayz", "Gateways"),
+    ("explain", "Would it cross?"),
     ("leafz", "Leaf nodes"),
     ("jsz", "JetStream"),
     ("healthz", "Health"),

@@ -7,7 +7,7 @@ use super::json::pretty;
 use super::process::Process;
 use super::query::{unescape, Query, Subs};
 use super::wanted::Wanted;
-use super::{absent, accounts, connz, gatewayz, health, index, routez, subsz, varz};
+use super::{absent, accounts, connz, explain, gatewayz, health, index, routez, subsz, varz};
 use crate::conn::Telling;
 use crate::mesh::Report;
 use crate::shard::report::Tally;
@@ -95,7 +95,7 @@ impl From<Silent> for Refused {
 }
 
 /// Every endpoint, as it is named in the statistics of requests.
-pub const ENDPOINTS: [&str; 13] = [
+pub const ENDPOINTS: [&str; 14] = [
     "/",
     "/varz",
     "/connz",
@@ -105,6 +105,7 @@ pub const ENDPOINTS: [&str; 13] = [
     "/accstatz",
     "/routez",
     "/gatewayz",
+    "/explain",
     "/leafz",
     "/jsz",
     "/raftz",
@@ -166,6 +167,7 @@ impl Site {
             }
             "/routez" => self.routez(now_ns, q).await?,
             "/gatewayz" => self.gatewayz(now_ns, q).await?,
+            "/explain" => self.explain(q).await?,
             "/leafz" => absent::leafz(facts, now_ns, q)?,
             "/jsz" => absent::jsz(facts, now_ns, q)?,
             "/healthz" => {
@@ -237,6 +239,17 @@ impl Site {
         }
         let report = self.gateways().await?;
         Ok(pretty(&gather.page(&self.facts, report.as_ref(), &request, now_ns)))
+    }
+
+    /// Would a message cross, and why?
+    async fn explain(&self, q: &Query) -> Result<Vec<u8>, Refused> {
+        let question = explain::asked(q).question(&self.facts.settings)?;
+        // All shards know the same; the first answers.
+        let answer = self.desk.ask_all(&Ask::Explain(question)).await?.into_iter().next();
+        match answer {
+            Some(Answer::Explained(explanation)) => Ok(pretty(&*explanation)),
+            _ => Err(Refused::Request("no shard answers".into())),
+        }
     }
 
     async fn varz(&self, now_ns: u64) -> Result<Vec<u8>, Refused> {

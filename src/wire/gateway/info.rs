@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
 use serde::Serialize;
 
+use super::BorderPart;
 use crate::wire::json::{folded, Flaw, Malformed, Reader, Want};
 use crate::wire::route::connect::is_default;
 
@@ -17,6 +18,8 @@ pub enum Command {
     AllSubsStart = 2,
     /// The interest of the account has been told; from now on only what was told is wanted.
     AllSubsComplete = 3,
+    /// Ours: a part of the sender's rules follows in `border_rules`.
+    Border = 4,
 }
 
 /// What an INFO on a gateway says; what it does not say is false, 0 or empty. Where another port was dialed it is that
@@ -75,6 +78,15 @@ pub struct GatewayInfo {
     /// Ours: why the sender has no link back to the hearer's cluster; empty: it has one, or does not say.
     #[serde(skip_serializing_if = "is_default")]
     pub no_way_back: String,
+    /// Ours: it understands what is said of borders (docs/borders.md, "Both sides").
+    #[serde(skip_serializing_if = "is_default")]
+    pub borders: bool,
+    /// Ours: the digest of the sender's rules, hex; empty: it has none.
+    #[serde(skip_serializing_if = "is_default")]
+    pub border: String,
+    /// Ours: a part of them, with [`Command::Border`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub border_rules: Option<BorderPart>,
 }
 
 impl GatewayInfo {
@@ -90,6 +102,10 @@ impl GatewayInfo {
                 let at = reader.at();
                 reader.value(Want::Integer(&mut port))?;
                 said.port = port.try_into().map_err(|_| Malformed { at, why: Flaw::Integer })?;
+                Ok(())
+            }
+            "border_rules" => {
+                said.border_rules = BorderPart::read(reader)?;
                 Ok(())
             }
             key => reader.value(said.place(key)),
@@ -117,6 +133,8 @@ impl GatewayInfo {
             "gateway_nrp" => Want::Bool(&mut self.gateway_nrp),
             "gateway_iom" => Want::Bool(&mut self.gateway_iom),
             "turnpike" => Want::Text(&mut self.turnpike),
+            "borders" => Want::Bool(&mut self.borders),
+            "border" => Want::Text(&mut self.border),
             "no_way_back" => Want::Text(&mut self.no_way_back),
             _ => Want::Anything,
         }
@@ -128,6 +146,7 @@ impl GatewayInfo {
             1 => Some(Command::Gossip),
             2 => Some(Command::AllSubsStart),
             3 => Some(Command::AllSubsComplete),
+            4 => Some(Command::Border),
             _ => None,
         }
     }

@@ -99,3 +99,13 @@ fn token(subject: &[u8], length: usize) -> Option<(&[u8], &[u8])> {
     let rest = rest.strip_prefix(b".")?;
     (!token.contains(&b'.')).then_some((token, rest))
 }
+
+/// The same subject, naming another cluster as where it comes from: between the shards of one server. None: it is not of
+/// the new form.
+pub fn as_from(subject: &[u8], cluster: &str) -> Option<Vec<u8>> {
+    split(subject)?.server?;
+    let mut renamed = subject.to_vec();
+    let hash: Hash6 = name_hash(cluster);
+    renamed[CLUSTER].copy_from_slice(&hash);
+    Some(renamed)
+}

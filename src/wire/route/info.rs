@@ -102,6 +102,12 @@ pub struct RouteInfo {
     /// Ours: the other clusters it has an outbound gateway to. Said with `reaches`.
     #[serde(skip_serializing_if = "is_default")]
     pub reaches_clusters: Vec<String>,
+    /// Ours: it has a gateway, and understands what is said of borders (docs/borders.md, "Both sides").
+    #[serde(skip_serializing_if = "is_default")]
+    pub borders: bool,
+    /// Ours: the digest of its rules, hex; empty: it has none.
+    #[serde(skip_serializing_if = "is_default")]
+    pub border: String,
 }
 
 /// A server that another has a route to.
@@ -193,6 +199,8 @@ impl RouteInfo {
             "takes_routes" => Want::Bool(&mut self.takes_routes),
             "lists_you" => Want::Bool(&mut self.lists_you),
             "reaches_clusters" => Want::Texts(&mut self.reaches_clusters),
+            "borders" => Want::Bool(&mut self.borders),
+            "border" => Want::Text(&mut self.border),
             _ => Want::Anything,
         }
     }
@@ -238,7 +246,7 @@ impl SubjectLists {
 
 /// The INFO of one peer, made into the line that tells another of it (cluster-protocol.md §3.10): with `ip` as the URL
 /// to dial and `mode` as its `gossip_mode`, without `nonce`, and without `reaches`,
-/// `lists_you` and `reaches_clusters`, which are nobody else's word. All
+/// `lists_you`, `reaches_clusters`, `borders` and `border`, which are nobody else's word. All
 /// other fields stay, also those unknown here. Without a space before the line's end. None: `json` is no JSON object, or
 /// the line would be longer than [`LINE_MAX`].
 pub fn gossip(json: &[u8], ip: &str, mode: i64) -> Option<Vec<u8>> {
@@ -253,7 +261,7 @@ pub fn gossip(json: &[u8], ip: &str, mode: i64) -> Option<Vec<u8>> {
         reader.value(Want::Anything)?;
         if !matches!(
             folded(key).as_str(),
-            "ip" | "gossip_mode" | "nonce" | "reaches" | "lists_you" | "reaches_clusters"
+            "ip" | "gossip_mode" | "nonce" | "reaches" | "lists_you" | "reaches_clusters" | "borders" | "border"
         ) {
             line.push(b',');
             line.extend_from_slice(quoted(key).as_bytes());

@@ -163,6 +163,8 @@ impl World {
         for at in up {
             let Some(gates) = self.servers[at].mesh.as_ref().and_then(|m| m.gates.as_ref()) else { continue };
             let mut report = gates.machine.report();
+            // Random rules hardly fit.
+            report.troubles.retain(|t| !t.kind.is_about_rules());
             if rogues {
                 // What it said of itself and of clusters that do not exist is remembered for a while, up to a limit.
                 report.links.retain(|l| names.contains(&&l.cluster));

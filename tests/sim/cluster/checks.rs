@@ -113,6 +113,7 @@ pub fn mesh(w: &mut World) {
     w.run_for(TIDY_NS);
     super::counted::forgotten(w);
     super::counted::crossings(w);
+    super::borders::announced(w);
     if w.wrong.is_some() {
         return;
     }

@@ -19,8 +19,9 @@ pub fn forgotten(w: &mut World) {
     }
     for answer in w.ask(&Ask::Tally) {
         let Answer::Tally(t) = answer else { continue };
-        if t.ways_back + t.recent > 0 {
-            w.fail(format!("I9: {} ways back and {} new patterns are remembered for ever", t.ways_back, t.recent));
+        if t.ways_back + t.recent + t.grants > 0 {
+            let (ways, new, open) = (t.ways_back, t.recent, t.grants);
+            w.fail(format!("I9: {ways} ways back, {new} new patterns, {open} open requests are remembered for ever"));
         }
     }
 }
@@ -34,9 +35,15 @@ pub fn crossings(w: &mut World) {
     let shards = 0..w.nodes.len();
     let places: Vec<usize> = shards.filter(|s| w.nodes[*s].is_some() && w.server_of(*s).up).collect();
     let answers = w.ask(&Ask::Gateways);
+    let (mut barriers, mut entries) = (0, BTreeMap::new());
     let mut sums: BTreeMap<(usize, usize, String), (Crossed, u64)> = BTreeMap::new();
     for (shard, answer) in places.into_iter().zip(answers) {
         let Answer::Gateways(report) = answer else { continue };
+        barriers += report.barriers.iter().map(|t| t.n).sum::<u64>();
+        for e in report.entries.iter().filter(|e| e.reason == "border") {
+            let from = number.get(&e.cluster).copied().unwrap_or(usize::MAX);
+            *entries.entry((from, numbers[w.server_at(shard)])).or_insert(0) += e.n;
+        }
         for t in report.tallies {
             let dropped = |why: &str| t.drops.iter().filter(|(name, _)| *name == why).map(|(_, n)| n).sum::<u64>();
             let key = (w.server_at(shard), number.get(&t.cluster).copied().unwrap_or(usize::MAX), t.account.clone());
@@ -45,14 +52,32 @@ pub fn crossings(w: &mut World) {
             sum.sent += t.sent;
             sum.straight += dropped("answered_straight");
             *nearer += dropped("served_nearer");
+            sum.held += dropped("border");
             let all: u64 = t.drops.iter().map(|(_, n)| n).sum();
-            if all > dropped("answered_straight") + dropped("served_nearer") {
+            if all > dropped("answered_straight") + dropped("served_nearer") + dropped("border") {
                 w.fail(format!("I23: something was dropped, and nothing has gone wrong: {t:?}"));
             }
         }
     }
+    let held: u64 = sums.values().map(|(s, _)| s.held).chain(entries.values().copied()).sum();
+    if barriers != held {
+        w.fail(format!("I23: {held} messages were held back by borders, {barriers} by their rules"));
+    }
+    let many = numbers.iter().max().map_or(0, |n| n + 1);
+    for (from, to) in (0..many).flat_map(|a| (0..many).map(move |b| (a, b))).filter(|(a, b)| a != b) {
+        let (is, should) = (entries.get(&(from, to)).copied().unwrap_or(0), w.oracle.kept_out(from, to));
+        if is != should {
+            w.fail(format!("I23: cluster {to} counts {is} messages of {from} held back, should be {should}"));
+        }
+        if should > 0 {
+            w.oracle.label("a message was held back on receipt");
+        }
+    }
+    if held > 0 {
+        w.oracle.label("what a border held back was counted");
+    }
     for ((server, cluster, account), (mut is, nearer)) in sums {
-        is.suppressed = is.published.wrapping_sub(is.sent + is.straight + nearer);
+        is.suppressed = is.published.wrapping_sub(is.sent + is.straight + is.held + nearer);
         let should = w.oracle.crossed(server, cluster, &account);
         if is != should {
             w.fail(format!(

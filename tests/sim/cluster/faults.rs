@@ -75,7 +75,7 @@ impl World {
             Fault::Kill(at, _) | Fault::Start(at) | Fault::Pause(at) | Fault::Resume(at) | Fault::LameDuck(at) => at,
             _ => 0,
         };
-        let keeps_apart = !matches!(fault, Fault::LameDuck(_) | Fault::Scarce(_));
+        let keeps_apart = !matches!(fault, Fault::LameDuck(_) | Fault::Scarce(_) | Fault::Reload);
         self.struck |= !self.is_rogue(victim);
         self.parted |= !self.is_rogue(victim) && keeps_apart;
         match fault {
@@ -101,6 +101,7 @@ impl World {
             Fault::Start(at) => self.start(at),
             Fault::LameDuck(at) => self.become_lame_duck(at),
             Fault::Scarce(scarce) => self.memory(scarce),
+            Fault::Reload => self.reload(),
             Fault::Pause(at) if !self.servers[at].up => {}
             Fault::Pause(at) => {
                 self.servers[at].paused = true;
@@ -296,7 +297,12 @@ impl World {
         self.check_lame_ducks();
         let state = |a, b| if self.oracle.foreign(a, b) { across.state(a, b, &route) } else { route(a, b) };
         let states: BTreeMap<_, _> = both_ways(self.servers.len()).map(|(a, b)| ((a, b), state(a, b))).collect();
-        self.oracle.rest(|a, b| states.get(&(a, b)).copied().unwrap_or(State::Unsure));
+        let obeyed = self
+            .nodes
+            .iter()
+            .enumerate()
+            .all(|(s, n)| !self.server_of(s).up || n.as_ref().is_none_or(|n| n.orders.is_empty()));
+        self.oracle.rest(obeyed, |a, b| states.get(&(a, b)).copied().unwrap_or(State::Unsure));
     }
 
     /// Links of the routes that each server's shards own.

@@ -7,7 +7,7 @@ use super::plan::Cluster;
 use std::collections::BTreeMap;
 use turnpike::base::{Cid, MILLISECOND, SECOND};
 use turnpike::gateways::{Act, Dial, Gateways, Identity, Setup};
-use turnpike::policy::{Gateway, RemoteGateway, RouteUrl};
+use turnpike::policy::{Auth, Gateway, RemoteGateway, RouteUrl};
 use turnpike::shard::Order;
 
 /// See the file's head.
@@ -37,6 +37,7 @@ pub fn gateway(cluster: &Cluster, at: usize) -> Option<Gateway> {
         no_interest_max: gate.refused_max,
         connect_retries: gate.retries,
         advertise: gate.advertise.clone(),
+        borders: cluster.borders(at),
         ..Gateway::default()
     })
 }
@@ -54,7 +55,10 @@ impl Gates {
             headers: true,
         };
         let gateway = gateway(cluster, at)?;
-        let setup = Setup { shards: member.shards, seed: seed.rotate_left(32), gateway, identity };
+        let auth = Auth::default();
+        let accounts = auth.accounts.into_iter().map(|a| a.name).collect();
+        let (shards, seed, system) = (member.shards, seed.rotate_left(32), auth.system);
+        let setup = Setup { shards, seed, gateway, identity, accounts, system };
         Some(Gates { machine: Gateways::new(setup, moment(now)), dialed: BTreeMap::new() })
     }
 }
@@ -92,6 +96,8 @@ impl Member {
                 }
                 Act::Members { to, line } => self.mesh.say_about_gateways(to, &line),
                 Act::Reaches(clusters) => self.mesh.reaches_clusters(clusters),
+                Act::Border(digest) => self.mesh.border(digest),
+                Act::EndMember { peer, says, why } => self.mesh.end_for_border(peer, &says, &why),
                 Act::Log { level, text } => self.note_log(w, level, text),
             }
         }

@@ -2,6 +2,7 @@
 //! clients use; or several clusters of them, joined by gateways. What can go wrong between them stands in `plan`, what must hold all the same in `paths` and `checks`.
 
 pub mod across;
+pub mod borders;
 pub mod checks;
 pub mod counted;
 pub mod faults;

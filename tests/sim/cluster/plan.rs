@@ -1,7 +1,7 @@
 //! What a scenario decides about a cluster before the world begins to move.
 
 use super::rogue::Mischief;
-use turnpike::policy::{Gateway, GatewayInterest};
+use turnpike::policy::{Borders, Gateway, GatewayInterest};
 
 /// The servers of a run.
 #[derive(Clone, Debug)]
@@ -20,6 +20,10 @@ pub struct Cluster {
     pub dials: Option<usize>,
     /// How long bytes are under way between two clusters, nanoseconds; none is far away where this is empty.
     pub distances: Vec<((usize, usize), u64)>,
+    /// The rules of each cluster's border, before and after they change; empty: there are none.
+    pub rules: Vec<[Borders; 2]>,
+    /// They have changed.
+    pub reloaded: bool,
 }
 
 /// One server.
@@ -130,6 +134,8 @@ pub enum Fault {
     LameDuck(usize),
     /// Memory is scarce everywhere, or no longer.
     Scarce(bool),
+    /// All clusters are given their other rules.
+    Reload,
 }
 
 impl Cluster {
@@ -145,6 +151,12 @@ impl Cluster {
             })
         };
         self.members.iter().map(number).collect()
+    }
+
+    /// The rules of a server's cluster as they are now.
+    pub fn borders(&self, at: usize) -> Borders {
+        let rules = self.rules.get(self.numbers()[at]);
+        rules.map(|r| r[usize::from(self.reloaded)].clone()).unwrap_or_default()
     }
 
     /// How far two clusters are apart.
@@ -163,6 +175,7 @@ impl Cluster {
         };
         let members = shards.iter().enumerate().map(member).collect();
         let (lost, strangers, distances) = (Vec::new(), Vec::new(), Vec::new());
-        Cluster { members, window: 1 << 16, lost, strangers, named: None, dials: None, distances }
+        let (rules, reloaded) = (Vec::new(), false);
+        Cluster { members, window: 1 << 16, lost, strangers, named: None, dials: None, distances, rules, reloaded }
     }
 }

@@ -5,9 +5,10 @@
 
 use super::super::oracle::Oracle;
 use super::super::world::World;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use turnpike::base::{Cid, PeerId};
 use turnpike::conn::{GatewayIntroduction, Introduction};
+use turnpike::wire::gateway::GatewayInfo;
 
 /// What a server calls the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,19 @@ pub struct Tap {
     pub number: Number,
     /// The link is over; only last words are written.
     pub over: bool,
+    /// The other end's cluster.
+    pub cluster: String,
+    /// By account, what this end has said of what its cluster wants.
+    pub told: BTreeMap<String, Told>,
+}
+
+/// What one cluster was told of another's interest in an account.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// It was told all.
+    pub whole: bool,
+    /// Pattern and queue group (empty: none).
+    pub wants: BTreeSet<(String, String)>,
 }
 
 impl Tap {
@@ -66,12 +80,14 @@ impl Tap {
             false => Use::In { interest_only: intro.interest_only },
         };
         let rogue = w.is_rogue(other);
-        Tap { rogue, ..Tap::new(server, link, what, &intro.server_id, Number::Gateway(intro.link)) }
+        let cluster = intro.cluster.to_string();
+        Tap { rogue, cluster, ..Tap::new(server, link, what, &intro.server_id, Number::Gateway(intro.link)) }
     }
 
     fn new(server: usize, link: usize, what: Use, peer: &str, number: Number) -> Tap {
         let (peer, bytes, seen) = (peer.into(), Vec::new(), BTreeSet::new());
-        Tap { server, link, what, peer, bytes, seen, rogue: false, forger: false, number, over: false }
+        let (cluster, told) = (String::new(), BTreeMap::new());
+        Tap { server, link, what, peer, bytes, seen, rogue: false, forger: false, number, over: false, cluster, told }
     }
 
     /// Is it a route's?
@@ -100,6 +116,9 @@ impl Tap {
         let Some(end) = rest.windows(2).position(|w| w == b"\r\n") else { return Ok(None) };
         let line = String::from_utf8_lossy(&rest[..end]).into_owned();
         let words: Vec<&str> = line.split(' ').collect();
+        if !self.is_route() && !self.sends() {
+            note_interest(&mut self.told, &words, &line);
+        }
         if let Use::In { interest_only: false } = self.what {
             let whole = words[0] == "INFO" && line.contains("\"gateway_cmd\":3");
             let met = match words[0] {
@@ -116,6 +135,9 @@ impl Tap {
         };
         let size: usize = words[words.len() - 1].parse().map_err(|_| format!("a size in {line:?}"))?;
         let Some(body) = rest.get(end + 2..end + 2 + size + 2) else { return Ok(None) };
+        if self.rogue && self.sends() {
+            oracle.may_leave_for(self.server, &self.cluster, words[1], words[2])?;
+        }
         if self.rogue || self.forger && words[2].starts_with("_GR_.") && words[1] != "ACC0" {
             return Ok(Some(end + 2 + size + 2));
         }
@@ -149,5 +171,24 @@ impl Tap {
             return Err(format!("I7: sent twice: {}", what()));
         }
         Ok(Some(end + 2 + size + 2))
+    }
+}
+
+/// This end says what its cluster wants.
+fn note_interest(told: &mut BTreeMap<String, Told>, words: &[&str], line: &str) {
+    let command = |n: u8| words[0] == "INFO" && line.contains(&format!("\"gateway_cmd\":{n}"));
+    let info = || GatewayInfo::parse(line.split_once(' ').map_or("", |l| l.1).as_bytes()).ok()?.account();
+    let account = match words[0] {
+        "RS+" | "RS-" => words[1].to_string(),
+        "INFO" if command(2) || command(3) => String::from_utf8_lossy(&info().unwrap_or_default()).into_owned(),
+        _ => return,
+    };
+    let told = told.entry(account).or_default();
+    let what = || (words[2].to_string(), words.get(3).copied().unwrap_or_default().to_string());
+    match words[0] {
+        "RS+" => drop(told.wants.insert(what())),
+        "RS-" => drop(told.wants.remove(&what())),
+        _ if command(2) => told.wants.retain(|(_, q)| !q.is_empty()),
+        _ => told.whole = true,
     }
 }

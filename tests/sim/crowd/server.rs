@@ -298,6 +298,8 @@ impl Server {
             gateways::Act::Verify { .. } => w.fail("nobody has a password here".into()),
             gateways::Act::Members { to, line } => self.mesh.say_about_gateways(to, &line),
             gateways::Act::Reaches(clusters) => self.mesh.reaches_clusters(clusters),
+            gateways::Act::Border(digest) => self.mesh.border(digest),
+            gateways::Act::EndMember { peer, says, why } => self.mesh.end_for_border(peer, &says, &why),
             gateways::Act::Log { level, text } => self.log(level, text),
         }
     }

@@ -204,7 +204,10 @@ impl World {
             max_payload,
             headers,
         };
-        let setup = gateways::Setup { shards: 1, seed: self.rng.next_u64(), gateway: gate.clone(), identity };
+        let (seed, gateway) = (self.rng.next_u64(), gate.clone());
+        // Nobody has rules here.
+        let (accounts, system) = (Vec::new(), None);
+        let setup = gateways::Setup { shards: 1, seed, gateway, identity, accounts, system };
         let gates = Gateways::new(setup, moment(self.now));
         let (server_id, server_name) = (id.clone(), name.clone());
         let identity = mesh::Identity { server_id, server_name, host: host.clone(), port: 6222, max_payload, headers };

@@ -15,6 +15,11 @@ pub(super) fn hash_of(password: &str) -> String {
 pub fn settings(plan: &Plan, server: usize) -> Settings {
     let mut s = Settings { cluster: plan.cluster.as_ref().map(|_| Default::default()), ..Settings::default() };
     s.gateway = plan.cluster.as_ref().and_then(|c| gateway(c, server));
+    match (&mut s.gateway, plan.broken) {
+        (Some(gateway), Broken::NoExports) => gateway.borders.exports = None,
+        (Some(gateway), Broken::NoImports) => gateway.borders.imports = None,
+        _ => {}
+    }
     s.limits.max_payload = plan.max_payload;
     s.limits.max_pending = plan.max_pending;
     s.limits.max_peer_interest = if plan.broken == Broken::NoLimit { u64::MAX } else { plan.peer_interest_max };

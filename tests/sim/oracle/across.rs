@@ -35,6 +35,8 @@ pub struct Crossed {
     pub straight: u64,
     /// Not sent, for nobody wants them.
     pub suppressed: u64,
+    /// Wanted there, and held back by the own rules.
+    pub held: u64,
 }
 
 impl Clusters {
@@ -57,7 +59,7 @@ impl Clusters {
 }
 
 impl Oracle {
-    fn cluster(&self, server: usize) -> usize {
+    pub(super) fn cluster(&self, server: usize) -> usize {
         self.clusters.of.get(server).copied().unwrap_or_default()
     }
 
@@ -68,7 +70,7 @@ impl Oracle {
 
     /// The requester's server of a message that answers a request of another cluster. Such an answer goes straight back
     /// there and is a publication of that server (cluster-protocol.md §4.9): whoever else wants it gets it from there.
-    fn answers_across(&self, msg: &Msg) -> Option<usize> {
+    pub(super) fn answers_across(&self, msg: &Msg) -> Option<usize> {
         let asked = &self.msgs[msg.because?];
         let (asker, home) = (self.conns[asked.conn].server, self.conns[msg.conn].server);
         self.foreign(asker, home).then_some(asker)
@@ -131,6 +133,8 @@ impl Oracle {
             return Err(format!("to another cluster, which was published at server {home}"));
         }
         let straight = subject.starts_with("_GR_.") || subject.starts_with("$GR.");
+        let now = self.now();
+        self.may_leave(m, server, to, now, straight)?;
         if interest_only && !straight && !self.is_wanted(m, server, to) {
             return Err("where nobody wants it".into());
         }
@@ -151,6 +155,16 @@ impl Oracle {
         self.msgs.get(m).is_some_and(|msg| self.paths.rested(at, by, since, msg.sent))
     }
 
+    /// Which server sent a message to a cluster.
+    pub(super) fn sent_by(&self, m: usize, cluster: usize) -> Option<usize> {
+        self.clusters.sent.get(&(m, cluster)).map(|(by, _)| *by)
+    }
+
+    /// Did an answer go straight back?
+    pub(super) fn went_straight(&self, m: usize) -> bool {
+        self.clusters.straight.contains(&m)
+    }
+
     /// Does anybody in the cluster of `to` want a message, as far as `from` may believe?
     fn is_wanted(&self, m: usize, from: usize, to: usize) -> bool {
         let msg = &self.msgs[m];
@@ -158,7 +172,7 @@ impl Oracle {
             let conn = &self.conns[s.conn];
             let ended = s.dead.or(conn.died);
             let over = |e: u64| e < msg.sent && self.paths.rested(from, conn.server, e, msg.sent);
-            !self.foreign(conn.server, to) && !ended.is_some_and(over)
+            !self.foreign(conn.server, to) && !ended.is_some_and(over) && self.may_be_announced(s, msg, from)
         })
     }
 
@@ -177,9 +191,9 @@ impl Oracle {
             all.published += u64::from(own || goes_on);
             let other = own && asker.is_some_and(|a| self.cluster(a) != cluster);
             all.straight += u64::from(other);
-            let wanted =
-                self.subs.iter().any(|s| self.cluster(self.conns[s.conn].server) == cluster && self.fits(s, msg));
-            all.suppressed += u64::from((own && !straight || goes_on) && !wanted);
+            let published = own && !straight || goes_on;
+            all.suppressed += u64::from(published && !self.is_wanted_by(msg, server, cluster));
+            all.held += u64::from(published && self.is_held(msg, server, cluster));
         }
         all
     }

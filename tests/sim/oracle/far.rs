@@ -37,7 +37,9 @@ impl Oracle {
     /// Did the publisher's server know of a subscription elsewhere when the message was published?
     pub(super) fn known(&self, s: &Sub, m: &Msg, from: usize, to: usize) -> bool {
         let Some(accepted) = m.accepted else { return false };
-        let told = |s: &Sub| s.live.is_some_and(|l| self.paths.known(from, to, l, m.sent, accepted));
+        let told = |s: &Sub| {
+            s.live.is_some_and(|l| self.paths.known(from, to, self.announced_since(l, m.sent), m.sent, accepted))
+        };
         // Who answers a message knows what its sender had said before it: interest goes before messages.
         let answers = m.because.is_some_and(|b| {
             let asked = &self.msgs[b];

@@ -26,7 +26,7 @@ impl Oracle {
             let stand = self.stand(s, msg);
             let got = s.has.contains_key(&m);
             owed |= stand == Stand::Must;
-            possible |= stand != Stand::MustNot || self.haunts(s, msg);
+            possible |= stand != Stand::MustNot || self.haunts(s, msg) || self.is_hole(s, msg);
             // A message that followed a member who had left may find one who came after it was accepted.
             let late = s.queue.is_some() && self.only_too_early(msg, s) && self.re_aimed(i, m);
             if got && stand == Stand::MustNot && !late {
@@ -71,7 +71,8 @@ impl Oracle {
         if self.was_far(m, &sure, &took) {
             return Err(format!("I5: message {m} {msg:?} went further than it had to, to one of {}", brief()));
         }
-        if members.iter().any(|(i, _)| self.loses(&self.subs[*i], msg)) {
+        // Who announces more than may enter has a group's message sent there in vain, which no protocol can tell.
+        if members.iter().any(|(i, _)| self.loses(&self.subs[*i], msg) || self.is_hole(&self.subs[*i], msg)) {
             return Ok(());
         }
         let shard = |i: &usize| self.conns[self.subs[*i].conn].shard;
@@ -109,7 +110,8 @@ impl Oracle {
             if let Some((from, to)) = self.far(sub, m).filter(|_| self.fits(sub, m)) {
                 let arrived = m.accepted.and_then(|a| self.paths.arrival(from, to, m.sent, a));
                 let stays = |a: Tick| a < horizon && sub.end_asked.is_none_or(|e| a < e);
-                return self.known(sub, m, from, to) && arrived.is_some_and(stays);
+                let crosses = self.through_borders(sub, m, Stand::Must) == Stand::Must;
+                return crosses && self.known(sub, m, from, to) && arrived.is_some_and(stays);
             }
             self.fits(sub, m)
                 && sub.live.is_some_and(|l| l < m.sent)

@@ -1,7 +1,8 @@
 //! What the gateways' machine knows: which clusters there are, what is being done about each, what is amiss; and what
 //! became of messages towards each of them.
 
-use crate::gateways::{Address, Report, Standing};
+use super::border::Border as Crossing;
+use crate::gateways::{Address, Border, Report, Standing};
 use crate::policy::settings::{Gateway, GatewayInterest};
 use crate::shard::report::{EntryTally, FarTally};
 use serde::Serialize;
@@ -19,7 +20,13 @@ pub struct Own<'a> {
     urls: &'a [String],
     /// How many outbound links there should be.
     expected: usize,
+    /// Our rules of what crosses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    border: Option<Rules<'a>>,
     remotes: Vec<Remote<'a>>,
+    /// What crosses by them, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crossing: Option<Crossing>,
     troubles: Vec<Trouble<'a>>,
     handshakes: usize,
     counters: BTreeMap<&'static str, u64>,
@@ -46,10 +53,27 @@ struct Remote<'a> {
     /// Members of this cluster that reach it, as far as they say.
     #[serde(skip_serializing_if = "str::is_empty")]
     reached_by: &'a str,
+    /// Does the server that we send to enforce rules, if it has any?
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enforces_borders: Option<bool>,
+    /// Its rules, as it tells them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    border: Option<Rules<'a>>,
     /// What became of messages of this server's clients, by account.
     messages: Vec<Messages>,
     /// What became of messages that came from there and did not reach anybody here, by account.
     dropped_on_entry: Vec<Dropped>,
+}
+
+/// A server's rules of what crosses.
+#[derive(Debug, Serialize)]
+struct Rules<'a> {
+    digest: &'a str,
+    /// How many; none: there is no such block.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exports: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    imports: Option<usize>,
 }
 
 #[derive(Debug, Serialize)]
@@ -88,6 +112,8 @@ pub struct Tallies<'a> {
     pub sent: &'a [FarTally],
     /// Of messages from other clusters.
     pub dropped: &'a [EntryTally],
+    /// At the border.
+    pub crossing: Option<Crossing>,
 }
 
 #[derive(Debug, Serialize)]
@@ -100,7 +126,7 @@ struct Trouble<'a> {
 }
 
 /// Builds it; `tallies` are those of all shards, `left_out` is how much the lists of what is wanted leave out.
-pub fn own<'a>(report: &'a Report, gateway: &'a Gateway, tallies: &Tallies<'_>, left_out: usize) -> Own<'a> {
+pub fn own<'a>(report: &'a Report, gateway: &'a Gateway, tallies: Tallies<'_>, left_out: usize) -> Own<'a> {
     let c = &report.counters;
     let (mut messages, mut dropped) = (messages(tallies.sent), dropped(tallies.dropped));
     let remotes = report.remotes.iter().map(|r| Remote {
@@ -118,6 +144,8 @@ pub fn own<'a>(report: &'a Report, gateway: &'a Gateway, tallies: &Tallies<'_>, 
         addresses: r.addresses.iter().map(place).collect(),
         inbound: r.inbound,
         reached_by: &r.reached_by,
+        enforces_borders: r.enforces,
+        border: r.border.as_ref().map(rules),
         messages: messages.remove(&r.name).unwrap_or_default().into_values().collect(),
         dropped_on_entry: dropped.remove(&r.name).unwrap_or_default().into_values().collect(),
     });
@@ -132,7 +160,9 @@ pub fn own<'a>(report: &'a Report, gateway: &'a Gateway, tallies: &Tallies<'_>, 
         account_interest: gateway.account_interest.iter().map(|(a, i)| (a.as_str(), word(*i))).collect(),
         urls: &report.urls,
         expected: report.expected,
+        border: report.border.as_ref().map(rules),
         remotes: remotes.collect(),
+        crossing: tallies.crossing,
         troubles: troubles.collect(),
         handshakes: report.handshakes,
         counters: BTreeMap::from([
@@ -176,6 +206,10 @@ fn dropped(tallies: &[EntryTally]) -> BTreeMap<String, BTreeMap<String, Dropped>
         *sum.drops.entry(t.reason).or_default() += t.n;
     }
     all
+}
+
+fn rules(b: &Border) -> Rules<'_> {
+    Rules { digest: &b.digest, exports: b.exports, imports: b.imports }
 }
 
 fn place(a: &Address) -> Place<'_> {

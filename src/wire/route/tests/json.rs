@@ -106,7 +106,7 @@ fn greetings_are_read_as_leniently_as_those_of_clients() {
 #[test]
 fn gossip_keeps_what_it_does_not_know() {
     let said = br#"{"server_id":"NC","nonce":"x","NONCE":"y","ip":"old","big":123456789012345678901234567890,
-        "unknown":{"a":[1, 2.50,"\ud800 \u00e9"]},"gossip_mode":1,"reaches":[{}],"jetstream":true,"key \n\"":null}"#;
+        "unknown":{"a":[1, 2.50,"\ud800 \u00e9"]},"gossip_mode":1,"reaches":[{}],"border":"ab","borders":true,"jetstream":true,"key \n\"":null}"#;
     let with_mode = gossip(said, "nats-route://h:1/", 2).unwrap();
     let json = line(&with_mode, b"INFO ", b"\r\n");
     assert!(json.ends_with(b"}"), "no space");

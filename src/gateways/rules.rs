@@ -1,0 +1,225 @@
+//! How turnpikes tell each other the rules of their borders (docs/borders.md, "Both sides"): over both ways of a gateway
+//! when it is registered, to members when they come, and anew to all when rules change. Nobody else is told: who
+//! understands says `borders` in its INFO.
+
+use super::border::Rules;
+use super::core::{Act, Gateways};
+use super::counters::Cause;
+use super::greet::read;
+use super::link::{Ending, Linked, Stage};
+use crate::base::{Cid, FarId, Level, PeerId, ShardId};
+use crate::conn::{GatewayInstruction, Way};
+use crate::interest::border::Wall;
+use crate::policy::Borders;
+use crate::wire::address::shown;
+use crate::wire::gateway::GatewayInfo;
+use std::sync::Arc;
+
+impl Gateways {
+    /// This server's rules are these from now on: all turnpikes that are linked, and all that are members, hear of it.
+    pub fn set_borders(&mut self, borders: &Borders) {
+        let rules = Rules::new(borders.exports.as_deref(), borders.imports.as_deref());
+        if self.own.rules.as_deref() == rules.as_ref() {
+            return;
+        }
+        let before = self.own.said();
+        self.own.lines.clear();
+        self.own.clusters.clear();
+        if let Some(rules) = &rules {
+            let all = rules.exports.iter().chain(&rules.imports).flatten();
+            self.own.clusters.extend(all.filter_map(|r| r.cluster.clone()));
+            self.own.clusters.sort_unstable();
+            self.own.clusters.dedup();
+            match rules.lines(&self.identity.server_id, &self.gateway.name) {
+                Some(lines) => self.own.lines = lines,
+                None => {
+                    let text =
+                        "gateway: exports or imports have a name that is longer than other servers read: they are \
+                                not told of any of the rules";
+                    self.log(Level::Error, text.into());
+                }
+            }
+        }
+        (self.own.rules, self.own.since) = (rules.map(Arc::new), self.now.mono);
+        // Whoever is in handshake was told of other rules.
+        self.told += 1;
+        let said = self.own.said();
+        if said != before {
+            self.acts.push_back(Act::Border(said));
+        }
+        let links: Vec<Cid> = self.linked.iter().filter(|(_, l)| l.hello.borders).map(|(rid, _)| *rid).collect();
+        links.into_iter().for_each(|rid| self.tell_rules(rid));
+        let members: Vec<PeerId> = self.members.iter().filter(|(_, m)| m.borders).map(|(peer, _)| *peer).collect();
+        members.into_iter().for_each(|peer| self.tell_member_rules(peer));
+        self.changed();
+    }
+
+    /// Over a link: the rules, and behind them the INFO that has their digest, or none.
+    fn tell_rules(&mut self, link: Cid) {
+        let Some(linked) = self.linked.get(&link) else { return };
+        let (shard, line) = (linked.shard, self.own.lines.concat());
+        if !line.is_empty() {
+            self.acts.push_back(Act::Tell { shard, instruction: GatewayInstruction::Say { link, line } });
+        }
+        self.tell_about_us(link);
+    }
+
+    pub(super) fn tell_member_rules(&mut self, peer: PeerId) {
+        let lines = self.own.lines.iter().map(|line| Act::Members { to: Some(peer), line: line.clone() });
+        self.acts.extend(lines);
+    }
+
+    /// A line that came behind our proposal: a part of the acceptor's rules? Then it is taken, and true.
+    pub(super) fn told_in_handshake(&mut self, rid: Cid, json: &[u8], length: usize) -> bool {
+        let Some(pending) = self.pending.get_mut(&rid) else { return false };
+        let Stage::Proposed { hello } = &pending.stage else { return false };
+        if !hello.borders {
+            return false;
+        }
+        let Some(GatewayInfo { gateway, border_rules: Some(part), .. }) = read(json) else { return false };
+        pending.heard.drain(..length);
+        let taken = match gateway == hello.gateway {
+            true => pending.border.take(part, self.now.mono),
+            false => Err("border rules of another cluster".into()),
+        };
+        match taken {
+            // Many rules take their time.
+            Ok(false) => pending.deadline = self.now.mono.plus_ns(super::core::ANSWER_WAIT_NS),
+            Ok(true) => {
+                pending.deadline = self.now.mono.plus_ns(super::core::ANSWER_WAIT_NS);
+                let digest = pending.border.told_digest();
+                pending.border.says(&digest, self.now.mono);
+            }
+            Err(why) => self.end(rid, Ending::told(Cause::Border, why.clone(), format!("sent {why}"))),
+        }
+        true
+    }
+
+    /// The acceptor answered behind our proposal: has it told the rules that it says it has? `answer` is an INFO's argument,
+    /// if it is one: rules may have gone meanwhile.
+    pub(super) fn check_told(&self, rid: Cid, answer: Option<&[u8]>) -> Result<(), Ending> {
+        let Some(pending) = self.pending.get(&rid) else { return Ok(()) };
+        let gone = || {
+            let info = answer.and_then(read);
+            info.is_some_and(|i| i.gateway_cmd == 0 && i.border.is_empty())
+        };
+        let border = &pending.border;
+        if border.is_coming() || border.digest.is_some() && border.rules().is_none() && !gone() {
+            let says = "border rules were not told";
+            return Err(Ending::told(Cause::Border, says, "says that it has border rules, and does not tell them"));
+        }
+        Ok(())
+    }
+
+    /// A turnpike at the other end of a link says something of its rules. None: it is at an end.
+    pub(super) fn link_tells_rules(&mut self, link: Cid, info: &mut GatewayInfo) -> Option<()> {
+        let now = self.now.mono;
+        let linked = self.linked.get_mut(&link)?;
+        let before = linked.border.rules().cloned();
+        let told = match info.border_rules.take() {
+            Some(_) if info.gateway != linked.cluster => Err("border rules of another cluster".into()),
+            Some(part) => linked.border.take(part, now).map(|whole| {
+                if whole {
+                    let digest = linked.border.told_digest();
+                    linked.border.says(&digest, now);
+                }
+            }),
+            None if !linked.border.says(&info.border, now) => Err("a border that is no digest".into()),
+            None if linked.border.digest.is_some() && linked.border.rules().is_none() => {
+                Err("a border without its rules".into())
+            }
+            None => Ok(()),
+        };
+        if let Err(why) = told {
+            let text = format!("gateway connection: {} sent {why}", linked.shown());
+            let who = linked.address.clone();
+            self.fail(Cause::Border, &who, text);
+            self.end_link(link, &why, &format!("it sent {why}"));
+            return None;
+        }
+        if self.linked.get(&link)?.border.rules() != before.as_ref() {
+            self.rules_changed(link);
+        }
+        Some(())
+    }
+
+    /// The other end of a link has other rules.
+    fn rules_changed(&mut self, link: Cid) {
+        self.share(link);
+        let Some(linked) = self.linked.get(&link) else { return };
+        if let Way::Out(far) = linked.way {
+            let wall = self.their_imports(linked);
+            self.tell_their_imports(far, wall);
+        }
+        self.changed();
+    }
+
+    /// Servers of one cluster have the same rules: they are kept once.
+    pub(super) fn share(&mut self, link: Cid) {
+        let Some(linked) = self.linked.get(&link) else { return };
+        let Some(rules) = linked.border.rules() else { return };
+        let others = self.linked.iter().filter(|(rid, l)| **rid != link && l.cluster == linked.cluster);
+        let same = others.filter_map(|(_, l)| l.border.rules()).find(|r| **r == *rules).cloned();
+        if let (Some(same), Some(linked)) = (same, self.linked.get_mut(&link)) {
+            linked.border.keep(same);
+        }
+    }
+
+    /// So have members of this one.
+    fn share_with_members(&mut self, peer: PeerId) {
+        let Some(rules) = self.members.get(&peer).and_then(|m| m.border.rules()) else { return };
+        let others = self.members.iter().filter(|(id, _)| **id != peer).filter_map(|(_, m)| m.border.rules());
+        let same = self.own.rules.iter().chain(others).find(|r| **r == *rules).cloned();
+        if let (Some(same), Some(member)) = (same, self.members.get_mut(&peer)) {
+            member.border.keep(same);
+        }
+    }
+
+    /// What the cluster at the other end lets in, made for our accounts.
+    pub(super) fn their_imports(&self, linked: &Linked) -> Option<Arc<Wall>> {
+        let imports = linked.border.rules()?.imports.as_deref()?;
+        let accounts: Vec<&str> = self.own.accounts.iter().map(String::as_str).collect();
+        Some(Arc::new(Wall::new(Some(imports), &accounts, self.own.system, self.own.seed)))
+    }
+
+    pub(super) fn tell_their_imports(&mut self, far: FarId, wall: Option<Arc<Wall>>) {
+        for shard in (0..self.load.len()).map(|s| ShardId(s as u8)) {
+            let instruction = GatewayInstruction::TheirImports { far, wall: wall.clone() };
+            self.acts.push_back(Act::Tell { shard, instruction });
+        }
+    }
+
+    /// A member says something of its rules.
+    pub(super) fn member_tells_rules(&mut self, peer: PeerId, info: GatewayInfo) {
+        let now = self.now.mono;
+        let Some(member) = self.members.get_mut(&peer).filter(|m| m.borders) else { return };
+        let Some(part) = info.border_rules else { return };
+        let taken = match info.gateway == self.gateway.name {
+            true => member.border.take(part, now),
+            false => Err("border rules of another cluster".into()),
+        };
+        match taken {
+            Ok(false) => return,
+            Ok(true) => self.share_with_members(peer),
+            Err(why) => self.leave_member(peer, &why),
+        }
+        self.changed();
+    }
+
+    /// A member said what cannot be understood: its route is ended.
+    pub(super) fn leave_member(&mut self, peer: PeerId, why: &str) {
+        let Some(member) = self.members.get(&peer) else { return };
+        let (who, text) = (member.server_id.clone(), format!("server {} of this cluster sent {why}", member.shown()));
+        self.fail(Cause::Border, &who, text);
+        self.acts.push_back(Act::EndMember { peer, says: why.into(), why: format!("it sent {}", shown(why)) });
+    }
+
+    /// What is said first over a link that is registered, if the other end understands it.
+    pub(super) fn first_rules(&self, hello: &GatewayInfo) -> Vec<u8> {
+        if hello.borders {
+            self.own.lines.concat()
+        } else {
+            Vec::new()
+        }
+    }
+}

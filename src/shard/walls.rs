@@ -1,0 +1,111 @@
+//! The rules of this cluster's border as the shards of a server hold them (docs/borders.md): both walls, made once for all
+//! shards. Another configuration is another one ([`Order::Walls`](super::Order)).
+
+use crate::conn::WAY_KNOWN_NS;
+use crate::interest::border::{Judgement, Rule, Wall};
+use crate::policy::{Auth, Borders, Settings};
+use std::fmt;
+use std::sync::Arc;
+
+/// Which block holds something back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Side {
+    /// Our exports.
+    Exports,
+    /// Our imports.
+    Imports,
+}
+
+/// What holds a message back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Barrier {
+    /// The block.
+    pub side: Side,
+    /// The rule that denies it, by its place in the block; None: no rule admits it.
+    pub rule: Option<u32>,
+}
+
+impl Barrier {
+    /// What a judgement holds back with; None: it lets it cross.
+    pub fn of(side: Side, judgement: Judgement) -> Option<Barrier> {
+        (!judgement.crosses()).then_some(Barrier { side, rule: judgement.rule() })
+    }
+}
+
+/// An entry of a block in words: `exports line 12: "public.>" to "west"`.
+pub fn rule_words(block: &str, rule: &Rule) -> String {
+    let mut words = format!("{block} line {}: ", rule.place.line);
+    if rule.deny {
+        words.push_str("deny ");
+    }
+    words.push_str(&format!("{:?}", String::from_utf8_lossy(&rule.subject)));
+    if let Some(cluster) = &rule.cluster {
+        let way = if block == "exports" { "to" } else { "from" };
+        words.push_str(&format!(" {way} {cluster:?}"));
+    }
+    if let Some(account) = &rule.account {
+        words.push_str(&format!(" of account {account:?}"));
+    }
+    words
+}
+
+/// See the file's head.
+pub struct Walls {
+    /// What may leave.
+    pub exports: Wall,
+    /// What may enter.
+    pub imports: Arc<Wall>,
+    /// What other clusters call this one.
+    pub us: Box<str>,
+    /// How both are written, and for how long how many answers come back through them.
+    pub borders: Borders,
+}
+
+impl Walls {
+    /// The walls of a configuration. `seed` keys hashes.
+    pub fn of(settings: &Settings, seed: u64) -> Walls {
+        let borders = settings.gateway.as_ref().map(|g| g.borders.clone()).unwrap_or_default();
+        let us = settings.gateway.as_ref().map_or("", |g| g.name.as_str()).into();
+        Walls::new(us, borders, &settings.auth, seed)
+    }
+
+    fn new(us: Box<str>, borders: Borders, auth: &Auth, seed: u64) -> Walls {
+        let names: Vec<&str> = auth.accounts.iter().map(|a| a.name.as_str()).collect();
+        let wall = |rules: &Option<Vec<_>>| Wall::new(rules.as_deref(), &names, auth.system, seed);
+        Walls { exports: wall(&borders.exports), imports: Arc::new(wall(&borders.imports)), us, borders }
+    }
+
+    /// A rule by its place in a block, in words; None: there is no such rule of ours.
+    pub fn rule(&self, side: Side, place: Option<u32>) -> Option<String> {
+        let (block, rules) = match side {
+            Side::Exports => ("exports", &self.borders.exports),
+            Side::Imports => ("imports", &self.borders.imports),
+        };
+        Some(rule_words(block, rules.as_ref()?.get(place? as usize)?))
+    }
+
+    /// Are there rules of ours at all?
+    pub fn stand(&self) -> bool {
+        !self.exports.is_open() || !self.imports.is_open()
+    }
+
+    /// How long a client's answers find their way back to another cluster, nanoseconds; `theirs`: some cluster has imports.
+    pub fn answered_within_ns(&self, theirs: bool) -> u64 {
+        if theirs || self.stand() {
+            self.window_ns().max(WAY_KNOWN_NS)
+        } else {
+            WAY_KNOWN_NS
+        }
+    }
+
+    /// How long after a request its answers may come back, nanoseconds.
+    pub fn window_ns(&self) -> u64 {
+        u64::try_from(self.borders.reply_window.as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+impl fmt::Debug for Walls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Walls").field("borders", &self.borders).finish_non_exhaustive()
+    }
+}
