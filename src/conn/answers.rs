@@ -1,6 +1,6 @@
 //! Requests from another cluster that a client was given, and the way back for its answers: the reply as the client sees
-//! it → what stood before it (cluster-protocol.md §4.9). Kept from the last delivery on for
-//! two seconds, or as long as the border says.
+//! it → what stood before it (cluster-protocol.md §4.9). Kept for two seconds from the last
+//! delivery, or as long as the border says.
 
 use crate::base::limits::ANSWERS_MAX;
 use crate::base::{Seeded, Time, SECOND};

@@ -41,7 +41,7 @@ impl Shard {
     /// A request with this reply leaves for a cluster: its answers may come back, if they need to be allowed to.
     pub(super) fn grant(&mut self, account: u16, far: FarId, reply: &[u8]) {
         let (Some(class), Some(cluster)) = (self.gates.entry(far), self.gates.hash(far)) else { return };
-        if self.walls.imports.judge(usize::from(account), reply).of(class).crosses() {
+        if self.imports_admit(class, account, reply) {
             return;
         }
         let until = self.now.mono.plus_ns(self.walls.window_ns());
@@ -81,7 +81,7 @@ impl Shard {
         // From here on the subject says which cluster answers.
         let named = self.named_answer(id, account, m, reply);
         let m = Message { subject: named.as_deref().unwrap_or(m.subject), ..*m };
-        self.straight(Place::Shard(self.asked_on(self.gates.origin(m.subject), self.id)), account, publisher, &m);
+        self.ask_for_answer(account, publisher, &m);
     }
 
     /// The same of one that a member of ours has passed on and that names the cluster which answers.
@@ -95,7 +95,13 @@ impl Shard {
         if self.walls.imports.is_open() {
             return self.deliver_answer((id, publisher), account, &Message { subject: reply, ..*m });
         }
-        self.straight(Place::Shard(self.asked_on(self.gates.origin(m.subject), self.id)), account, publisher, m);
+        self.ask_for_answer(account, publisher, m);
+    }
+
+    /// Sends an answer that says which cluster it comes from to whoever knows what that was asked.
+    fn ask_for_answer(&mut self, account: u16, publisher: ConnId, m: &Message<'_>) {
+        let shard = self.asked_on(self.gates.origin(m.subject), self.id);
+        self.straight(Place::Shard(shard), account, publisher, m);
     }
 
     /// The subject of an answer that came over link `id` and may not enter as any message, with the cluster that it came
@@ -118,14 +124,16 @@ impl Shard {
 
     /// May a message to this subject not enter over link `id`?
     fn is_shut_to(&self, id: ConnId, account: u16, subject: &[u8]) -> bool {
-        let crosses = |class| self.walls.imports.judge(usize::from(account), subject).of(class).crosses();
-        !self.link_class(id).is_some_and(crosses)
+        !self.link_class(id).is_some_and(|class| self.imports_admit(class, account, subject))
     }
 
     /// May a message to this subject enter from a cluster?
     fn admits_from(&self, far: FarId, account: u16, subject: &[u8]) -> bool {
-        let crosses = |class| self.walls.imports.judge(usize::from(account), subject).of(class).crosses();
-        self.gates.entry(far).is_some_and(crosses)
+        self.gates.entry(far).is_some_and(|class| self.imports_admit(class, account, subject))
+    }
+
+    fn imports_admit(&self, class: Class, account: u16, subject: &[u8]) -> bool {
+        self.walls.imports.judge(usize::from(account), subject).of(class).crosses()
     }
 
     /// A request came over link `id` whose reply may not leave: as it is given to those who answer it, so that their answers

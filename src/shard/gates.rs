@@ -71,9 +71,13 @@ impl Gates {
         self.sort();
     }
 
+    fn gate(&self, far: FarId) -> Option<&Gate> {
+        self.gates.get(far.index())?.as_ref()
+    }
+
     /// Where the link to a cluster is; None: there is none.
     pub fn place(&self, far: FarId) -> Option<At> {
-        self.gates.get(far.index()).and_then(|g| g.as_ref()).map(|g| g.at)
+        self.gate(far).map(|g| g.at)
     }
 
     /// A cluster says what it lets in; None: everything, or it cannot say. What was decided before is to be forgotten.
@@ -104,7 +108,7 @@ impl Gates {
 
     /// The round trip that all shards know of.
     pub fn rtt_ns(&self, far: FarId) -> u64 {
-        self.gates.get(far.index()).and_then(|g| g.as_ref()).map_or(0, |g| g.rtt_ns)
+        self.gate(far).map_or(0, |g| g.rtt_ns)
     }
 
     fn sort(&mut self) {
@@ -119,7 +123,7 @@ impl Gates {
 
     /// The cluster of this name, if it has a link.
     pub fn named(&self, cluster: &str) -> Option<FarId> {
-        let is = |f: &FarId| self.gates[f.index()].as_ref().is_some_and(|g| *g.cluster == *cluster);
+        let is = |f: &FarId| self.gate(*f).is_some_and(|g| *g.cluster == *cluster);
         self.live.iter().find(is)
     }
 
@@ -136,28 +140,24 @@ impl Gates {
             return Vec::new();
         }
         let judged = walls.exports.judge(usize::from(account), subject);
-        let gate = |far: FarId| self.gates.get(far.index()).and_then(Option::as_ref);
-        let barrier = |far| Some((far, Barrier::of(Side::Exports, judged.of(gate(far)?.class))?));
+        let barrier = |far| Some((far, Barrier::of(Side::Exports, judged.of(self.gate(far)?.class))?));
         of.iter().filter_map(barrier).collect()
     }
 
     /// What a cluster with a link is called in replies.
     pub fn hash(&self, far: FarId) -> Option<Hash6> {
-        self.gates.get(far.index()).and_then(Option::as_ref).map(|g| g.hash)
+        self.gate(far).map(|g| g.hash)
     }
 
     /// What our imports know a cluster as; None: it has no link.
     pub fn entry(&self, far: FarId) -> Option<Class> {
-        self.gates.get(far.index()).and_then(Option::as_ref).map(|g| g.entry)
+        self.gate(far).map(|g| g.entry)
     }
 
     /// The cluster that a mapped reply came from.
     pub fn origin(&self, reply: &[u8]) -> Option<FarId> {
         let cluster = split(reply)?.cluster;
-        let is = |f: &FarId| {
-            let gate = self.gates[f.index()].as_ref();
-            gate.is_some_and(|g| g.hash[..] == *cluster || g.old[..] == *cluster)
-        };
+        let is = |f: &FarId| self.gate(*f).is_some_and(|g| g.hash[..] == *cluster || g.old[..] == *cluster);
         self.order.iter().copied().find(is)
     }
 }

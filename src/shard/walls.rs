@@ -1,5 +1,5 @@
-//! The rules of this cluster's border as the shards of a server hold them (docs/borders.md): both walls, made once for all
-//! shards. Another configuration is another one ([`Order::Walls`](super::Order)).
+//! The rules of this cluster's border as the shards of a server hold them (docs/borders.md): both walls. Each
+//! shard makes its own at the start; after a reload all are given the same ([`Order::Walls`](super::Order)).
 
 use crate::conn::WAY_KNOWN_NS;
 use crate::interest::border::{Judgement, Rule, Wall};

@@ -102,7 +102,7 @@ impl Server {
         plan.warning.iter().for_each(|w| log.line(Level::Warn, w.clone()));
         let load = Arc::new(Load::new(plan.cpus.len()));
         let (verifier, _) = Verifier::start().map_err(no_room)?;
-        let mut seeds = Rng::new(key.iter().fold(0, |n, b| n << 8 ^ u64::from(*b) ^ n >> 57));
+        let mut seeds = Rng::new(identity::seed(&key));
         let outlets = Outward {
             log: log.clone(),
             load: load.clone(),

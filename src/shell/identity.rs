@@ -18,6 +18,11 @@ pub fn random() -> std::io::Result<[u8; 32]> {
     Ok(bytes)
 }
 
+/// A seed from random bytes.
+pub fn seed(key: &[u8; 32]) -> u64 {
+    key.iter().fold(0, |n, b| n << 8 ^ u64::from(*b) ^ n >> 57)
+}
+
 /// `N` and 55 more letters: prefix, key and checksum in base 32.
 pub fn server_id(key: &[u8; 32]) -> String {
     let mut raw = vec![SERVER];

@@ -174,7 +174,7 @@ impl Server {
         let borders = |s: &Settings| s.gateway.as_ref().map(|g| g.borders.clone());
         if borders(&self.settings) != borders(new) {
             // There was randomness at the start.
-            let seed = identity::random().map_or(0, |b| b.iter().fold(0, |n, b| n << 8 ^ u64::from(*b) ^ n >> 57));
+            let seed = identity::random().map_or(0, |key| identity::seed(&key));
             let walls = Arc::new(Walls::of(new, seed));
             self.doors.iter().for_each(|d| d.send(Mail::Order(Order::Walls(walls.clone()))));
         }

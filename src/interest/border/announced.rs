@@ -33,16 +33,8 @@ impl Announced {
         wanted: impl Fn(&[u8], &[u8]) -> bool,
         mut edge: impl FnMut(&[u8], &[u8], bool),
     ) {
-        wall.announce(self.account, self.class, pattern, |part| {
-            let new = if *part == *pattern {
-                !self.holds(part, queue)
-            } else {
-                self.count(part, queue) && !wanted(part, queue)
-            };
-            if new {
-                edge(part, queue, true);
-            }
-        });
+        let say = |part: &[u8]| edge(part, queue, true);
+        self.change(wall, (pattern, queue), Announced::count, wanted, say);
     }
 
     /// It is no longer wanted. Tells what ceases to be announced (pattern, queue, false).
@@ -54,14 +46,27 @@ impl Announced {
         wanted: impl Fn(&[u8], &[u8]) -> bool,
         mut edge: impl FnMut(&[u8], &[u8], bool),
     ) {
+        let say = |part: &[u8]| edge(part, queue, false);
+        self.change(wall, (pattern, queue), Announced::discount, wanted, say);
+    }
+
+    /// Counts the parts of a pattern and says those that have begun or ceased by that; a pattern that is its own part is not
+    /// counted.
+    fn change(
+        &mut self,
+        wall: &Wall,
+        (pattern, queue): (&[u8], &[u8]),
+        count: fn(&mut Announced, &[u8], &[u8]) -> bool,
+        wanted: impl Fn(&[u8], &[u8]) -> bool,
+        mut say: impl FnMut(&[u8]),
+    ) {
         wall.announce(self.account, self.class, pattern, |part| {
-            let gone = if *part == *pattern {
-                !self.holds(part, queue)
-            } else {
-                self.discount(part, queue) && !wanted(part, queue)
+            let news = match *part == *pattern {
+                true => !self.holds(part, queue),
+                false => count(self, part, queue) && !wanted(part, queue),
             };
-            if gone {
-                edge(part, queue, false);
+            if news {
+                say(part);
             }
         });
     }
