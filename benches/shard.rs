@@ -11,8 +11,23 @@ use std::sync::Arc;
 use std::time::Instant;
 use turnpike::base::{Cid, ConnId, FarId, Now, ShardId, Time};
 use turnpike::conn::{GatewayIntroduction, Way};
-use turnpike::policy::{Gateway, Settings};
+use turnpike::interest::border::{Rule, RulePlace};
+use turnpike::policy::{Borders, Gateway, Settings};
 use turnpike::shard::{Act, Identity, Opening, Setup, Shard, TURN_DELIVERIES_MAX};
+
+/// What else the shard has.
+#[derive(Clone, Copy, PartialEq)]
+enum Beside {
+    Nothing,
+    /// A link to another cluster that wants none of the messages.
+    Deaf,
+    /// One that wants all of them.
+    Wants,
+    /// The same, and a border of [`RULES`] rules that lets them out.
+    Border,
+}
+
+const RULES: u32 = 1000;
 
 /// One shard and a clock that stands still but for a nanosecond a turn.
 struct Bench {
@@ -22,8 +37,13 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(gateways: bool) -> Bench {
-        let gateway = gateways.then(|| Gateway { name: "east".into(), ..Gateway::default() });
+    fn new(beside: Beside) -> Bench {
+        let borders = Borders {
+            exports: (beside == Beside::Border).then(|| (0..RULES).map(rule).collect()),
+            ..Borders::default()
+        };
+        let gateway =
+            (beside != Beside::Nothing).then(|| Gateway { name: "east".into(), borders, ..Gateway::default() });
         let settings = Arc::new(Settings { gateway, ..Settings::default() });
         let identity = Arc::new(Identity::default());
         let shard = Shard::new(Setup {
@@ -35,14 +55,16 @@ impl Bench {
             turn_deliveries_max: TURN_DELIVERIES_MAX,
         });
         let mut bench = Bench { shard, ns: 1, cid: 0 };
-        if gateways {
-            bench.link();
+        match beside {
+            Beside::Nothing => {}
+            Beside::Deaf => bench.link("other"),
+            Beside::Wants | Beside::Border => bench.link("bench"),
         }
         bench
     }
 
-    /// A link to another cluster that wants other things.
-    fn link(&mut self) {
+    /// A link to another cluster that wants all of these subjects, and a hundred single ones.
+    fn link(&mut self, wants: &str) {
         let intro = GatewayIntroduction {
             link: Cid(1 << 32),
             way: Way::Out(FarId(1)),
@@ -66,7 +88,8 @@ impl Bench {
         drop(turn.end().sockets());
         let command =
             |n| format!("INFO {{\"gateway\":\"west\",\"gateway_cmd\":{n},\"gateway_cmd_payload\":\"JEc=\"}}\r\n");
-        let wants: String = (0..100).map(|n| format!("RS+ $G other.{n}\r\n")).collect();
+        let others: String = (0..100).map(|n| format!("RS+ $G other.{n}\r\n")).collect();
+        let wants = format!("{others}RS+ $G {wants}.>\r\n");
         self.turn(conn, format!("{}{wants}{}", command(2), command(3)).as_bytes());
     }
 
@@ -106,28 +129,43 @@ impl Bench {
     }
 }
 
-/// Name, receivers, payload size, subjects; where the name begins with "gateway", beside a link to another cluster that
-/// wants none of it.
-const ROWS: [(&str, usize, usize, usize); 9] = [
-    ("pub-16", 0, 16, 1),
-    ("sub-16", 1, 16, 1),
-    ("sub-128", 1, 128, 1),
-    ("fan-10-128", 10, 128, 1),
-    ("sub-1k", 1, 1024, 1),
-    ("subjects-1k-128", 1, 128, 1000),
-    ("gateway-pub-16", 0, 16, 1),
-    ("gateway-sub-16", 1, 16, 1),
-    ("gateway-subjects", 1, 128, 1000),
+fn rule(i: u32) -> Rule {
+    let subject = match i % 4 {
+        0 if i == 0 => "bench.>".to_owned(),
+        0 | 1 => format!("bench.{}", 1000 + i),
+        2 => format!("metrics.*.r{i}"),
+        _ => format!("public.r{i}.>"),
+    };
+    let place = RulePlace { file: 0, line: i + 1 };
+    // One in sixteen denies, none of them what is sent.
+    Rule { subject: subject.into_bytes().into(), cluster: None, account: None, deny: i % 16 == 7, place }
+}
+
+/// Name, receivers, payload size, subjects, and what else there is.
+const ROWS: [(&str, usize, usize, usize, Beside); 13] = [
+    ("pub-16", 0, 16, 1, Beside::Nothing),
+    ("sub-16", 1, 16, 1, Beside::Nothing),
+    ("sub-128", 1, 128, 1, Beside::Nothing),
+    ("fan-10-128", 10, 128, 1, Beside::Nothing),
+    ("sub-1k", 1, 1024, 1, Beside::Nothing),
+    ("subjects-1k-128", 1, 128, 1000, Beside::Nothing),
+    ("gateway-pub-16", 0, 16, 1, Beside::Deaf),
+    ("gateway-sub-16", 1, 16, 1, Beside::Deaf),
+    ("gateway-subjects", 1, 128, 1000, Beside::Deaf),
+    ("across-128", 0, 128, 1, Beside::Wants),
+    ("across-subjects", 0, 128, 1000, Beside::Wants),
+    ("border-128", 0, 128, 1, Beside::Border),
+    ("border-subjects", 0, 128, 1000, Beside::Border),
 ];
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     let rounds: usize = args.get(1).and_then(|a| a.parse().ok()).unwrap_or(400);
-    for (name, receivers, size, subjects) in ROWS {
+    for (name, receivers, size, subjects, beside) in ROWS {
         if args.first().is_some_and(|a| a != name && a != "all") {
             continue;
         }
-        let mut bench = Bench::new(name.starts_with("gateway"));
+        let mut bench = Bench::new(beside);
         for i in 0..receivers {
             bench.client(&format!("SUB bench.> {i}\r\n"));
         }

@@ -11,31 +11,42 @@ impl Shard {
     /// Writes a message to the gateways of this shard: once to each cluster that is sent it plain or is to serve a queue
     /// group, its groups named. Says how many took it.
     pub(super) fn over_gateways(&mut self, verdict: Slot, to: Address, groups: &[u8], m: &Message<'_>) -> u64 {
-        let Some(v) = self.verdicts.get(verdict) else { return 0 };
-        let plain = v.gates.len() * usize::from(to.plain);
-        let mut targets: Vec<(Gate, bool)> = Vec::new();
-        let mut done = FarSet::EMPTY;
-        for gate in &v.gates[..plain] {
-            done.insert(gate.far);
-            targets.push((*gate, true));
+        let (mut took, mut done) = (0, FarSet::EMPTY);
+        if to.plain {
+            // By number, for each is looked up anew: nothing is borrowed while another is written to.
+            let nth = |s: &Shard, n: usize| s.verdicts.get(verdict).and_then(|v| v.gates.get(n).copied());
+            let mut n = 0;
+            while let Some(gate) = nth(self, n) {
+                n += 1;
+                done.insert(gate.far);
+                took += u64::from(self.over_gateway(verdict, gate, true, to.account, groups, m));
+            }
         }
         for (whose, _) in picks(groups) {
             let Whose::Far(far) = whose else { continue };
             if let (false, Some(At::Here(conn))) = (done.contains(far), self.gates.place(far)) {
                 done.insert(far);
-                targets.push((Gate { far, conn }, false));
+                took += u64::from(self.over_gateway(verdict, Gate { far, conn }, false, to.account, groups, m));
             }
         }
-        let mut took = 0;
-        for (gate, plain) in targets {
-            let reply = self.reply_across(to.account, gate.conn, m);
-            let m = Message { reply: reply.as_deref().unwrap_or(m.reply), ..*m };
-            let Some(v) = self.verdicts.get(verdict) else { break };
-            let named = picks(groups).filter_map(|(w, name)| (w == Whose::Far(gate.far)).then_some(name));
-            let fate = self.outbox.deliver_over_link(gate.conn, &v.names, &m, plain, named);
-            took += u64::from(self.outbox.crossed(&gate, to.account, fate));
-        }
         took
+    }
+
+    fn over_gateway(
+        &mut self,
+        verdict: Slot,
+        gate: Gate,
+        plain: bool,
+        account: u16,
+        groups: &[u8],
+        m: &Message<'_>,
+    ) -> bool {
+        let reply = self.reply_across(account, gate.conn, m);
+        let m = Message { reply: reply.as_deref().unwrap_or(m.reply), ..*m };
+        let Some(v) = self.verdicts.get(verdict) else { return false };
+        let named = picks(groups).filter_map(|(w, name)| (w == Whose::Far(gate.far)).then_some(name));
+        let fate = self.outbox.deliver_over_link(gate.conn, &v.names, &m, plain, named);
+        self.outbox.crossed(&gate, account, fate)
     }
 
     /// Has this cluster a member of the queue group, and is its link on this shard?
