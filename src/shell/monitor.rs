@@ -13,6 +13,7 @@ mod gatewayz;
 mod health;
 mod index;
 mod json;
+mod metrics;
 mod process;
 mod query;
 mod rate;

@@ -1,10 +1,11 @@
 //! What monitoring says of gateways, as nats-server says it.
 
 use crate::support::cluster::Client;
-use crate::support::process::{monitoring, until};
+use crate::support::process::{monitoring, page, until};
 use crate::support::raw::PATIENCE;
 use crate::support::server::Server;
 use crate::support::supercluster::{name, Wish};
+use crate::turnpike_is_tested;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -113,4 +114,59 @@ fn what_passes_by_gateway_or_route_is_not_counted_as_that_of_clients() {
     if from.which().is_turnpike() {
         assert_eq!([whole(0), whole(1), whole(2)], [[4, 12, 4, 12], [4, 12, 8, 24], [4, 12, 4, 12]]);
     }
+}
+
+/// A sample of `/metrics`: its value, whatever labels it has beside these.
+fn sample(page: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+    let of = |line: &&str| {
+        let rest = line.strip_prefix(name).filter(|rest| rest.starts_with(['{', ' ']));
+        rest.is_some_and(|rest| labels.iter().all(|(key, value)| rest.contains(&format!("{key}=\"{value}\""))))
+    };
+    page.lines().find(of).and_then(|line| line.rsplit(' ').next()?.parse().ok())
+}
+
+#[test]
+fn metrics_tell_what_the_other_pages_tell_and_what_the_border_held_back() {
+    if !turnpike_is_tested() {
+        return;
+    }
+    // Each of them exports what the other does not import, and wants what the other does not export.
+    let exports = "exports: [ { subject: \"public.>\" }, { subject: \"unheard.>\" } ]";
+    let imports = "imports: [ { subject: \">\" }, { subject: \"unheard.>\", deny: true } ]";
+    let rules = &format!("{exports}, {imports}");
+    let s = Wish::sizes(&[1, 1]).ours(rules).begin();
+    let (from, to) = (&s.clusters[0][0], &s.clusters[1][0]);
+    let mut subscriber = Client::of(to);
+    subscriber.say("SUB > 1\r\n");
+    let mut publisher = Client::of(from);
+    until("a message crosses", PATIENCE, || {
+        publisher.say("PUB public.ready 0\r\n\r\n");
+        subscriber.try_next(std::time::Duration::from_millis(50))
+    });
+    publisher.say("PUB private.one 1\r\n1\r\nPUB private.two 1\r\n2\r\n");
+    let by = ("by", "no entry of exports admits it");
+    let told = until("two are held back, and the rules that do not fit are named", PATIENCE, || {
+        let told = page(from.monitor(), "/metrics").expect("a page");
+        let held = sample(&told, "turnpike_border_held_messages_total", &[by]);
+        let unfit =
+            sample(&told, "turnpike_gateway_trouble_seconds", &[("kind", "export_not_imported"), ("about", "B")]);
+        (held == Some(2.0) && unfit.is_some()).then_some(told)
+    });
+    let varz = monitoring(from.monitor(), "/varz");
+    let both = [
+        ("turnpike_received_messages_total", "client", "in_client_msgs"),
+        ("turnpike_received_bytes_total", "client", "in_client_bytes"),
+    ];
+    for (metric, kind, key) in both {
+        let shards = (0..2).map(|n: u8| sample(&told, metric, &[("shard", &n.to_string()), ("kind", kind)]));
+        assert_eq!(shards.sum::<Option<f64>>(), varz[key].as_f64(), "{metric}");
+    }
+    let sent = sample(&told, "turnpike_cluster_sent_messages_total", &[("cluster", "B"), ("account", "$G")]);
+    assert_eq!(sent, sample(&told, "turnpike_gateway_sent_messages_total", &[("cluster", "B"), ("direction", "out")]));
+    assert!(sent >= Some(1.0));
+    let mode = [("cluster", "B"), ("direction", "out"), ("account", "$G"), ("mode", "interest-only")];
+    assert_eq!(sample(&told, "turnpike_gateway_interest_mode", &mode), Some(1.0));
+    assert_eq!(sample(&told, "turnpike_border_rules", &[("block", "exports")]), Some(2.0));
+    assert_eq!(sample(&told, "turnpike_gateways_expected", &[]), Some(1.0));
+    assert!(told.ends_with("# EOF\n"));
 }

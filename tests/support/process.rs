@@ -68,6 +68,11 @@ pub fn monitoring(at: SocketAddr, path: &str) -> Value {
 
 /// As [`monitoring`], for servers that may not answer.
 pub fn try_monitoring(at: SocketAddr, path: &str) -> io::Result<Value> {
+    serde_json::from_str(&page(at, path)?).map_err(io::Error::other)
+}
+
+/// What is at `path` of a monitoring port.
+pub fn page(at: SocketAddr, path: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(at)?;
     stream.set_read_timeout(Some(ANSWER_LIMIT))?;
     // 1.0: an answer of 1.1 may come in chunks.
@@ -78,7 +83,7 @@ pub fn try_monitoring(at: SocketAddr, path: &str) -> io::Result<Value> {
     if !head.starts_with("HTTP/1.0 200") {
         return Err(io::Error::other(head.to_string()));
     }
-    serde_json::from_str(body).map_err(io::Error::other)
+    Ok(body.to_owned())
 }
 
 /// Resident memory of a process, bytes.

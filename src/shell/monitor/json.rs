@@ -27,6 +27,11 @@ pub fn pretty(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec_pretty(value).unwrap_or_default()
 }
 
+/// A value without fields as one word in lower case.
+pub fn one_word(value: &impl std::fmt::Debug) -> String {
+    format!("{value:?}").to_lowercase()
+}
+
 /// For `skip_serializing_if`.
 pub fn is_zero(n: &u64) -> bool {
     *n == 0

@@ -2,6 +2,7 @@
 //! nats-server stand where it has them; ours are in objects `turnpike`.
 
 use super::facts::Facts;
+use super::json::one_word;
 use super::query::Subs;
 use super::time::{rtt, stamp, uptime};
 use super::wanted::{List, Wanted};
@@ -188,7 +189,7 @@ fn own(report: &Report, left_out: usize) -> Own<'_> {
         missing: report.missing.iter().map(missing).collect(),
         handshakes: report.handshakes,
         counters: counters.into_iter().map(|(name, n)| (name.to_owned(), n)).collect(),
-        failed: c.failed.iter().map(|(cause, n)| (format!("{cause:?}").to_lowercase(), *n)).collect(),
+        failed: c.failed.iter().map(|(cause, n)| (one_word(cause), *n)).collect(),
         subscriptions_left_out: left_out,
     }
 }

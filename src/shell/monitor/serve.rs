@@ -84,6 +84,7 @@ async fn respond(site: &Site, request: Request<Incoming>) -> Response<Full<Bytes
         Kind::Json => "application/json",
         Kind::Html | Kind::Elsewhere(_) => "text/html; charset=utf-8",
         Kind::Text => "text/plain; charset=utf-8",
+        Kind::Metrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
     };
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content));
     match kind {
@@ -100,7 +101,7 @@ async fn respond(site: &Site, request: Request<Incoming>) -> Response<Full<Bytes
             }
         }
         Kind::Text => drop(headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))),
-        Kind::Html => {}
+        Kind::Html | Kind::Metrics => {}
     }
     response
 }

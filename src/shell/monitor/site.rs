@@ -7,10 +7,10 @@ use super::json::pretty;
 use super::process::Process;
 use super::query::{unescape, Query, Subs};
 use super::wanted::Wanted;
-use super::{absent, accounts, connz, explain, gatewayz, health, index, routez, subsz, varz};
+use super::{absent, accounts, connz, explain, gatewayz, health, index, metrics, routez, subsz, varz};
 use crate::conn::Telling;
 use crate::mesh::Report;
-use crate::shard::report::Tally;
+use crate::shard::report::{GatewayReport, RouteRow, Tally};
 use crate::shard::{Answer, Ask};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -54,6 +54,8 @@ pub enum Kind {
     Html,
     /// An error's text.
     Text,
+    /// Metrics in OpenMetrics text.
+    Metrics,
     /// A redirection to this path.
     Elsewhere(&'static str),
 }
@@ -95,7 +97,7 @@ impl From<Silent> for Refused {
 }
 
 /// Every endpoint, as it is named in the statistics of requests.
-pub const ENDPOINTS: [&str; 14] = [
+pub const ENDPOINTS: [&str; 15] = [
     "/",
     "/varz",
     "/connz",
@@ -106,6 +108,7 @@ pub const ENDPOINTS: [&str; 14] = [
     "/routez",
     "/gatewayz",
     "/explain",
+    "/metrics",
     "/leafz",
     "/jsz",
     "/raftz",
@@ -168,6 +171,7 @@ impl Site {
             "/routez" => self.routez(now_ns, q).await?,
             "/gatewayz" => self.gatewayz(now_ns, q).await?,
             "/explain" => self.explain(q).await?,
+            "/metrics" => return self.metrics(now_ns).await,
             "/leafz" => absent::leafz(facts, now_ns, q)?,
             "/jsz" => absent::jsz(facts, now_ns, q)?,
             "/healthz" => {
@@ -197,14 +201,15 @@ impl Site {
         answered.ok().and_then(Result::ok).map(Some).ok_or(Refused::Mesh)
     }
 
+    /// All routes, shard by shard.
+    async fn routes(&self) -> Result<Vec<RouteRow>, Silent> {
+        let answers = self.desk.ask_all(&Ask::Routes).await?.into_iter();
+        Ok(answers.flat_map(|a| if let Answer::Routes(rows) = a { rows } else { Vec::new() }).collect())
+    }
+
     async fn routez(&self, now_ns: u64, q: &Query) -> Result<Vec<u8>, Refused> {
         let subs = q.subs()?;
-        let mut gather = routez::Gather::default();
-        for answer in self.desk.ask_all(&Ask::Routes).await? {
-            if let Answer::Routes(rows) = answer {
-                gather.routes.extend(rows);
-            }
-        }
+        let mut gather = routez::Gather { routes: self.routes().await?, ..routez::Gather::default() };
         if subs != Subs::No {
             let ask = |from: Telling| Ask::PeerInterest { from, max: SLICE };
             self.desk.ask_slices(ask, |answer| take_wanted(answer, &mut gather.wanted)).await?;
@@ -225,14 +230,16 @@ impl Site {
         answered.ok().and_then(Result::ok).map(Some).ok_or(Refused::Mesh)
     }
 
+    /// What the shards know of links to other clusters, in order of shards.
+    async fn gateway_reports(&self) -> Result<Vec<GatewayReport>, Silent> {
+        let answers = self.desk.ask_all(&Ask::Gateways).await?.into_iter();
+        Ok(answers.filter_map(|a| if let Answer::Gateways(report) = a { Some(*report) } else { None }).collect())
+    }
+
     async fn gatewayz(&self, now_ns: u64, q: &Query) -> Result<Vec<u8>, Refused> {
         let request = gatewayz::Request::read(q)?;
         let mut gather = gatewayz::Gather::default();
-        for answer in self.desk.ask_all(&Ask::Gateways).await? {
-            if let Answer::Gateways(report) = answer {
-                gather.take(*report);
-            }
-        }
+        self.gateway_reports().await?.into_iter().for_each(|report| gather.take(report));
         if request.wants_subs() {
             let ask = |from: Telling| Ask::FarInterest { from, max: SLICE, account: request.account() };
             self.desk.ask_slices(ask, |answer| take_wanted(answer, &mut gather.wanted)).await?;
@@ -252,11 +259,10 @@ impl Site {
         }
     }
 
-    async fn varz(&self, now_ns: u64) -> Result<Vec<u8>, Refused> {
-        let tallies = self.tallies().await?;
-        let mesh = self.mesh().await?;
-        let look = varz::Look {
-            mesh: mesh.map(|(report, _)| report),
+    /// What is known of the server as a whole.
+    async fn look(&self, now_ns: u64) -> Result<varz::Look, Refused> {
+        Ok(varz::Look {
+            mesh: self.mesh().await?.map(|(report, _)| report),
             gateways: self.gateways().await?,
             now_ns,
             mem_bytes: self.process.resident_bytes(),
@@ -264,8 +270,23 @@ impl Site {
             http_port: self.http_port,
             accepts_per_second: self.facts.accepts.per_second(),
             requests: self.requests().clone(),
-        };
+        })
+    }
+
+    async fn varz(&self, now_ns: u64) -> Result<Vec<u8>, Refused> {
+        let (tallies, look) = (self.tallies().await?, self.look(now_ns).await?);
         Ok(pretty(&varz::varz(&self.facts, &look, &tallies)))
+    }
+
+    async fn metrics(&self, now_ns: u64) -> Result<Reply, Refused> {
+        let (tallies, routes, look) = (self.tallies().await?, self.routes().await?, self.look(now_ns).await?);
+        let gateways = if look.gateways.is_some() { self.gateway_reports().await? } else { Vec::new() };
+        let (facts, look) = (&*self.facts, &look);
+        let gathered = metrics::Gathered { facts, look, tallies: &tallies, routes: &routes, gateways: &gateways };
+        Ok(match metrics::metrics(&gathered) {
+            Ok(page) => Reply { status: 200, kind: Kind::Metrics, body: page.into_bytes() },
+            Err(why) => Reply::text(500, format!("metrics: {why}\n")),
+        })
     }
 
     async fn connz(&self, now_ns: u64, q: &Query) -> Result<Vec<u8>, Refused> {

@@ -5,6 +5,7 @@ use super::border::Border as Crossing;
 use crate::gateways::{Address, Border, Report, Standing};
 use crate::policy::settings::{Gateway, GatewayInterest};
 use crate::shard::report::{EntryTally, FarTally};
+use crate::shell::monitor::json::one_word;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -172,7 +173,7 @@ pub fn own<'a>(report: &'a Report, gateway: &'a Gateway, tallies: Tallies<'_>, l
             ("inbound", c.inbound),
             ("overlooked", c.overlooked),
         ]),
-        failed: c.failed.iter().map(|(cause, n)| (format!("{cause:?}").to_lowercase(), *n)).collect(),
+        failed: c.failed.iter().map(|(cause, n)| (one_word(cause), *n)).collect(),
         troubles_ever: c.troubles.iter().map(|(kind, n)| (kind.name(), *n)).collect(),
         subscriptions_left_out: left_out,
     }

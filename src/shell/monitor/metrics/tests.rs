@@ -1,0 +1,73 @@
+//! The page's form, its names, and the list of them in the docs.
+
+use super::*;
+
+/// The list in the docs.
+const DOCS: &str = include_str!("../../../../docs/monitoring.md");
+
+/// A page of one gauge and one counter.
+fn page(labels: Labels, value: f64, n: u64) -> String {
+    let mut sheet = Sheet::default();
+    sheet.gauge("waiting_bytes", "What waits", [(labels.clone(), value)]);
+    sheet.counter("things", "Things ever", [(labels, n)]);
+    sheet.counter("nothing", "Not there", []);
+    let mut registry = Registry::with_prefix("turnpike");
+    registry.register_collector(Box::new(sheet));
+    let mut page = String::new();
+    prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
+    page
+}
+
+#[test]
+fn a_page_is_openmetrics_text() {
+    let labels = vec![("by", "a \"b\" \\ c\nd".to_owned())];
+    let expected = "# HELP turnpike_waiting_bytes What waits\n\
+                    # TYPE turnpike_waiting_bytes gauge\n\
+                    # UNIT turnpike_waiting_bytes bytes\n\
+                    turnpike_waiting_bytes{by=\"a \\\"b\\\" \\\\ c\\nd\"} 0.5\n\
+                    # HELP turnpike_things Things ever\n\
+                    # TYPE turnpike_things counter\n\
+                    turnpike_things_total{by=\"a \\\"b\\\" \\\\ c\\nd\"} 18446744073709551615\n\
+                    # EOF\n";
+    assert_eq!(page(labels, 0.5, u64::MAX), expected);
+}
+
+/// The names that stand in this module's files, as Prometheus shows them.
+fn written() -> Vec<String> {
+    let files = [
+        include_str!("server.rs"),
+        include_str!("shards.rs"),
+        include_str!("accounts.rs"),
+        include_str!("routes.rs"),
+        include_str!("gateways.rs"),
+    ];
+    let mut names = Vec::new();
+    for text in files {
+        for (kind, end) in [("counter", "_total"), ("gauge", "")] {
+            let call = format!("sheet.{kind}(");
+            let named = |call: &str| format!("turnpike_{}{end}", call.split('"').nth(1).unwrap());
+            names.extend(text.split(&call).skip(1).map(named));
+        }
+    }
+    names.sort();
+    names
+}
+
+#[test]
+fn the_docs_list_every_metric_and_no_other() {
+    let mut listed: Vec<_> = DOCS.lines().filter_map(|l| l.strip_prefix("| `turnpike_")?.split('`').next()).collect();
+    listed.sort_unstable();
+    let listed: Vec<_> = listed.into_iter().map(|name| format!("turnpike_{name}")).collect();
+    assert!(listed.len() > 50);
+    assert_eq!(listed, written());
+}
+
+#[test]
+fn names_are_as_prometheus_wants_them() {
+    for name in written() {
+        assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
+        for wrong in ["_count", "_sum", "_bucket", "_info_total", "_ms", "_ns", "milliseconds", "kib", "__"] {
+            assert!(!name.ends_with(wrong), "{name}");
+        }
+    }
+}
