@@ -46,7 +46,7 @@ impl BorderDraft {
                     notes.wrong(node.at, key, "reply_window is too long, 24h is the most");
                 }
             }
-            "reply_max" => self.reply_max = notes.limit(key, node, i64::from(u32::MAX)).map(|n| n as u32),
+            "reply_max" => self.reply_max = notes.count(key, node, i64::from(u32::MAX)).map(|n| n as u32),
             _ => return false,
         }
         true

@@ -178,7 +178,18 @@ impl<'t> Notes<'t> {
 
     /// A size from 0 to `max`; 0 is `None`, "the default".
     pub(super) fn limit(&mut self, key: &str, node: &Node, max: i64) -> Option<usize> {
-        match self.size(key, node)? {
+        let size = self.size(key, node)?;
+        self.within(key, node, size, max)
+    }
+
+    /// A number of things from 0 to `max`; 0 is `None`, "any number".
+    pub(super) fn count(&mut self, key: &str, node: &Node, max: i64) -> Option<usize> {
+        let count = self.integer(key, node)?;
+        self.within(key, node, count, max)
+    }
+
+    fn within(&mut self, key: &str, node: &Node, n: i64, max: i64) -> Option<usize> {
+        match n {
             0 => None,
             n if n < 0 => {
                 self.wrong(node.at, key, format!("{key} must not be negative"));

@@ -164,6 +164,7 @@ fn what_cannot_be_is_told_where_it_stands() {
         ("reply_window: \"25h\"", "f.conf:4:1: reply_window is too long, 24h is the most"),
         ("reply_window: \"-1s\"", "f.conf:4:1: reply_window must be at least 1ms"),
         ("reply_max: -1", "f.conf:4:1: reply_max must not be negative"),
+        ("reply_max: many", "f.conf:4:1: reply_max: expected an integer, found a string"),
     ] {
         assert_eq!(at(inner), [said], "{inner}");
     }
