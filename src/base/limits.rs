@@ -102,6 +102,10 @@ pub const BLOCKERS_MAX: usize = 16;
 pub const TURN_DELIVERIES_MAX: u64 = 50_000;
 /// Every so many bytes of a message, subject and reply make each of its copies count as one delivery more.
 pub const DELIVERY_BYTES: usize = 1 << 10;
+/// Messages of a stream that are given to one receiver at a time where nothing speaks against it.
+pub const STRETCH_MESSAGES_MAX: usize = 512;
+/// Bytes of them: read again for each receiver, they have to be in the nearest cache.
+pub const STRETCH_BYTES_MAX: usize = 24 << 10;
 /// Text of trace lines kept for the end of a turn, bytes. One line more is let in, as long as a payload and its escapes
 /// are; past it lines are dropped and counted. A turn's other lines are few: each needs a connection to begin, to end
 /// or to break a rule.

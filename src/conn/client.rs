@@ -145,6 +145,8 @@ pub struct Client {
     pub booked: Counts,
     /// Is it in the shard's list of connections with something to write?
     pub dirty: bool,
+    /// The last of the shard's stretches that it was found to be a receiver of.
+    pub stretch: u32,
     /// The socket takes no more for now.
     pub blocked: bool,
     /// `headers` in effect.
@@ -234,6 +236,7 @@ impl Client {
             waiting_bytes: 0,
             booked: Counts::default(),
             dirty: false,
+            stretch: 0,
             blocked: false,
             headers: false,
             // What a client that never says CONNECT gets (client-protocol.md §4, column "default").

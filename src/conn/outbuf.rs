@@ -68,6 +68,30 @@ impl OutBuf {
         self.pending += bytes;
     }
 
+    /// Appends a line and its payload for each of `tails`, which end them; `head` appends how they begin.
+    #[inline]
+    pub fn lines<'t>(
+        &mut self,
+        spares: &mut Spares,
+        head: impl Fn(&mut Vec<u8>),
+        tails: impl Iterator<Item = &'t [u8]>,
+    ) {
+        let mut tails = tails.peekable();
+        while tails.peek().is_some() {
+            let buffer = self.line(spares);
+            let before = buffer.len();
+            for tail in &mut tails {
+                head(buffer);
+                buffer.extend_from_slice(tail);
+                if buffer.len() >= CHUNK_BYTES_MAX {
+                    break;
+                }
+            }
+            let grown = buffer.len() - before;
+            self.grown(grown);
+        }
+    }
+
     /// The `bytes` appended last, no more than the last line's.
     pub fn latest(&self, bytes: usize) -> &[u8] {
         &self.last[self.last.len().saturating_sub(bytes)..]

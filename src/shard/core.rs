@@ -22,9 +22,10 @@ use super::repeats::Repeats;
 use super::report::{Answer, Order};
 use super::rounds::Rounds;
 use super::strangers::Strangers;
+use super::stretch::Stretch;
 use super::verdict::Verdicts;
 use super::walls::Walls;
-use crate::base::limits::{BATCH_BYTES_MAX, BATCH_BYTES_MIN, DELIVERY_BYTES};
+use crate::base::limits::{BATCH_BYTES_MAX, BATCH_BYTES_MIN};
 use crate::base::{Cid, ConnId, Level, Now, Rng, Seeded, ShardId, Time, Wheel};
 use crate::conn::{GatewayTidings, Tidings};
 use crate::interest::far::Fars;
@@ -33,7 +34,7 @@ use crate::policy::login::Directory;
 use crate::policy::Settings;
 use crate::wire::gateway::ReplyPrefix;
 use crate::wire::hello::PreparedInfo;
-use crate::wire::{Body, Message};
+use crate::wire::Body;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -205,6 +206,8 @@ pub struct Shard {
     pub(super) past: Past,
     pub(super) body: Body,
     pub(super) groups: Groups,
+    /// What of a stream is looked at ahead, lent out for as long as it is.
+    pub(super) stretch: Stretch,
     /// Where the current message's queue members are that are not on this shard: place, and which of its verdict's groups.
     pub(super) away: Vec<(Place, u32)>,
     pub(super) peers: Peers,
@@ -262,12 +265,6 @@ pub struct Shard {
     pub(super) drained: bool,
 }
 
-/// How many deliveries one copy of this message counts as: what a turn makes the shard grow by is bounded, too.
-#[inline(always)]
-pub(super) fn weight(m: &Message<'_>) -> u64 {
-    1 + ((m.subject.len() + m.reply.len() + m.tail.len()) / DELIVERY_BYTES) as u64
-}
-
 /// Bytes for one other shard after which a turn parses nothing more.
 fn batch_bytes_max(settings: &Settings, shards: usize) -> usize {
     (settings.limits.max_pending / 64 / shards.max(1)).clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX)
@@ -321,6 +318,7 @@ impl Shard {
             past: Past::new(settings.limits.max_closed_clients / shards.max(1)),
             body: Body::default(),
             groups: Groups::default(),
+            stretch: Stretch::default(),
             away: Vec::new(),
             peers: Peers::default(),
             servers_here: 0,

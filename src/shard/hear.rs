@@ -1,8 +1,9 @@
 //! What other shards say, and what follows from it on this one.
 
 use super::batch::{Address, Batch, Delivery, Origin, Said, Whose};
-use super::core::{weight, Shard, Work};
+use super::core::{Shard, Work};
 use super::ledger::Drop;
+use super::outbox::weight;
 use super::relay::{give, Given};
 use super::replies::way_back;
 use super::verdict::Pick;

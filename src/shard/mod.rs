@@ -30,6 +30,7 @@ mod repeats;
 pub mod report;
 mod rounds;
 mod strangers;
+mod stretch;
 mod verdict;
 pub mod walls;
 

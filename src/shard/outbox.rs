@@ -6,10 +6,16 @@ use super::diary::Diary;
 use super::ledger::{Drop, Ledger};
 use super::relayed;
 use super::verdict::{Gate, Group, Sub, Target, Verdict};
-use crate::base::limits::{BLOCKERS_MAX, ROUTE_PENDING_FACTOR_MAX};
+use crate::base::limits::{BLOCKERS_MAX, DELIVERY_BYTES, ROUTE_PENDING_FACTOR_MAX};
 use crate::base::{ConnId, Now, Seeded, Slot, Slots};
 use crate::conn::{Answers, Client, Spares, WayBack, WAY_KNOWN_NS};
 use crate::wire::Message;
+
+/// How many deliveries one copy of this message counts as: what a turn makes the shard grow by is bounded, too.
+#[inline(always)]
+pub(super) fn weight(m: &Message<'_>) -> u64 {
+    1 + ((m.subject.len() + m.reply.len() + m.tail.len()) / DELIVERY_BYTES) as u64
+}
 
 /// How one copy fared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,9 +90,11 @@ pub struct Outbox {
     /// The present.
     pub now: Now,
     /// Waiting bytes from which on a connection is congested: three quarters of the limit.
-    congested: usize,
+    pub(super) congested: usize,
     pending_max: usize,
     skip_congested: bool,
+    /// Stretches looked at: the last one's number, which each of its receivers bears.
+    pub(super) stretches: u32,
     /// Bytes waiting for all clients, as of the last time each was written to.
     waiting: usize,
     /// The most that may be.
@@ -116,6 +124,7 @@ impl Outbox {
             hashing: Seeded::default(),
             crowd: Crowd::default(),
             now: Now::default(),
+            stretches: 0,
             congested: pending_max / 4 * 3,
             pending_max,
             skip_congested,

@@ -1,9 +1,9 @@
 //! The first journey: a message from a client of this shard to everybody who wants it (client-protocol.md §8, §10).
 
 use super::batch::{Address, Origin};
-use super::core::{weight, Shard};
+use super::core::Shard;
 use super::ledger::Drop;
-use super::outbox::Fate;
+use super::outbox::{weight, Fate};
 use super::relay::{give, Given};
 use super::repeats::Repeat;
 use super::verdict::{may_be_reserved, reserved_reply, reserved_subject, Table};

@@ -4,12 +4,13 @@
 //! simple is left to it.
 
 use super::batch::Origin;
-use super::core::{weight, Shard};
+use super::core::Shard;
 use super::ledger::Drop;
-use super::outbox::Fate;
+use super::outbox::{weight, Fate, Outbox};
+use super::stretch::Receivers;
 use crate::base::{ConnId, ShardSet};
 use crate::conn::Memo;
-use crate::wire::{repeated, Rules};
+use crate::wire::{Message, Rules};
 
 /// What such a run is delivered by.
 struct Run {
@@ -92,31 +93,62 @@ impl Shard {
         if !simple {
             return came;
         }
-        while self.budget > 0 {
-            let Some((m, used)) = repeated(&data[came.bytes..], &memo.line, subject, &run.rules) else { break };
-            self.outbox.next_message();
-            let mut queued = 0;
-            for t in &v.plain {
-                queued += u64::from(self.outbox.deliver(t, v.head(t), &m, publisher) == Fate::Queued);
-            }
-            for link in links {
-                let fate = self.outbox.deliver_over_link(link.conn, &v.names, &m, true, std::iter::empty());
-                queued += u64::from(fate == Fate::Queued);
-            }
-            for gate in gates {
-                let fate = self.outbox.deliver_over_link(gate.conn, &v.names, &m, true, std::iter::empty());
-                queued += u64::from(self.outbox.crossed(gate, v.account, fate));
-            }
-            came.bytes += used;
-            came.msgs += 1;
-            came.payload += m.size as u64;
-            came.unheard += u64::from(queued == 0);
-            came.reached = queued > 0;
-            self.budget = self.budget.saturating_sub(1 + queued * weight(&m));
-            if self.outbox.unsettled() || self.outbox.crowd.jammed() {
+        let to = Receivers { verdict: v, links, gates, publisher };
+        let mut stretch = std::mem::take(&mut self.stretch);
+        'run: while self.budget > 0 {
+            let rest = &data[came.bytes..];
+            stretch.look(rest, &memo.line, subject, &run.rules, to.len(), self.budget);
+            if stretch.len() == 0 {
                 break;
             }
+            if self.outbox.takes_stretch(&to, &stretch) {
+                let queued = self.outbox.deliver_stretch(&to, &stretch, rest);
+                came.add(stretch.len(), stretch.payload(), stretch.bytes(), queued);
+                self.budget = self.budget.saturating_sub(stretch.cost(queued));
+                continue;
+            }
+            for (m, used) in stretch.messages(rest, subject) {
+                let queued = self.outbox.deliver_to_all(&to, &m);
+                came.add(1, m.size as u64, used, queued);
+                self.budget = self.budget.saturating_sub(1 + queued * weight(&m));
+                if self.outbox.unsettled() || self.outbox.crowd.jammed() {
+                    break 'run;
+                }
+            }
         }
+        self.stretch = stretch;
         came
+    }
+}
+
+impl Came {
+    /// So many messages, each queued for so many.
+    fn add(&mut self, msgs: u64, payload: u64, bytes: usize, queued: u64) {
+        self.bytes += bytes;
+        self.msgs += msgs;
+        self.payload += payload;
+        self.unheard += if queued == 0 { msgs } else { 0 };
+        self.reached = queued > 0;
+    }
+}
+
+impl Outbox {
+    /// Queues a message for everybody. Says for how many it was.
+    fn deliver_to_all(&mut self, to: &Receivers<'_>, m: &Message<'_>) -> u64 {
+        let v = to.verdict;
+        self.next_message();
+        let mut queued = 0;
+        for t in &v.plain {
+            queued += u64::from(self.deliver(t, v.head(t), m, to.publisher) == Fate::Queued);
+        }
+        for link in to.links {
+            let fate = self.deliver_over_link(link.conn, &v.names, m, true, std::iter::empty());
+            queued += u64::from(fate == Fate::Queued);
+        }
+        for gate in to.gates {
+            let fate = self.deliver_over_link(gate.conn, &v.names, m, true, std::iter::empty());
+            queued += u64::from(self.crossed(gate, v.account, fate));
+        }
+        queued
     }
 }

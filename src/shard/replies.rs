@@ -4,9 +4,10 @@
 //! server sends the answer straight back.
 
 use super::batch::{Address, Origin};
-use super::core::{weight, Shard};
+use super::core::Shard;
 use super::due::Due;
 use super::ledger::Drop;
+use super::outbox::weight;
 use super::peers::At;
 use super::verdict::Gate;
 use crate::base::{ConnId, ShardSet};

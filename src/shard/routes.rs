@@ -2,11 +2,11 @@
 //! (cluster-protocol.md §3). Who the peers are and which connection to one counts is decided before, by the mesh.
 
 use super::batch::{Address, Origin};
-use super::core::{weight, Act, Shard};
+use super::core::{Act, Shard};
 use super::due::Due;
 use super::ends::Key;
 use super::ledger::Drop;
-use super::outbox::Fate;
+use super::outbox::{weight, Fate};
 use super::peers::At;
 use super::relay::{give, Given};
 use super::replies::way_back;

@@ -25,7 +25,10 @@ pub use parse::{RouteParser, RouteRules};
 pub use refusal::Refusal;
 pub(in crate::wire) use words::Words;
 pub(in crate::wire) use write::write_line;
-pub use write::{queue_room, sayable, write_interest, write_message, write_names, write_no_interest, Unsayable};
+pub use write::{
+    begin_plain, begin_plain_len, queue_room, sayable, write_interest, write_message, write_names, write_no_interest,
+    Unsayable,
+};
 
 /// One complete operation of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

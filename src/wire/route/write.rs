@@ -132,6 +132,19 @@ pub fn write_message<'q>(
     written
 }
 
+/// Appends how the line of a message without header, reply and groups begins: what [`write_message`] writes before the size.
+/// Behind it comes the message's tail.
+#[inline]
+pub fn begin_plain(out: &mut Vec<u8>, names: &[u8]) {
+    out.push(b'R');
+    out.extend_from_slice(names);
+}
+
+/// How many bytes that is.
+pub fn begin_plain_len(names: &[u8]) -> usize {
+    1 + names.len()
+}
+
 /// How many bytes are left in the line of a message for names of groups, each with a space before it.
 pub fn queue_room(names: &[u8], message: &Message<'_>) -> usize {
     // A letter before the names, and the indicator with its space.
