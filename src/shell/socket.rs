@@ -16,6 +16,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// Bytes read from one socket at a time. Large on purpose: with 64 KiB a stream costs a third more.
 const READ_BYTES: usize = 512 << 10;
+/// The least that is read at a time where much more is written than read.
+const READ_BYTES_MIN: usize = 64 << 10;
 /// Events taken from the kernel at a time.
 const EVENTS_MAX: usize = 256;
 /// Bytes read in one turn; further readable sockets wait for the next, so that what they cause is bounded.
@@ -80,6 +82,19 @@ pub struct Sockets {
     events: Vec<epoll::Event>,
     ready: VecDeque<Ready>,
     read_left: usize,
+    /// Bytes read at a time in this turn.
+    read_bytes: usize,
+    /// What this turn has read and written.
+    passed: (usize, usize),
+}
+
+/// How much is read at a time after a turn that read and wrote so much. Of what goes to many, less: else its receivers have
+/// nothing to do while a turn makes a great deal for them, fall asleep, and each costs a wake-up, which is dear.
+fn read_bytes((read, written): (usize, usize)) -> usize {
+    match written / read.max(1) {
+        0 | 1 => READ_BYTES,
+        copies => (READ_BYTES / copies).max(READ_BYTES_MIN),
+    }
 }
 
 impl Sockets {
@@ -92,13 +107,14 @@ impl Sockets {
         epoll::add(&epoll, wake, EventData::new_u64(WAKE), EventFlags::IN)?;
         let buffer = vec![0; READ_BYTES];
         let (sockets, events, ready) = (Vec::new(), Vec::with_capacity(EVENTS_MAX), VecDeque::new());
-        Ok(Sockets { epoll, sockets, buffer, events, ready, read_left: 0 })
+        Ok(Sockets { epoll, sockets, buffer, events, ready, read_left: 0, read_bytes: READ_BYTES, passed: (0, 0) })
     }
 
     /// Takes what has happened since the last look; if nothing has, waits for it so long at most (None: as long as it
     /// takes). What it says is where it was found.
     pub fn look(&mut self, patience_ns: Option<u64>) -> Look {
         self.read_left = TURN_READ_BYTES;
+        self.read_bytes = read_bytes(std::mem::take(&mut self.passed));
         let mut look = Look { sockets: !self.ready.is_empty(), bell: false };
         if look.sockets {
             return look;
@@ -189,10 +205,11 @@ impl Sockets {
         else {
             return Read::Nothing;
         };
-        match rustix::net::recv(&s.stream, &mut self.buffer[..], RecvFlags::DONTWAIT) {
+        match rustix::net::recv(&s.stream, &mut self.buffer[..self.read_bytes], RecvFlags::DONTWAIT) {
             Ok((0, _)) => Read::Eof,
             Ok((n, _)) => {
                 self.read_left = self.read_left.saturating_sub(n);
+                self.passed.0 += n;
                 Read::Bytes(&self.buffer[..n])
             }
             Err(Errno::AGAIN | Errno::INTR) => Read::Nothing,
@@ -228,6 +245,7 @@ impl Sockets {
                     s.streams = true;
                     bound_queue_if_near(&s.stream);
                 }
+                self.passed.1 += n;
                 Ok(n)
             }
             Err(Errno::AGAIN | Errno::INTR | Errno::NOBUFS) => {
@@ -273,5 +291,25 @@ impl Sockets {
             self.sockets[conn.place() as usize] = None;
         }
         known
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_to_many_is_read_in_smaller_pieces() {
+        for (passed, bytes) in [
+            ((0, 0), READ_BYTES),
+            ((1000, 0), READ_BYTES),
+            ((1000, 1900), READ_BYTES),
+            ((1000, 2000), READ_BYTES / 2),
+            ((1000, 5000), READ_BYTES / 5),
+            ((1000, 1_000_000), READ_BYTES_MIN),
+            ((0, 1_000_000), READ_BYTES_MIN),
+        ] {
+            assert_eq!(read_bytes(passed), bytes, "{passed:?}");
+        }
     }
 }
