@@ -204,6 +204,22 @@ pub enum Row {
     },
 }
 
+impl Row {
+    /// Its schedule, if it can have one.
+    pub fn pace(&self) -> Option<&Pace> {
+        match self {
+            Row::Sub { pace, .. }
+            | Row::Fan { pace, .. }
+            | Row::Pairs { pace, .. }
+            | Row::Queue { pace, .. }
+            | Row::Request { pace, .. }
+            | Row::Conns { pace, .. }
+            | Row::Churn { pace, .. } => Some(pace),
+            _ => None,
+        }
+    }
+}
+
 /// Payload of the messages.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Payload {

@@ -1,7 +1,7 @@
 //! What the words of a row come to: who sends what to whom. A job can be run any number of times. Made by [`super`].
 
 use super::{
-    args::{Common, Pace, Payload, Row},
+    args::{Common, Pace, Row},
     arrivals::Arrivals,
     fault::Fault,
     link::Server,
@@ -52,73 +52,8 @@ pub enum Kind {
 impl Job {
     /// What `row` asks for; none for a row that measures nothing.
     pub fn new(row: &Row, common: &Common) -> Result<Option<Job>, Fault> {
-        let plan = |payload: &Payload| Plan {
-            flows: 1,
-            subscribers: 1,
-            queue: false,
-            subjects: 1,
-            size: payload.bytes(),
-            in_flight: common.in_flight,
-            check: common.check,
-        };
-        let stream = |row, what, plan: Plan| Job { row, what, kind: Kind::Stream(plan) };
-        let either = |row, what, pace: &Pace, plan: Plan| -> Result<Job, Fault> {
-            let Plan { flows, subscribers, queue, size, .. } = plan;
-            let cast = Cast::Stream { flows, subscribers, queue };
-            Ok(match load(pace, size)? {
-                Some(load) => Job { row, what, kind: Kind::Open(cast, load) },
-                None => stream(row, what, plan),
-            })
-        };
-        let talk = |row, what: String, pace: &Pace, payload: &Payload, topic, spin| -> Result<Job, Fault> {
-            let cast = match topic {
-                Topic::Request => Cast::Request,
-                Topic::Echo(clients) => Cast::Echo(clients),
-            };
-            let kind = match load(pace, payload.bytes())? {
-                Some(load) => Kind::Open(cast, load),
-                None => Kind::Talk(topic, payload.bytes(), spin),
-            };
-            Ok(Job { row, what, kind })
-        };
         let mut job = match row {
-            Row::Pub { payload } => {
-                stream("pub", "publish only".into(), Plan { subscribers: 0, check: false, ..plan(payload) })
-            }
-            Row::Sub { payload, pace } => either("sub", "1 publisher, 1 subscriber".into(), pace, plan(payload))?,
-            Row::Fan { payload, pace, subscribers } => {
-                let plan = Plan { subscribers: *subscribers, ..plan(payload) };
-                either("fan", format!("1 publisher, {subscribers} subscribers"), pace, plan)?
-            }
-            Row::Pairs { payload, pace, pairs } => {
-                let plan = Plan { flows: *pairs, ..plan(payload) };
-                either("pairs", format!("{pairs} publishers, a subscriber each"), pace, plan)?
-            }
-            Row::Queue { payload, pace, members } => {
-                let plan = Plan { subscribers: *members, queue: true, ..plan(payload) };
-                either("queue", format!("1 publisher, {members} members of a queue group"), pace, plan)?
-            }
-            Row::Subjects { payload, subjects } => {
-                let what = format!("1 publisher over {subjects} subjects, 1 subscriber on a wildcard");
-                stream("subjects", what, Plan { subjects: *subjects as usize, ..plan(payload) })
-            }
-            Row::Request { payload, pace, spin } => {
-                talk("request", "request and reply".to_owned(), pace, payload, Topic::Request, *spin)?
-            }
-            Row::Conns { payload, pace, connections, spin } => {
-                let what = format!("{connections} connections, a message each");
-                talk("conns", what, pace, payload, Topic::Echo(*connections), *spin)?
-            }
-            Row::Churn { payload, pace, subscriptions } => {
-                let pace = Pace { rate: pace.rate.or(Some(BESIDE).filter(|_| !pace.sweep)), ..*pace };
-                let what =
-                    format!("{subscriptions} subscriptions made and taken back in turn, 1 publisher, 1 subscriber");
-                let mut job = either("churn", what, &pace, plan(payload))?;
-                if let Kind::Open(_, load) = &mut job.kind {
-                    load.churn = Some(*subscriptions);
-                }
-                job
-            }
+            Row::Compare { .. } => return Ok(None),
             Row::Idle { connections } => {
                 Job { row: "idle", what: format!("{connections} idle connections"), kind: Kind::Idle(*connections) }
             }
@@ -130,16 +65,78 @@ impl Job {
                 let what = format!("{subscriptions} subscriptions of the one server's clients, known at the other");
                 Job { row: "spread", what, kind: Kind::Spread(*subscriptions) }
             }
-            Row::Compare { .. } => return Ok(None),
+            Row::Request { .. } | Row::Conns { .. } => Job::talk(row)?,
+            _ => Job::stream(row, common)?,
         };
         if let Some(size) = job.size() {
             job.what = format!("{}, {size} B", job.what);
         }
-        if let Kind::Open(_, load) = &job.kind {
+        if row.pace().is_some_and(|pace| pace.sweep) {
+            job.what += ", from rate to rate";
+        } else if let Kind::Open(_, load) = &job.kind {
             let unit = if job.row == "request" { "requests" } else { "messages" };
             job.what = format!("{}, {} {unit}/s sent ({})", job.what, load.rate, load.arrivals);
         }
         Ok(Some(job))
+    }
+
+    /// A row in which publishers send to subscribers.
+    fn stream(row: &Row, common: &Common) -> Result<Job, Fault> {
+        let Common { in_flight, check, .. } = *common;
+        let one = Plan { flows: 1, subscribers: 1, queue: false, subjects: 1, size: 0, in_flight, check };
+        let (name, what, payload, plan) = match row {
+            Row::Sub { payload, .. } => ("sub", "1 publisher, 1 subscriber".to_owned(), payload, one),
+            Row::Fan { payload, subscribers, .. } => {
+                let what = format!("1 publisher, {subscribers} subscribers");
+                ("fan", what, payload, Plan { subscribers: *subscribers, ..one })
+            }
+            Row::Pairs { payload, pairs, .. } => {
+                ("pairs", format!("{pairs} publishers, a subscriber each"), payload, Plan { flows: *pairs, ..one })
+            }
+            Row::Queue { payload, members, .. } => {
+                let what = format!("1 publisher, {members} members of a queue group");
+                ("queue", what, payload, Plan { subscribers: *members, queue: true, ..one })
+            }
+            Row::Subjects { payload, subjects } => {
+                let what = format!("1 publisher over {subjects} subjects, 1 subscriber on a wildcard");
+                ("subjects", what, payload, Plan { subjects: *subjects as usize, ..one })
+            }
+            Row::Churn { payload, subscriptions, .. } => {
+                let beside = "1 publisher, 1 subscriber";
+                ("churn", format!("{subscriptions} subscriptions made and taken back in turn, {beside}"), payload, one)
+            }
+            Row::Pub { payload } => {
+                ("pub", "publish only".to_owned(), payload, Plan { subscribers: 0, check: false, ..one })
+            }
+            _ => return Err(Fault::Asked("this row has no publishers".into())),
+        };
+        let plan = Plan { size: payload.bytes(), ..plan };
+        let cast = Cast::Stream { flows: plan.flows, subscribers: plan.subscribers, queue: plan.queue };
+        let mut load = row.pace().map(|pace| load(pace, row, plan.size)).transpose()?.flatten();
+        if let (Row::Churn { subscriptions, .. }, Some(load)) = (row, &mut load) {
+            load.churn = Some(*subscriptions);
+        }
+        let kind = load.map_or(Kind::Stream(plan), |load| Kind::Open(cast, load));
+        Ok(Job { row: name, what, kind })
+    }
+
+    /// A row in which clients have an answer to wait for.
+    fn talk(row: &Row) -> Result<Job, Fault> {
+        let (name, what, payload, pace, topic, cast, spin) = match row {
+            Row::Conns { payload, pace, connections, spin } => {
+                let what = format!("{connections} connections, a message each");
+                ("conns", what, payload, pace, Topic::Echo(*connections), Cast::Echo(*connections), *spin)
+            }
+            Row::Request { payload, pace, spin } => {
+                ("request", "request and reply".to_owned(), payload, pace, Topic::Request, Cast::Request, *spin)
+            }
+            _ => return Err(Fault::Asked("this row has no answers".into())),
+        };
+        let kind = match load(pace, row, payload.bytes())? {
+            Some(load) => Kind::Open(cast, load),
+            None => Kind::Talk(topic, payload.bytes(), spin),
+        };
+        Ok(Job { row: name, what, kind })
     }
 
     /// The length of its payloads in bytes, if it sends messages.
@@ -149,6 +146,14 @@ impl Job {
             Kind::Talk(_, size, _) => Some(*size),
             Kind::Open(_, load) => Some(load.size),
             Kind::Idle(_) | Kind::Subs(_) | Kind::Spread(_) => None,
+        }
+    }
+
+    /// Messages (or requests) a second that an open loop sends.
+    pub fn rate(&self) -> Option<f64> {
+        match &self.kind {
+            Kind::Open(_, load) => Some(load.rate),
+            _ => None,
         }
     }
 
@@ -185,8 +190,9 @@ impl Job {
 }
 
 /// The load of an open loop; none for a closed one. A sweep sets its rates itself.
-fn load(pace: &Pace, size: usize) -> Result<Option<Load>, Fault> {
+fn load(pace: &Pace, row: &Row, size: usize) -> Result<Option<Load>, Fault> {
     let Pace { rate, arrivals, sleep, sweep, knee } = *pace;
+    let rate = rate.or(Some(BESIDE).filter(|_| matches!(row, Row::Churn { .. }) && !sweep));
     if knee.is_some() && !sweep {
         return Err(Fault::Asked("--knee ends a --sweep, and there is none".into()));
     }

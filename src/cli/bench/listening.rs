@@ -46,6 +46,8 @@ pub struct Book {
     pub measured: u64,
     /// Different messages that have come, measured or not.
     pub received: u64,
+    /// Messages that had come before, since somebody last asked and took them from here.
+    pub repeated: u64,
     /// Messages that are none of this run.
     pub foreign: u64,
     /// Stamps of questions that are to be answered.
@@ -70,6 +72,7 @@ impl Book {
             from_sent: histogram()?,
             measured: 0,
             received: 0,
+            repeated: 0,
             foreign: 0,
             answers: Vec::new(),
             ears,
@@ -131,6 +134,7 @@ impl Heed for Listening<'_> {
                     *last = Some(last.map_or(number, |l| l.max(number)));
                 }
                 if track.received == before {
+                    book.repeated += 1;
                     return;
                 }
                 book.received += 1;

@@ -13,7 +13,10 @@ use super::{
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use serde_json::Value;
-use std::fmt;
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 /// What one run has shown. A figure that was not measured is missing in JSON and in the table.
 #[derive(Debug)]
@@ -22,6 +25,10 @@ pub struct Figures {
     info: Info,
     /// Latencies in nanoseconds, where there are any: from when a message was due, or round trips.
     pub latency: Option<Histogram<u64>>,
+    /// When measuring began…
+    pub begun: SystemTime,
+    /// …and how long it took.
+    pub lasted: Duration,
 }
 
 #[derive(Debug, Serialize)]
@@ -129,7 +136,7 @@ impl Figures {
             open: run.opened.map(|o| OpenFigures::new(&o, run.server_cpu.map(|cpu| cpu.as_secs_f64() * 1e9))),
             curve_us: latency.as_ref().map(curve).unwrap_or_default(),
         };
-        Figures { found: Found::Traffic(Box::new(traffic)), info: run.info, latency }
+        Figures { latency, ..Figures::new(Found::Traffic(Box::new(traffic)), run.info, run.time) }
     }
 
     /// Of a row that weighs.
@@ -140,7 +147,7 @@ impl Figures {
             bytes_each: weighed.slope(),
             average_bytes_each: weighed.average(),
         };
-        Figures { found: Found::Memory(found), info: weighed.info, latency: None }
+        Figures::new(Found::Memory(found), weighed.info, Duration::ZERO)
     }
 
     /// Of the row that spreads interest.
@@ -150,7 +157,17 @@ impl Figures {
             seconds: spread.time.as_secs_f64(),
             bytes_each: spread.grown.map(|bytes| bytes as f64 / spread.count as f64),
         };
-        Figures { found: Found::Spread(found), info: spread.info, latency: None }
+        Figures::new(Found::Spread(found), spread.info, spread.time)
+    }
+
+    /// Of a run that has just ended.
+    fn new(found: Found, info: Info, lasted: Duration) -> Figures {
+        Figures { found, info, latency: None, begun: SystemTime::now() - lasted, lasted }
+    }
+
+    /// Who was measured.
+    pub fn server(&self) -> Value {
+        version(Some(&self.info))
     }
 
     /// Messages that never came.

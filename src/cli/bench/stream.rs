@@ -337,7 +337,12 @@ impl Stream {
             let whole = self.flows.get(i).is_none_or(Flow::whole);
             came |= match &mut self.book {
                 None => link.pull(buffer, whole, &mut ())?,
-                Some(book) => link.pull(buffer, whole, &mut Listening { book, link: i })?,
+                Some(book) => {
+                    let n = link.pull(buffer, whole, &mut Listening { book, link: i })?;
+                    // what comes again makes nothing good: the run waits for what has not come at all
+                    link.scan.messages -= std::mem::take(&mut book.repeated);
+                    n
+                }
             } > 0;
         }
         Ok(came)

@@ -39,7 +39,11 @@ fn relay(mischief: Mischief) -> String {
             let (stream, interest, mischief) = (Arc::new(stream.unwrap()), interest.clone(), mischief.clone());
             // small writes must not wait for the client's acknowledgement
             stream.set_nodelay(true).unwrap();
-            thread::spawn(move || serve(&stream, &interest, &mischief));
+            thread::spawn(move || {
+                serve(&stream, &interest, &mischief);
+                let mut interest = interest.lock().unwrap();
+                interest.values_mut().for_each(|l| l.retain(|(to, _)| !Arc::ptr_eq(to, &stream)));
+            });
         }
     });
     address
@@ -81,13 +85,15 @@ fn serve(stream: &Arc<TcpStream>, interest: &Interest, mischief: &Mischief) -> O
                     _ => [message, std::mem::take(&mut late)].concat(),
                 };
                 let wildcard = fields[1].rsplit_once('.').map(|(head, _)| format!("{head}.*"))?;
-                let interest = interest.lock().unwrap();
-                for listeners in [fields[1], &wildcard].iter().filter_map(|s| interest.get(*s)) {
-                    for (i, (to, member)) in listeners.iter().enumerate() {
-                        if !member || count as usize % listeners.len() == i {
-                            (&**to).write_all(&messages).ok()?;
-                        }
-                    }
+                let mut interest = interest.lock().unwrap();
+                for subject in [fields[1], &wildcard] {
+                    let Some(listeners) = interest.get_mut(subject) else { continue };
+                    let (turn, mut i) = (count as usize % listeners.len().max(1), 0);
+                    // whoever cannot be written to has gone
+                    listeners.retain(|(to, member)| {
+                        i += 1;
+                        (*member && turn != i - 1) || (&**to).write_all(&messages).is_ok()
+                    });
                 }
             }
             _ => {}
@@ -100,7 +106,10 @@ fn serve(stream: &Arc<TcpStream>, interest: &Interest, mischief: &Mischief) -> O
 fn bench(address: &str, args: &str) -> Result<serde_json::Value, Fault> {
     let fixed = format!("bench -s {address} --warm-up 0.02 {args}");
     let cli = Cli::try_parse_from(fixed.split_whitespace()).unwrap();
-    run(&cli, &[]).map(|report| report.json())
+    run(&cli, &[]).map(|outcome| match outcome {
+        Outcome::Report(report) => report.json(),
+        Outcome::Sweep(sweep) => sweep.json(),
+    })
 }
 
 #[test]
@@ -235,6 +244,93 @@ fn what_cannot_be_measured_is_said() {
     assert!(matches!(bench(&greets(b"SSH-2.0\r\n"), "sub"), Err(Fault::Garbled(_))));
     let full = bench(&greets(b"-ERR 'maximum connections exceeded'\r\n"), "sub");
     assert!(matches!(full, Err(Fault::Closed(Some(said))) if said.contains("maximum")));
+}
+
+/// What the command prints and its exit code, or why it prints nothing.
+fn command(args: &str) -> Result<(String, u8), (String, u8)> {
+    let words: Vec<String> = format!("bench {args}").split_whitespace().map(str::to_owned).collect();
+    outcome(&Cli::try_parse_from(&words).unwrap(), &words)
+}
+
+/// A folder that goes when the test does.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("turnpike-bench-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn repeats_have_a_median_and_a_spread() {
+    for row in ["sub --rate 20000", "fan --subscribers 2", "request"] {
+        let report = bench(&relay(Mischief::None), &format!("{row} --messages 300 --repeats 3")).unwrap();
+        assert_eq!(report["runs"].as_array().unwrap().len(), 3, "{report}");
+        let spread = |q| report["spread"]["messages_per_second"][q].as_f64().unwrap();
+        assert!(0.0 < spread("least") && spread("least") <= spread("median") && spread("median") <= spread("most"));
+        assert_eq!(report["messages_per_second"].as_f64(), Some(spread("median")), "{report}");
+        assert!(report["environment"]["kernel"].is_string() && report["lost"] == 0, "{report}");
+    }
+}
+
+#[test]
+fn results_are_written_and_compared() {
+    let folder = Folder::new("files");
+    let [old, new, picture, log] = ["old.json", "new.json", "p.svg", "l.hlog"].map(|name| folder.file(name));
+    let address = relay(Mischief::None);
+    // what is late here is this machine, which is not the question
+    let row =
+        format!("sub -s {address} --warm-up 0.02 --rate 5000 --messages 300 --repeats 2 --svg {picture} --hdr {log}");
+    let (told, _) = command(&format!("{row} --json")).unwrap();
+    let (picture, log) = (std::fs::read_to_string(&picture).unwrap(), std::fs::read_to_string(&log).unwrap());
+    assert_eq!((picture.matches("<polyline").count(), log.matches("Tag=sub-").count()), (2, 2), "{log}");
+    std::fs::write(&old, &told).unwrap();
+    let compare = |more: &str| command(&format!("compare {old} {new} --anyway {more}"));
+    assert_eq!(compare("").unwrap_err().1, 2, "there is no new result");
+    std::fs::write(&new, &told).unwrap();
+    let drawn = folder.file("c.svg");
+    let (table, code) = compare(&format!("--svg {drawn}")).unwrap();
+    assert!(code == 0 && table.contains("nothing is worse"), "{table}");
+    assert_eq!(std::fs::read_to_string(drawn).unwrap().matches("<polyline").count(), 4);
+    std::fs::write(&new, told.replace("\"lost\":0", "\"lost\":1")).unwrap();
+    let (table, code) = compare("").unwrap();
+    assert!(code == 1 && table.contains("WORSE"), "{table}");
+    std::fs::write(&new, told.replace("5000 messages/s", "6000 messages/s")).unwrap();
+    assert_eq!(compare("").unwrap_err().1, 2);
+    let none =
+        command(&format!("sub -s {address} --warm-up 0.02 --messages 10 --svg {drawn}", drawn = folder.file("n.svg")));
+    assert!(none.unwrap_err().0.contains("no latencies"));
+}
+
+#[test]
+fn a_sweep_without_a_rate_that_holds_says_so() {
+    let address = relay(Mischief::None);
+    let row = format!("sub -s {address} --warm-up 0.02 --sweep --rate 500 --seconds 0.1 --knee 1us");
+    let (table, code) = command(&row).unwrap();
+    assert!(code == 1 && table.contains("no rate held"), "{table}");
+    let (json, _) = command(&format!("{row} --json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((json["steps"].as_array().unwrap().len(), json["knee_per_second"].is_null()), (2, true), "{json}");
+}
+
+#[test]
+fn the_exit_code_tells_losses_from_results() {
+    let row = |mischief| format!("sub -s {} --warm-up 0.001 --patience 0.2 --messages 500", relay(mischief));
+    assert_eq!(command(&row(Mischief::None)).unwrap().1, 0);
+    let lossy = format!("{} --rate 20000", row(Mischief::Drop(400)));
+    assert_eq!(command(&lossy).map(|r| r.1), Ok(1));
 }
 
 #[test]
