@@ -60,7 +60,9 @@ impl fmt::Display for Fault {
             Fault::Garbled(line) => write!(f, "the server does not speak NATS: {line:?}"),
             Fault::Closed(Some(last)) => write!(f, "the server closed the connection: {last}"),
             Fault::Closed(None) => write!(f, "the server closed the connection without a word"),
-            Fault::Silent(time) => write!(f, "the server owes an answer for {:.1} s", time.as_secs_f64()),
+            Fault::Silent(time) => {
+                write!(f, "the server neither takes nor answers anything for {:.1} s", time.as_secs_f64())
+            }
             Fault::LostInWarmUp(n) => write!(f, "{n} messages were lost in the warm-up"),
             Fault::Process { pid, source } => write!(f, "cannot observe process {pid}: {source}"),
             Fault::Asked(what) => f.write_str(what),

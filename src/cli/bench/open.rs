@@ -195,10 +195,15 @@ impl Open {
             }
             let came = self.hear()?;
             let due_in_all = self.voices.iter().map(|v| v.sent).sum::<u64>() * self.copies;
-            if over && self.active.is_empty() {
+            if over {
                 let quiet = self.book.elapsed().saturating_sub(self.book.last.max(last_sent));
+                let patience_ends = quiet > meter.patience.as_nanos() as u64;
+                if patience_ends && !self.active.is_empty() {
+                    return Err(Fault::Silent(meter.patience));
+                }
                 let churned = self.churn.as_ref().is_none_or(Churn::rests);
-                if (self.book.received >= due_in_all && churned) || quiet > meter.patience.as_nanos() as u64 {
+                let all = self.active.is_empty() && self.book.received >= due_in_all && churned;
+                if all || patience_ends {
                     break;
                 }
             }

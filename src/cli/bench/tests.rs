@@ -326,6 +326,15 @@ fn a_sweep_without_a_rate_that_holds_says_so() {
 }
 
 #[test]
+fn a_server_that_takes_nothing_any_more_ends_the_run() {
+    let (told, _stalls) = mpsc::channel();
+    let address = relay(Mischief::Stall(1, Duration::from_secs(600), told));
+    // more than the sockets of a loopback connection hold
+    let run = bench(&address, "sub --size 1000 --rate 100000 --messages 30000 --patience 0.2");
+    assert!(matches!(run, Err(Fault::Silent(_))), "{run:?}");
+}
+
+#[test]
 fn the_exit_code_tells_losses_from_results() {
     let row = |mischief| format!("sub -s {} --warm-up 0.001 --patience 0.2 --messages 500", relay(mischief));
     assert_eq!(command(&row(Mischief::None)).unwrap().1, 0);
