@@ -4,282 +4,198 @@
 //! One thread, one epoll, no message built or parsed twice: the generator must be able to keep a server on another
 //! core busy. It does not pin itself; `taskset` does.
 
+mod args;
+mod arrivals;
+mod churn;
+mod compare;
+mod environment;
 mod fault;
+mod job;
 mod link;
 mod links;
+mod listening;
+mod logfile;
 mod memory;
 mod meter;
+mod open;
+mod opened;
+mod plot;
 mod process;
+mod progress;
+mod quantiles;
 mod report;
 mod scan;
+mod series;
 mod spread;
+mod stamp;
 mod stream;
+mod sweep;
 mod talk;
 #[cfg(test)]
 mod tests;
 
-use clap::{Args, Parser, Subcommand};
+use args::{Cli, Common, Row};
+use clap::Parser;
+use compare::Side;
+use environment::Environment;
 use fault::Fault;
+use job::Job;
 use link::Server;
 use meter::{Extent, Meter};
+use plot::Curve;
 use process::Process;
-use report::Report;
+use progress::Progress;
+use report::{Figures, Report};
 use std::{ffi::OsString, process::ExitCode, time::Duration};
-use stream::{Plan, Stream};
-use talk::{Talk, Topic};
+use sweep::Sweep;
 
-/// Measures a NATS server: throughput, round trips, memory.
-#[derive(Debug, Parser)]
-#[command(name = "turnpike bench", version, subcommand_required = true)]
-struct Cli {
-    #[command(subcommand)]
-    row: Row,
-    #[command(flatten)]
-    common: Common,
-}
+/// Messages were lost, or there is no result; of a comparison: something is worse.
+const BAD: u8 = 1;
+/// What was asked for makes no sense: two results that cannot be compared.
+const SENSELESS: u8 = 2;
+/// The generator was too late or too busy for the result to say anything about the server.
+const INVALID: u8 = 3;
+/// The p99 latency that ends a sweep, unless the words say otherwise.
+const KNEE: Duration = Duration::from_millis(10);
 
-/// What every row understands.
-#[derive(Debug, Args)]
-struct Common {
-    /// The server, as host:port
-    #[arg(short, long, global = true, default_value = "127.0.0.1:4222", value_parser = address)]
-    server: String,
-    /// Where subscribers and those who answer connect, if not to --server: another server of its cluster
-    #[arg(short, long, global = true, value_parser = address)]
-    to: Option<String>,
-    /// The server's process on this machine: measures its processor time and memory. Given several times: their sum
-    #[arg(long, global = true)]
-    pid: Vec<u32>,
-    /// User name
-    #[arg(long, global = true, requires = "password")]
-    user: Option<String>,
-    /// Password
-    #[arg(long, global = true, requires = "user")]
-    password: Option<String>,
-    /// Token
-    #[arg(long, global = true, conflicts_with = "user")]
-    token: Option<String>,
-    /// Measures so long, in seconds
-    #[arg(long, global = true, default_value = "2", value_parser = seconds)]
-    seconds: Duration,
-    /// Measures so many messages (or requests) instead
-    #[arg(long, global = true, conflicts_with = "seconds", value_parser = clap::value_parser!(u64).range(1..))]
-    messages: Option<u64>,
-    /// Sends so long before it measures, in seconds
-    #[arg(long, global = true, default_value = "0.5", value_parser = seconds)]
-    warm_up: Duration,
-    /// Takes messages for lost when none has come for so long, in seconds
-    #[arg(long, global = true, default_value = "3", value_parser = seconds)]
-    patience: Duration,
-    /// Bytes under way at most, in rows with subscribers
-    #[arg(long, global = true, default_value = "8388608", value_parser = positive)]
-    in_flight: usize,
-    /// Prints one JSON object
-    #[arg(long, global = true)]
-    json: bool,
-}
-
-#[derive(Clone, Debug, Subcommand)]
-enum Row {
-    /// Publishes to a subject nobody listens to
-    Pub {
-        #[command(flatten)]
-        payload: Payload,
-    },
-    /// One publisher, one subscriber
-    Sub {
-        #[command(flatten)]
-        payload: Payload,
-    },
-    /// One publisher, several subscribers
-    Fan {
-        #[command(flatten)]
-        payload: Payload,
-        /// Subscribers
-        #[arg(long, default_value = "10", value_parser = positive)]
-        subscribers: usize,
-    },
-    /// Several publishers, each with a subject and a subscriber of its own
-    Pairs {
-        #[command(flatten)]
-        payload: Payload,
-        /// Pairs
-        #[arg(long, default_value = "4", value_parser = positive)]
-        pairs: usize,
-    },
-    /// One publisher over many subjects in changing order, one subscriber on a wildcard
-    Subjects {
-        #[command(flatten)]
-        payload: Payload,
-        /// Subjects
-        #[arg(long, default_value = "1000", value_parser = clap::value_parser!(u32).range(2..=10_000_000))]
-        subjects: u32,
-    },
-    /// One client asks and waits for the answer of another, through the server
-    Request {
-        #[command(flatten)]
-        payload: Payload,
-        /// The generator never sleeps while it waits
-        #[arg(long)]
-        spin: bool,
-    },
-    /// Many connections, each with one message to itself under way
-    Conns {
-        #[command(flatten)]
-        payload: Payload,
-        /// Connections
-        #[arg(long, default_value = "128", value_parser = positive)]
-        connections: usize,
-        /// The generator never sleeps while it waits
-        #[arg(long)]
-        spin: bool,
-    },
-    /// Memory of the server per idle connection (needs --pid)
-    Idle {
-        /// Connections
-        #[arg(long, default_value = "2000", value_parser = several)]
-        connections: usize,
-    },
-    /// Memory of the server per subscription, all on one connection (needs --pid)
-    Subs {
-        /// Subscriptions
-        #[arg(long, default_value = "200000", value_parser = several)]
-        subscriptions: usize,
-    },
-    /// How long it takes until --server knows so many subscriptions of clients of --to
-    Spread {
-        /// Subscriptions
-        #[arg(long, default_value = "500000", value_parser = several)]
-        subscriptions: usize,
-    },
-}
-
-#[derive(Clone, Copy, Debug, Args)]
-struct Payload {
-    /// Payload in bytes
-    #[arg(long, default_value = "128")]
-    size: u32,
-}
-
-impl Payload {
-    fn bytes(self) -> usize {
-        self.size as usize
-    }
-}
-
-/// The command: `args` are the words behind `bench`. Prints the report; fails when there is none or messages were
-/// lost.
+/// The command: `args` are the words behind `bench`. Prints the result and gives the exit code that `--help` explains.
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let name = OsString::from("turnpike bench");
-    let cli = Cli::parse_from(std::iter::once(name).chain(args));
-    match run(&cli) {
-        Ok(report) => {
-            if cli.common.json {
-                println!("{}", serde_json::json!(report));
-            } else {
-                print!("{report}");
-            }
-            ExitCode::from(u8::from(report.lost() > 0))
+    let words: Vec<OsString> = std::iter::once(name).chain(args).collect();
+    let cli = Cli::parse_from(&words);
+    let words: Vec<String> = words.iter().map(|w| w.to_string_lossy().into_owned()).collect();
+    let (told, code) = match outcome(&cli, &words) {
+        Ok(result) => result,
+        Err((why, code)) => {
+            eprintln!("turnpike bench: {why}");
+            return ExitCode::from(code);
         }
-        Err(fault) => {
-            eprintln!("turnpike bench: {fault}");
-            ExitCode::FAILURE
+    };
+    // one write: whoever reads may have gone, which is no failure of the measurement
+    let _ = std::io::Write::write_all(&mut std::io::stdout(), told.as_bytes());
+    ExitCode::from(code)
+}
+
+/// What is to be printed, and the exit code; or why there is nothing.
+fn outcome(cli: &Cli, words: &[String]) -> Result<(String, u8), (String, u8)> {
+    let told = |json: serde_json::Value, text: String| if cli.common.json { format!("{json}\n") } else { text };
+    if let Row::Compare { a, b, tolerance, anyway } = &cli.row {
+        let senseless = |why| (why, SENSELESS);
+        let (a, b) = (Side::read(a).map_err(senseless)?, Side::read(b).map_err(senseless)?);
+        let compared = compare::compare(&a, &b, *tolerance, *anyway).map_err(senseless)?;
+        if let Some(path) = &cli.common.svg {
+            let curves = [a.curves(), b.curves()].concat();
+            plot::write(path, "turnpike bench compare", &curves).map_err(|e| (e.to_string(), SENSELESS))?;
+        }
+        let code = if compared.worse() > 0 { BAD } else { 0 };
+        return Ok((told(compared.json(), compared.to_string()), code));
+    }
+    match run(cli, words).map_err(|fault| (fault.to_string(), BAD))? {
+        Outcome::Report(report) => {
+            let code = match report.invalid() {
+                _ if report.lost() > 0 => BAD,
+                Some(_) => INVALID,
+                None => 0,
+            };
+            Ok((told(report.json(), report.to_string()), code))
+        }
+        Outcome::Sweep(sweep) => {
+            let code = match sweep.knee() {
+                None => BAD,
+                Some(_) if sweep.invalid() => INVALID,
+                Some(_) => 0,
+            };
+            Ok((told(sweep.json(), sweep.to_string()), code))
         }
     }
 }
 
-fn run(cli: &Cli) -> Result<Report, Fault> {
-    let Common { server, user, password, token, .. } = &cli.common;
-    let server = Server {
-        address: server.clone(),
-        to: cli.common.to.clone().filter(|to| to != server),
-        user: user.clone(),
-        password: password.clone(),
-        token: token.clone(),
+/// What was measured.
+#[derive(Debug)]
+enum Outcome {
+    /// A row.
+    Report(Report),
+    /// A row at many rates.
+    Sweep(Sweep),
+}
+
+fn run(cli: &Cli, words: &[String]) -> Result<Outcome, Fault> {
+    let common = &cli.common;
+    let bench = Bench::new(common)?;
+    let job = Job::new(&cli.row, common)?.ok_or_else(|| Fault::Asked("nothing to measure".into()))?;
+    let environment = Environment::now(&common.pid, bench.server.addresses(), words);
+    let Some(pace) = cli.row.pace().filter(|pace| pace.sweep) else {
+        let runs = (0..common.repeats).map(|i| bench.once(&job, i)).collect::<Result<Vec<_>, _>>()?;
+        let tagged = || runs.iter().enumerate().map(|(i, run)| (format!("{}-{}", job.row, i + 1), run));
+        keep(common, &job.what, tagged(), |_| job.row.to_owned())?;
+        return Ok(Outcome::Report(Report { row: job.row, what: job.what, environment, runs }));
     };
-    let process = Process::new(&cli.common.pid)?;
-    let meter = Meter {
-        warm_up: cli.common.warm_up,
-        extent: cli.common.messages.map_or(Extent::Time(cli.common.seconds), Extent::Count),
-        patience: cli.common.patience,
-        server: process.clone(),
-    };
-    let plan = |payload: Payload| Plan {
-        flows: 1,
-        subscribers: 1,
-        subjects: 1,
-        size: payload.bytes(),
-        in_flight: cli.common.in_flight,
-    };
-    let stream = |row, what, plan: Plan| {
-        let what = format!("{what}, {} B", plan.size);
-        Ok(Report::traffic(row, what, plan.size, Stream::new(&server, &plan)?.run(&meter)?))
-    };
-    let talk = |row, what, topic, payload: Payload, spin| {
-        let what = format!("{what}, {} B", payload.size);
-        Ok(Report::traffic(row, what, payload.bytes(), Talk::new(&server, topic, payload.bytes(), spin)?.run(&meter)?))
-    };
-    let weighed =
-        || process.clone().ok_or_else(|| Fault::Asked("this row reads the server's memory: give its --pid".into()));
-    match cli.row.clone() {
-        Row::Pub { payload } => stream("pub", "publish only".into(), Plan { subscribers: 0, ..plan(payload) }),
-        Row::Sub { payload } => stream("sub", "1 publisher, 1 subscriber".into(), plan(payload)),
-        Row::Fan { payload, subscribers } => {
-            let what = format!("1 publisher, {subscribers} subscribers");
-            stream("fan", what, Plan { subscribers, ..plan(payload) })
-        }
-        Row::Pairs { payload, pairs } => {
-            let what = format!("{pairs} publishers, a subscriber each");
-            stream("pairs", what, Plan { flows: pairs, ..plan(payload) })
-        }
-        Row::Subjects { payload, subjects } => {
-            let what = format!("1 publisher over {subjects} subjects, 1 subscriber on a wildcard");
-            stream("subjects", what, Plan { subjects: subjects as usize, ..plan(payload) })
-        }
-        Row::Request { payload, spin } => {
-            talk("request", "request and reply".to_owned(), Topic::Request, payload, spin)
-        }
-        Row::Conns { payload, connections, spin } => {
-            let what = format!("{connections} connections, a message each");
-            talk("conns", what, Topic::Echo(connections), payload, spin)
-        }
-        Row::Idle { connections } => {
-            let what = format!("{connections} idle connections");
-            Ok(Report::memory("idle", what, memory::idle(&server, weighed()?, connections)?))
-        }
-        Row::Subs { subscriptions } => {
-            let what = format!("{subscriptions} subscriptions on one connection");
-            Ok(Report::memory("subs", what, memory::subscriptions(&server, weighed()?, subscriptions)?))
-        }
-        Row::Spread { subscriptions } => {
-            let what = format!("{subscriptions} subscriptions of the one server's clients, known at the other");
-            Ok(Report::spread(what, spread::subscriptions(&server, process.as_ref(), subscriptions)?))
-        }
+    if common.repeats > 1 {
+        return Err(Fault::Asked("--sweep tries many rates, each until it holds: it has no --repeats".into()));
     }
+    let (first, bound) = (job.rate().unwrap_or(1.0), pace.knee.unwrap_or(KNEE));
+    let steps = sweep::climb(first, bound, |rate| bench.once(&job.at(rate), 0))?;
+    keep(common, &job.what, steps.iter().map(|s| (format!("{}-{}", job.row, s.rate), &s.figures)), |tag| {
+        tag.to_owned()
+    })?;
+    Ok(Outcome::Sweep(Sweep { row: job.row, what: job.what, environment, bound, steps }))
 }
 
-/// `host:port`, with or without `nats://`.
-fn address(text: &str) -> Result<String, String> {
-    let address = text.strip_prefix("nats://").unwrap_or(text);
-    let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
-    match port {
-        Some(Ok(1..)) => Ok(address.to_owned()),
-        _ => Err("expected host:port".into()),
+/// Writes the files that were asked for: latencies of runs, named by tags; runs of one group are drawn in one colour.
+fn keep<'a>(
+    common: &Common,
+    what: &str,
+    runs: impl Iterator<Item = (String, &'a Figures)> + Clone,
+    group: impl Fn(&str) -> String,
+) -> Result<(), Fault> {
+    if let Some(path) = &common.hdr {
+        logfile::write(path, what, runs.clone())?;
     }
+    let Some(path) = &common.svg else { return Ok(()) };
+    let curve = |(tag, run): (String, &Figures)| {
+        let points = run.latency.as_ref().map(quantiles::curve).unwrap_or_default();
+        Curve { group: group(&tag), points }
+    };
+    plot::write(path, what, &runs.map(curve).collect::<Vec<_>>())
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "expected seconds, such as 2 or 0.5")?;
-    match seconds {
-        0.001..=86400.0 => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err("expected 0.001 to 86400 seconds".into()),
+/// What all runs of a command have in common.
+struct Bench<'a> {
+    common: &'a Common,
+    server: Server,
+    meter: Meter,
+}
+
+impl<'a> Bench<'a> {
+    fn new(common: &'a Common) -> Result<Bench<'a>, Fault> {
+        let Common { server, user, password, token, .. } = common;
+        let server = Server {
+            address: server.clone(),
+            to: common.to.clone().filter(|to| to != server),
+            user: user.clone(),
+            password: password.clone(),
+            token: token.clone(),
+        };
+        let meter = Meter {
+            warm_up: common.warm_up,
+            extent: common.messages.map_or(Extent::Time(common.seconds), Extent::Count),
+            patience: common.patience,
+            server: Process::new(&common.pid)?,
+        };
+        Ok(Bench { common, server, meter })
     }
-}
 
-fn positive(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "expected a whole number above zero".into())
-}
-
-fn several(text: &str) -> Result<usize, String> {
-    positive(text).ok().filter(|n| *n > 1).ok_or_else(|| "expected a whole number above one".into())
+    /// One run, the `index`th of its row.
+    fn once(&self, job: &Job, index: usize) -> Result<Figures, Fault> {
+        let title = match self.common.repeats {
+            1 => job.row.to_owned(),
+            repeats => format!("{} {}/{repeats}", job.row, index + 1),
+        };
+        let length = match self.meter.extent {
+            Extent::Time(time) => Some(time),
+            Extent::Count(_) => None,
+        };
+        let mut progress = Progress::new(title, length, self.common.progress);
+        job.run(&self.server, &self.meter, &mut progress)
+    }
 }

@@ -1,6 +1,6 @@
 //! What can go wrong in a bench run, in words for the person who started it. Used by every file of the bench.
 
-use std::{fmt, io, time::Duration};
+use std::{fmt, io, path::PathBuf, time::Duration};
 
 /// Why a run has no result.
 #[derive(Debug)]
@@ -29,6 +29,13 @@ pub enum Fault {
     },
     /// The run asks for something impossible.
     Asked(String),
+    /// A result cannot be written.
+    File {
+        /// Where to.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// Any other failure of a socket.
     Io(io::Error),
 }
@@ -53,10 +60,13 @@ impl fmt::Display for Fault {
             Fault::Garbled(line) => write!(f, "the server does not speak NATS: {line:?}"),
             Fault::Closed(Some(last)) => write!(f, "the server closed the connection: {last}"),
             Fault::Closed(None) => write!(f, "the server closed the connection without a word"),
-            Fault::Silent(time) => write!(f, "the server owes an answer for {:.1} s", time.as_secs_f64()),
+            Fault::Silent(time) => {
+                write!(f, "the server neither takes nor answers anything for {:.1} s", time.as_secs_f64())
+            }
             Fault::LostInWarmUp(n) => write!(f, "{n} messages were lost in the warm-up"),
             Fault::Process { pid, source } => write!(f, "cannot observe process {pid}: {source}"),
             Fault::Asked(what) => f.write_str(what),
+            Fault::File { path, source } => write!(f, "cannot write {}: {source}", path.display()),
             Fault::Io(e) => write!(f, "{e}"),
         }
     }

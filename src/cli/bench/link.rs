@@ -1,7 +1,10 @@
 //! One connection to the server under test: dialled blocking, then driven without blocking by the generator's loop.
 //! Used by every row.
 
-use super::{fault::Fault, scan::Scan};
+use super::{
+    fault::Fault,
+    scan::{Heed, Scan},
+};
 use mio::{Interest, Registry, Token};
 use serde::Deserialize;
 use std::{
@@ -39,6 +42,8 @@ pub struct Info {
     pub version: String,
     /// The server's own version, if it is a Turnpike.
     pub turnpike: Option<String>,
+    /// What the server calls itself.
+    pub server_name: Option<String>,
     /// The largest payload in bytes.
     pub max_payload: Option<u64>,
 }
@@ -52,6 +57,11 @@ pub struct Dialled {
 }
 
 impl Server {
+    /// Where clients connect.
+    pub fn addresses(&self) -> Vec<String> {
+        std::iter::once(&self.address).chain(&self.to).cloned().collect()
+    }
+
     /// The server that subscribers connect to.
     pub fn of_subscribers(&self) -> Server {
         Server { address: self.to.clone().unwrap_or_else(|| self.address.clone()), to: None, ..self.clone() }
@@ -68,7 +78,7 @@ impl Dialled {
         stream.set_write_timeout(Some(ANSWER))?;
         let (info, rest) = greeting(&mut stream)?;
         let mut dialled = Dialled { stream, scan: Scan::default(), info };
-        dialled.scan.feed(&rest)?;
+        dialled.scan.feed(&rest, &mut ())?;
         dialled.send(connect(server).as_bytes())?;
         dialled.barrier()?;
         Ok(dialled)
@@ -125,7 +135,7 @@ impl Dialled {
             Err(e) if e.kind() == ErrorKind::ConnectionReset => return Err(Fault::Closed(self.scan.error.take())),
             Err(e) => return Err(e.into()),
         };
-        self.scan.feed(&part[..n])?;
+        self.scan.feed(&part[..n], &mut ())?;
         for _ in 0..std::mem::take(&mut self.scan.pings) {
             self.send(b"PONG\r\n")?;
         }
@@ -212,9 +222,9 @@ impl Link {
         self.writable
     }
 
-    /// Reads once, counts what came, answers PINGs when `whole` (nothing of the link's own is half sent).
-    /// Says how many bytes came.
-    pub fn pull(&mut self, buffer: &mut [u8], whole: bool) -> Result<usize, Fault> {
+    /// Reads once, counts what came and shows it to `heed`, answers PINGs when `whole` (nothing of the link's own is half
+    /// sent). Says how many bytes came.
+    pub fn pull<H: Heed>(&mut self, buffer: &mut [u8], whole: bool, heed: &mut H) -> Result<usize, Fault> {
         let n = match self.stream.read(buffer) {
             Ok(0) => return Err(Fault::Closed(self.scan.error.take())),
             Ok(n) => n,
@@ -224,7 +234,8 @@ impl Link {
             Err(e) => return Err(e.into()),
         };
         self.readable = n == buffer.len();
-        self.scan.feed(&buffer[..n])?;
+        heed.arrived();
+        self.scan.feed(&buffer[..n], heed)?;
         if whole {
             self.answer_pings()?;
         }
@@ -280,7 +291,7 @@ impl Link {
                 // the reason, if the server gave one, is still to be read
                 let mut last = [0; 4096];
                 if let Ok(n) = to.read(&mut last) {
-                    scan.feed(&last[..n])?;
+                    scan.feed(&last[..n], &mut ())?;
                 }
                 Err(Fault::Closed(scan.error.take()))
             }

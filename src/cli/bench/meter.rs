@@ -1,6 +1,7 @@
-//! How long a run lasts and what is read at its two ends. Used by [`super::stream`] and [`super::talk`].
+//! How long a run lasts and what is read at its two ends. Used by [`super::stream`],
+//! [`super::talk`] and [`super::open`].
 
-use super::{fault::Fault, link::Info, process::Process};
+use super::{fault::Fault, link::Info, opened::Opened, process::Process};
 use hdrhistogram::Histogram;
 use std::time::Duration;
 
@@ -38,6 +39,15 @@ pub struct Lap {
     own: Duration,
 }
 
+/// Messages that came, but not as they were sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Disorder {
+    /// Had come before.
+    pub duplicates: u64,
+    /// Came behind a later one.
+    pub reordered: u64,
+}
+
 /// What a run has shown.
 pub struct Measured {
     /// From the first message sent to the last received.
@@ -54,6 +64,10 @@ pub struct Measured {
     pub info: Info,
     /// Round trips in nanoseconds, where the row has any.
     pub round_trips: Option<Histogram<u64>>,
+    /// Duplicates and disorder, where they were looked for.
+    pub disorder: Option<Disorder>,
+    /// What only an open loop can say.
+    pub opened: Option<Box<Opened>>,
 }
 
 impl Meter {
@@ -76,6 +90,6 @@ impl Lap {
     ) -> Result<Measured, Fault> {
         let server_cpu = self.server.map(|(p, before)| p.cpu().map(|now| now - before)).transpose()?;
         let own_cpu = Process::own().cpu()? - self.own;
-        Ok(Measured { time, messages, lost, server_cpu, own_cpu, info, round_trips })
+        Ok(Measured { time, messages, lost, server_cpu, own_cpu, info, round_trips, disorder: None, opened: None })
     }
 }

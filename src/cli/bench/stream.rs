@@ -8,7 +8,10 @@ use super::{
     fault::Fault,
     link::Server,
     links::{Links, Seat},
+    listening::{Book, Ear, Listening},
     meter::{Extent, Measured, Meter},
+    progress::Progress,
+    stamp::{Stamp, STAMP},
 };
 use std::{
     ops::Range,
@@ -29,12 +32,16 @@ pub struct Plan {
     pub flows: usize,
     /// Subscribers of each flow.
     pub subscribers: usize,
+    /// They are one queue group: each message goes to one of them.
+    pub queue: bool,
     /// Subjects that each publisher takes in changing order; above one the subscriber listens on a wildcard.
     pub subjects: usize,
     /// Payload in bytes.
     pub size: usize,
     /// Bytes under way at most, over all flows, counted where they are received.
     pub in_flight: usize,
+    /// Every message carries its number, and what comes is checked for duplicates and disorder.
+    pub check: bool,
 }
 
 /// One publisher and its subscribers.
@@ -43,6 +50,8 @@ struct Flow {
     link: usize,
     /// Numbers of the subscribers' links.
     heard_by: Range<usize>,
+    /// They share the messages.
+    queue: bool,
     /// Whole messages, all equally long, back to back.
     prepared: Vec<u8>,
     /// Length of one message as it is sent.
@@ -55,12 +64,18 @@ struct Flow {
     window: u64,
     /// PONGs that the publisher has when all that it sent is done, once it has asked.
     answer: Option<u64>,
+    /// Messages that have got their number, where they are to be checked.
+    numbered: Option<u64>,
+    /// Payload in bytes.
+    size: usize,
 }
 
 /// A run over one plan.
 pub struct Stream {
     links: Links,
     flows: Vec<Flow>,
+    /// What has come, where it is checked.
+    book: Option<Book>,
 }
 
 /// Subject number `i` of flow `flow`: of equal length for all numbers below `of`.
@@ -100,11 +115,22 @@ impl Flow {
     fn new(index: usize, plan: &Plan) -> Flow {
         let (prepared, frame) = prepare(index, plan);
         let first = plan.flows + index * plan.subscribers;
-        let receivers = plan.flows * plan.subscribers.max(1);
+        let receivers = plan.flows * if plan.queue { 1 } else { plan.subscribers.max(1) };
         // a delivery is about as long as what was sent; two batches keep the sender busy whatever the bound says
         let window = (plan.in_flight / receivers / frame).max(2) as u64;
         let heard_by = first..first + plan.subscribers;
-        Flow { link: index, heard_by, prepared, frame, sent: 0, goal: 0, window, answer: None }
+        let numbered = plan.check.then_some(0);
+        let Plan { queue, size, .. } = *plan;
+        Flow { link: index, heard_by, queue, prepared, frame, sent: 0, goal: 0, window, answer: None, numbered, size }
+    }
+
+    /// Receptions that one message makes.
+    fn copies(&self) -> u64 {
+        if self.queue {
+            1
+        } else {
+            self.heard_by.len() as u64
+        }
     }
 
     /// Whole messages sent.
@@ -121,7 +147,8 @@ impl Flow {
     fn room(&self, links: &Links) -> usize {
         let frame = self.frame as u64;
         let goal = self.goal * frame;
-        let slowest = links.all[self.heard_by.clone()].iter().map(|l| l.scan.messages).min();
+        let heard = links.all[self.heard_by.clone()].iter().map(|l| l.scan.messages);
+        let slowest = if self.queue { Some(heard.sum()) } else { heard.min() };
         let limit = slowest.map_or(goal, |heard| goal.min((heard + self.window) * frame));
         let room = limit.saturating_sub(self.sent).min(BATCH as u64);
         let worth = (BATCH as u64).min(self.window * frame / 2).min(goal - self.sent);
@@ -141,6 +168,7 @@ impl Flow {
         if room > 0 {
             let at = (self.sent % self.prepared.len() as u64) as usize;
             let end = self.prepared.len().min(at + room);
+            self.number(self.sent + (end - at) as u64);
             self.sent += link.push(&self.prepared[at..end])? as u64;
         } else if self.heard_by.is_empty() && self.sent == self.goal * self.frame as u64 && self.answer.is_none() {
             self.answer = Some(link.scan.pongs + 1);
@@ -152,43 +180,88 @@ impl Flow {
         Ok(links.all[self.link].writable() && self.room(links) > 0)
     }
 
+    /// Gives every message that begins before `end` (in bytes since the start) its number, once.
+    fn number(&mut self, end: u64) {
+        let Some(numbered) = &mut self.numbered else { return };
+        while *numbered * (self.frame as u64) < end {
+            let stamp = Stamp { intended: 0, late: 0, sender: self.link as u16, sequence: *numbered as u32 };
+            let at = (*numbered * self.frame as u64 % self.prepared.len() as u64) as usize + self.frame - 2 - self.size;
+            self.prepared[at..at + STAMP].copy_from_slice(&stamp.bytes());
+            *numbered += 1;
+        }
+    }
+
+    /// Receptions of the first `messages` messages that are still to come.
+    fn short_of(&self, messages: u64, links: &Links) -> u64 {
+        let heard = links.all[self.heard_by.clone()].iter().map(|l| l.scan.messages);
+        match self.queue {
+            true => messages.saturating_sub(heard.sum()),
+            false => heard.map(|n| messages.saturating_sub(n)).sum(),
+        }
+    }
+
     /// Messages that were sent and have not come, over all subscribers; without any, until the server answers.
     fn missing(&self, links: &Links) -> u64 {
         if self.heard_by.is_empty() {
             let answered = self.answer.is_some_and(|due| links.all[self.link].scan.pongs >= due);
             return u64::from(!answered);
         }
-        let due = links.all[self.heard_by.clone()].iter().map(|l| self.goal.saturating_sub(l.scan.messages));
-        due.sum()
+        self.short_of(self.goal, links)
     }
+}
+
+/// What each link hears.
+fn ears(flows: &[Flow]) -> Vec<Ear> {
+    let mut ears = vec![Ear::Deaf; flows.len()];
+    let mut tracks = 0;
+    for flow in flows {
+        for i in flow.heard_by.clone() {
+            ears.push(Ear::Listens { track: tracks, sender: flow.link as u16, member: flow.queue, last: None });
+            tracks += usize::from(!flow.queue || i + 1 == flow.heard_by.end);
+        }
+    }
+    ears
 }
 
 impl Stream {
     /// Connects all publishers and subscribers of `plan`.
     pub fn new(server: &Server, plan: &Plan) -> Result<Stream, Fault> {
+        if plan.check && plan.size < STAMP {
+            return Err(Fault::Asked(format!("--check numbers every payload: it needs --size {STAMP} or more")));
+        }
         let publishers = (0..plan.flows).map(|_| Seat::publisher());
         let listen = |flow| match plan.subjects {
             1 => subject(flow, 0, 1),
             _ => format!("bench.{flow}.*"),
         };
-        let subscribers = (0..plan.flows).flat_map(|f| (0..plan.subscribers).map(move |_| Seat::subscriber(listen(f))));
+        let subscribers = (0..plan.flows).flat_map(|f| {
+            (0..plan.subscribers).map(move |_| Seat { member: plan.queue, ..Seat::subscriber(listen(f)) })
+        });
         let seats: Vec<_> = publishers.chain(subscribers).collect();
         let links = Links::new(server, &seats)?;
-        if let Some(max) = links.info.max_payload.filter(|max| (*max as u128) < plan.size as u128) {
-            return Err(Fault::Asked(format!("--size {} is above the server's max_payload of {max}", plan.size)));
-        }
-        Ok(Stream { links, flows: (0..plan.flows).map(|i| Flow::new(i, plan)).collect() })
+        links.carries(plan.size)?;
+        let flows: Vec<_> = (0..plan.flows).map(|i| Flow::new(i, plan)).collect();
+        let book = plan.check.then(|| Book::new(ears(&flows))).transpose()?;
+        Ok(Stream { links, flows, book })
     }
 
     /// Warms up, measures; both end when the last message has come or none comes any more.
-    pub fn run(mut self, meter: &Meter) -> Result<Measured, Fault> {
-        let (_, _, lost) = self.phase(Extent::Time(meter.warm_up), meter.patience)?;
+    pub fn run(mut self, meter: &Meter, progress: &mut Progress) -> Result<Measured, Fault> {
+        progress.tick(0, || 0);
+        let (_, _, lost) = self.phase(Extent::Time(meter.warm_up), meter.patience, None)?;
         if lost > 0 {
             return Err(Fault::LostInWarmUp(lost));
         }
         let lap = meter.lap()?;
-        let (seconds, messages, lost) = self.phase(meter.extent, meter.patience)?;
-        lap.done(seconds, messages, lost, self.links.info, None)
+        let (seconds, messages, lost) = self.phase(meter.extent, meter.patience, Some(progress))?;
+        let mut measured = lap.done(seconds, messages, lost, self.links.info, None)?;
+        if let Some(book) = self.book {
+            measured.disorder = Some(book.disorder());
+            // a count of messages cannot tell a loss that a duplicate makes good
+            let due: u64 = self.flows.iter().map(|f| f.messages() * f.copies()).sum();
+            measured.lost = due.saturating_sub(book.received);
+        }
+        Ok(measured)
     }
 
     /// Messages where they count: received, or sent where nobody listens.
@@ -198,14 +271,23 @@ impl Stream {
     }
 
     /// Sends for `extent` and waits for the rest; gives the time until the last arrival, the messages, the losses.
-    fn phase(&mut self, extent: Extent, patience: Duration) -> Result<(Duration, u64, u64), Fault> {
+    fn phase(
+        &mut self,
+        extent: Extent,
+        patience: Duration,
+        mut progress: Option<&mut Progress>,
+    ) -> Result<(Duration, u64, u64), Fault> {
         let before = self.counted();
         let start = Instant::now();
         let mut last = start;
         self.aim(extent);
         let mut sending = true;
         loop {
-            if sending && extent.over(start.elapsed()) {
+            let so_far = start.elapsed();
+            if let Some(progress) = &mut progress {
+                progress.tick(so_far.as_nanos() as u64, || self.counted() - before);
+            }
+            if sending && extent.over(so_far) {
                 sending = false;
                 self.flows.iter_mut().for_each(|f| f.goal = f.goal.min(f.sent.div_ceil(f.frame as u64)));
             }
@@ -253,7 +335,15 @@ impl Stream {
         let mut came = false;
         for (i, link) in all.iter_mut().enumerate().filter(|(_, l)| l.readable()) {
             let whole = self.flows.get(i).is_none_or(Flow::whole);
-            came |= link.pull(buffer, whole)? > 0;
+            came |= match &mut self.book {
+                None => link.pull(buffer, whole, &mut ())?,
+                Some(book) => {
+                    let n = link.pull(buffer, whole, &mut Listening { book, link: i })?;
+                    // what comes again makes nothing good: the run waits for what has not come at all
+                    link.scan.messages -= std::mem::take(&mut book.repeated);
+                    n
+                }
+            } > 0;
         }
         Ok(came)
     }
@@ -263,11 +353,8 @@ impl Stream {
         if self.flows.iter().any(|f| f.heard_by.is_empty()) {
             return Err(Fault::Silent(patience));
         }
-        let lost = |f: &Flow| {
-            let heard = self.links.all[f.heard_by.clone()].iter().map(|l| l.scan.messages);
-            heard.map(|n| f.messages().saturating_sub(n)).sum::<u64>()
-        };
-        Ok((time, self.counted() - before, self.flows.iter().map(lost).sum()))
+        let lost = self.flows.iter().map(|f| f.short_of(f.messages(), &self.links)).sum();
+        Ok((time, self.counted() - before, lost))
     }
 }
 
@@ -275,7 +362,8 @@ impl Stream {
 mod tests {
     use super::*;
 
-    const PLAN: Plan = Plan { flows: 1, subscribers: 1, subjects: 1, size: 16, in_flight: 8 << 20 };
+    const PLAN: Plan =
+        Plan { flows: 1, subscribers: 1, queue: false, subjects: 1, size: 16, in_flight: 8 << 20, check: false };
 
     #[test]
     fn messages_of_a_publisher_are_equally_long() {

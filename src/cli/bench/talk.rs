@@ -5,13 +5,13 @@ use super::{
     fault::Fault,
     link::Server,
     links::{Links, Seat},
-    meter::{Extent, Measured, Meter},
+    meter::{Disorder, Extent, Measured, Meter},
+    progress::Progress,
+    quantiles::histogram,
 };
 use hdrhistogram::Histogram;
 use std::time::{Duration, Instant};
 
-/// The longest round trip that is told apart, in nanoseconds; the patience is of the same order.
-const LONGEST: u64 = 100_000_000_000;
 /// The wait when nothing happens.
 const NAP: Duration = Duration::from_millis(20);
 
@@ -41,6 +41,8 @@ pub struct Talk {
     round_trips: Histogram<u64>,
     /// Messages that links had counted when they were last looked at.
     seen: Vec<u64>,
+    /// Answers that nobody waited for.
+    unasked: u64,
     spin: bool,
 }
 
@@ -52,7 +54,7 @@ impl Talk {
             Topic::Request => {
                 let ask = Speaker { line: line("bench.ask bench.reply".into()), asked: None, asks: true };
                 let answer = Speaker { line: line("bench.reply".into()), asked: None, asks: false };
-                let asks = Seat { subject: Some("bench.reply".into()), far: false };
+                let asks = Seat { far: false, ..Seat::subscriber("bench.reply".into()) };
                 (vec![asks, Seat::subscriber("bench.ask".into())], vec![ask, answer])
             }
             Topic::Echo(clients) => {
@@ -61,25 +63,35 @@ impl Talk {
             }
         };
         let links = Links::new(server, &seats)?;
-        let round_trips = Histogram::new_with_bounds(1, LONGEST, 3).map_err(|e| Fault::Asked(e.to_string()))?;
+        links.carries(size)?;
+        let round_trips = histogram()?;
         let seen = vec![0; speakers.len()];
-        Ok(Talk { links, speakers, round_trips, seen, spin })
+        Ok(Talk { links, speakers, round_trips, seen, unasked: 0, spin })
     }
 
     /// Warms up, measures; both end when every answer has come or none comes any more.
-    pub fn run(mut self, meter: &Meter) -> Result<Measured, Fault> {
-        let (_, lost) = self.phase(Extent::Time(meter.warm_up), meter.patience)?;
+    pub fn run(mut self, meter: &Meter, progress: &mut Progress) -> Result<Measured, Fault> {
+        progress.tick(0, || 0);
+        let (_, lost) = self.phase(Extent::Time(meter.warm_up), meter.patience, None)?;
         if lost > 0 {
             return Err(Fault::LostInWarmUp(lost));
         }
         self.round_trips.reset();
         let lap = meter.lap()?;
-        let (time, lost) = self.phase(meter.extent, meter.patience)?;
-        lap.done(time, self.round_trips.len(), lost, self.links.info, Some(self.round_trips))
+        let (time, lost) = self.phase(meter.extent, meter.patience, Some(progress))?;
+        let mut measured = lap.done(time, self.round_trips.len(), lost, self.links.info, Some(self.round_trips))?;
+        // with one message under way there is no order to lose
+        measured.disorder = Some(Disorder { duplicates: self.unasked, reordered: 0 });
+        Ok(measured)
     }
 
     /// Talks for `extent`; gives the time until the last answer, and how many are missing.
-    fn phase(&mut self, extent: Extent, patience: Duration) -> Result<(Duration, u64), Fault> {
+    fn phase(
+        &mut self,
+        extent: Extent,
+        patience: Duration,
+        mut progress: Option<&mut Progress>,
+    ) -> Result<(Duration, u64), Fault> {
         let start = Instant::now();
         let mut last = start;
         let mut left = match extent {
@@ -91,6 +103,9 @@ impl Talk {
             under_way += u64::from(self.speakers[i].asks && self.ask(i, &mut left, Instant::now())?);
         }
         while under_way > 0 && last.elapsed() <= patience {
+            if let Some(progress) = &mut progress {
+                progress.tick((last - start).as_nanos() as u64, || self.round_trips.len());
+            }
             self.links.wait(if self.spin { Duration::ZERO } else { NAP })?;
             for i in 0..self.speakers.len() {
                 let link = &mut self.links.all[i];
@@ -100,8 +115,9 @@ impl Talk {
                 if !link.readable() {
                     continue;
                 }
-                link.pull(&mut self.links.buffer, true)?;
+                link.pull(&mut self.links.buffer, true, &mut ())?;
                 let came = link.scan.messages - std::mem::replace(&mut self.seen[i], link.scan.messages);
+                let mut answered = false;
                 for _ in 0..came {
                     last = Instant::now();
                     if !self.speakers[i].asks {
@@ -109,9 +125,12 @@ impl Talk {
                     } else if let Some(asked) = self.speakers[i].asked.take() {
                         self.round_trips.saturating_record((last - asked).as_nanos() as u64);
                         under_way -= 1;
+                        answered = true;
+                    } else {
+                        self.unasked += 1;
                     }
                 }
-                if came > 0 && self.speakers[i].asks && !extent.over(last - start) {
+                if answered && !extent.over(last - start) {
                     under_way += u64::from(self.ask(i, &mut left, last)?);
                 }
             }
