@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Instant;
 use turnpike::base::{Cid, ConnId, FarId, Now, ShardId, Time};
 use turnpike::conn::{GatewayIntroduction, Way};
-use turnpike::policy::{Gateway, Settings};
+use turnpike::interest::permit::{Entry, Lists, Permissions};
+use turnpike::policy::{Auth, Gateway, Permits, Secret, Settings, User};
 use turnpike::shard::{Act, Identity, Opening, Setup, Shard, TURN_DELIVERIES_MAX};
 
 /// One shard and a clock that stands still but for a nanosecond a turn.
@@ -22,9 +23,10 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(gateways: bool) -> Bench {
+    fn new(gateways: bool, rights: bool) -> Bench {
         let gateway = gateways.then(|| Gateway { name: "east".into(), ..Gateway::default() });
-        let settings = Arc::new(Settings { gateway, ..Settings::default() });
+        let auth = if rights { restricted() } else { Auth::open() };
+        let settings = Arc::new(Settings { gateway, auth, ..Settings::default() });
         let identity = Arc::new(Identity::default());
         let shard = Shard::new(Setup {
             id: ShardId(0),
@@ -106,9 +108,23 @@ impl Bench {
     }
 }
 
+/// Everybody is a user who may publish to some subjects and may not have others.
+fn restricted() -> Auth {
+    let entries = |all: &[&str]| {
+        all.iter().map(|s| Entry { subject: s.as_bytes().into(), queue: Box::default() }).collect::<Vec<_>>()
+    };
+    let publish =
+        Lists { allow: Some(entries(&["bench.>", "orders.*.new", "a.b.c", "_INBOX.>"])), deny: entries(&["bench.no"]) };
+    let subscribe = Lists { allow: None, deny: entries(&["bench.secret", "orders.>"]) };
+    let may = Permissions { publish, subscribe, responses: None };
+    let user = User { name: "u".into(), password: Secret::Plain("p".into()), account: 0 };
+    let permits = Arc::new(Permits::new([Some(may)]));
+    Auth { users: vec![user], no_auth_user: Some(0), permits, ..Auth::open() }
+}
+
 /// Name, receivers, payload size, subjects; where the name begins with "gateway", beside a link to another cluster that
-/// wants none of it.
-const ROWS: [(&str, usize, usize, usize); 9] = [
+/// wants none of it; where with "rights", of users who may not do everything.
+const ROWS: [(&str, usize, usize, usize); 11] = [
     ("pub-16", 0, 16, 1),
     ("sub-16", 1, 16, 1),
     ("sub-128", 1, 128, 1),
@@ -118,6 +134,8 @@ const ROWS: [(&str, usize, usize, usize); 9] = [
     ("gateway-pub-16", 0, 16, 1),
     ("gateway-sub-16", 1, 16, 1),
     ("gateway-subjects", 1, 128, 1000),
+    ("rights-sub-16", 1, 16, 1),
+    ("rights-subjects", 1, 128, 1000),
 ];
 
 fn main() {
@@ -127,7 +145,7 @@ fn main() {
         if args.first().is_some_and(|a| a != name && a != "all") {
             continue;
         }
-        let mut bench = Bench::new(name.starts_with("gateway"));
+        let mut bench = Bench::new(name.starts_with("gateway"), name.starts_with("rights"));
         for i in 0..receivers {
             bench.client(&format!("SUB bench.> {i}\r\n"));
         }

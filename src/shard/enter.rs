@@ -241,7 +241,9 @@ impl Shard {
     /// Counts a connection to an account, and no longer to the one it was in.
     fn join_account(&mut self, id: ConnId, entry: Entry) {
         self.leave_account(id);
+        let rights = self.rights_of(entry.user);
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        client.rights = rights;
         client.account = entry.account;
         client.user = entry.user;
         client.joined = true;
