@@ -61,7 +61,8 @@ fn each_difference_has_a_reason() {
             "info-identity",
             "stray-cr",
             "newline-argument",
-            "allow-whole"
+            "allow-whole",
+            "late-connect"
         ]
     );
     assert!(all.iter().all(|d| d.reason.len() > 40));

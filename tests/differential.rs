@@ -169,6 +169,10 @@ fn shrink(pair: &Pair, script: &Script) -> Script {
 fn compare_on_scripts(pair: &Pair, seeds: impl Iterator<Item = u64>) -> Result<(), String> {
     for seed in seeds {
         let script = generate::script(seed);
+        // The difference late-connect.
+        if pair.title.contains("no_auth_user") && script.preludes.iter().any(Vec::is_empty) {
+            continue;
+        }
         let Some(first) = pair.difference(&script) else { continue };
         if let Some(Step::Last(_, bytes)) = script.steps.last() {
             if differences::stray_cr(bytes) || differences::newline_argument(bytes) {

@@ -132,8 +132,10 @@ impl Permit {
 /// admit it, they have to contain it.
 fn allows(list: &Trie<Rule>, pattern: &[u8], queue: &[u8]) -> bool {
     let (mut plain, mut restricted, mut named) = (false, false, false);
+    // What is no pattern is refused for that, later.
+    let valid = subject::valid_subscription(pattern);
     list.matches(pattern, |rule| {
-        let contains = subject::contains(&rule.pattern, pattern);
+        let contains = !valid || subject::contains(&rule.pattern, pattern);
         plain |= rule.plain && contains;
         if !queue.is_empty() {
             restricted |= !rule.queues.is_empty();

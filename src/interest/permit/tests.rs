@@ -202,6 +202,7 @@ fn queue_groups_as_nats_server_2_15_2_has_them() {
     assert!(!may(&p, "foo.>") && !may(&p, "foo.*") && may(&p, "*.a") && !may(&p, "foo.a q"));
     // Here alone we differ: it lets `foo.>` in, and with it `foo.a.b`.
     let p = permit(Some(&["foo.*"]), &[]);
+    assert!(may(&p, "foo.>.b") == may(&p, "foo.a.b") && may(&permit(Some(&["*.*.b"]), &[]), "a.>.b"), "never valid");
     assert!(!may(&p, "foo.>") && may(&p, "foo.*") && may(&p, "foo.a") && !may(&p, "*.a") && !may(&p, "foo..a"));
 }
 
