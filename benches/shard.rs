@@ -12,7 +12,8 @@ use std::time::Instant;
 use turnpike::base::{Cid, ConnId, FarId, Now, ShardId, Time};
 use turnpike::conn::{GatewayIntroduction, Way};
 use turnpike::interest::border::{Rule, RulePlace};
-use turnpike::policy::{Borders, Gateway, Settings};
+use turnpike::interest::permit::{Entry, Lists, Permissions};
+use turnpike::policy::{Auth, Borders, Gateway, Permits, Secret, Settings, User};
 use turnpike::shard::{Act, Identity, Opening, Setup, Shard, TURN_DELIVERIES_MAX};
 
 /// What else the shard has.
@@ -25,6 +26,8 @@ enum Beside {
     Wants,
     /// The same, and a border of [`RULES`] rules that lets them out.
     Border,
+    /// Everybody is a user who may not do everything.
+    Rights,
 }
 
 const RULES: u32 = 1000;
@@ -42,9 +45,10 @@ impl Bench {
             exports: (beside == Beside::Border).then(|| (0..RULES).map(rule).collect()),
             ..Borders::default()
         };
-        let gateway =
-            (beside != Beside::Nothing).then(|| Gateway { name: "east".into(), borders, ..Gateway::default() });
-        let settings = Arc::new(Settings { gateway, ..Settings::default() });
+        let linked = !matches!(beside, Beside::Nothing | Beside::Rights);
+        let gateway = linked.then(|| Gateway { name: "east".into(), borders, ..Gateway::default() });
+        let auth = if beside == Beside::Rights { restricted() } else { Auth::open() };
+        let settings = Arc::new(Settings { gateway, auth, ..Settings::default() });
         let identity = Arc::new(Identity::default());
         let shard = Shard::new(Setup {
             id: ShardId(0),
@@ -56,7 +60,7 @@ impl Bench {
         });
         let mut bench = Bench { shard, ns: 1, cid: 0 };
         match beside {
-            Beside::Nothing => {}
+            Beside::Nothing | Beside::Rights => {}
             Beside::Deaf => bench.link("other"),
             Beside::Wants | Beside::Border => bench.link("bench"),
         }
@@ -129,6 +133,20 @@ impl Bench {
     }
 }
 
+/// Everybody is a user who may publish to some subjects and may not have others.
+fn restricted() -> Auth {
+    let entries = |all: &[&str]| {
+        all.iter().map(|s| Entry { subject: s.as_bytes().into(), queue: Box::default() }).collect::<Vec<_>>()
+    };
+    let publish =
+        Lists { allow: Some(entries(&["bench.>", "orders.*.new", "a.b.c", "_INBOX.>"])), deny: entries(&["bench.no"]) };
+    let subscribe = Lists { allow: None, deny: entries(&["bench.secret", "orders.>"]) };
+    let may = Permissions { publish, subscribe, responses: None };
+    let user = User { name: "u".into(), password: Secret::Plain("p".into()), account: 0 };
+    let permits = Arc::new(Permits::new([Some(may)]));
+    Auth { users: vec![user], no_auth_user: Some(0), permits, ..Auth::open() }
+}
+
 fn rule(i: u32) -> Rule {
     let subject = match i % 4 {
         0 if i == 0 => "bench.>".to_owned(),
@@ -142,7 +160,7 @@ fn rule(i: u32) -> Rule {
 }
 
 /// Name, receivers, payload size, subjects, and what else there is.
-const ROWS: [(&str, usize, usize, usize, Beside); 13] = [
+const ROWS: [(&str, usize, usize, usize, Beside); 15] = [
     ("pub-16", 0, 16, 1, Beside::Nothing),
     ("sub-16", 1, 16, 1, Beside::Nothing),
     ("sub-128", 1, 128, 1, Beside::Nothing),
@@ -156,6 +174,8 @@ const ROWS: [(&str, usize, usize, usize, Beside); 13] = [
     ("across-subjects", 0, 128, 1000, Beside::Wants),
     ("border-128", 0, 128, 1, Beside::Border),
     ("border-subjects", 0, 128, 1000, Beside::Border),
+    ("rights-sub-16", 1, 16, 1, Beside::Rights),
+    ("rights-subjects", 1, 128, 1000, Beside::Rights),
 ];
 
 fn main() {

@@ -48,12 +48,22 @@ on_one_and_four_shards!(
     reconnect,
     large_payloads,
     many_publishers,
+    permissions,
 );
 
 fn serve(shards: usize) -> Server {
     let which = Which::under_test();
-    Server::start(&which, "", &shard_args(&which, shards))
+    Server::start(&which, CONF, &shard_args(&which, shards))
 }
+
+/// Who says nothing about himself may do everything.
+const CONF: &str = r#"no_auth_user: all
+authorization { users: [
+  {user: all, password: p}
+  {user: service, password: p, permissions: {subscribe: {allow: ["work.>", "work.* team", "_INBOX.>"], deny: "work.secret"},
+    publish: {allow: ["log.>", "_INBOX.>"], deny: "log.secret"}, allow_responses: {max: 1, expires: "1m"}}}
+] }
+"#;
 
 async fn in_time<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, what).await.expect("it takes too long")
@@ -182,6 +192,55 @@ async fn headers(server: Server) {
         assert_eq!(message.headers.as_ref(), Some(&headers));
         assert_eq!(message.payload, body);
     }
+}
+
+/// A user who may do little: the client library tells of each denial as an event, and keeps the connection.
+async fn permissions(server: Server) {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let options = ConnectOptions::with_user_and_password("service".into(), "p".into()).event_callback(move |event| {
+        let tell = tell.clone();
+        async move {
+            if let Event::ServerError(error) = event {
+                tell.send(error.to_string()).ok();
+            }
+        }
+    });
+    let service = options.connect(server.url()).await.expect("connect");
+    let all = connect(&server).await;
+    let mut log = subscribe(&all, "log.>").await;
+    let mut work = subscribe(&service, "work.>").await;
+    // Allowed, denied, allowed: the order shows that nothing else came.
+    for subject in ["log.a", "log.secret", "elsewhere", "log.b"] {
+        service.publish(subject, subject.into()).await.expect("publish");
+    }
+    assert_eq!(take(&mut log, 2).await, ["log.a", "log.b"]);
+    for subject in ["log.secret", "elsewhere"] {
+        let event = told.recv().await.expect("an event").to_lowercase();
+        assert!(event.contains(&format!("permissions violation for publish to \"{subject}\"")), "{event}");
+    }
+    for subject in ["work.a", "work.secret", "work.b"] {
+        all.publish(subject, subject.into()).await.expect("publish");
+    }
+    assert_eq!(take(&mut work, 2).await, ["work.a", "work.b"]);
+    let _refused = service.subscribe("other").await.expect("subscribe");
+    let _refused = service.queue_subscribe("work.x", "others".into()).await.expect("subscribe");
+    in_step(&service).await;
+    let event = told.recv().await.expect("an event").to_lowercase();
+    assert!(event.contains("permissions violation for subscription to \"other\""), "{event}");
+    let event = told.recv().await.expect("an event").to_lowercase();
+    assert!(event.contains("to \"work.x\" using queue \"others\""), "{event}");
+    // Whoever asks gets his answer, under a subject that the service may not publish to else.
+    let mut answers = subscribe(&all, "answers.*").await;
+    all.publish_with_reply("work.q", "answers.1", "?".into()).await.expect("publish");
+    work.next().await.expect("the question");
+    for text in ["first", "second"] {
+        service.publish("answers.1", text.into()).await.expect("publish");
+    }
+    in_step(&service).await;
+    all.publish("answers.2", "last".into()).await.expect("publish");
+    assert_eq!(take(&mut answers, 2).await, ["first", "last"]);
+    let event = told.recv().await.expect("an event").to_lowercase();
+    assert!(event.contains("permissions violation for publish to \"answers.1\""), "{event}");
 }
 
 async fn no_responders(server: Server) {

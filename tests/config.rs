@@ -273,11 +273,9 @@ fn every_known_key_is_in_the_file_of_all_settings() {
                 examples.lines().any(|l| l.starts_with("gateways") && l.contains(&format!(" {name} = ")))
             }
             Scope::ClusterPermissions => in_section(&examples, "cluster.permissions", name),
-            Scope::ClusterSubjects => examples.contains(&format!("{name} = [")),
-            Scope::User => examples.contains(&format!("{name} = \"")),
             Scope::Account => set(&examples) || examples.contains(&format!(".{name}]")),
-            Scope::Limits => set(&examples),
-            _ => set(&defaults) || set(&examples),
+            Scope::Top | Scope::Authorization | Scope::Limits => set(&defaults) || set(&examples),
+            _ => examples.contains(&format!("{name} = ")),
         };
         assert!(found, "{:?} {name} is not in configs/turnpike.toml", key.scope);
     }
@@ -292,6 +290,9 @@ fn documented() -> String {
         (Scope::User, "In a user of `users`"),
         (Scope::Account, "In an account of `accounts`"),
         (Scope::Limits, "In an account's `limits`"),
+        (Scope::Permissions, "In the `permissions` of a user, and in `default_permissions`"),
+        (Scope::PermissionSubjects, "In `publish` and `subscribe` of these"),
+        (Scope::Responses, "In `allow_responses` of these"),
         (Scope::Tls, "In `tls`"),
         (Scope::Cluster, "In `cluster`"),
         (Scope::ClusterAuthorization, "In the `authorization` of `cluster`"),
@@ -304,7 +305,6 @@ fn documented() -> String {
         (Scope::RemoteGateway, "In a cluster of `gateways`"),
         (Scope::Leafnodes, "In `leafnodes`"),
         (Scope::Websocket, "In `websocket`"),
-        (Scope::Permissions, "In `permissions`"),
         (Scope::AuthCallout, "In `auth_callout`"),
         (Scope::Export, "In an export"),
         (Scope::Import, "In an import"),
@@ -470,7 +470,7 @@ fn what_guards_or_redirects_is_refused_wherever_it_stands() {
     let text = "tls { cert_file: x }\ncluster { tls: {} }\nmappings { a: b }\nauthorization {\n users: [\n  {nkey: UX}\n  {user: a, permissions: {publish: x}}\n ]\n}\naccounts { A { exports: [{stream: x}], imports: [] } }";
     let errors = conf(text).unwrap_err();
     let found: Vec<_> = errors.iter().map(|e| (e.line, e.key.as_str())).collect();
-    assert_eq!(found, [(1, "tls"), (2, "tls"), (3, "mappings"), (6, "nkey"), (7, "permissions"), (10, "exports")]);
+    assert_eq!(found, [(1, "tls"), (2, "tls"), (3, "mappings"), (6, "nkey"), (10, "exports")]);
     assert!(errors.iter().all(|e| e.text.contains("not supported yet")), "{errors:#?}");
     assert!(conf("proxy_protocol: false\nhttps_port: 0\naccounts {A {imports: [], exports: []}}").is_ok());
     assert_eq!(wrong("authorization {permissions: false}\ntls: false").len(), 2);

@@ -25,7 +25,7 @@ const TOLD: usize = 25;
 
 /// Rows of things this server does not do yet. Whoever builds one of them takes its number from here and writes the
 /// row in the table.
-const LATER: [u32; 15] = [117, 118, 119, 120, 121, 122, 123, 124, 126, 127, 129, 133, 134, 135, 136];
+const LATER: [u32; 7] = [126, 127, 129, 133, 134, 135, 136];
 
 /// One play with one cut.
 struct Job<'a> {
@@ -60,7 +60,9 @@ fn each_difference_has_a_reason() {
             "info-keys",
             "info-identity",
             "stray-cr",
-            "newline-argument"
+            "newline-argument",
+            "allow-whole",
+            "late-connect"
         ]
     );
     assert!(all.iter().all(|d| d.reason.len() > 40));

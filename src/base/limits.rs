@@ -55,6 +55,8 @@ pub const GATEWAY_PEER_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 pub const BORDER_RULES_MAX: usize = 100_000;
 /// Warnings about entries of one of them that change nothing; further ones are counted.
 pub const BORDER_WARNINGS_MAX: usize = 10;
+/// Warnings of a configuration past which none about entries of permissions is added.
+pub const PERMISSION_WARNINGS_MAX: usize = 20;
 /// The longest `reply_window`: for so long each request that crossed may be remembered.
 pub const BORDER_REPLY_WINDOW_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// The longest `spin`; beyond it `poll` is meant.
@@ -143,6 +145,11 @@ pub const TOLD_SUBJECT_BYTES_MAX: usize = 16 << 10;
 
 /// Requests from other clusters whose way back one client knows; past it the oldest is forgotten.
 pub const ANSWERS_MAX: usize = 65_536;
+/// Replies that one client may publish to because it was asked (`allow_responses`); past it the oldest is forgotten, and
+/// counted.
+pub const RESPONSES_MAX: usize = 65_536;
+/// Permits known to allow what a verdict is on; where users have more different ones, some are asked each time.
+pub const VERDICT_PERMITS_MAX: usize = 8;
 /// Requests to other clusters whose answers a border lets in; past it the oldest is forgotten.
 pub const GRANTS_MAX: usize = 1 << 20;
 /// Subscriptions of the last two seconds that a shard remembers for an account; while there were more, every one counts as

@@ -123,8 +123,8 @@ impl Memo {
 pub struct Publisher {
     /// The account.
     pub account: u16,
-    /// More is to be done about its publications than to deliver them: it is verbose or pedantic and hears of them, or they
-    /// may be answers to another cluster.
+    /// More is to be done about its publications than to deliver them: it is verbose or pedantic and hears of them, they may
+    /// be answers to another cluster, or it is yet to be seen whether it has the right to them.
     pub talks: bool,
     /// Nothing that it sent last waits for anybody.
     pub calm: bool,
@@ -221,6 +221,8 @@ pub struct Client {
     pub route: Option<Box<super::Route>>,
     /// What makes it a link to another cluster.
     pub gateway: Option<Box<super::GatewayLink>>,
+    /// What it may do, and what not; None: it may do everything.
+    pub rights: Option<Box<super::Rights>>,
     /// Requests from other clusters that it may answer.
     pub answers: Option<Box<super::Answers>>,
     /// All that its CONNECTs said; a further one only changes what it names. Nothing before the first.
@@ -275,6 +277,7 @@ impl Client {
             since: now.mono,
             route: None,
             gateway: None,
+            rights: None,
             answers: None,
             said: None,
         }
@@ -286,11 +289,16 @@ impl Client {
         self.counts.in_msgs += 1;
         self.counts.in_bytes += m.size as u64;
         self.health.active_at = now;
+        // Only what it may publish is remembered.
+        let (verdict, judged) = match same(self.memo.subject(), m.subject) {
+            true => (self.memo.verdict, true),
+            false => (Slot::NONE, self.rights.is_none()),
+        };
         Publisher {
             account: self.account,
-            talks: self.verbose | self.pedantic | self.answers.is_some(),
+            talks: self.verbose | self.pedantic | self.answers.is_some() | !judged,
             calm: self.pressed.is_empty(),
-            verdict: if same(self.memo.subject(), m.subject) { self.memo.verdict } else { Slot::NONE },
+            verdict,
         }
     }
 

@@ -8,6 +8,7 @@ mod gateway;
 mod gateway_link;
 mod health;
 mod outbuf;
+mod rights;
 mod route;
 
 pub use answers::{Answers, WayBack, WAY_KNOWN_NS};
@@ -18,4 +19,5 @@ pub use gateway::{GatewayInstruction, GatewayIntroduction, GatewayTidings, Route
 pub use gateway_link::{GatewayLink, Hold, Standing, Told};
 pub use health::{Beat, Health};
 pub use outbuf::{OutBuf, Spares};
+pub use rights::{Replies, Rights};
 pub use route::{Bearer, Instruction, Introduction, Pulse, Route, Telling, Tidings};

@@ -3,11 +3,15 @@
 
 use super::keys::Scope;
 use super::overrides::{Overrides, Text};
+use super::permissions::permissions;
+use super::permits::Permits;
 use super::quantity;
 use super::reading::Notes;
 use super::settings::{Account, Auth, Secret, User};
 use super::tree::{At, Node, Value};
 use crate::base::Set;
+use crate::interest::permit::Permissions;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The account of everybody who names none.
@@ -25,6 +29,8 @@ pub(super) struct Access {
     token: Option<(String, At)>,
     /// Users of `authorization`, who live in `$G`; `Some` also when the list is empty.
     users: Option<Vec<Entrant>>,
+    /// What those of them may do for whom nothing else is said.
+    default: Option<(Permissions, At)>,
     accounts: Vec<Drafted>,
     system: Option<(String, At)>,
     no_system: bool,
@@ -36,6 +42,8 @@ pub(super) struct Access {
 struct Entrant {
     name: String,
     password: String,
+    /// What he may do; None: everything.
+    permissions: Option<Permissions>,
     at: At,
 }
 
@@ -78,8 +86,12 @@ impl Access {
             "password" => self.password = notes.text(key, n).map(|s| (s, n.at)),
             "token" => self.token = notes.text(key, n).map(|s| (s, n.at)),
             "users" => self.users = Some(entrants(notes, n)),
+            "default_permissions" => self.default = permissions(notes, key, n).map(|p| (p, n.at)),
             _ => self.timeout = timeout(notes, key, n),
         });
+        for user in self.users.iter_mut().flatten().filter(|u| u.permissions.is_none()) {
+            user.permissions = self.default.as_ref().map(|(p, _)| p.clone());
+        }
         // An empty text is as good as none, as in nats-server.
         for text in [&mut self.user, &mut self.password, &mut self.token] {
             text.take_if(|t| t.0.is_empty());
@@ -141,7 +153,7 @@ impl Access {
         let many = !users.is_empty();
         if let Some((name, at)) = self.user.take() {
             let password = self.password.take().map_or(String::new(), |p| p.0);
-            users.push((0, Entrant { name, password, at }));
+            users.push((0, Entrant { name, password, permissions: None, at }));
         }
         auth.token = self.token.take().map(|t| secret(t.0));
         enter(notes, &mut auth, users);
@@ -168,6 +180,13 @@ impl Access {
         // Beside users it is harmless, and common: `PASS` as a variable for theirs.
         if let (true, None, Some((_, at))) = (nobody, &self.user, &self.password) {
             notes.wrong(*at, "password", "a password without a user would guard nothing: name the user too");
+        }
+        let somebody = !nobody || self.user.is_some() || self.token.is_some();
+        if let (true, None, Some((_, at))) = (somebody, &self.users, &self.default) {
+            // nats-server passes over them without a word.
+            let text = "these permissions would hold for nobody: they are for the entries of users in authorization \
+                        that have none of their own";
+            notes.wrong(*at, "default_permissions", text);
         }
         if self.users.is_some() {
             if self.user.is_some() {
@@ -243,13 +262,16 @@ fn named_well(notes: &mut Notes<'_>, name: &str, at: At) -> bool {
 fn drafted(notes: &mut Notes<'_>, name: &str, node: &Node) -> Drafted {
     let mut out = Drafted { account: Account::named(name), users: Vec::new(), at: node.at };
     let Value::Table(table) = &node.value else { return out };
+    let mut default = None;
     notes.walk(Scope::Account, table, |notes, key, n| match key {
         "users" => {
             out.users = entrants(notes, n);
             out.at = n.at;
         }
+        "default_permissions" => default = permissions(notes, key, n),
         _ => limits(notes, n, &mut out.account),
     });
+    out.users.iter_mut().filter(|u| u.permissions.is_none()).for_each(|u| u.permissions.clone_from(&default));
     out
 }
 
@@ -286,13 +308,11 @@ fn entrant(notes: &mut Notes<'_>, node: &Node) -> Option<Entrant> {
         return None;
     };
     let before = notes.mistakes();
-    let (mut name, mut password) = (String::new(), String::new());
-    notes.walk(Scope::User, table, |notes, key, n| {
-        let Some(text) = notes.text(key, n) else { return };
-        match key {
-            "user" => name = text,
-            _ => password = text,
-        }
+    let (mut name, mut password, mut may) = (String::new(), String::new(), None);
+    notes.walk(Scope::User, table, |notes, key, n| match key {
+        "permissions" => may = permissions(notes, key, n),
+        "user" => name = notes.text(key, n).unwrap_or_default(),
+        _ => password = notes.text(key, n).unwrap_or_default(),
     });
     if name.is_empty() {
         // Who is known by a key only was refused for that already.
@@ -301,7 +321,7 @@ fn entrant(notes: &mut Notes<'_>, node: &Node) -> Option<Entrant> {
         }
         return None;
     }
-    Some(Entrant { name, password, at: node.at })
+    Some(Entrant { name, password, permissions: may, at: node.at })
 }
 
 /// Seconds, with or without a fraction, or a duration; much of it is suspicious (operations.md §4).
@@ -341,6 +361,7 @@ pub(super) fn timeout(notes: &mut Notes<'_>, key: &str, node: &Node) -> Option<D
 /// Fills `auth.users`; names are unique across all accounts.
 fn enter(notes: &mut Notes<'_>, auth: &mut Auth, users: Vec<(usize, Entrant)>) {
     let mut names: Set<String> = Set::default();
+    let mut written = Vec::with_capacity(users.len());
     for (account, user) in users {
         if !names.insert(user.name.clone()) {
             notes.wrong(user.at, "user", format!("Duplicate user \"{}\" detected", user.name.escape_debug()));
@@ -350,7 +371,9 @@ fn enter(notes: &mut Notes<'_>, auth: &mut Auth, users: Vec<(usize, Entrant)>) {
             notes.warn(format!("user \"{}\" has no password", user.name.escape_debug()));
         }
         auth.users.push(User { name: user.name, password: secret(user.password), account });
+        written.push(user.permissions);
     }
+    auth.permits = Arc::new(Permits::new(written));
 }
 
 /// A secret as configured. Bcrypt by its look: `$2a$`, `$2b$`, `$2x$` or `$2y$`, two digits, `$` (operations.md §4).

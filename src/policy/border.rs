@@ -142,7 +142,7 @@ fn direction(block: &str) -> &'static str {
 }
 
 /// Has it a wildcard that is none?
-fn looks_wild(pattern: &[u8]) -> bool {
+pub(super) fn looks_wild(pattern: &[u8]) -> bool {
     subject::tokens(pattern).any(|t| t.len() > 1 && t.iter().any(|c| matches!(c, b'*' | b'>')))
 }
 

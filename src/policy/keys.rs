@@ -38,6 +38,10 @@ pub enum Scope {
     Websocket,
     /// `permissions { … }` of users and accounts.
     Permissions,
+    /// `publish` and `subscribe` of these.
+    PermissionSubjects,
+    /// `allow_responses { … }` of these.
+    Responses,
     /// `auth_callout { … }`
     AuthCallout,
     /// An entry of an account's `exports [ … ]`.
@@ -82,13 +86,12 @@ pub struct Key {
 
 use Scope::{
     Account, AuthCallout, Authorization, Cluster, ClusterAuthorization, ClusterPermissions, ClusterSubjects, Export,
-    Gateway, GatewayAuthorization, GatewayExport, GatewayImport, Import, Leafnodes, Limits, Mapping, Permissions,
-    RemoteGateway, RemoteLeaf, Resolver, Tls, Top, User, Websocket,
+    Gateway, GatewayAuthorization, GatewayExport, GatewayImport, Import, Leafnodes, Limits, Mapping,
+    PermissionSubjects, Permissions, RemoteGateway, RemoteLeaf, Resolver, Responses, Tls, Top, User, Websocket,
 };
 use Treatment::{Ours, Refused, Supported, Warned, Within};
 
 const NO_TLS: &str = "TLS is not supported yet";
-const NO_PERMISSIONS: &str = "permissions are not supported yet";
 const NO_CALLOUT: &str = "auth callout is not supported yet";
 const NO_NKEYS: &str = "nkeys are not supported yet";
 const NO_SHARING: &str = "sharing between accounts is not supported yet";
@@ -108,7 +111,6 @@ const NO_REPORTS: &str = "how often failed dials are logged cannot be changed";
 pub const fn section(scope: Scope) -> Treatment {
     match scope {
         Tls => Refused(NO_TLS),
-        Permissions => Refused(NO_PERMISSIONS),
         AuthCallout => Refused(NO_CALLOUT),
         Export | Import => Refused(NO_SHARING),
         Mapping => Refused(NO_MAPPINGS),
@@ -116,6 +118,7 @@ pub const fn section(scope: Scope) -> Treatment {
         Leafnodes | RemoteLeaf => Warned(NO_LEAFNODES),
         Websocket => Warned(NO_WEBSOCKET),
         Top | Authorization | User | Account | Limits => Supported,
+        Permissions | PermissionSubjects | Responses => Supported,
         Cluster | ClusterAuthorization | ClusterPermissions | ClusterSubjects => Supported,
         Gateway | GatewayAuthorization | RemoteGateway => Supported,
         GatewayExport | GatewayImport => Ours,
@@ -224,21 +227,21 @@ pub const KEYS: &[Key] = &[
     key(Authorization, Supported, &["token"]),
     key(Authorization, Supported, &["timeout"]),
     key(Authorization, Supported, &["users"]),
-    key(Authorization, Refused(NO_PERMISSIONS), &["default_permissions", "default_permission", "permissions"]),
+    key(Authorization, Supported, &["default_permissions", "default_permission", "permissions"]),
     key(Authorization, Refused(NO_CALLOUT), &["auth_callout", "auth_hook"]),
     key(Authorization, Refused(NO_PROXIES), &["proxy_required"]),
 
     key(User, Supported, &["user", "username"]),
     key(User, Supported, &["password", "pass"]),
     key(User, Refused(NO_NKEYS), &["nkey"]),
-    key(User, Refused(NO_PERMISSIONS), &["permissions", "permission", "authorization"]),
+    key(User, Supported, &["permissions", "permission", "authorization"]),
     key(User, Refused(NO_CONNECTION_TYPES), &["allowed_connection_types", "connection_types", "clients"]),
     key(User, Refused(NO_PROXIES), &["proxy_required"]),
 
     key(Account, Supported, &["users"]),
     key(Account, Supported, &["limits"]),
     key(Account, Refused(NO_NKEYS), &["nkey"]),
-    key(Account, Refused(NO_PERMISSIONS), &["default_permissions"]),
+    key(Account, Supported, &["default_permissions"]),
     key(Account, Refused(NO_SHARING), &["exports"]),
     key(Account, Refused(NO_SHARING), &["imports"]),
     key(Account, Refused(NO_MAPPINGS), &["mappings", "maps"]),
@@ -359,11 +362,15 @@ pub const KEYS: &[Key] = &[
     key(Websocket, Within, &["pass_cookie"]), key(Websocket, Within, &["token_cookie"]),
     key(Websocket, Within, &["headers"]), key(Websocket, Within, &["ping_interval"]),
 
-    key(Permissions, Within, &["publish", "pub", "import"]),
-    key(Permissions, Within, &["subscribe", "sub", "export"]), key(Permissions, Within, &["allow"]),
-    key(Permissions, Within, &["deny"]), key(Permissions, Within, &["allow_responses", "publish_allow_responses"]),
-    key(Permissions, Within, &["max", "max_msgs", "max_messages", "max_responses"]),
-    key(Permissions, Within, &["expires", "expiration", "ttl"]),
+    key(Permissions, Supported, &["publish", "pub", "import"]),
+    key(Permissions, Supported, &["subscribe", "sub", "export"]),
+    key(Permissions, Supported, &["allow_responses", "publish_allow_responses"]),
+
+    key(PermissionSubjects, Supported, &["allow"]),
+    key(PermissionSubjects, Supported, &["deny"]),
+
+    key(Responses, Supported, &["max", "max_msgs", "max_messages", "max_responses"]),
+    key(Responses, Supported, &["expires", "expiration", "ttl"]),
 
     key(AuthCallout, Within, &["issuer"]), key(AuthCallout, Within, &["auth_users", "users"]),
     key(AuthCallout, Within, &["account", "acc"]), key(AuthCallout, Within, &["xkey", "key"]),

@@ -19,6 +19,8 @@ mod load;
 pub mod login;
 mod model;
 mod overrides;
+mod permissions;
+mod permits;
 pub mod quantity;
 mod reading;
 pub mod reload;
@@ -34,6 +36,7 @@ pub use load::{load, load_with};
 pub use login::{designation, Directory, Refusal, Verdict};
 pub use model::Loaded;
 pub use overrides::{Overrides, Text};
+pub use permits::{PermitId, Permits};
 pub use settings::{
     Account, Auth, Borders, Cluster, Gateway, GatewayInterest, Idle, Limits, Listen, Log, RemoteGateway, RouteLogin,
     RoutePermissions, RouteUrl, Secret, Settings, SubjectRules, Timers, User,

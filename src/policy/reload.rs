@@ -1,7 +1,7 @@
 //! What a new configuration changes: what a running server can take over, and what needs a restart. Called by the shell
 //! when it is told to reload (operations.md §15); pure.
 
-use super::settings::{Borders, Cluster, Cores, Gateway, Limits, Log, Settings, Timers};
+use super::settings::{Auth, Borders, Cluster, Cores, Gateway, Limits, Log, Settings, Timers};
 
 /// The keys that differ between two settings, by their names in a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub fn changes(old: &Settings, new: &Settings) -> Changes {
     changes.cores(cores, &new.cores);
     changes.limits(limits, &new.limits);
     changes.timers(timers, &new.timers);
-    changes.restart("authorization or accounts", *auth != new.auth);
+    changes.auth(auth, &new.auth);
     match (cluster, &new.cluster) {
         (Some(old), Some(new)) => changes.cluster(old, new),
         (old, new) => changes.restart("cluster", old.is_some() != new.is_some()),
@@ -126,6 +126,21 @@ impl Changes {
         self.restart("lame_duck_duration", *lame_duck_duration != new.lame_duck_duration);
         self.restart("lame_duck_grace_period", *lame_duck_grace_period != new.lame_duck_grace_period);
         self.restart("shutdown_grace", *shutdown_grace != new.shutdown_grace);
+    }
+
+    fn auth(&mut self, old: &Auth, new: &Auth) {
+        let Auth { accounts, system, users, token, no_auth_user, required, announced, permits } = old;
+        let same = *accounts == new.accounts
+            && *system == new.system
+            && *users == new.users
+            && *token == new.token
+            && *no_auth_user == new.no_auth_user
+            && (*required, *announced) == (new.required, new.announced);
+        self.restart("authorization or accounts", !same);
+        if permits != &new.permits {
+            // In nats-server's words.
+            self.live.push("authorization users");
+        }
     }
 
     fn cluster(&mut self, old: &Cluster, new: &Cluster) {
@@ -293,6 +308,27 @@ mod tests {
         ] {
             assert_eq!(between(&old, &gateway(new)), (keys, vec![]), "{new}");
         }
+    }
+
+    #[test]
+    fn what_users_may_do_changes_while_the_server_runs() {
+        let users = |all: &str| format!("authorization {{users: [{all}]}}");
+        let (open, may) = ("{user: a, password: p}", "{user: a, password: p, permissions: {publish: x}}");
+        let b = "{user: b, password: p}";
+        let live = (vec!["authorization users"], vec![]);
+        assert_eq!(between(&users(open), &users(may)), live);
+        assert_eq!(between(&users(may), &users(open)), live);
+        assert_eq!(between(&users(&format!("{may}, {b}")), &users(&format!("{open}, {b}"))), live);
+        let other = "{user: a, password: p, permissions: {publish: [x], subscribe: {}}}";
+        assert_eq!(between(&users(may), &users(other)), (vec![], vec![]), "the same in other words");
+        let default = format!("authorization {{users: [{open}], default_permissions: {{publish: x}}}}");
+        assert_eq!(between(&users(may), &default), (vec![], vec![]));
+        let restart = vec!["authorization or accounts"];
+        assert_eq!(
+            between(&users(open), &users(&format!("{may}, {b}"))),
+            (vec!["authorization users"], restart.clone())
+        );
+        assert_eq!(between(&users(open), &users("{user: a, password: other}")), (vec![], restart));
     }
 
     #[test]

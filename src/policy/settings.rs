@@ -3,9 +3,11 @@
 //! Both spellings of a configuration (TOML and nats-server's `.conf`) and the command line end here, through one
 //! validator. Sizes are bytes, times are [`Duration`]s.
 
+use super::permits::Permits;
 use crate::interest::border::Rule;
 use crate::wire::subject;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything an operator can decide.
@@ -328,6 +330,8 @@ pub struct Auth {
     pub required: bool,
     /// INFO says `auth_required` (also in the case above, as nats-server does).
     pub announced: bool,
+    /// What users may do.
+    pub permits: Arc<Permits>,
 }
 
 /// An account: a world of subjects of its own.

@@ -122,6 +122,8 @@ impl Shard {
             scarce_refused: l.scarce_refused,
             malformed_headers: l.malformed_headers,
             interest_refused: l.interest_refused,
+            subscriptions_denied: l.subscriptions_denied,
+            responses_forgotten: l.responses_forgotten,
             ways_back: ways_back.map(|a| a.held() as u64).sum(),
             grants: self.grants.held() as u64,
             recent: recent.sum(),

@@ -353,6 +353,7 @@ impl Shard {
             drained: false,
             settings,
         };
+        shard.outbox.permits = shard.settings.auth.permits.clone();
         shard.outbox.hashing = shard.sids;
         shard.outbox.answered_within_ns = shard.walls.answered_within_ns(false);
         shard
@@ -420,6 +421,7 @@ impl Shard {
             Order::SendAway { over_ns } => self.send_away(over_ns),
             Order::Scarce(scarce) => self.scarce(scarce),
             Order::Walls(walls) => self.rebuild_walls(walls),
+            Order::Permits(permits) => self.change_permits(permits),
             Order::ClusterName(name) => {
                 self.greeting = self.identity.greeting(&self.settings, Some(&name));
                 self.reply_prefix = self.identity.reply_prefix(&name);

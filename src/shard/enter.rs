@@ -55,7 +55,7 @@ impl Shard {
 
     fn send_info(&mut self, id: ConnId, after_first_pong: bool) {
         let Some(client) = self.outbox.conns.get(id) else { return };
-        let (cid, ip, payload) = (client.cid.0, client.ip.clone(), client.rules.max_payload);
+        let (cid, ip, payload, inside) = (client.cid.0, client.ip.clone(), client.rules.max_payload, client.connected);
         let account = usize::from(client.account);
         let (urls, ldm) = (Arc::clone(&self.client_urls), self.lame);
         let (greeting, auth) = (&self.greeting, &self.settings.auth);
@@ -68,6 +68,8 @@ impl Shard {
                 client_ip: Some(&ip),
                 nonce: None,
                 connect_urls: &urls,
+                // As nats-server has it, which lets the anonymous in without asking and asks for more afterwards.
+                auth_required: auth.announced || (inside && auth.no_auth_user.is_some()),
                 ldm,
                 connect_info: after_first_pong,
                 remote_account: name.filter(|_| after_first_pong),
@@ -241,7 +243,9 @@ impl Shard {
     /// Counts a connection to an account, and no longer to the one it was in.
     fn join_account(&mut self, id: ConnId, entry: Entry) {
         self.leave_account(id);
+        let rights = self.rights_of(entry.user);
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        client.rights = rights;
         client.account = entry.account;
         client.user = entry.user;
         client.joined = true;

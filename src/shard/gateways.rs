@@ -397,7 +397,8 @@ impl Shard {
 
     /// Messages that this shard's clients have published, and answers of other clusters that went on from here, by account.
     pub(super) fn published_by_account(&self) -> Vec<u64> {
-        let mut all: Vec<u64> = self.worlds.iter().map(|w| w.ledger.passed.in_msgs + w.ledger.answers).collect();
+        let mut all: Vec<u64> =
+            self.worlds.iter().map(|w| w.ledger.passed.in_msgs + w.ledger.answers - w.ledger.denied).collect();
         for (_, c) in self.outbox.conns.iter().filter(|(_, c)| c.is_client()) {
             all[usize::from(c.account)] += c.counts.in_msgs - c.booked.in_msgs;
         }

@@ -112,7 +112,7 @@ impl Shard {
             }
         }
         queued += self.over_links(key, to, d.groups(), &d.message);
-        if plain && queued == 0 {
+        if plain && queued == 0 && !self.keeps_back(key) {
             self.outbox.ledger.dropped(Drop::ReceiverLeft, 1);
         }
         self.budget = self.budget.saturating_sub(queued * weight(&d.message));

@@ -36,7 +36,6 @@ impl Identity {
             host: &self.host,
             port: self.port,
             headers: settings.headers,
-            auth_required: settings.auth.announced,
             cluster,
             takes_routes: settings.cluster.as_ref().is_some_and(|c| c.listen.is_none()),
         })

@@ -9,6 +9,10 @@ pub enum Drop {
     NoInterest,
     /// Its subject is reserved for the system.
     ReservedSubject,
+    /// Its publisher's permissions do not allow its subject.
+    PublishDenied,
+    /// Its receiver's permissions deny a part of what it subscribed to.
+    DeliveryDenied,
     /// Its reply is reserved for the system.
     ReservedReply,
     /// Its headers are malformed and `strict_headers` says to refuse it then.
@@ -47,9 +51,11 @@ pub enum Drop {
 
 impl Drop {
     /// All reasons with the names monitoring gives them.
-    pub const ALL: [(Drop, &'static str); 19] = [
+    pub const ALL: [(Drop, &'static str); 21] = [
         (Drop::NoInterest, "no_interest"),
         (Drop::ReservedSubject, "reserved_subject"),
+        (Drop::PublishDenied, "publish_denied"),
+        (Drop::DeliveryDenied, "delivery_denied"),
         (Drop::ReservedReply, "reserved_reply"),
         (Drop::MalformedHeaders, "malformed_headers"),
         (Drop::SlowConsumerPending, "slow_consumer_pending"),
@@ -97,6 +103,8 @@ pub struct Ledger {
     pub scarce_refused: u64,
     pub malformed_headers: u64,
     pub interest_refused: u64,
+    pub subscriptions_denied: u64,
+    pub responses_forgotten: u64,
     pub inserts: u64,
     pub removes: u64,
     pub matches: u64,
@@ -130,6 +138,8 @@ pub struct AccountLedger {
     pub subscriptions: u64,
     pub passed: Counts,
     pub slow_consumers: u64,
+    /// Publications that permissions did not allow; they are among those that passed.
+    pub denied: u64,
     /// Answers of other clusters to requests of this one that went on from here as if they had been published here.
     pub answers: u64,
 }

@@ -28,6 +28,7 @@ mod recent;
 mod relayed;
 mod repeats;
 pub mod report;
+mod rights;
 mod rounds;
 mod strangers;
 mod stretch;

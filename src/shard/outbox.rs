@@ -9,7 +9,9 @@ use super::verdict::{Gate, Group, Sub, Target, Verdict};
 use crate::base::limits::{BLOCKERS_MAX, DELIVERY_BYTES, ROUTE_PENDING_FACTOR_MAX};
 use crate::base::{ConnId, Now, Seeded, Slot, Slots};
 use crate::conn::{Answers, Client, Spares, WayBack, WAY_KNOWN_NS};
+use crate::policy::Permits;
 use crate::wire::Message;
+use std::sync::Arc;
 
 /// How many deliveries one copy of this message counts as: what a turn makes the shard grow by is bounded, too.
 #[inline(always)]
@@ -83,6 +85,8 @@ pub struct Outbox {
     pub unsent: Option<Uncrossed>,
     /// How long the way of answers to other clusters is known, nanoseconds.
     pub answered_within_ns: u64,
+    /// What users may do.
+    pub permits: Arc<Permits>,
     /// Hashes replies.
     pub hashing: Seeded,
     /// The receivers of the current message.
@@ -121,6 +125,7 @@ impl Outbox {
             answerers: Vec::new(),
             answering: None,
             unsent: None,
+            permits: Arc::default(),
             hashing: Seeded::default(),
             crowd: Crowd::default(),
             now: Now::default(),
@@ -286,6 +291,28 @@ impl Outbox {
         }
     }
 
+    /// A client was given a message with this reply: if its permissions say so, it may answer.
+    pub fn may_answer(&mut self, conn: ConnId, reply: &[u8]) {
+        let Some(rights) = self.conns.get_mut(conn).and_then(|c| c.rights.as_deref_mut()) else { return };
+        let Some(replies) = rights.replies.as_mut().filter(|_| !reply.is_empty()) else { return };
+        if self.permits.get(rights.permit).is_some_and(|p| !p.publish(reply))
+            && !replies.delivered(reply, self.now.mono)
+        {
+            self.ledger.responses_forgotten += 1;
+        }
+    }
+
+    /// May a receiver be given a message under this subject, which is not the one that it was matched with? If not, it is
+    /// counted.
+    #[cold]
+    pub fn may_have(&mut self, t: &Target, subject: &[u8]) -> bool {
+        let rights = self.conns.get(t.conn).and_then(|c| c.rights.as_deref());
+        let permit = rights.and_then(|r| self.permits.get(r.permit));
+        let may = permit.is_none_or(|p| p.deliver(subject, b""));
+        self.ledger.dropped(Drop::DeliveryDenied, u64::from(!may));
+        may
+    }
+
     #[cold]
     fn tell_diary(&mut self, id: ConnId, bytes: usize) {
         if let Some(client) = self.conns.get(id) {
@@ -307,6 +334,9 @@ impl Outbox {
         let taken = from.iter().chain(before).find(|t| self.deliver(t, v.head(t), m, publisher) == Fate::Queued);
         if let (Some(t), Some(way)) = (taken, self.answering) {
             self.remember(t.conn, m.reply, way);
+        }
+        if let Some(t) = taken.filter(|_| group.answering) {
+            self.may_answer(t.conn, m.reply);
         }
         taken.is_some()
     }

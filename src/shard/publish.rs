@@ -6,6 +6,7 @@ use super::ledger::Drop;
 use super::outbox::{weight, Fate};
 use super::relay::{give, Given};
 use super::repeats::Repeat;
+use super::rights::Leave;
 use super::verdict::{may_be_reserved, reserved_reply, reserved_subject, Table};
 use crate::base::{ConnId, Level, ShardId, ShardSet, Slot};
 use crate::conn::Publisher;
@@ -39,9 +40,13 @@ impl Shard {
     #[inline(always)]
     pub(super) fn publish(&mut self, id: ConnId, from: Publisher, m: &Message<'_>) {
         // What only some clients want, and what only system subjects need, is kept off everybody else's path.
-        if (from.talks || may_be_reserved(m.subject, m.reply)) && !self.goes_the_usual_way(id, from.account, m) {
-            return;
-        }
+        let from = match from.talks || may_be_reserved(m.subject, m.reply) {
+            true => match self.goes_the_usual_way(id, from, m) {
+                Some(verdict) => Publisher { verdict, ..from },
+                None => return,
+            },
+            false => from,
+        };
         let reached = self.spread(id, from, m);
         if !from.calm || !reached.remote.is_empty() || self.outbox.crowd.jammed() {
             self.pace(id, reached.shards(self.id));
@@ -88,26 +93,42 @@ impl Shard {
         !refuses
     }
 
-    /// What a client is told of a publication before it is delivered. False: it is refused, or was an answer that has gone
-    /// its own way to another cluster.
+    /// What a client is told of a publication before it is delivered, in nats-server's order of checks. Says what is known
+    /// of its way; None: it is refused, or was an answer that has gone its own way to another cluster.
     #[cold]
-    fn goes_the_usual_way(&mut self, id: ConnId, account: u16, m: &Message<'_>) -> bool {
-        let (subject, reply) = (m.subject, m.reply);
+    fn goes_the_usual_way(&mut self, id: ConnId, from: Publisher, m: &Message<'_>) -> Option<Slot> {
+        let (account, subject, reply) = (from.account, m.subject, m.reply);
         let pedantic = self.outbox.conns.get(id).is_some_and(|c| c.pedantic);
         if pedantic && !valid_publish(subject) {
             self.outbox.say(id, |out| write_complaint(out, Complaint::InvalidPublishSubject));
         }
-        let (complaint, why) = if reserved_subject(subject) {
-            (Complaint::Publish(subject), Drop::ReservedSubject)
-        } else if reserved_reply(reply) {
-            (Complaint::Reply(reply), Drop::ReservedReply)
-        } else {
-            self.ok(id);
-            return !self.answers_for_server(account, m) && !self.answers_other_cluster(id, account, m);
+        if reserved_subject(subject) {
+            self.outbox.ledger.dropped(Drop::ReservedSubject, 1);
+            self.outbox.say(id, |out| write_complaint(out, Complaint::Publish(subject)));
+            return None;
+        }
+        let leave = match from.verdict {
+            Slot::NONE => self.may_publish(id, account, subject),
+            remembered => Leave::Given(remembered),
         };
-        self.outbox.ledger.dropped(why, 1);
-        self.outbox.say(id, |out| write_complaint(out, complaint));
-        false
+        if leave == Leave::Denied {
+            self.deny_publication(id, account, subject);
+            return None;
+        }
+        if reserved_reply(reply) {
+            self.outbox.ledger.dropped(Drop::ReservedReply, 1);
+            self.outbox.say(id, |out| write_complaint(out, Complaint::Reply(reply)));
+            return None;
+        }
+        self.ok(id);
+        if self.answers_for_server(account, m) || self.answers_other_cluster(id, account, m) {
+            return None;
+        }
+        Some(match leave {
+            Leave::Given(verdict) => verdict,
+            // Not remembered: the next one is judged again.
+            _ => self.verdict(account, subject),
+        })
     }
 
     /// Finds or reaches the verdict of a subject and has the connection remember it.
@@ -134,6 +155,7 @@ impl Shard {
             peers: &self.peers,
             gates: &self.gates,
             walls: &self.walls,
+            permits: &self.outbox.permits,
         };
         let name = self.settings.auth.accounts[usize::from(account)].name.as_str();
         let key = self.verdicts.reach((account, name), subject, &table);
@@ -167,18 +189,42 @@ impl Shard {
         let mut remote = ShardSet::EMPTY;
         if v.leaves() {
             let to = self.published(account, id);
+            queued += self.deliver_guarded(verdict, m, Some(id));
             let (here, shards) = self.spread_further(verdict, to, m);
             queued += here;
             remote = shards;
         }
         self.budget = self.budget.saturating_sub(1 + queued * weight(m));
         if queued == 0 && remote.is_empty() {
-            self.outbox.ledger.dropped(Drop::NoInterest, 1);
+            if !self.keeps_back(verdict) {
+                self.outbox.ledger.dropped(Drop::NoInterest, 1);
+            }
             if !m.reply.is_empty() {
                 self.no_responders(id, account, m);
             }
         }
         Reached { here: queued > 0, remote }
+    }
+
+    /// Gives a message to those plain receivers here who may answer it because they were given it, and counts those from whom
+    /// it is kept back.
+    #[inline(never)]
+    pub(super) fn deliver_guarded(&mut self, verdict: Slot, m: &Message<'_>, publisher: Option<ConnId>) -> u64 {
+        let Some(v) = self.verdicts.get(verdict) else { return 0 };
+        self.outbox.ledger.dropped(Drop::DeliveryDenied, u64::from(v.denied));
+        let mut queued = 0;
+        for t in &v.answering {
+            if self.outbox.deliver(t, v.head(t), m, publisher) == Fate::Queued {
+                self.outbox.may_answer(t.conn, m.reply);
+                queued += 1;
+            }
+        }
+        queued
+    }
+
+    /// Is a message of this verdict kept back from somebody who would be given it, had he the right to it?
+    pub(super) fn keeps_back(&self, verdict: Slot) -> bool {
+        self.verdicts.get(verdict).is_some_and(|v| v.denied > 0 || v.groups.iter().any(|g| g.denied > 0))
     }
 
     /// What a client of this shard publishes goes everywhere.
@@ -204,7 +250,9 @@ impl Shard {
                 (Some(Given::Nobody) | None, Some(far)) if to.origin == Origin::Client => {
                     self.away.push((Place::Far(far), i as u32));
                 }
-                (Some(Given::Nobody) | None, _) => {}
+                (Some(Given::Nobody) | None, _) => {
+                    self.outbox.ledger.dropped(Drop::DeliveryDenied, u64::from(g.denied > 0))
+                }
             }
         }
         if !v.held.is_empty() && to.origin == Origin::Client {

@@ -186,7 +186,9 @@ impl Shard {
             _ => None,
         };
         let Some(away) = elsewhere else {
-            self.outbox.ledger.dropped(Drop::QueueMemberLeft, 1);
+            let v = self.verdicts.get(verdict);
+            let denied = v.zip(at).is_some_and(|(v, at)| v.groups[at].denied > 0);
+            self.outbox.ledger.dropped(if denied { Drop::DeliveryDenied } else { Drop::QueueMemberLeft }, 1);
             return;
         };
         self.away.clear();

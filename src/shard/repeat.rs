@@ -83,11 +83,11 @@ impl Shard {
         let subject = memo.subject();
         let (links, gates, simple) = match run.origin {
             Origin::Client => {
-                let simple = v.groups.is_empty() && v.remote.is_empty() && v.held.is_empty();
+                let simple = v.groups.is_empty() && v.remote.is_empty() && v.held.is_empty() && v.is_unguarded();
                 (&v.links[..], &v.gates[..], simple)
             }
-            Origin::Route => (&[][..], &[][..], v.clients.is_empty()),
-            Origin::Gateway => (&v.links[..], &[][..], v.near.is_empty()),
+            Origin::Route => (&[][..], &[][..], v.clients.is_empty() && v.is_unguarded()),
+            Origin::Gateway => (&v.links[..], &[][..], v.near.is_empty() && v.is_unguarded()),
         };
         let publisher = (run.origin == Origin::Client).then_some(id);
         if !simple {

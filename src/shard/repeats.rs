@@ -17,6 +17,8 @@ pub(super) enum Repeat {
     Stranger,
     /// A client's first message with malformed headers.
     Headers,
+    /// Permissions did not allow a publication or a subscription.
+    Denied,
     /// A subscription was refused because memory is scarce.
     Scarce,
     /// A member did not answer in time (`shard::assurance`).
@@ -24,12 +26,13 @@ pub(super) enum Repeat {
 }
 
 impl Repeat {
-    const ALL: [(Repeat, &'static str); 7] = [
+    const ALL: [(Repeat, &'static str); 8] = [
         (Repeat::WrongDial, "routes that came to the client port"),
         (Repeat::Login, "authentication errors"),
         (Repeat::Fault, "clients that broke a rule of the protocol"),
         (Repeat::Stranger, "connections that had not said who they are were dropped"),
         (Repeat::Headers, "clients that sent malformed headers"),
+        (Repeat::Denied, "publications and subscriptions were denied"),
         (Repeat::Scarce, "subscriptions were refused: memory is scarce"),
         (Repeat::Late, "members were late to answer while other clusters were asked"),
     ];

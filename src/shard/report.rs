@@ -7,6 +7,7 @@ mod question;
 use super::walls::Walls;
 use crate::base::ConnId;
 use crate::conn::{Counts, GatewayInstruction, Instruction, Telling};
+use crate::policy::Permits;
 use std::sync::Arc;
 
 pub use gateways::{BarrierTally, EntryTally, FarTally, GatewayAccountRow, GatewayReport, GatewayRow, InterestMode};
@@ -53,6 +54,8 @@ pub enum Order {
     Scarce(bool),
     /// Other rules hold at the border from now on.
     Walls(Arc<Walls>),
+    /// Users may do this from now on. The users are the same.
+    Permits(Arc<Permits>),
     /// The cluster is called so from now on.
     ClusterName(Arc<str>),
 }
@@ -199,6 +202,10 @@ pub struct Tally {
     pub malformed_headers: u64,
     /// Interest of peers that `cluster.permissions.export` kept out.
     pub interest_refused: u64,
+    /// Subscriptions that permissions did not allow, or no longer.
+    pub subscriptions_denied: u64,
+    /// Replies that could have been published to (`allow_responses`), had there not been so many at a time.
+    pub responses_forgotten: u64,
     /// Requests of other clusters whose way back clients know (cluster-protocol.md §4.9).
     pub ways_back: u64,
     /// Requests that left through a border and may still be answered.

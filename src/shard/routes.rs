@@ -346,11 +346,14 @@ impl Shard {
             match self.named_group(key, name, origin, &m) {
                 Given::Taken => queued += 1,
                 Given::Elsewhere(_) => {}
-                Given::Nobody => self.dropped_on_entry(id, account, Drop::QueueMemberLeft, 1),
+                Given::Nobody => {
+                    let why = if self.keeps_back(key) { Drop::DeliveryDenied } else { Drop::QueueMemberLeft };
+                    self.dropped_on_entry(id, account, why, 1);
+                }
             }
         }
         let (links, shards) = self.relay(key, to, &m);
-        if queued + links == 0 && shards == ShardSet::EMPTY {
+        if queued + links == 0 && shards == ShardSet::EMPTY && !self.keeps_back(key) {
             // Another cluster may send unasked; a route only what was asked for.
             let why = if origin == Origin::Route { Drop::ReceiverLeft } else { Drop::NoInterest };
             self.dropped_on_entry(id, account, why, 1);
@@ -385,18 +388,25 @@ impl Shard {
     /// a reply that finds its way back.
     pub(super) fn deliver_plain(&mut self, key: Slot, m: &Message<'_>, origin: Origin) -> u64 {
         let Some(v) = self.verdicts.get(key) else { return 0 };
+        self.outbox.ledger.dropped(Drop::DeliveryDenied, u64::from(v.denied));
         let mut queued = 0;
         let mapped = if origin == Origin::Client { None } else { subject::acknowledged(m.reply) };
         let (way, seen) = way_back(origin, m);
-        for t in &v.plain {
+        let all = v.plain.iter().map(|t| (t, false)).chain(v.answering.iter().map(|t| (t, true)));
+        for (t, answers) in all {
             let fate = match mapped {
                 None => self.outbox.deliver(t, v.head(t), &seen, None),
+                // It is that subject which he has to have the right to.
+                Some((_, subject)) if !self.outbox.may_have(t, subject) => continue,
                 Some((reply, subject)) => {
                     let head = v.head_for(t, subject);
                     self.outbox.deliver(t, &head, &Message { subject, reply, ..*m }, None)
                 }
             };
             queued += u64::from(fate == Fate::Queued);
+            if answers && fate == Fate::Queued {
+                self.outbox.may_answer(t.conn, mapped.map_or(seen.reply, |(reply, _)| reply));
+            }
             if let (Some(way), Fate::Queued) = (way, fate) {
                 self.outbox.remember(t.conn, seen.reply, way);
             }

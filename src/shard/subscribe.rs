@@ -22,12 +22,17 @@ impl Shard {
     pub(super) fn subscribe(&mut self, id: ConnId, pattern: &[u8], queue: &[u8], sid: &[u8]) {
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
         client.health.active_at = self.now.mono;
-        let limits = &self.settings.limits;
         // In nats-server's order: rights, tokens, number, then whether the sid is taken and the subject is one.
-        if queue == SYSTEM_QUEUE {
-            self.outbox.say(id, |out| write_complaint(out, Complaint::Subscribe(pattern, queue)));
+        if client.rights.is_some() && !self.may_subscribe(id, pattern, queue, sid) {
             return;
         }
+        if queue == SYSTEM_QUEUE {
+            return self.deny_subscription(id, pattern, queue, sid);
+        }
+        let limits = &self.settings.limits;
+        let Some(client) = self.outbox.conns.get(id) else { return };
+        let guard = self.guard(client, pattern);
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
         if limits.max_sub_tokens > 0 && subject::token_count(pattern) > limits.max_sub_tokens {
             self.outbox.say(id, |out| write_complaint(out, Complaint::Tokens(pattern)));
             return;
@@ -57,6 +62,7 @@ impl Shard {
         let sub = Sub {
             conn: id,
             account,
+            guard,
             pattern: pattern.into(),
             queue: queue.into(),
             sid: sid.into(),

@@ -7,11 +7,12 @@
 use super::gates::Gates;
 use super::peers::{At, Peers};
 use super::walls::{Barrier, Side, Walls};
-use crate::base::limits::{HEADS_BYTES_MAX, TARGETS_MAX, VERDICTS_MAX};
+use crate::base::limits::{HEADS_BYTES_MAX, TARGETS_MAX, VERDICTS_MAX, VERDICT_PERMITS_MAX};
 use crate::base::{ConnId, FarId, FarSet, PeerId, PeerSet, Rng, Seeded, ShardSet, Slot, Slots};
 use crate::interest::border::Class;
 use crate::interest::far::Fars;
 use crate::interest::{Place, Replica};
+use crate::policy::{PermitId, Permits};
 use crate::wire::route::write_names;
 use crate::wire::subject;
 use std::hash::{BuildHasher, Hasher};
@@ -35,6 +36,10 @@ pub struct Group {
     pub name: Box<[u8]>,
     /// Members on this shard.
     pub local: Vec<Target>,
+    /// Members on this shard from whom it is kept back.
+    pub denied: u32,
+    /// Some of those here may answer because they were given the message.
+    pub answering: bool,
     /// Members elsewhere: clients of other shards first, then other servers.
     pub remote: Vec<(Place, u32)>,
     /// Members among this server's clients.
@@ -56,7 +61,16 @@ pub enum Pick {
 
 impl Group {
     fn new(name: &[u8]) -> Group {
-        Group { name: name.into(), local: Vec::new(), remote: Vec::new(), here: 0, total: 0, far: None }
+        Group {
+            name: name.into(),
+            local: Vec::new(),
+            denied: 0,
+            answering: false,
+            remote: Vec::new(),
+            here: 0,
+            total: 0,
+            far: None,
+        }
     }
 
     fn add(&mut self, place: Place, n: u32) {
@@ -140,6 +154,12 @@ pub struct Verdict {
     subject: Box<[u8]>,
     /// Plain receivers on this shard.
     pub plain: Vec<Target>,
+    /// Plain receivers on this shard who may answer because they were given the message (`allow_responses`).
+    pub answering: Vec<Target>,
+    /// Plain receivers on this shard from whom it is kept back: their permissions deny the subject.
+    pub denied: u32,
+    /// Permits that are known to allow to publish it.
+    publishers: Vec<PermitId>,
     /// Other shards whose clients are plain receivers.
     pub clients: ShardSet,
     /// Those, and other shards with routes to peers that have some.
@@ -192,7 +212,7 @@ impl Verdict {
 
     /// Receivers in all, a remote shard counting as one.
     pub fn fanout(&self) -> u64 {
-        (self.plain.len() + self.links.len() + self.gates.len() + self.groups.len()) as u64
+        (self.plain.len() + self.answering.len() + self.links.len() + self.gates.len() + self.groups.len()) as u64
             + u64::from(self.remote.0.count_ones())
     }
 
@@ -204,11 +224,18 @@ impl Verdict {
 
     /// Does nobody in this cluster want the subject plain?
     pub fn is_unwanted_here(&self) -> bool {
-        self.plain.is_empty() && self.clients.is_empty() && self.peers.is_empty()
+        // What is kept back may not be some day, and nobody would ask for it again then.
+        self.plain.is_empty() && self.is_unguarded() && self.clients.is_empty() && self.peers.is_empty()
+    }
+
+    /// Are there no other plain receivers here than those in `plain`?
+    pub fn is_unguarded(&self) -> bool {
+        self.answering.is_empty() && self.denied == 0
     }
 
     fn targets(&self) -> usize {
         self.plain.len()
+            + self.answering.len()
             + self.links.len()
             + self.gates.len()
             + self.groups.iter().map(|g| g.local.len() + 1).sum::<usize>()
@@ -217,11 +244,14 @@ impl Verdict {
 
 impl Verdict {
     fn new(account: u16, name: &str, subject: &[u8], table: &Table<'_>) -> Verdict {
-        let Table { replica, subs, peers, .. } = *table;
+        let Table { replica, peers, .. } = *table;
         let mut v = Verdict {
             account,
             subject: subject.into(),
             plain: Vec::new(),
+            answering: Vec::new(),
+            denied: 0,
+            publishers: Vec::new(),
             clients: ShardSet::EMPTY,
             near: ShardSet::EMPTY,
             remote: ShardSet::EMPTY,
@@ -241,20 +271,10 @@ impl Verdict {
         replica.matches(subject, |want| {
             v.clients.0 |= want.remote.0;
             far.0 |= want.peers.0;
-            for s in &want.plain {
-                if let Some(who) = subs.get(*s) {
-                    let t = v.target(*s, who);
-                    v.plain.push(t);
-                }
-            }
+            want.plain.iter().for_each(|s| v.add_receiver(*s, table));
             for q in want.queues() {
                 let at = v.group(&q.name);
-                for s in &q.local {
-                    if let Some(who) = subs.get(*s) {
-                        let t = v.target(*s, who);
-                        v.groups[at].local.push(t);
-                    }
-                }
+                q.local.iter().for_each(|s| v.add_member(at, *s, table));
                 q.remote.iter().filter(|(p, _)| peers.has(*p)).for_each(|(p, n)| v.groups[at].add(*p, *n));
             }
         });
@@ -276,8 +296,32 @@ impl Verdict {
         }
         v.leaves = !v.groups.is_empty() || !v.remote.is_empty() || !v.links.is_empty() || !v.gates.is_empty();
         // Not to leave has to be counted.
-        v.leaves |= !v.held.is_empty();
+        v.leaves |= !v.held.is_empty() || !v.is_unguarded();
         v
+    }
+
+    fn add_receiver(&mut self, sub: Slot, table: &Table<'_>) {
+        let Some(who) = table.subs.get(sub) else { return };
+        let has = who.may_have(&self.subject, table.permits);
+        if has == Has::Not {
+            self.denied += 1;
+            return;
+        }
+        let t = self.target(sub, who);
+        if has == Has::It { &mut self.plain } else { &mut self.answering }.push(t);
+    }
+
+    fn add_member(&mut self, group: usize, sub: Slot, table: &Table<'_>) {
+        let Some(who) = table.subs.get(sub) else { return };
+        let has = who.may_have(&self.subject, table.permits);
+        if has == Has::Not {
+            self.groups[group].denied += 1;
+            return;
+        }
+        let t = self.target(sub, who);
+        let group = &mut self.groups[group];
+        group.answering |= has == Has::ItAndMayAnswer;
+        group.local.push(t);
     }
 
     /// Where among the groups this one is, which is added if it is new.
@@ -335,6 +379,8 @@ pub struct Sub {
     pub conn: ConnId,
     /// Index of its account.
     pub account: u16,
+    /// What its client may be given of it is judged by this permit; None: all.
+    pub guard: Option<PermitId>,
     /// What it wants.
     pub pattern: Box<[u8]>,
     /// Its queue group; empty: plain.
@@ -345,6 +391,26 @@ pub struct Sub {
     pub delivered: u64,
     /// It ends after so many; 0: never.
     pub max: u64,
+}
+
+/// What a subscription is given of a subject.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Has {
+    It,
+    ItAndMayAnswer,
+    Not,
+}
+
+impl Sub {
+    fn may_have(&self, subject: &[u8], permits: &Permits) -> Has {
+        let Some(guard) = self.guard else { return Has::It };
+        match permits.get(guard) {
+            Some(p) if p.guards(&self.pattern) && !p.deliver(subject, &self.queue) => Has::Not,
+            Some(p) if p.responses().is_some() => Has::ItAndMayAnswer,
+            Some(_) => Has::It,
+            None => Has::Not,
+        }
+    }
 }
 
 /// What a verdict rests on.
@@ -361,6 +427,8 @@ pub struct Table<'a> {
     pub gates: &'a Gates,
     /// The border.
     pub walls: &'a Walls,
+    /// What users may do.
+    pub permits: &'a Permits,
 }
 
 /// See the file's head.
@@ -398,6 +466,19 @@ impl Verdicts {
         let barrier = Barrier::of(Side::Imports, judged.of(class));
         v.entries.push((class, barrier));
         barrier
+    }
+
+    /// The key of a verdict reached before, if this permit is known to allow to publish its subject.
+    pub fn allowed(&self, account: u16, subject: &[u8], permit: PermitId) -> Option<Slot> {
+        let key = self.find(account, subject)?;
+        self.entries.get(key)?.publishers.contains(&permit).then_some(key)
+    }
+
+    /// This permit allows to publish the subject of a verdict.
+    pub fn allow(&mut self, key: Slot, permit: PermitId) {
+        if let Some(v) = self.entries.get_mut(key).filter(|v| v.publishers.len() < VERDICT_PERMITS_MAX) {
+            v.publishers.push(permit);
+        }
     }
 
     /// How many are held.

@@ -157,6 +157,10 @@ impl Server {
                     self.rebuild_walls(&reloaded.settings);
                     mesh.door().set_borders(gateway.borders.clone());
                 }
+                let permits = &reloaded.settings.auth.permits;
+                if *permits != self.settings.auth.permits {
+                    self.doors.iter().for_each(|d| d.send(Mail::Order(Order::Permits(permits.clone()))));
+                }
                 reloaded.applied.iter().for_each(|what| self.log.line(Level::Info, format!("Reloaded: {what}")));
                 let digest = &reloaded.settings.digest;
                 self.log.line(Level::Info, format!("Reloaded server configuration ({digest})"));

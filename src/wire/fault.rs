@@ -80,6 +80,8 @@ pub enum Complaint<'a> {
     Reply(&'a [u8]),
     /// Subscribing is denied; subject and queue group (or empty).
     Subscribe(&'a [u8], &'a [u8]),
+    /// A subscription is no longer allowed; subject, queue group (or empty) and sid.
+    Revoked(&'a [u8], &'a [u8], &'a [u8]),
     /// A subject with more tokens than `max_subscription_tokens`.
     Tokens(&'a [u8]),
 }
@@ -104,11 +106,11 @@ pub fn write_complaint(out: &mut Vec<u8>, c: Complaint<'_>) {
             out.extend_from_slice(b", malformed headers");
         }
         Complaint::Reply(s) => write_quoted(out, "Permissions Violation for Publish with Reply of ", s),
-        Complaint::Subscribe(s, q) => {
-            write_quoted(out, "Permissions Violation for Subscription to ", s);
-            if !q.is_empty() {
-                write_quoted(out, " using queue ", q);
-            }
+        Complaint::Subscribe(s, q) => write_subscription(out, s, q),
+        Complaint::Revoked(s, q, sid) => {
+            write_subscription(out, s, q);
+            write_quoted(out, " (sid ", sid);
+            out.push(b')');
         }
         Complaint::Tokens(s) => {
             write_quoted(out, "Permissions Violation for Subscription to ", s);
@@ -116,6 +118,13 @@ pub fn write_complaint(out: &mut Vec<u8>, c: Complaint<'_>) {
         }
     }
     out.extend_from_slice(b"'\r\n");
+}
+
+fn write_subscription(out: &mut Vec<u8>, subject: &[u8], queue: &[u8]) {
+    write_quoted(out, "Permissions Violation for Subscription to ", subject);
+    if !queue.is_empty() {
+        write_quoted(out, " using queue ", queue);
+    }
 }
 
 /// `text` and then `subject` in Go's quotes (client-protocol.md §16).
@@ -144,5 +153,9 @@ mod tests {
         let mut out = Vec::new();
         write_complaint(&mut out, Complaint::Subscribe(b"foo", b"_sys_"));
         assert_eq!(out, b"-ERR 'Permissions Violation for Subscription to \"foo\" using queue \"_sys_\"'\r\n");
+        let mut out = Vec::new();
+        write_complaint(&mut out, Complaint::Revoked(b"a.2", b"q", b"2"));
+        let text = b"-ERR 'Permissions Violation for Subscription to \"a.2\" using queue \"q\" (sid \"2\")'\r\n";
+        assert_eq!(out, text);
     }
 }

@@ -208,9 +208,6 @@ pub struct ServerInfo<'a> {
     pub port: u16,
     /// Are headers supported?
     pub headers: bool,
-    /// Must clients present credentials? (`Auth::announced`)
-    #[serde(skip_serializing_if = "is_false")]
-    pub auth_required: bool,
     /// Name of the cluster, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<&'a str>,
@@ -256,6 +253,9 @@ pub struct Info<'a> {
     /// `host:port` of this server, then of others; nothing while there are no others.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub connect_urls: &'a [String],
+    /// Must clients present credentials? Where the anonymous are let in as a user, that is said only to who is in.
+    #[serde(skip_serializing_if = "is_false")]
+    pub auth_required: bool,
     /// Lame duck: the client shall go elsewhere (§19).
     #[serde(skip_serializing_if = "is_false")]
     pub ldm: bool,

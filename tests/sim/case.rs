@@ -2,6 +2,7 @@
 //! every time; shrinking takes parts out of a case and runs it again.
 
 pub use super::cluster::plan::{Cluster, Fault};
+use super::rights::User;
 use turnpike::base::limits::PEER_INTEREST_MAX;
 use turnpike::base::Rng;
 use turnpike::shard::TURN_DELIVERIES_MAX;
@@ -37,6 +38,8 @@ pub struct Plan {
     pub exact: bool,
     /// Accounts, each with one user; 0: everybody enters `$G` unasked.
     pub accounts: usize,
+    /// Users who may not do everything, in each account; [`Actor::right`] says who is one.
+    pub rights: Vec<User>,
     /// Queue groups are picked from evenly: nobody comes or goes, so the spread can be judged.
     pub even: bool,
     /// Order the node to drain after so many events.
@@ -106,6 +109,8 @@ pub enum Broken {
     NoImports,
     /// Other rules are read, and not given to the shards.
     KeepsRules,
+    /// What users may do is forgotten.
+    NoPermissions,
 }
 
 /// How somebody reads.
@@ -131,6 +136,8 @@ pub struct Actor {
     pub shard: usize,
     /// The account of its user, where there are accounts.
     pub account: usize,
+    /// Which of the users it is that may not do everything; None: its account's user, who may.
+    pub right: Option<usize>,
     /// Bytes not yet sent above which it begins no further step.
     pub talk: usize,
     /// How it reads.
@@ -256,6 +263,7 @@ impl Plan {
             cuts: false,
             exact: false,
             accounts: 0,
+            rights: Vec::new(),
             even: false,
             drain_after: None,
             peer_interest_max: PEER_INTEREST_MAX,
@@ -271,6 +279,7 @@ impl Actor {
         Actor {
             shard,
             account: 0,
+            right: None,
             talk: 256,
             reads: Reads::Eager,
             window: 1 << 16,

@@ -244,6 +244,7 @@ impl Client {
             }
         }
         self.conn = w.oracle.open(self.shard, self.actor.account, self.actor.echo, self.actor.headers);
+        w.oracle.restrict(self.conn, self.actor.right);
         if self.actor.passed_over {
             w.oracle.may_be_passed_over(self.conn);
         }
@@ -268,7 +269,10 @@ impl Client {
         self.informed = w.rng.one_in(2);
         let who = match w.case.plan.accounts {
             0 => String::new(),
-            n => format!(",\"user\":\"user{0}\",\"pass\":\"secret{0}\"", account % n),
+            n => {
+                let right = self.actor.right.map_or(String::new(), |r| format!("r{r}"));
+                format!(",\"user\":\"user{0}{right}\",\"pass\":\"secret{0}\"", account % n)
+            }
         };
         let connect = format!(
             "CONNECT {{\"verbose\":{verbose},\"pedantic\":false,\"echo\":{echo},\"headers\":{headers},\
@@ -308,7 +312,9 @@ impl Client {
         self.subscribed_at = w.now;
         let words = queue.map(|q| format!("{q} ")).unwrap_or_default();
         self.say(w, format!("SUB {pattern} {words}{sid}\r\n").as_bytes());
-        self.owe_ok();
+        if !w.oracle.is_refused(number) {
+            self.owe_ok();
+        }
         if let Some(max) = max {
             self.say(w, format!("UNSUB {sid} {max}\r\n").as_bytes());
             self.owe_ok();
@@ -320,7 +326,9 @@ impl Client {
         let m = w.oracle.publish(self.conn, subject, reply, size, inbox);
         let bytes = w.oracle.spell(m);
         self.say(w, &bytes);
-        self.owe_ok();
+        if !w.oracle.is_denied(m) {
+            self.owe_ok();
+        }
         m
     }
 
@@ -470,6 +478,7 @@ impl Client {
                 Ok(())
             }
             Heard::Err(text) if text == "maximum subscriptions exceeded" => self.refused(w),
+            Heard::Err(text) if text.starts_with("Permissions Violation for ") => w.oracle.denied(self.conn, &text),
             Heard::Err(text) => Err(format!("I13: an innocent client hears -ERR '{text}'")),
             Heard::Msg { subject, sid, reply, header, payload } => {
                 if self.actor.hostile {

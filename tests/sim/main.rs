@@ -12,6 +12,7 @@ mod garbage;
 mod node;
 mod oracle;
 mod pipes;
+mod rights;
 mod run;
 mod scenarios;
 mod slow;
@@ -57,6 +58,8 @@ const MUST_BE_MET: &[&str] = &[
     "publisher resumed",
     "refusals gave way to the whole interest",
     "server's PING answered",
+    "a publication denied",
+    "a subscription denied",
     "slow consumer cut",
     "slow consumer in monitoring",
     "slow consumer passed over",
@@ -110,6 +113,8 @@ fn broken_rules_are_caught() {
         (Broken::SaysNothing, "mixed"),
         (Broken::MixesAccounts, "rogue_forger"),
         (Broken::NoLimit, "rogue_floods"),
+        (Broken::NoPermissions, "rights"),
+        (Broken::NoPermissions, "routed_rights"),
         (Broken::LeavesAtOnce, "lame_duck"),
     ] {
         must_be_caught(broken, name);

@@ -10,12 +10,14 @@
 use super::case::Plan;
 use super::cluster::paths::{Paths, State};
 use super::cluster::server::Server;
+use super::rights::User;
 use std::collections::{BTreeMap, VecDeque};
 
 mod across;
 mod borders;
 mod far;
 mod judge;
+mod rights;
 
 pub use across::Crossed;
 
@@ -44,6 +46,10 @@ pub struct Conn {
     unsure: VecDeque<(Tick, Told)>,
     /// PINGs sent and not answered.
     pings: VecDeque<Tick>,
+    /// Which of the users it is that may not do everything.
+    right: Option<usize>,
+    /// What it must be told.
+    denials: VecDeque<rights::Denial>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +79,8 @@ pub struct Sub {
     has: BTreeMap<usize, ()>,
     /// The last message of each publisher.
     last: BTreeMap<usize, usize>,
+    /// Its user may not have it.
+    refused: bool,
 }
 
 /// A message.
@@ -91,6 +99,8 @@ pub struct Msg {
     because: Option<usize>,
     refused: u32,
     copies: u64,
+    /// Its publisher may not publish it.
+    denied: bool,
 }
 
 /// How a subscription stands towards a message.
@@ -126,6 +136,8 @@ pub struct Oracle {
     clusters: across::Clusters,
     /// What may cross between them.
     borders: borders::Borders,
+    /// Users who may not do everything.
+    rights: Vec<User>,
 }
 
 /// Does a pattern match a subject? The plain definition of client-protocol.md §7.
@@ -168,7 +180,8 @@ impl Oracle {
         let paths = Paths::new(servers.len(), clusters.are_several());
         let (accounts, server_of) = (plan.accounts > 0, server_of.collect());
         let borders = borders::Borders::new(plan);
-        Oracle { accounts, server_of, paths, clusters, borders, ..Oracle::default() }
+        let rights = plan.rights.clone();
+        Oracle { accounts, server_of, paths, clusters, borders, rights, ..Oracle::default() }
     }
 
     /// The world is at rest. `obeyed`: every server has taken in what it was ordered.
@@ -218,6 +231,8 @@ impl Oracle {
             horizon: 0,
             unsure,
             pings,
+            right: None,
+            denials: VecDeque::new(),
         });
         self.conns.len() - 1
     }
@@ -245,12 +260,14 @@ impl Oracle {
             got: Vec::new(),
             has: BTreeMap::new(),
             last: BTreeMap::new(),
+            refused: false,
         });
         self.by_sid.insert((conn, sid), s);
         self.conns[conn].unsure.push_back((asked, Told::Sub(s)));
         if max.is_some() {
             self.conns[conn].unsure.push_back((asked, Told::Max(s)));
         }
+        self.judge_sub(s);
         s
     }
 
@@ -274,6 +291,11 @@ impl Oracle {
 
     /// Do a subscription's pattern and account fit a message?
     fn fits(&self, s: &Sub, m: &Msg) -> bool {
+        self.fits_any(s, m) && self.is_allowed(s, m)
+    }
+
+    /// The same, whatever their users may do.
+    fn fits_any(&self, s: &Sub, m: &Msg) -> bool {
         self.conns[s.conn].account == self.conns[m.conn].account && matches(&s.pattern, &m.subject)
     }
 
@@ -304,9 +326,11 @@ impl Oracle {
             because: None,
             refused: 0,
             copies: 0,
+            denied: false,
         };
         self.msgs.push(m_new);
         self.conns[conn].unsure.push_back((sent, Told::Publish(m)));
+        self.judge_publication(m);
         m
     }
 
@@ -342,6 +366,7 @@ impl Oracle {
     pub fn pong(&mut self, conn: usize) -> Result<(), String> {
         let now = self.now();
         let asked = self.conns[conn].pings.pop_front().ok_or("a PONG that nobody asked for")?;
+        self.all_told(conn, asked)?;
         self.conns[conn].horizon = asked;
         while self.conns[conn].unsure.front().is_some_and(|(t, _)| *t < asked) {
             match self.conns[conn].unsure.pop_front().map(|u| u.1) {
@@ -403,7 +428,7 @@ impl Oracle {
             return Err(format!("I12: header altered: {}", what()));
         }
         if !self.fits(sub, msg) {
-            return Err(format!("I4, I24: wrong subject or account: {}", what()));
+            return Err(format!("I4, I24: wrong subject or account, or denied: {}", what()));
         }
         if sub.dead.is_some() {
             return Err(format!("I4: after UNSUB and PONG: {}", what()));
@@ -442,13 +467,14 @@ impl Oracle {
 
     fn others_leave(&self, mine: &Sub, m: usize) -> bool {
         self.subs.iter().any(|o| {
-            o.queue == mine.queue
-                && self.fits(o, &self.msgs[m])
-                && (self.far(o, &self.msgs[m]).is_some_and(|(a, b)| self.paths.disturbed(a, b, self.msgs[m].sent))
-                    || o.end_asked.is_some()
-                    || o.max.is_some()
-                    || self.conns[o.conn].gone
-                    || self.conns[o.conn].horizon == 0)
+            o.queue == mine.queue && self.kept_back(o, &self.msgs[m])
+                || o.queue == mine.queue
+                    && self.fits(o, &self.msgs[m])
+                    && (self.far(o, &self.msgs[m]).is_some_and(|(a, b)| self.paths.disturbed(a, b, self.msgs[m].sent))
+                        || o.end_asked.is_some()
+                        || o.max.is_some()
+                        || self.conns[o.conn].gone
+                        || self.conns[o.conn].horizon == 0)
         })
     }
 

@@ -4,6 +4,7 @@ pub use super::case::{pick, within};
 use super::case::{Actor, Case, End, Plan, Reads, Step};
 use super::cluster::{borders, counted, mixed, rogues, scenarios as cluster, supernats, superrogues, supers};
 use super::garbage::garbage;
+use super::rights;
 use super::slow;
 use turnpike::base::Rng;
 
@@ -29,6 +30,8 @@ pub const ALL: &[(&str, Scenario, u64)] = &[
     ("scarce", slow::scarce, 30),
     ("hostile", hostile, 30),
     ("accounts", accounts, 40),
+    ("rights", rights::rights, 80),
+    ("routed_rights", rights::routed_rights, 8),
     ("spread", spread, 20),
     ("bulk", bulk, 20),
     ("swarm", swarm, 80),

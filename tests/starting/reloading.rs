@@ -1,7 +1,7 @@
 //! A reload: all of the new configuration, or nothing (operations.md §15).
 
 use crate::support::process::until;
-use crate::support::raw::Raw;
+use crate::support::raw::{Next, Raw};
 use crate::{server, AT_ONCE};
 use std::fs;
 
@@ -24,6 +24,51 @@ fn what_cannot_be_taken_over_is_named_and_changes_nothing() {
     let line = format!("{failed}{}:2:1: ", server.folder().join("server.conf").display());
     reload(&server, "ping_interval: \"20s\"\nbogus: 1\n", &line);
     Raw::connect(server.clients()).barrier();
+}
+
+#[test]
+fn what_users_may_do_changes_live() {
+    let conf =
+        |may: &str| format!("authorization {{users: [{{user: u, password: p{may}}}, {{user: all, password: p}}]}}\n");
+    let server = server(&conf(", permissions: {subscribe: [foo, \"bar.>\"]}"), &[]);
+    let enter = |user: &str| {
+        let mut raw = Raw::connect(server.clients());
+        raw.write(
+            format!("CONNECT {{\"verbose\":false,\"pedantic\":false,\"user\":\"{user}\",\"pass\":\"p\"}}\r\n")
+                .as_bytes(),
+        );
+        raw.barrier();
+        raw
+    };
+    let next = |raw: &mut Raw| match raw.next(AT_ONCE) {
+        Next::Frame(frame) => String::from_utf8_lossy(&frame).into_owned(),
+        _ => panic!("no frame"),
+    };
+    let (mut u, mut all) = (enter("u"), enter("all"));
+    u.write(b"SUB foo 1\r\nSUB bar.* q 2\r\nSUB bar.> 3\r\n");
+    all.write(b"SUB > 1\r\n");
+    u.barrier();
+    all.barrier();
+    reload(
+        &server,
+        &conf(", permissions: {subscribe: {allow: [\"bar.>\"], deny: bar.x}, publish: {deny: x}}"),
+        "[INF] Reloaded: authorization users",
+    );
+    let violation = "-ERR 'Permissions Violation for Subscription to \"foo\" (sid \"1\")'\r\n";
+    assert_eq!(next(&mut u), violation);
+    let line = "Removed sub \"foo\" (sid \"1\") for User \"u\" - not authorized";
+    until(line, AT_ONCE, || server.output().contains(line).then_some(()));
+    u.write(b"PUB x 1\r\n1\r\n");
+    assert_eq!(next(&mut u), "-ERR 'Permissions Violation for Publish to \"x\"'\r\n");
+    all.write(b"PUB bar.x 1\r\n1\r\nPUB bar.y 1\r\n2\r\n");
+    let mut got = [next(&mut u), next(&mut u)];
+    got.sort();
+    assert_eq!(got, ["MSG bar.y 2 1\r\n2\r\n", "MSG bar.y 3 1\r\n2\r\n"]);
+    // Another user, or another password, is a matter for a restart.
+    let failed =
+        "[ERR] Failed to reload server configuration: config reload not supported for authorization or accounts";
+    reload(&server, "authorization {users: [{user: all, password: other}]}\n", failed);
+    u.barrier();
 }
 
 #[test]

@@ -133,7 +133,6 @@ fn check_info(text: &str) {
         host: text,
         port: 1,
         headers: true,
-        auth_required: true,
         cluster: Some(text),
         takes_routes: true,
     };
@@ -146,6 +145,7 @@ fn check_info(text: &str) {
         client_ip: Some(text),
         nonce: Some(text),
         connect_urls: &urls,
+        auth_required: true,
         ldm: true,
         connect_info: true,
         remote_account: Some(text),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 mod assurance;
 mod borders;
+mod rights;
 mod slices;
 
 /// A server of cluster "east" whose sockets are buffers.

@@ -160,6 +160,8 @@ struct Own<'a> {
     malformed_headers: u64,
     /// Interest of peers that `cluster.permissions.export` kept out.
     interest_refused: u64,
+    subscriptions_denied: u64,
+    responses_forgotten: u64,
     /// Wrong credentials presented by clients.
     failed_logins: u64,
     /// Connections that made room for others because they had not said who they are.
@@ -352,6 +354,8 @@ fn own<'a>(facts: &'a Facts, look: &Look, tallies: &[Tally]) -> Own<'a> {
         },
         malformed_headers: sum(|t| t.malformed_headers),
         interest_refused: sum(|t| t.interest_refused),
+        subscriptions_denied: sum(|t| t.subscriptions_denied),
+        responses_forgotten: sum(|t| t.responses_forgotten),
         failed_logins: sum(|t| t.failed_logins),
         strangers_dropped: sum(|t| t.strangers_dropped),
         gateways: look.gateways.as_ref().map(Links::of),

@@ -95,7 +95,6 @@ fn server() -> ServerInfo<'static> {
         host: "0.0.0.0",
         port: 4222,
         headers: true,
-        auth_required: false,
         cluster: None,
         takes_routes: false,
     }
@@ -119,6 +118,7 @@ fn info_says_only_what_holds() {
         client_ip: Some("127.0.0.1"),
         nonce: None,
         connect_urls: &[],
+        auth_required: false,
         ldm: false,
         connect_info: false,
         remote_account: None,
@@ -133,7 +133,6 @@ fn info_says_only_what_holds() {
 
     let prepared = PreparedInfo::new(&ServerInfo {
         git_commit: Some("abc"),
-        auth_required: true,
         headers: false,
         cluster: Some("east"),
         takes_routes: true,
@@ -144,6 +143,7 @@ fn info_says_only_what_holds() {
         server: &prepared,
         nonce: Some("n0nce"),
         connect_urls: &urls,
+        auth_required: true,
         ldm: true,
         connect_info: true,
         remote_account: Some("$SYS"),

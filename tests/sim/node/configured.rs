@@ -2,9 +2,10 @@
 
 use super::super::case::{Broken, Plan};
 use super::super::cluster::gateways::gateway;
+use std::sync::Arc;
 use std::time::Duration;
 use turnpike::policy::settings::{Account, Secret, User};
-use turnpike::policy::Settings;
+use turnpike::policy::{Permits, Settings};
 
 /// What stands for the bcrypt hash of a password.
 pub(super) fn hash_of(password: &str) -> String {
@@ -31,13 +32,21 @@ pub fn settings(plan: &Plan, server: usize) -> Settings {
         s.auth.required = true;
         s.auth.announced = true;
     }
+    let mut may = Vec::new();
     for i in 0..plan.accounts {
         let password = format!("secret{i}");
         s.auth.accounts.push(Account::named(&format!("ACC{i}")));
         // Some passwords are hashed. Nobody here compares hashes for real: see `Act::Verify` above.
         let password = if i % 2 == 1 { Secret::Bcrypt(hash_of(&password)) } else { Secret::Plain(password) };
-        s.auth.users.push(User { name: format!("user{i}"), password, account: s.auth.accounts.len() - 1 });
+        let account = s.auth.accounts.len() - 1;
+        s.auth.users.push(User { name: format!("user{i}"), password: password.clone(), account });
+        may.push(None);
+        for (r, user) in plan.rights.iter().enumerate() {
+            s.auth.users.push(User { name: format!("user{i}r{r}"), password: password.clone(), account });
+            may.push(Some(user.written()).filter(|_| plan.broken != Broken::NoPermissions));
+        }
     }
+    s.auth.permits = Arc::new(Permits::new(may));
     s.timers.ping_interval = Duration::from_secs(20);
     s.timers.ping_max = 2;
     s.timers.write_deadline = Duration::from_secs(2);

@@ -1,0 +1,172 @@
+//! What clients may do, on this shard (client-protocol.md §16): publications and subscriptions that are not allowed, and
+//! other permissions after a reload. The decision itself is [`Permit`](crate::interest::permit::Permit)'s; what of a
+//! subscription may not be delivered stands in the verdicts.
+
+use super::core::Shard;
+use super::ledger::Drop;
+use super::repeats::Repeat;
+use crate::base::{ConnId, Level, Slot};
+use crate::conn::{Client, Memo, Replies, Rights};
+use crate::policy::{PermitId, Permits};
+use crate::wire::fault::{write_complaint, Complaint};
+use crate::wire::quote;
+use std::sync::Arc;
+
+/// May a client publish to a subject?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// It may, as long as its permissions are the same; the verdict is remembered.
+    Given(Slot),
+    /// This once, or a few times more, because it was asked.
+    Once,
+    /// It may not.
+    Denied,
+}
+
+impl Shard {
+    /// May this client publish to this subject? That costs others nothing if not: the interest in what is denied is looked
+    /// up for nobody.
+    pub(super) fn may_publish(&mut self, id: ConnId, account: u16, subject: &[u8]) -> Leave {
+        let Some(client) = self.outbox.conns.get_mut(id) else { return Leave::Denied };
+        let Some(rights) = client.rights.as_deref_mut() else { return Leave::Given(Slot::NONE) };
+        let own = rights.permit;
+        // Most often the same was asked before.
+        if let Some(verdict) = self.verdicts.allowed(account, subject, own) {
+            client.memo.remember(&[b"PUB "], subject, verdict);
+            self.outbox.ledger.cache_hits += 1;
+            return Leave::Given(verdict);
+        }
+        if self.outbox.permits.get(own).is_some_and(|p| p.publish(subject)) {
+            let verdict = self.judge(id, account, subject);
+            self.verdicts.allow(verdict, own);
+            return Leave::Given(verdict);
+        }
+        match rights.replies.as_mut().is_some_and(|r| r.take(subject, self.now.mono)) {
+            true => Leave::Once,
+            false => Leave::Denied,
+        }
+    }
+
+    /// A client may not publish to this: it is told, and counted, and the operator hears of it.
+    #[cold]
+    pub(super) fn deny_publication(&mut self, id: ConnId, account: u16, subject: &[u8]) {
+        self.outbox.ledger.dropped(Drop::PublishDenied, 1);
+        self.worlds[usize::from(account)].ledger.denied += 1;
+        if self.may_say(Repeat::Denied) {
+            let text = || format!("Publish Violation - Subject {}", quoted(subject));
+            self.log_about(id, Level::Error, text);
+        }
+        self.outbox.say(id, |out| write_complaint(out, Complaint::Publish(subject)));
+    }
+
+    /// May this client subscribe to this? If not, it is told so.
+    pub(super) fn may_subscribe(&mut self, id: ConnId, pattern: &[u8], queue: &[u8], sid: &[u8]) -> bool {
+        let permit = self.outbox.conns.get(id).and_then(|c| c.rights.as_deref()).map(|r| r.permit);
+        let Some(permit) = permit else { return true };
+        if self.outbox.permits.get(permit).is_some_and(|p| p.subscribe(pattern, queue)) {
+            return true;
+        }
+        self.deny_subscription(id, pattern, queue, sid);
+        false
+    }
+
+    #[cold]
+    pub(super) fn deny_subscription(&mut self, id: ConnId, pattern: &[u8], queue: &[u8], sid: &[u8]) {
+        self.outbox.ledger.subscriptions_denied += 1;
+        if self.may_say(Repeat::Denied) {
+            let group = if queue.is_empty() { String::new() } else { format!("Queue: {}, ", quoted(queue)) };
+            let sid = String::from_utf8_lossy(sid);
+            let text = || format!("Subscription Violation - Subject {}, {group}SID {sid}", quoted(pattern));
+            self.log_about(id, Level::Error, text);
+        }
+        self.outbox.say(id, |out| write_complaint(out, Complaint::Subscribe(pattern, queue)));
+    }
+
+    /// Has to be looked at what a subscription to this pattern is given? Then by this permit.
+    pub(super) fn guard(&self, client: &Client, pattern: &[u8]) -> Option<PermitId> {
+        let id = client.rights.as_deref()?.permit;
+        let permit = self.outbox.permits.get(id)?;
+        (permit.guards(pattern) || permit.responses().is_some()).then_some(id)
+    }
+
+    /// What a client may do who is this user.
+    pub(super) fn rights_of(&self, user: Option<u32>) -> Option<Box<Rights>> {
+        let permit = self.outbox.permits.of_user(user)?;
+        let rule = self.outbox.permits.get(permit).and_then(|p| p.responses());
+        Some(Box::new(Rights { permit, replies: rule.map(|rule| Replies::new(rule, self.sids)) }))
+    }
+
+    /// Users may do other things from now on. Who has lost the right to a subscription loses it, and is told; nobody else
+    /// notices.
+    pub(super) fn change_permits(&mut self, permits: Arc<Permits>) {
+        let before = std::mem::replace(&mut self.outbox.permits, permits);
+        self.verdicts.forget_all();
+        let users = self.outbox.conns.iter().filter(|(_, c)| c.is_client() && c.lives() && c.user.is_some());
+        let users: Vec<ConnId> = users.map(|(id, _)| id).collect();
+        for id in users {
+            self.change_rights(id, &before);
+        }
+    }
+
+    fn change_rights(&mut self, id: ConnId, before: &Permits) {
+        let Some(client) = self.outbox.conns.get(id) else { return };
+        let had = client.rights.as_deref().and_then(|r| before.get(r.permit));
+        let permit = self.outbox.permits.of_user(client.user);
+        let has = permit.and_then(|p| self.outbox.permits.get(p));
+        if had.is_none() && has.is_none() {
+            return;
+        }
+        let changed = had != has;
+        let rights = if changed { self.rights_of(client.user) } else { None };
+        let mut subs: Vec<Slot> = client.subs.iter().copied().collect();
+        // In the order of their places, not of a hash table.
+        subs.sort_unstable();
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        match (changed, permit, client.rights.as_deref_mut()) {
+            // The same as before, in another place of the list.
+            (false, Some(permit), Some(rights)) => rights.permit = permit,
+            _ => {
+                client.rights = rights;
+                client.memo = Memo::NOTHING;
+            }
+        }
+        subs.into_iter().for_each(|key| self.review(id, key, changed));
+    }
+
+    /// A subscription of a client whose permissions may be others now.
+    fn review(&mut self, id: ConnId, key: Slot, changed: bool) {
+        let Some(client) = self.outbox.conns.get(id) else { return };
+        let Some(sub) = self.outbox.subs.get(key) else { return };
+        let permit = client.rights.as_deref().and_then(|r| self.outbox.permits.get(r.permit));
+        if !changed || permit.is_none_or(|p| p.subscribe(&sub.pattern, &sub.queue)) {
+            let guard = self.guard(client, &sub.pattern);
+            if let Some(sub) = self.outbox.subs.get_mut(key) {
+                sub.guard = guard;
+            }
+            return;
+        }
+        let (pattern, queue, sid) = (sub.pattern.clone(), sub.queue.clone(), sub.sid.clone());
+        let user = client.user.and_then(|u| self.settings.auth.users.get(u as usize));
+        let user = user.map_or(String::new(), |u| quoted(u.name.as_bytes()));
+        if self.may_say(Repeat::Denied) {
+            let group = if queue.is_empty() { String::new() } else { format!(" using queue {}", quoted(&queue)) };
+            let text = format!(
+                "Removed sub {}{group} (sid {}) for User {} - not authorized",
+                quoted(&pattern),
+                quoted(&sid),
+                user
+            );
+            self.log_about(id, Level::Info, || text);
+        }
+        self.outbox.ledger.subscriptions_denied += 1;
+        self.end_subscription(key);
+        self.outbox.say(id, |out| write_complaint(out, Complaint::Revoked(&pattern, &queue, &sid)));
+    }
+}
+
+/// In Go's quotes.
+fn quoted(text: &[u8]) -> String {
+    let mut out = Vec::with_capacity(text.len() + 2);
+    quote(&mut out, text);
+    String::from_utf8_lossy(&out).into_owned()
+}
