@@ -23,13 +23,13 @@ use super::report::{Answer, Order};
 use super::rounds::Rounds;
 use super::strangers::Strangers;
 use super::verdict::Verdicts;
-use super::walls::Walls;
 use crate::base::limits::{BATCH_BYTES_MAX, BATCH_BYTES_MIN, DELIVERY_BYTES};
 use crate::base::{Cid, ConnId, Level, Now, Rng, Seeded, ShardId, Time, Wheel};
 use crate::conn::{GatewayTidings, Tidings};
 use crate::interest::far::Fars;
 use crate::interest::{Place, Replica};
 use crate::policy::login::Directory;
+use crate::policy::walls::Walls;
 use crate::policy::Settings;
 use crate::wire::gateway::ReplyPrefix;
 use crate::wire::hello::PreparedInfo;
@@ -356,7 +356,7 @@ impl Shard {
             settings,
         };
         shard.outbox.hashing = shard.sids;
-        shard.outbox.answered_within_ns = shard.walls.answered_within_ns(false);
+        shard.know_ways_back();
         shard
     }
 
@@ -421,7 +421,6 @@ impl Shard {
             }
             Order::SendAway { over_ns } => self.send_away(over_ns),
             Order::Scarce(scarce) => self.scarce(scarce),
-            Order::Walls(walls) => self.rebuild_walls(walls),
             Order::ClusterName(name) => {
                 self.greeting = self.identity.greeting(&self.settings, Some(&name));
                 self.reply_prefix = self.identity.reply_prefix(&name);

@@ -31,7 +31,6 @@ pub mod report;
 mod rounds;
 mod strangers;
 mod verdict;
-pub mod walls;
 
 mod core;
 

@@ -4,7 +4,6 @@
 mod gateways;
 mod question;
 
-use super::walls::Walls;
 use crate::base::ConnId;
 use crate::conn::{Counts, GatewayInstruction, Instruction, Telling};
 use std::sync::Arc;
@@ -51,8 +50,6 @@ pub enum Order {
     /// Memory has become scarce, or (said again) is still: subscriptions are refused, and clients are cut for whom much
     /// waits. `false`: no longer.
     Scarce(bool),
-    /// Other rules hold at the border from now on.
-    Walls(Arc<Walls>),
     /// The cluster is called so from now on.
     ClusterName(Arc<str>),
 }

@@ -104,8 +104,12 @@ pub enum Broken {
     NoExports,
     /// What it imports is.
     NoImports,
-    /// Other rules are read, and not given to the shards.
+    /// The same, but others are told of it.
+    TakesAll,
+    /// Other rules are read, and nobody is given them.
     KeepsRules,
+    /// What other clusters say they let in is not heard.
+    DeafToRules,
 }
 
 /// How somebody reads.

@@ -44,6 +44,7 @@ const MUST_BE_MET: &[&str] = &[
     "an account was refused",
     "an answer went straight back",
     "another cluster served a group",
+    "a message was held back by what another cluster lets in",
     "a message was held back on receipt",
     "bcrypt password checked",
     "interest behind a border was announced",
@@ -142,8 +143,10 @@ fn broken_rules_between_clusters_are_caught() {
         (Broken::NoExports, "border_traffic"),
         (Broken::NoExports, "border_counted"),
         (Broken::NoImports, "border_traffic"),
-        (Broken::NoImports, "border_rogue"),
+        (Broken::TakesAll, "border_rogue"),
         (Broken::KeepsRules, "border_traffic"),
+        (Broken::DeafToRules, "border_groups"),
+        (Broken::DeafToRules, "border_counted"),
         (Broken::PlainReplies, "border_requests"),
     ] {
         must_be_caught(broken, name);

@@ -95,6 +95,7 @@ pub const ALL: &[(&str, Scenario, u64)] = &[
     ("border_groups", borders::border_groups, 4),
     ("border_requests", borders::border_requests, 4),
     ("border_storm", borders::border_storm, 4),
+    ("border_slow", borders::border_slow, 4),
     ("border_counted", borders::border_counted, 4),
     ("border_rogue", borders::border_rogue, 4),
 ];

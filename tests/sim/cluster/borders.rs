@@ -13,30 +13,46 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use turnpike::base::Rng;
+use turnpike::conn::GatewayInstruction;
 use turnpike::interest::border::Rule;
+use turnpike::policy::walls::Walls;
 use turnpike::policy::{Borders, GatewayInterest};
-use turnpike::shard::walls::Walls;
-use turnpike::shard::Order;
+use turnpike::shard::{Answer, Ask, Order};
 use turnpike::wire::gateway::{name_hash, old_hash};
 
 /// What rules are about besides what clients say.
 const WIDE: &[&str] = &[">", "*.b", "*.*", "a.*.>", "*.*.c", "a.>"];
 
 impl World {
-    /// All servers are given the other rules; each of their shards takes them in when it comes to it.
+    /// All servers are given the other rules, as at a reload: each says them to its shards and to others when it comes to it.
     pub(super) fn reload(&mut self) {
         let Some(cluster) = self.case.plan.cluster.as_mut().filter(|c| !c.reloaded) else { return };
         cluster.reloaded = true;
         self.oracle.rules_change();
         self.oracle.label("rules changed");
+        if self.case.plan.broken == Broken::KeepsRules {
+            return;
+        }
+        let now = self.now;
         for server in 0..self.servers.len() {
-            let places: Vec<usize> = self.servers[server].places(server).map(|p| p.0).collect();
-            let walls = Arc::new(Walls::of(&node::settings(&self.case.plan, server), 1));
-            for place in places {
-                let broken = self.case.plan.broken == Broken::KeepsRules;
-                if let Some(node) = self.nodes[place].as_mut().filter(|_| !broken) {
-                    node.order(Order::Walls(walls.clone()));
-                }
+            let gateway = node::settings(&self.case.plan, server).gateway;
+            match (self.servers[server].mesh.as_mut(), gateway) {
+                (Some(member), Some(gateway)) => member.set_borders(now, &gateway.borders),
+                _ => self.read_anew(server),
+            }
+        }
+    }
+}
+
+impl World {
+    /// A server that is down begins with the rules as they are then.
+    fn read_anew(&mut self, server: usize) {
+        let walls = Arc::new(Walls::of(&node::settings(&self.case.plan, server), 1));
+        let places: Vec<usize> = self.servers[server].places(server).map(|p| p.0).collect();
+        for place in places {
+            if let Some(node) = self.nodes[place].as_mut() {
+                let rules = GatewayInstruction::OurRules { walls: walls.clone(), lines: Vec::new() };
+                node.order(Order::InstructGateway(rules));
             }
         }
     }
@@ -69,6 +85,13 @@ pub(super) fn announced(w: &mut World) {
                 }
             }
         }
+    }
+    let kept_out = w.ask(&Ask::Gateways).into_iter().any(|answer| match answer {
+        Answer::Gateways(report) => report.entries.iter().any(|e| e.reason == "border" && e.n > 0),
+        _ => false,
+    });
+    if kept_out {
+        w.oracle.label("a message was held back on receipt");
     }
     if cut {
         w.oracle.label("interest behind a border was announced");
@@ -217,6 +240,13 @@ pub fn border_storm(rng: &mut Rng) -> Case {
     };
     fence(rng, &mut case);
     change(rng, &mut case);
+    case
+}
+
+/// Rules change, and what others say of that is made ready late: interest that was told behind it is served all the same.
+pub fn border_slow(rng: &mut Rng) -> Case {
+    let mut case = if rng.one_in(2) { border_traffic(rng) } else { border_requests(rng) };
+    servers(&mut case).slow_rules = true;
     case
 }
 
