@@ -8,6 +8,7 @@ use super::super::world::World;
 use super::plan::{Fault, Kind, Member};
 use super::rogue::{Mischief, Talk};
 use super::scenarios::{at, director, load, one, servers};
+use super::supernats;
 use super::supers::{self, clusters, Lists};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -86,17 +87,33 @@ pub(super) fn announced(w: &mut World) {
             }
         }
     }
-    let kept_out = w.ask(&Ask::Gateways).into_iter().any(|answer| match answer {
-        Answer::Gateways(report) => report.entries.iter().any(|e| e.reason == "border" && e.n > 0),
-        _ => false,
-    });
-    if kept_out {
-        w.oracle.label("a message was held back on receipt");
-    }
+    let only_answers = cluster.only_answers;
+    kept_out(w, only_answers);
     if cut {
         w.oracle.label("interest behind a border was announced");
     }
     wrong.into_iter().for_each(|why| w.fail(why));
+}
+
+/// What came from other clusters and was held back was counted.
+fn kept_out(w: &mut World, only_answers: bool) {
+    let (mut entries, mut unnamed) = (0, 0);
+    for answer in w.ask(&Ask::Gateways) {
+        let Answer::Gateways(report) = answer else { continue };
+        entries += report.entries.iter().filter(|e| e.reason == "border").map(|e| e.n).sum::<u64>();
+        let of = report.barriers.iter().filter(|t| t.by == "no entry of imports admits it");
+        unnamed += of.map(|t| t.n).sum::<u64>();
+    }
+    if entries > 0 {
+        w.oracle.label("a message was held back on receipt");
+    }
+    let should = w.oracle.too_much();
+    if only_answers && unnamed != should {
+        w.fail(format!("I23: {unnamed} answers were held back, should be {should}"));
+    }
+    if only_answers && should > 0 {
+        w.oracle.label("answers that were too late or too many were held back");
+    }
 }
 
 /// A block of rules; now and then none.
@@ -227,6 +244,73 @@ pub fn border_requests(rng: &mut Rng) -> Case {
         case.actors.push(a.does_all(["a.b", "a.c"].map(|s| Step::Request(s.into()))).does(Step::Sync));
     }
     fence(rng, &mut case);
+    change(rng, &mut case);
+    case
+}
+
+/// Answers come late, and more of them than may: what is within the window and the number arrives, the rest is dropped where
+/// it was asked and counted, whatever member it comes out of.
+pub fn border_reply_within(rng: &mut Rng) -> Case {
+    let sizes: Vec<usize> = (0..within(rng, 2, 3)).map(|_| within(rng, 1, 3) as usize).collect();
+    let mut case = clusters(rng, &sizes, Lists::All);
+    modes(rng, &mut case);
+    let (askers, n) = (sizes[0] as u64, sizes.iter().sum::<usize>() as u64);
+    let most = within(rng, 1, 4);
+    let subjects = ["a.b", "a.c"];
+    let shards: Vec<usize> = subjects.map(|_| one(rng, askers..n)).map(|server| at(rng, &case, server)).into();
+    let many = within(rng, 1, 3) as usize;
+    for (subject, shard) in subjects.iter().zip(shards) {
+        let a = Actor::on(shard).does(Step::sub(subject)).does(Step::Sync).does(Step::Meshed);
+        // When all have asked. One of the answers is one too many, or all come in time.
+        let a = a.does_all((0..many).map(|n| Step::Await { actor: subjects.len() + n, syncs: 1 }));
+        let a = a.does(Step::Sleep(300)).does(Step::Answer { times: within(rng, 1, 5), most, late: false });
+        let a = a.does(Step::Sync).does(Step::Sleep(300)).does(Step::Answer { times: 1, most, late: false });
+        let a = a.does(Step::Sync).does(Step::Sleep(7000)).does(Step::Answer { times: 1, most, late: true });
+        case.actors.push(a.does(Step::Sync));
+    }
+    for _ in 0..many {
+        let server = one(rng, 0..askers);
+        let shard = at(rng, &case, server);
+        let a = Actor { headers: true, ..Actor::on(shard) }.does(Step::Meshed);
+        let a = a.does_all((0..subjects.len()).map(|actor| Step::Await { actor, syncs: 1 })).does(Step::Sleep(1500));
+        let asks = (0..within(rng, 1, 4)).map(|_| Step::Request(pick(rng, &subjects).into()));
+        case.actors.push(a.does_all(asks.collect::<Vec<_>>()).does(Step::Sync));
+    }
+    // Nothing but the questions enters as any message; the way back is known for longer than it is open.
+    let entry = Rule {
+        subject: b"a.*".as_slice().into(),
+        cluster: None,
+        account: None,
+        deny: false,
+        place: Default::default(),
+    };
+    let borders = |seconds: u64, reply_max: Option<u32>| {
+        let imports = Some(vec![entry.clone()]);
+        let borders = Borders { imports, reply_window: Duration::from_secs(seconds), reply_max, ..Borders::default() };
+        [borders.clone(), borders]
+    };
+    let mine = borders(5, Some(most as u32));
+    servers(&mut case).rules = std::iter::once(mine).chain(sizes[1..].iter().map(|_| borders(14, None))).collect();
+    servers(&mut case).only_answers = true;
+    case
+}
+
+/// Clusters with borders beside clusters of nats-servers, which know of none: our side's rules hold, and nothing else does.
+pub fn border_nats(rng: &mut Rng) -> Case {
+    let mut case = match rng.below(4) {
+        0 => supernats::super_nats_requests(rng),
+        1 => supernats::super_nats_groups(rng),
+        2 => supernats::super_nats_optimistic(rng),
+        _ => supernats::super_nats_routed(rng),
+    };
+    fence(rng, &mut case);
+    let numbers = servers(&mut case).numbers();
+    let plan = servers(&mut case);
+    for (at, member) in plan.members.iter().enumerate() {
+        if member.kind != Kind::Turnpike {
+            plan.rules[numbers[at]] = [Borders::default(), Borders::default()];
+        }
+    }
     change(rng, &mut case);
     case
 }

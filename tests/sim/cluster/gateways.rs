@@ -99,7 +99,8 @@ impl Member {
     /// What was heard late is heard now.
     pub(super) fn hear_late(&mut self, now: u64) {
         let Some(gates) = &mut self.gates else { return };
-        while let Some((_, shard, tidings)) = gates.late.pop_front_if(|(at, ..)| *at <= now) {
+        let due = gates.late.partition_point(|(at, ..)| *at <= now);
+        for (_, shard, tidings) in gates.late.drain(..due) {
             gates.machine.tidings(shard, tidings);
         }
     }

@@ -18,6 +18,8 @@ pub fn settings(plan: &Plan, server: usize) -> Settings {
     match (&mut s.gateway, plan.broken) {
         (Some(gateway), Broken::NoExports) => gateway.borders.exports = None,
         (Some(gateway), Broken::NoImports | Broken::TakesAll) => gateway.borders.imports = None,
+        (Some(gateway), Broken::NoReplyMax) => gateway.borders.reply_max = None,
+        (Some(gateway), Broken::NoReplyWindow) => gateway.borders.reply_window = Duration::from_secs(10),
         _ => {}
     }
     s.limits.max_payload = plan.max_payload;

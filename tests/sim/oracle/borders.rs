@@ -1,7 +1,8 @@
 //! What borders let through (docs/borders.md), every rule asked one by one: nothing here is shared with the server. Rules
 //! change at most once; around that moment a message may fare by either, and after it by the new ones alone.
 
-use super::super::case::Plan;
+use super::super::case::{Broken, Plan};
+use super::super::cluster::plan::Kind;
 use super::{matches, Msg, Oracle, Stand, Sub, Tick};
 use std::collections::BTreeSet;
 use turnpike::interest::border::Rule;
@@ -20,6 +21,10 @@ pub struct Borders {
     done: Option<Tick>,
     /// What others say of their rules is heard late, so that rest says nothing of it.
     slow: bool,
+    /// By server: it knows no rules.
+    lax: Vec<bool>,
+    /// They tell rules that they do not hold, on purpose.
+    liars: bool,
     rested: Tick,
 }
 
@@ -97,7 +102,9 @@ impl Borders {
             cluster.members[at].cluster.clone()
         };
         let names = (0..cluster.rules.len()).map(|n| name(n).unwrap_or_default()).collect();
-        Borders { names, rules: cluster.rules.clone(), slow: cluster.slow_rules, ..Borders::default() }
+        let liars = plan.broken == Broken::TakesAll;
+        let lax = cluster.members.iter().map(|m| m.kind != Kind::Turnpike).collect();
+        Borders { names, rules: cluster.rules.clone(), slow: cluster.slow_rules, lax, liars, ..Borders::default() }
     }
 
     /// Are there any?
@@ -185,7 +192,7 @@ impl Oracle {
     fn knew_rules(&self, m: &Msg, home: usize, there: usize) -> bool {
         let done = self.borders.done.filter(|_| !self.borders.slow);
         let done = || done.is_some_and(|d| self.paths.rested(home, there, d - 1, m.sent));
-        self.borders.began.is_none() || done()
+        !self.borders.lax[home] && (self.borders.began.is_none() || done())
     }
 
     /// May a message be sent to a subscription in another cluster and be held back only on receipt, because the rules there
@@ -230,6 +237,9 @@ impl Oracle {
         let way = |from: usize, p: usize| self.leaves(m, from, to, p) && self.enters(m, from, to, p);
         let unsure = if stand == Stand::Must { Stand::May } else { stand };
         if let Some(asker) = self.answers_across(m) {
+            if m.excess {
+                return Stand::MustNot;
+            }
             // It goes back by the door of its request, and on from there as any other message of that cluster.
             let asker = self.cluster(asker);
             let may = asker == to || phases.iter().any(|p| way(from, *p) || way(asker, *p));
@@ -283,7 +293,7 @@ impl Oracle {
 
     /// May a cluster announce this pattern to another one, if these are its imports?
     pub fn may_announce(&self, imports: Option<&[Rule]>, to: &str, account: &str, pattern: &str) -> bool {
-        !self.borders.stand() || parts(imports, to, account, pattern).contains(pattern)
+        !self.borders.stand() || self.borders.liars || parts(imports, to, account, pattern).contains(pattern)
     }
 
     /// What a server's cluster should have announced to another one in an account: pattern and queue group.
@@ -317,6 +327,11 @@ impl Oracle {
         let there = |s: &&Sub| self.cluster(self.conns[s.conn].server) == to && self.fits(s, m);
         let told = |s: &Sub| !self.borders.stand() || self.is_announced(s, m, self.cluster(server), 0);
         self.subs.iter().filter(there).any(told)
+    }
+
+    /// Answers to other clusters that must have been dropped there, being too late or too many.
+    pub fn too_much(&self) -> u64 {
+        self.msgs.iter().filter(|m| m.excess && self.answers_across(m).is_some()).count() as u64
     }
 
     /// Messages of one cluster that another one should have held back as they came, if no rules change.
