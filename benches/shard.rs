@@ -82,7 +82,7 @@ impl Bench {
             interest_only: true,
             new_replies: true,
             turnpike: true,
-            their_imports: None,
+            theirs: Default::default(),
             start_ns: 0,
             first: Vec::new(),
             rest: Vec::new(),

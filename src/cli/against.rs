@@ -4,8 +4,8 @@
 
 use super::monitoring::Place;
 use crate::interest::border::{differing, overlaps, Rule, RulePlace, Wall};
+use crate::policy::walls::rule_words;
 use crate::policy::{Auth, Borders, Settings};
-use crate::shard::walls::rule_words;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;

@@ -9,7 +9,8 @@
 //! tell what our cluster wants. There is any number of them.
 
 use crate::base::{Cid, FarId, PeerId, ShardId};
-use crate::interest::border::Wall;
+use crate::interest::border::{Digest, Rule, Wall};
+use crate::policy::walls::Walls;
 use std::sync::Arc;
 
 /// Where the links that must keep their order among themselves are: of a server with gateways, the routes to nats-servers
@@ -31,6 +32,24 @@ impl Way {
     pub fn is_outbound(self) -> bool {
         matches!(self, Way::Out(_))
     }
+}
+
+/// What another cluster says it lets in: nothing is sent there that would only be dropped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TheirRules {
+    /// The digest of all its rules; None: it has none, or cannot say.
+    pub digest: Option<Digest>,
+    /// Its imports; None: everything may enter.
+    pub imports: Option<Arc<TheirImports>>,
+}
+
+/// The imports of another cluster.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TheirImports {
+    /// Ready to be asked, made for our accounts.
+    pub wall: Wall,
+    /// As they are written there, by their places.
+    pub rules: Arc<[Rule]>,
 }
 
 /// A registered link on its way to the shard that will own it.
@@ -62,9 +81,9 @@ pub struct GatewayIntroduction {
     pub new_replies: bool,
     /// The other end is one of us.
     pub turnpike: bool,
-    /// Out: what the other cluster lets in, as the server at the other end says; made for our accounts. None: everything, or
-    /// it cannot say. It changes by [`GatewayInstruction::TheirImports`].
-    pub their_imports: Option<Arc<Wall>>,
+    /// Out: what the other cluster lets in, as the server at the other end says. It changes by
+    /// [`GatewayInstruction::TheirRules`].
+    pub theirs: TheirRules,
     /// Wall-clock time of the connection's beginning, nanoseconds since 1970.
     pub start_ns: u64,
     /// Lines to be written before all else.
@@ -120,12 +139,20 @@ pub enum GatewayInstruction {
         /// Why, for the log and monitoring.
         why: String,
     },
-    /// For every shard: what the cluster that messages are sent to lets in. Said before a link begins, and when it changes.
-    TheirImports {
-        /// Which.
-        far: FarId,
-        /// Its imports, made for our accounts; None: everything may enter there, or it cannot say.
-        wall: Option<Arc<Wall>>,
+    /// What the other end of an outbound link lets in has changed.
+    TheirRules {
+        /// Which link.
+        link: Cid,
+        /// Its rules, made ready.
+        theirs: TheirRules,
+    },
+    /// For every shard: other rules hold at our border from now on. What the other ends are told of them is written in the
+    /// same step, before anything that follows from them.
+    OurRules {
+        /// The rules.
+        walls: Arc<Walls>,
+        /// Lines for those of the shard's links that understand them.
+        lines: Vec<(Cid, Vec<u8>)>,
     },
 }
 

@@ -15,7 +15,9 @@ pub use answers::{Answers, WayBack, WAY_KNOWN_NS};
 pub use client::{give_back, Client, Counts, Entry, Memo, Publisher, Stage};
 pub use close::Close;
 pub use cut::Cut;
-pub use gateway::{GatewayInstruction, GatewayIntroduction, GatewayTidings, RouteNews, Way, ORDERED_LINKS};
+pub use gateway::{
+    GatewayInstruction, GatewayIntroduction, GatewayTidings, RouteNews, TheirImports, TheirRules, Way, ORDERED_LINKS,
+};
 pub use gateway_link::{GatewayLink, Hold, Standing, Told};
 pub use health::{Beat, Health};
 pub use outbuf::{OutBuf, Spares};

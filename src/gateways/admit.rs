@@ -7,7 +7,7 @@ use super::counters::Cause;
 use super::link::{Ending, Linked, Pending, Stage};
 use crate::base::limits::{HANDSHAKES_MAX, INBOUNDS_MAX};
 use crate::base::{Cid, Level, ShardId, Time};
-use crate::conn::{GatewayInstruction, GatewayIntroduction, Way, ORDERED_LINKS};
+use crate::conn::{GatewayInstruction, GatewayIntroduction, TheirRules, Way, ORDERED_LINKS};
 use crate::wire::address::{join_address, shown};
 use crate::wire::fault::write_fatal;
 use crate::wire::gateway::GatewayInfo;
@@ -44,10 +44,7 @@ impl Gateways {
             told_no_way_back,
             border,
         };
-        let their_imports = self.their_imports(&linked).filter(|_| way.is_outbound());
-        if let Way::Out(far) = way {
-            self.tell_their_imports(far, their_imports.clone());
-        }
+        let theirs = if way.is_outbound() { self.their_rules(&linked) } else { TheirRules::default() };
         let intro = GatewayIntroduction {
             link: rid,
             way,
@@ -61,7 +58,7 @@ impl Gateways {
             interest_only: promise,
             new_replies: hello.gateway_nrp,
             turnpike: !hello.turnpike.is_empty(),
-            their_imports,
+            theirs,
             start_ns: pending.since.wall_ns,
             first,
             rest: std::mem::take(&mut pending.heard),

@@ -13,15 +13,15 @@ use std::sync::Arc;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Rules {
     pub digest: Digest,
-    pub exports: Option<Vec<Rule>>,
-    pub imports: Option<Vec<Rule>>,
+    pub exports: Option<Arc<[Rule]>>,
+    pub imports: Option<Arc<[Rule]>>,
 }
 
 impl Rules {
     /// None: there is no block.
     pub(super) fn new(exports: Option<&[Rule]>, imports: Option<&[Rule]>) -> Option<Rules> {
         let digest = digest(exports, imports);
-        let [exports, imports] = [exports, imports].map(|block| block.map(<[Rule]>::to_vec));
+        let [exports, imports] = [exports, imports].map(|block| block.map(Arc::from));
         (exports.is_some() || imports.is_some()).then_some(Rules { digest, exports, imports })
     }
 
@@ -38,8 +38,9 @@ impl Rules {
                 line: i64::from(rule.place.line),
             }
         };
-        let exports = self.exports.iter().flatten().map(entry(true));
-        let entries: Vec<BorderEntry> = exports.chain(self.imports.iter().flatten().map(entry(false))).collect();
+        let [exports, imports] = [&self.exports, &self.imports].map(|block| block.as_deref().unwrap_or_default());
+        let exports = exports.iter().map(entry(true));
+        let entries: Vec<BorderEntry> = exports.chain(imports.iter().map(entry(false))).collect();
         let about = BorderPart {
             digest: self.digest.to_string(),
             exports: self.exports.is_some(),
@@ -198,6 +199,7 @@ impl Coming {
         if found != self.digest {
             return Err("border rules that are not those of their digest".into());
         }
+        let [exports, imports] = [exports, imports].map(|block| block.map(Arc::from));
         Ok(Rules { digest: found, exports, imports })
     }
 }

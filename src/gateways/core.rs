@@ -242,8 +242,7 @@ impl Gateways {
             overlooked_said: false,
         };
         new.own_urls = vec![new.url()];
-        let borders = new.gateway.borders.clone();
-        new.set_borders(&borders);
+        new.take_borders();
         new.changed();
         new
     }

@@ -294,15 +294,22 @@ impl Gateways {
 
     /// Tells the other end of a link about this cluster.
     pub(super) fn tell_about_us(&mut self, link: Cid) {
-        let Some(linked) = self.linked.get(&link) else { return };
+        let Some(shard) = self.linked.get(&link).map(|l| l.shard) else { return };
+        let line = self.about_us(link);
+        self.acts.push_back(Act::Tell { shard, instruction: GatewayInstruction::Say { link, line } });
+    }
+
+    /// The line of it.
+    pub(super) fn about_us(&mut self, link: Cid) -> Vec<u8> {
+        let Some(linked) = self.linked.get(&link) else { return Vec::new() };
         let trouble = self.troubles.lasts(Kind::NoWayBack, &linked.cluster).filter(|_| is_turnpike(linked));
         let no_way_back = trouble.map(|t| t.text.clone()).unwrap_or_default();
         let told = !no_way_back.is_empty();
-        let (shard, line) = (linked.shard, self.info_line(no_way_back));
-        self.acts.push_back(Act::Tell { shard, instruction: GatewayInstruction::Say { link, line } });
+        let line = self.info_line(no_way_back);
         if let Some(linked) = self.linked.get_mut(&link) {
             linked.told_no_way_back = told;
         }
+        line
     }
 
     /// Turnpikes hear of it when we begin and cease to have no way back to their cluster.

@@ -180,7 +180,7 @@ impl Gateways {
 }
 
 fn border(rules: &Rules) -> Border {
-    let [exports, imports] = [&rules.exports, &rules.imports].map(|block| block.as_ref().map(Vec::len));
+    let [exports, imports] = [&rules.exports, &rules.imports].map(|block| block.as_ref().map(|rules| rules.len()));
     Border { digest: rules.digest.to_string(), exports, imports }
 }
 

@@ -7,26 +7,53 @@ use super::core::{Act, Gateways};
 use super::counters::Cause;
 use super::greet::read;
 use super::link::{Ending, Linked, Stage};
-use crate::base::{Cid, FarId, Level, PeerId, ShardId};
-use crate::conn::{GatewayInstruction, Way};
+use crate::base::{Cid, Level, PeerId, ShardId};
+use crate::conn::{GatewayInstruction, TheirImports, TheirRules};
 use crate::interest::border::Wall;
+use crate::policy::walls::Walls;
 use crate::policy::Borders;
 use crate::wire::address::shown;
 use crate::wire::gateway::GatewayInfo;
 use std::sync::Arc;
 
 impl Gateways {
-    /// This server's rules are these from now on: all turnpikes that are linked, and all that are members, hear of it.
+    /// This server's rules are these from now on: its shards hear of it, all turnpikes that are linked, and all that are
+    /// members.
     pub fn set_borders(&mut self, borders: &Borders) {
+        if self.gateway.borders == *borders {
+            return;
+        }
+        self.gateway.borders = borders.clone();
+        let others = self.take_borders();
+        let accounts: Vec<&str> = self.own.accounts.iter().map(String::as_str).collect();
+        let us = self.gateway.name.as_str().into();
+        let walls = Arc::new(Walls::new(us, borders.clone(), (&accounts, self.own.system), self.own.seed));
+        for shard in (0..self.load.len()).map(|s| ShardId(s as u8)) {
+            let tells = |l: &Linked| others && l.hello.borders && l.shard == shard;
+            let links: Vec<Cid> = self.linked.iter().filter(|(_, l)| tells(l)).map(|(rid, _)| *rid).collect();
+            let lines = links.into_iter().map(|rid| (rid, self.rules_for(rid))).collect();
+            let instruction = GatewayInstruction::OurRules { walls: walls.clone(), lines };
+            self.acts.push_back(Act::Tell { shard, instruction });
+        }
+        if others {
+            let members: Vec<PeerId> = self.members.iter().filter(|(_, m)| m.borders).map(|(peer, _)| *peer).collect();
+            members.into_iter().for_each(|peer| self.tell_member_rules(peer));
+        }
+        self.changed();
+    }
+
+    /// Makes what is said of the configured rules. True: it is not what was said before.
+    pub(super) fn take_borders(&mut self) -> bool {
+        let borders = &self.gateway.borders;
         let rules = Rules::new(borders.exports.as_deref(), borders.imports.as_deref());
         if self.own.rules.as_deref() == rules.as_ref() {
-            return;
+            return false;
         }
         let before = self.own.said();
         self.own.lines.clear();
         self.own.clusters.clear();
         if let Some(rules) = &rules {
-            let all = rules.exports.iter().chain(&rules.imports).flatten();
+            let all = rules.exports.iter().chain(&rules.imports).flat_map(|block| block.iter());
             self.own.clusters.extend(all.filter_map(|r| r.cluster.clone()));
             self.own.clusters.sort_unstable();
             self.own.clusters.dedup();
@@ -47,21 +74,14 @@ impl Gateways {
         if said != before {
             self.acts.push_back(Act::Border(said));
         }
-        let links: Vec<Cid> = self.linked.iter().filter(|(_, l)| l.hello.borders).map(|(rid, _)| *rid).collect();
-        links.into_iter().for_each(|rid| self.tell_rules(rid));
-        let members: Vec<PeerId> = self.members.iter().filter(|(_, m)| m.borders).map(|(peer, _)| *peer).collect();
-        members.into_iter().for_each(|peer| self.tell_member_rules(peer));
-        self.changed();
+        true
     }
 
-    /// Over a link: the rules, and behind them the INFO that has their digest, or none.
-    fn tell_rules(&mut self, link: Cid) {
-        let Some(linked) = self.linked.get(&link) else { return };
-        let (shard, line) = (linked.shard, self.own.lines.concat());
-        if !line.is_empty() {
-            self.acts.push_back(Act::Tell { shard, instruction: GatewayInstruction::Say { link, line } });
-        }
-        self.tell_about_us(link);
+    /// For a link: the rules, and behind them the INFO that has their digest, or none.
+    fn rules_for(&mut self, link: Cid) -> Vec<u8> {
+        let mut lines = self.own.lines.concat();
+        lines.extend(self.about_us(link));
+        lines
     }
 
     pub(super) fn tell_member_rules(&mut self, peer: PeerId) {
@@ -147,9 +167,9 @@ impl Gateways {
     fn rules_changed(&mut self, link: Cid) {
         self.share(link);
         let Some(linked) = self.linked.get(&link) else { return };
-        if let Way::Out(far) = linked.way {
-            let wall = self.their_imports(linked);
-            self.tell_their_imports(far, wall);
+        if linked.is_outbound() {
+            let (shard, theirs) = (linked.shard, self.their_rules(linked));
+            self.acts.push_back(Act::Tell { shard, instruction: GatewayInstruction::TheirRules { link, theirs } });
         }
         self.changed();
     }
@@ -176,17 +196,14 @@ impl Gateways {
     }
 
     /// What the cluster at the other end lets in, made for our accounts.
-    pub(super) fn their_imports(&self, linked: &Linked) -> Option<Arc<Wall>> {
-        let imports = linked.border.rules()?.imports.as_deref()?;
+    pub(super) fn their_rules(&self, linked: &Linked) -> TheirRules {
+        let Some(rules) = linked.border.rules() else { return TheirRules::default() };
         let accounts: Vec<&str> = self.own.accounts.iter().map(String::as_str).collect();
-        Some(Arc::new(Wall::new(Some(imports), &accounts, self.own.system, self.own.seed)))
-    }
-
-    pub(super) fn tell_their_imports(&mut self, far: FarId, wall: Option<Arc<Wall>>) {
-        for shard in (0..self.load.len()).map(|s| ShardId(s as u8)) {
-            let instruction = GatewayInstruction::TheirImports { far, wall: wall.clone() };
-            self.acts.push_back(Act::Tell { shard, instruction });
-        }
+        let imports = rules.imports.clone().map(|rules| {
+            let wall = Wall::new(Some(&rules), &accounts, self.own.system, self.own.seed);
+            Arc::new(TheirImports { wall, rules })
+        });
+        TheirRules { digest: Some(rules.digest), imports }
     }
 
     /// A member says something of its rules.

@@ -83,7 +83,7 @@ impl Gateways {
         if self.own.clusters.iter().all(|name| known(name)) {
             return;
         }
-        let of = |block, rules: &Option<Vec<_>>| {
+        let of = |block, rules: &Option<Arc<[_]>>| {
             let rules = rules.as_deref().unwrap_or_default();
             named("", block, rules, &strangers(rules, known))
         };
@@ -198,7 +198,7 @@ impl Gateways {
 
 /// The rules that only one has, in both blocks. None: the other has no rules.
 fn difference(whose: &str, other: Option<&Rules>, one: &Rules, seed: u64) -> String {
-    let of = |block, ours: &Option<Vec<_>>, theirs: Option<&Option<Vec<_>>>| -> Option<String> {
+    let of = |block, ours: &Option<Arc<[_]>>, theirs: Option<&Option<Arc<[_]>>>| -> Option<String> {
         let ours = ours.as_deref()?;
         let theirs = theirs.and_then(|b| b.as_deref());
         let (only, _) = differing(ours, theirs.unwrap_or_default(), seed);

@@ -28,6 +28,7 @@ mod route_url;
 pub mod settings;
 mod source;
 pub mod tree;
+pub mod walls;
 
 pub use access::secret;
 pub use access::{GLOBAL, SYSTEM};

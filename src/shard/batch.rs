@@ -4,6 +4,8 @@
 //! Nothing here is a question. Each kind says what its loss would mean; rings lose nothing.
 
 use crate::base::{ConnId, FarId, PeerId, ShardId};
+use crate::conn::TheirRules;
+use crate::interest::border::Digest;
 use crate::interest::far::FarSaid;
 use crate::interest::Place;
 use crate::wire::gateway::Hash6;
@@ -27,6 +29,7 @@ enum Item {
     Route { peer: PeerId, up: Option<Hash6> },
     Gate { far: FarId, up: Option<bool>, cluster: Span },
     Measured { far: FarId, rtt_ns: u64 },
+    Rules { far: FarId, said: Option<Digest>, rules: u32 },
     Far { account: u16, far: FarId, said: FarWord, pattern: Span, queue: Span },
     Connections { account: u16, n: u32 },
     Message(Parcel),
@@ -118,6 +121,16 @@ pub enum Said<'a> {
         /// Nanoseconds.
         rtt_ns: u64,
     },
+    /// "The cluster whose link I own says that its rules have this digest, and these are ready to be asked." Absolute. Lost:
+    /// what it wants would be held back by rules that it has no longer, or sent although it is not let in.
+    Rules {
+        /// The cluster.
+        far: FarId,
+        /// None: it has no rules.
+        said: Option<Digest>,
+        /// Those that are ready.
+        rules: &'a TheirRules,
+    },
     /// "The cluster whose link I own says this." Not absolute: what it means depends on what it said before, which all
     /// shards heard in the same order. Lost: shards would disagree about what it wants.
     Far {
@@ -200,6 +213,7 @@ pub struct Batch {
     items: Vec<Item>,
     shared: Vec<Bytes>,
     shared_bytes: usize,
+    rules: Vec<TheirRules>,
 }
 
 /// Who is to serve a queue group.
@@ -305,6 +319,7 @@ impl Batch {
         self.arena.clear();
         self.items.clear();
         self.shared.clear();
+        self.rules.clear();
         self.shared_bytes = 0;
     }
 
@@ -344,6 +359,12 @@ impl Batch {
     /// See [`Said::Measured`].
     pub fn measured(&mut self, far: FarId, rtt_ns: u64) {
         self.items.push(Item::Measured { far, rtt_ns });
+    }
+
+    /// See [`Said::Rules`].
+    pub fn rules(&mut self, far: FarId, said: Option<Digest>, rules: &TheirRules) {
+        self.items.push(Item::Rules { far, said, rules: self.rules.len() as u32 });
+        self.rules.push(rules.clone());
     }
 
     /// See [`Said::Far`].
@@ -410,6 +431,7 @@ impl Batch {
             Item::Route { peer, up } => Said::Route { peer, up },
             Item::Gate { far, up, cluster } => Said::Gate { far, up, cluster: self.span(cluster) },
             Item::Measured { far, rtt_ns } => Said::Measured { far, rtt_ns },
+            Item::Rules { far, said, rules } => Said::Rules { far, said, rules: &self.rules[rules as usize] },
             Item::Far { account, far, said, pattern, queue } => {
                 let (pattern, queue) = (self.span(pattern), self.span(queue));
                 let said = match said {

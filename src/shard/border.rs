@@ -6,11 +6,11 @@ use super::core::Shard;
 use super::due::Due;
 use super::ledger::Drop;
 use super::peers::At;
-use super::walls::{Barrier, Side, Walls};
-use crate::base::{ConnId, FarId, ShardId, Slot};
-use crate::conn::{GatewayLink, Memo, Telling, Told};
+use crate::base::{Cid, ConnId, FarId, ShardId, Slot};
+use crate::conn::{GatewayLink, Memo, Telling, Told, WAY_KNOWN_NS};
 use crate::interest::border::Class;
 use crate::interest::{Cursor, Place};
+use crate::policy::walls::{Barrier, Side, Walls};
 use crate::wire::gateway::{as_from, is_mapped, split, write_account, write_interest, ReplyPrefix};
 use crate::wire::Message;
 use std::sync::Arc;
@@ -181,12 +181,19 @@ impl Shard {
 
     /// Where there is a border on either side, answers find their way for longer.
     pub(super) fn know_ways_back(&mut self) {
-        self.outbox.answered_within_ns = self.walls.answered_within_ns(self.gates.any_imports());
+        let borders = self.walls.stand() || self.gates.any_imports();
+        self.outbox.answered_within_ns = if borders { self.walls.window_ns().max(WAY_KNOWN_NS) } else { WAY_KNOWN_NS };
     }
 
-    /// Other rules hold from now on.
-    pub(super) fn rebuild_walls(&mut self, walls: Arc<Walls>) {
+    /// Other rules hold from now on, and these links are told so: in one step, so that nobody sends by rules that do not hold
+    /// yet, or hears of interest before the rules that let it cross.
+    pub(super) fn rebuild_walls(&mut self, walls: Arc<Walls>, lines: &[(Cid, Vec<u8>)]) {
         self.tell_wide_ends(true);
+        for (link, lines) in lines {
+            if let Some(conn) = self.gateway_links.get(link).copied() {
+                self.outbox.say(conn, |out| out.extend_from_slice(lines));
+            }
+        }
         self.outbox.crossings.barriers.rules_changed(&self.walls.borders, &walls.borders);
         self.walls = walls;
         self.know_ways_back();

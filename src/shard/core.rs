@@ -24,13 +24,13 @@ use super::rounds::Rounds;
 use super::strangers::Strangers;
 use super::stretch::Stretch;
 use super::verdict::Verdicts;
-use super::walls::Walls;
 use crate::base::limits::{BATCH_BYTES_MAX, BATCH_BYTES_MIN};
 use crate::base::{Cid, ConnId, Level, Now, Rng, Seeded, ShardId, Time, Wheel};
 use crate::conn::{GatewayTidings, Tidings};
 use crate::interest::far::Fars;
 use crate::interest::{Place, Replica};
 use crate::policy::login::Directory;
+use crate::policy::walls::Walls;
 use crate::policy::Settings;
 use crate::wire::gateway::ReplyPrefix;
 use crate::wire::hello::PreparedInfo;
@@ -355,7 +355,7 @@ impl Shard {
         };
         shard.outbox.permits = shard.settings.auth.permits.clone();
         shard.outbox.hashing = shard.sids;
-        shard.outbox.answered_within_ns = shard.walls.answered_within_ns(false);
+        shard.know_ways_back();
         shard
     }
 
@@ -420,7 +420,6 @@ impl Shard {
             }
             Order::SendAway { over_ns } => self.send_away(over_ns),
             Order::Scarce(scarce) => self.scarce(scarce),
-            Order::Walls(walls) => self.rebuild_walls(walls),
             Order::Permits(permits) => self.change_permits(permits),
             Order::ClusterName(name) => {
                 self.greeting = self.identity.greeting(&self.settings, Some(&name));

@@ -4,9 +4,9 @@
 use super::barriers::Barriers;
 use super::entries::Entries;
 use super::report::FarTally;
-use super::walls::Barrier;
 use crate::base::limits::FARS_MAX;
 use crate::base::{FarId, FarSet};
+use crate::policy::walls::{Barrier, Side};
 
 /// Why a message was not sent to a cluster that may have wanted it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,19 +21,22 @@ pub enum Uncrossed {
     Unsayable,
     /// It answered a request of another cluster, and went straight back there.
     Straight,
-    /// A border holds it back.
+    /// Our exports hold it back.
     Border,
+    /// What that cluster lets in, as it says, does.
+    TheirBorder,
 }
 
 impl Uncrossed {
     /// All of them, as monitoring names them.
-    const ALL: [(Uncrossed, &'static str); 6] = [
+    const ALL: [(Uncrossed, &'static str); 7] = [
         (Uncrossed::Down, "gateway_down"),
         (Uncrossed::Nearer, "served_nearer"),
         (Uncrossed::Full, "gateway_full"),
         (Uncrossed::Unsayable, "unsayable"),
         (Uncrossed::Straight, "answered_straight"),
         (Uncrossed::Border, "border"),
+        (Uncrossed::TheirBorder, "their_border"),
     ];
 }
 
@@ -141,7 +144,8 @@ impl Crossings {
     #[cold]
     pub fn held_back(&mut self, held: &[(FarId, Barrier)], account: u16) {
         for (far, barrier) in held {
-            self.dropped(*far, account, Uncrossed::Border);
+            let theirs = matches!(barrier.side, Side::Theirs(_));
+            self.dropped(*far, account, if theirs { Uncrossed::TheirBorder } else { Uncrossed::Border });
             self.barriers.held(*barrier);
         }
     }

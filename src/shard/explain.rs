@@ -4,8 +4,8 @@
 use super::core::Shard;
 use super::peers::At;
 use super::report::{Explanation, InterestMode, Question};
-use super::walls::Side;
 use crate::interest::far::Mode;
+use crate::policy::walls::{imports_of, rule_words, Side};
 use crate::wire::{quote, subject};
 
 impl Shard {
@@ -47,7 +47,7 @@ impl Shard {
     fn explain_exit(&self, q: &Question, account: usize, e: &mut Explanation) {
         let exports = &self.walls.exports;
         let judgement = exports.judge(account, q.subject.as_bytes()).of(exports.class(&q.cluster));
-        e.judged("exports", judgement, self.walls.rule(Side::Exports, judgement.rule()));
+        e.judged("exports", "exports", judgement, self.walls.rule(Side::Exports, judgement.rule()));
         let Some(far) = self.gates.named(&q.cluster) else {
             return e.because("link", false, format!("this server has no link to a cluster {:?} now", q.cluster));
         };
@@ -55,11 +55,10 @@ impl Shard {
             Some(At::There(shard)) => shard,
             _ => self.id,
         };
-        if let Some(wall) = self.gates.their_imports(far) {
-            let judgement = wall.judge(account, q.subject.as_bytes()).of(wall.class(&self.walls.us));
-            let lets = judgement.crosses();
-            let word = if lets { "let it in" } else { "do not let it in" };
-            e.because("their imports", lets, format!("the imports of {} {word}, as it tells them", q.cluster));
+        if let Some(judgement) = self.gates.judged_there(far, account, q.subject.as_bytes()) {
+            let block = imports_of(&q.cluster);
+            let rule = |at: u32| self.gates.their_entries(far)?.get(at as usize).map(|rule| rule_words(&block, rule));
+            e.judged("their imports", &block, judgement, judgement.rule().and_then(rule));
         }
         let rtt = std::time::Duration::from_nanos(self.gates.rtt_ns(far));
         e.because("link", true, format!("the link is up (shard {}, round trip {rtt:?})", shard.0));
@@ -90,7 +89,7 @@ impl Shard {
     fn explain_entry(&self, q: &Question, account: usize, e: &mut Explanation) {
         let imports = &self.walls.imports;
         let judgement = imports.judge(account, q.subject.as_bytes()).of(imports.class(&q.cluster));
-        e.judged("imports", judgement, self.walls.rule(Side::Imports, judgement.rule()));
+        e.judged("imports", "imports", judgement, self.walls.rule(Side::Imports, judgement.rule()));
         let (mut plain, mut groups) = (false, Vec::new());
         self.worlds[account].replica.matches(q.subject.as_bytes(), |want| {
             plain |= want.is_wanted_here() || !want.peers.is_empty();

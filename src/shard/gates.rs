@@ -1,10 +1,15 @@
-//! Where the links to other clusters are, as every shard knows it, and which cluster answers soonest.
+//! Where the links to other clusters are, as every shard knows it, which cluster answers soonest, and what each lets in.
+//!
+//! The rules of another cluster come over its link before the interest that follows from them, but take the way over the
+//! gateways' machine, which makes them ready to be asked. As long as they are on their way, those from before hold nothing
+//! back here: for a moment too much is sent, never too little, and the other side judges what comes.
 
 use super::peers::At;
-use super::walls::{Barrier, Side, Walls};
 use crate::base::limits::FARS_MAX;
 use crate::base::{FarId, FarSet};
-use crate::interest::border::{Class, Wall};
+use crate::conn::{TheirImports, TheirRules};
+use crate::interest::border::{Class, Digest, Judgement, Rule};
+use crate::policy::walls::{Barrier, Side, Walls};
 use crate::wire::gateway::{name_hash, old_hash, split, Hash6};
 use std::sync::Arc;
 
@@ -23,6 +28,24 @@ struct Gate {
     entry: Class,
 }
 
+/// What a cluster with a link says of its rules.
+#[derive(Debug, Default)]
+struct Theirs {
+    /// What is ready to be asked.
+    rules: TheirRules,
+    /// The digest that it said last.
+    said: Option<Digest>,
+    /// What its imports know us as.
+    us: Class,
+}
+
+impl Theirs {
+    /// What is asked before something is sent; None: there is nothing, or something else is on its way.
+    fn imports(&self) -> Option<&TheirImports> {
+        self.rules.imports.as_deref().filter(|_| self.rules.digest == self.said)
+    }
+}
+
 /// See the file's head. One per shard.
 #[derive(Debug)]
 pub struct Gates {
@@ -31,8 +54,8 @@ pub struct Gates {
     /// Those of them that promised interest-only.
     pub promised: FarSet,
     gates: Vec<Option<Gate>>,
-    /// What clusters let in, as they say: known before their link begins.
-    imports: Vec<Option<Arc<Wall>>>,
+    /// What clusters say of their rules.
+    theirs: Vec<Theirs>,
     /// The live ones, nearest first.
     order: Vec<FarId>,
 }
@@ -40,8 +63,8 @@ pub struct Gates {
 impl Default for Gates {
     fn default() -> Gates {
         let gates = (0..FARS_MAX).map(|_| None).collect();
-        let imports = vec![None; FARS_MAX];
-        Gates { live: FarSet::EMPTY, promised: FarSet::EMPTY, gates, imports, order: Vec::new() }
+        let theirs = (0..FARS_MAX).map(|_| Theirs::default()).collect();
+        Gates { live: FarSet::EMPTY, promised: FarSet::EMPTY, gates, theirs, order: Vec::new() }
     }
 }
 
@@ -64,7 +87,7 @@ impl Gates {
     pub fn end(&mut self, far: FarId) {
         if let Some(place) = self.gates.get_mut(far.index()) {
             *place = None;
-            self.imports[far.index()] = None;
+            self.theirs[far.index()] = Theirs::default();
         }
         self.live.remove(far);
         self.promised.remove(far);
@@ -80,21 +103,40 @@ impl Gates {
         self.gate(far).map(|g| g.at)
     }
 
-    /// A cluster says what it lets in; None: everything, or it cannot say. What was decided before is to be forgotten.
-    pub fn set_their_imports(&mut self, far: FarId, wall: Option<Arc<Wall>>) {
-        if let Some(place) = self.imports.get_mut(far.index()) {
-            *place = wall;
-        }
+    /// The rules of a cluster that are ready to be asked, and the digest of those that it says it has; it calls us `us`. True:
+    /// what was decided before is to be forgotten.
+    pub fn set_their_rules(&mut self, far: FarId, said: Option<Digest>, rules: TheirRules, us: &str) -> bool {
+        let Some(place) = self.theirs.get_mut(far.index()) else { return false };
+        let us = rules.imports.as_ref().map_or(Class::OTHERS, |i| i.wall.class(us));
+        let before = std::mem::replace(place, Theirs { rules, said, us });
+        before.imports() != place.imports()
+    }
+
+    /// The digest that a cluster said last, and its rules that are ready.
+    pub fn their_rules(&self, far: FarId) -> (Option<Digest>, TheirRules) {
+        self.theirs.get(far.index()).map(|t| (t.said, t.rules.clone())).unwrap_or_default()
     }
 
     /// Does any cluster say what it lets in?
     pub fn any_imports(&self) -> bool {
-        self.imports.iter().any(Option::is_some)
+        self.theirs.iter().any(|t| t.rules.imports.is_some())
     }
 
-    /// What a cluster lets in, as it says; None: everything, or it cannot say.
-    pub fn their_imports(&self, far: FarId) -> Option<&Arc<Wall>> {
-        self.imports.get(far.index())?.as_ref()
+    /// Does a cluster say what it lets in, or is it about to?
+    pub fn has_imports(&self, far: FarId) -> bool {
+        let has = |t: &Theirs| t.rules.imports.is_some() || t.rules.digest != t.said;
+        self.theirs.get(far.index()).is_some_and(has)
+    }
+
+    /// The imports of a cluster, by their places.
+    pub fn their_entries(&self, far: FarId) -> Option<&Arc<[Rule]>> {
+        self.theirs.get(far.index())?.rules.imports.as_ref().map(|i| &i.rules)
+    }
+
+    /// What a cluster's imports say of a message. None: it has none, or others are on their way.
+    pub fn judged_there(&self, far: FarId, account: usize, subject: &[u8]) -> Option<Judgement> {
+        let theirs = self.theirs.get(far.index())?;
+        Some(theirs.imports()?.wall.judge(account, subject).of(theirs.us))
     }
 
     /// A round trip was measured. True: another cluster may be the nearest now.
@@ -134,14 +176,22 @@ impl Gates {
         }
     }
 
-    /// Which of these clusters a message may not be sent to, and why.
+    /// Which of these clusters a message may not be sent to, and why: our exports, or else what they say they let in.
     pub fn shut(&self, walls: &Walls, account: u16, subject: &[u8], of: FarSet) -> Vec<(FarId, Barrier)> {
-        if walls.exports.is_open() || of.is_empty() {
-            return Vec::new();
-        }
-        let judged = walls.exports.judge(usize::from(account), subject);
-        let barrier = |far| Some((far, Barrier::of(Side::Exports, judged.of(self.gate(far)?.class))?));
+        let account = usize::from(account);
+        let ours = (!walls.exports.is_open() && !of.is_empty()).then(|| walls.exports.judge(account, subject));
+        let barrier = |far: FarId| {
+            let class = self.gate(far)?.class;
+            let here = ours.as_ref().and_then(|judged| Barrier::of(Side::Exports, judged.of(class)));
+            let there = || Barrier::of(Side::Theirs(far), self.judged_there(far, account, subject)?);
+            Some((far, here.or_else(there)?))
+        };
         of.iter().filter_map(barrier).collect()
+    }
+
+    /// The name of a cluster with a link.
+    pub fn name(&self, far: FarId) -> Option<&str> {
+        self.gate(far).map(|g| &*g.cluster)
     }
 
     /// What a cluster with a link is called in replies.

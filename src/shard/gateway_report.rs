@@ -2,9 +2,9 @@
 
 use super::core::Shard;
 use super::report::{BarrierTally, GatewayAccountRow, GatewayReport, GatewayRow, InterestMode};
-use super::walls::{Barrier, Side};
 use crate::base::FarId;
 use crate::conn::{Client, GatewayLink, Told};
+use crate::policy::walls::{imports_of, no_entry, rule_words, Side};
 
 fn mode_told(told: &Told) -> (InterestMode, u64) {
     match told {
@@ -25,25 +25,32 @@ impl Shard {
             let client = self.outbox.conns.get(*conn)?;
             Some(self.gateway_row(client, client.gateway.as_deref()?))
         });
+        let barriers = self.barrier_tallies();
+        let borders = self.walls.stand() || self.gates.any_imports() || !barriers.is_empty();
         GatewayReport {
             links: links.collect(),
             tallies: self.outbox.crossings.report(&names, &published).collect(),
             entries: self.outbox.crossings.entries.report(&names).collect(),
-            barriers: self.outbox.crossings.barriers.report().map(|(by, n)| self.barrier_tally(by, n)).collect(),
+            barriers,
             awaited: self.grants.held() as u64,
             crowded_out: self.grants.crowded_out,
-            walls: self.walls.stand().then(|| self.walls.clone()),
+            walls: borders.then(|| self.walls.clone()),
         }
     }
 
-    /// So many messages were held back by this.
-    fn barrier_tally(&self, barrier: Barrier, n: u64) -> BarrierTally {
-        let rule = self.walls.rule(barrier.side, barrier.rule);
-        let by = rule.unwrap_or_else(|| match barrier.side {
-            Side::Exports => "no entry of exports admits it".into(),
-            Side::Imports => "no entry of imports admits it".into(),
+    /// What each rule has held back, ours and those of other clusters.
+    fn barrier_tallies(&self) -> Vec<BarrierTally> {
+        let barriers = &self.outbox.crossings.barriers;
+        let ours = barriers.report().map(|(barrier, n)| {
+            let block = if barrier.side == Side::Exports { "exports" } else { "imports" };
+            let rule = self.walls.rule(barrier.side, barrier.rule);
+            BarrierTally { by: rule.unwrap_or_else(|| no_entry(block)), n }
         });
-        BarrierTally { by, n }
+        let theirs = barriers.report_theirs().map(|(cluster, rule, n)| {
+            let block = imports_of(cluster);
+            BarrierTally { by: rule.map_or_else(|| no_entry(&block), |rule| rule_words(&block, rule)), n }
+        });
+        ours.chain(theirs).collect()
     }
 
     fn gateway_row(&self, c: &Client, link: &GatewayLink) -> GatewayRow {

@@ -6,11 +6,12 @@ use super::core::{Act, Shard};
 use super::ledger::Drop;
 use super::peers::At;
 use crate::base::limits::{FOREIGN_ACCOUNTS_MAX, ROUTE_LINE_BYTES_MAX, TURN_FORGOTTEN_MAX};
-use crate::base::{ConnId, FarId, Level, ShardId};
+use crate::base::{Cid, ConnId, FarId, Level, ShardId};
 use crate::conn::{
-    Client, Close, Cut, GatewayInstruction, GatewayIntroduction, GatewayLink, GatewayTidings, Stage, Standing, Told,
-    Way,
+    Client, Close, Cut, GatewayInstruction, GatewayIntroduction, GatewayLink, GatewayTidings, Stage, Standing,
+    TheirRules, Told, Way,
 };
+use crate::interest::border::Digest;
 use crate::interest::far::{FarSaid, Fars, Mode, Touched};
 use crate::policy::GatewayInterest;
 use crate::wire::gateway::{is_mapped, write_account, Command, GatewayInfo, GatewayOp, GatewayRules, Routed};
@@ -20,7 +21,7 @@ impl Shard {
     /// A link was registered for this shard.
     pub(super) fn introduce_gateway(&mut self, mut intro: GatewayIntroduction) -> ConnId {
         let (now, rest) = (self.now, std::mem::take(&mut intro.rest));
-        let (first, imports) = (std::mem::take(&mut intro.first), intro.their_imports.clone());
+        let (first, theirs) = (std::mem::take(&mut intro.first), std::mem::take(&mut intro.theirs));
         let rules =
             Rules { max_control_line: ROUTE_LINE_BYTES_MAX, max_payload: 0, headers: true, connect_first: false };
         let mut client = Client::new(intro.link, &intro.ip, intro.port, rules, now);
@@ -38,12 +39,11 @@ impl Shard {
         }
         match way {
             Way::Out(far) => {
-                self.gates.set_their_imports(far, imports);
-                self.know_ways_back();
                 self.gate_began(far, At::Here(id), promised, &cluster);
                 for batch in self.peer_batches() {
                     batch.gate(far, Some(promised), cluster.as_bytes());
                 }
+                self.state_their_rules(far, theirs.digest, theirs);
             }
             Way::In => {
                 let links =
@@ -86,6 +86,7 @@ impl Shard {
 
     fn gate_over(&mut self, far: FarId) {
         self.gates.end(far);
+        self.outbox.crossings.barriers.left(far);
         self.verdicts.forget_all();
         let published = self.published_by_account();
         self.outbox.crossings.end(far, &published);
@@ -170,13 +171,8 @@ impl Shard {
                     self.close(conn, Close::Route { says, why });
                 }
             }
-            GatewayInstruction::TheirImports { far, wall } => {
-                if self.gates.their_imports(far) != wall.as_ref() {
-                    self.gates.set_their_imports(far, wall);
-                    self.know_ways_back();
-                    self.verdicts.forget_all();
-                }
-            }
+            GatewayInstruction::TheirRules { link, theirs } => self.their_rules_are_ready(link, theirs),
+            GatewayInstruction::OurRules { walls, lines } => self.rebuild_walls(walls, &lines),
         }
     }
 
@@ -254,7 +250,12 @@ impl Shard {
         let (said, why) = match info.command() {
             Some(Command::AllSubsStart) => (FarSaid::Begins, "it tells what it wants"),
             Some(Command::AllSubsComplete) => (FarSaid::Complete, "it has told what it wants"),
-            _ => {
+            command => {
+                if let Some(far) = link.far().filter(|_| speaks_of_rules(&info, command, &link.intro.cluster)) {
+                    let digest = info.border_rules.as_ref().map_or(&info.border, |part| &part.digest);
+                    let digest = digest.parse().ok();
+                    self.their_digest(far, digest);
+                }
                 let json = json.to_vec();
                 return self.acts.push_back(Act::GatewayTidings(GatewayTidings::Info { link: cid, json }));
             }
@@ -266,6 +267,43 @@ impl Shard {
                 let why = "a command about an account names none".to_owned();
                 self.close(id, Close::Route { says: "Invalid account in gateway command".into(), why });
             }
+        }
+    }
+
+    /// The other end of the outbound link says, by digest, which rules it has: what is known of others does not count until the
+    /// machine has made these ready, here and on every other shard.
+    fn their_digest(&mut self, far: FarId, said: Option<Digest>) {
+        let (before, rules) = self.gates.their_rules(far);
+        if before != said {
+            self.state_their_rules(far, said, rules);
+        }
+    }
+
+    /// The machine has made the rules of another cluster ready.
+    fn their_rules_are_ready(&mut self, link: Cid, theirs: TheirRules) {
+        let Some(conn) = self.gateway_links.get(&link).and_then(|conn| self.outbox.conns.get(*conn)) else { return };
+        if let Some(far) = conn.gateway.as_deref().and_then(GatewayLink::far) {
+            let (said, _) = self.gates.their_rules(far);
+            self.state_their_rules(far, said, theirs);
+        }
+    }
+
+    fn state_their_rules(&mut self, far: FarId, said: Option<Digest>, rules: TheirRules) {
+        for batch in self.peer_batches() {
+            batch.rules(far, said, &rules);
+        }
+        self.note_their_rules(far, said, rules);
+    }
+
+    /// The cluster whose rules these are says that it has those of this digest: on every shard.
+    pub(super) fn note_their_rules(&mut self, far: FarId, said: Option<Digest>, rules: TheirRules) {
+        let changed = self.gates.set_their_rules(far, said, rules, &self.walls.us);
+        if let Some(cluster) = self.gates.name(far) {
+            self.outbox.crossings.barriers.theirs(far, cluster, self.gates.their_entries(far));
+        }
+        self.know_ways_back();
+        if changed {
+            self.verdicts.forget_all();
         }
     }
 
@@ -403,6 +441,15 @@ impl Shard {
             all[usize::from(c.account)] += c.counts.in_msgs - c.booked.in_msgs;
         }
         all
+    }
+}
+
+/// Does an INFO of the other end say something of its rules? As the gateways' machine understands it.
+fn speaks_of_rules(info: &GatewayInfo, command: Option<Command>, cluster: &str) -> bool {
+    match command {
+        Some(Command::Border) => true,
+        None => info.gateway == *cluster,
+        Some(_) => false,
     }
 }
 

@@ -78,6 +78,7 @@ impl Shard {
             Said::Route { peer, up } => self.route_elsewhere(peer, up.map(|hash| (from, hash))),
             Said::Gate { far, up, cluster } => self.gate_elsewhere(far, from, up, cluster),
             Said::Measured { far, rtt_ns } => self.far_measured(far, rtt_ns),
+            Said::Rules { far, said, rules } => self.note_their_rules(far, said, rules.clone()),
             Said::Far { account, far, said } => drop(self.far_said(account, far, said)),
             Said::Connections { account, n } => {
                 self.worlds[usize::from(account)].elsewhere[from.index()] = n;

@@ -33,7 +33,6 @@ mod rounds;
 mod strangers;
 mod stretch;
 mod verdict;
-pub mod walls;
 
 mod core;
 

@@ -144,7 +144,7 @@ impl Shard {
         let recent = self.worlds[usize::from(account)].recent.covers(m.reply, self.now.mono);
         let link = self.outbox.conns.get(conn)?.gateway.as_deref()?;
         let (new_replies, far) = (link.intro.new_replies, link.far()?);
-        if !recent && !self.walls.stand() && self.gates.their_imports(far).is_none() {
+        if !recent && !self.walls.stand() && !self.gates.has_imports(far) {
             return None;
         }
         if recent {

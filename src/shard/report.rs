@@ -4,7 +4,6 @@
 mod gateways;
 mod question;
 
-use super::walls::Walls;
 use crate::base::ConnId;
 use crate::conn::{Counts, GatewayInstruction, Instruction, Telling};
 use crate::policy::Permits;
@@ -52,8 +51,6 @@ pub enum Order {
     /// Memory has become scarce, or (said again) is still: subscriptions are refused, and clients are cut for whom much
     /// waits. `false`: no longer.
     Scarce(bool),
-    /// Other rules hold at the border from now on.
-    Walls(Arc<Walls>),
     /// Users may do this from now on. The users are the same.
     Permits(Arc<Permits>),
     /// The cluster is called so from now on.

@@ -6,12 +6,12 @@
 
 use super::gates::Gates;
 use super::peers::{At, Peers};
-use super::walls::{Barrier, Side, Walls};
 use crate::base::limits::{HEADS_BYTES_MAX, TARGETS_MAX, VERDICTS_MAX, VERDICT_PERMITS_MAX};
 use crate::base::{ConnId, FarId, FarSet, PeerId, PeerSet, Rng, Seeded, ShardSet, Slot, Slots};
 use crate::interest::border::Class;
 use crate::interest::far::Fars;
 use crate::interest::{Place, Replica};
+use crate::policy::walls::{Barrier, Side, Walls};
 use crate::policy::{PermitId, Permits};
 use crate::wire::route::write_names;
 use crate::wire::subject;

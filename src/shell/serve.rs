@@ -1,6 +1,5 @@
 //! A running server: what it does when it is signalled, and how it ends (operations.md §14). Made by the boot.
 
-use super::identity;
 use super::listen::Listening;
 use super::log::Log;
 use super::mesh;
@@ -13,7 +12,6 @@ use super::scarcity::{Found, Scarcity};
 use super::signal::{Signal, Signals};
 use crate::base::{Level, ShardId};
 use crate::policy::Settings;
-use crate::shard::walls::Walls;
 use crate::shard::Order;
 use crate::shell::files::PortsFile;
 use crossbeam_channel::{Receiver, RecvError, RecvTimeoutError};
@@ -154,7 +152,6 @@ impl Server {
                 }
                 if let (Some(mesh), Some(gateway)) = (&self.mesh, &reloaded.settings.gateway) {
                     mesh.door().reload_gateways(gateway.remotes.clone());
-                    self.rebuild_walls(&reloaded.settings);
                     mesh.door().set_borders(gateway.borders.clone());
                 }
                 let permits = &reloaded.settings.auth.permits;
@@ -170,17 +167,6 @@ impl Server {
                 let lines = why.into_iter().map(|w| format!("Failed to reload server configuration: {w}"));
                 lines.for_each(|line| self.log.line(Level::Error, line));
             }
-        }
-    }
-
-    /// Gives all shards the rules of the border, if they have changed.
-    fn rebuild_walls(&self, new: &Settings) {
-        let borders = |s: &Settings| s.gateway.as_ref().map(|g| g.borders.clone());
-        if borders(&self.settings) != borders(new) {
-            // There was randomness at the start.
-            let seed = identity::random().map_or(0, |key| identity::seed(&key));
-            let walls = Arc::new(Walls::of(new, seed));
-            self.doors.iter().for_each(|d| d.send(Mail::Order(Order::Walls(walls.clone()))));
         }
     }
 

@@ -107,10 +107,18 @@ pub enum Broken {
     NoExports,
     /// What it imports is.
     NoImports,
-    /// Other rules are read, and not given to the shards.
+    /// The same, but others are told of it.
+    TakesAll,
+    /// Other rules are read, and nobody is given them.
     KeepsRules,
     /// What users may do is forgotten.
     NoPermissions,
+    /// Any number of answers may come back.
+    NoReplyMax,
+    /// Answers may come back for longer than was said.
+    NoReplyWindow,
+    /// What other clusters say they let in is not heard.
+    DeafToRules,
 }
 
 /// How somebody reads.
@@ -200,6 +208,15 @@ pub enum Step {
     },
     /// A publish that asks for an answer.
     Request(String),
+    /// Answers everything it was asked so far; for who does not respond at once.
+    Answer {
+        /// So many times each.
+        times: u64,
+        /// More than so many for one question are too many.
+        most: u64,
+        /// It is too late for all of them.
+        late: bool,
+    },
     /// `PING`, without waiting.
     Ping,
     /// `PING`, and nothing more before its `PONG`. Counted: see [`Step::Await`].

@@ -61,6 +61,8 @@ pub struct Client {
     elsewhere: Option<Vec<usize>>,
     /// Patterns and groups to be subscribed again on another server.
     kept: Vec<(String, Option<String>)>,
+    /// What it was asked and does not answer at once: the reply, the message, how often it has.
+    questions: Vec<(String, usize, u64)>,
 }
 
 impl Client {
@@ -94,6 +96,7 @@ impl Client {
             informed: false,
             elsewhere: None,
             kept: Vec::new(),
+            questions: Vec::new(),
         }
     }
 
@@ -372,6 +375,15 @@ impl Client {
             }
             Step::Sleep(ms) => self.wake_at = Some(w.now + ms * MILLISECOND),
             Step::Fault(fault) => w.faults.push_back(fault),
+            Step::Answer { times, most, late } => {
+                for at in (0..self.questions.len()).flat_map(|at| (0..times).map(move |_| at)) {
+                    self.questions[at].2 += 1;
+                    let (reply, asked, n) = self.questions[at].clone();
+                    let answer = self.publish(w, &reply, "", 12);
+                    w.oracle.answers(answer, asked);
+                    w.oracle.is_too_much(answer, late || n > most);
+                }
+            }
             Step::Meshed => {}
             Step::Stall => w.links[self.link].down.stalled = true,
             Step::Heal => w.links[self.link].down.stalled = false,
@@ -488,6 +500,7 @@ impl Client {
                     return Ok(());
                 };
                 self.received += 1;
+                self.questions.extend((!reply.is_empty()).then(|| (reply.clone(), asked, 0)));
                 if self.actor.responds && !reply.is_empty() && self.stage == Stage::On {
                     let answer = self.publish(w, &reply, "", 12);
                     w.oracle.answers(answer, asked);

@@ -97,6 +97,8 @@ pub struct Msg {
     inbox: Option<usize>,
     /// The message that it answers.
     because: Option<usize>,
+    /// It answers, and later or more often than may be: it must not come back to another cluster.
+    excess: bool,
     refused: u32,
     copies: u64,
     /// Its publisher may not publish it.
@@ -324,6 +326,7 @@ impl Oracle {
             accepted: None,
             inbox,
             because: None,
+            excess: false,
             refused: 0,
             copies: 0,
             denied: false,
@@ -337,6 +340,11 @@ impl Oracle {
     /// Message `m` answers message `to`.
     pub fn answers(&mut self, m: usize, to: usize) {
         self.msgs[m].because = Some(to);
+    }
+
+    /// Does message `m` come later than an answer may, or is it one too many?
+    pub fn is_too_much(&mut self, m: usize, excess: bool) {
+        self.msgs[m].excess = excess;
     }
 
     /// The bytes that publish message `m`.

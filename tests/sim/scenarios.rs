@@ -97,7 +97,10 @@ pub const ALL: &[(&str, Scenario, u64)] = &[
     ("border_traffic", borders::border_traffic, 6),
     ("border_groups", borders::border_groups, 4),
     ("border_requests", borders::border_requests, 4),
+    ("border_reply_within", borders::border_reply_within, 4),
+    ("border_nats", borders::border_nats, 6),
     ("border_storm", borders::border_storm, 4),
+    ("border_slow", borders::border_slow, 4),
     ("border_counted", borders::border_counted, 4),
     ("border_rogue", borders::border_rogue, 4),
 ];

@@ -1,10 +1,11 @@
 //! What may cross between clusters (docs/borders.md): the example as it is shipped, and clusters of nats-servers, which know
 //! nothing of it. What holds in every case is the simulator's matter.
 
+use super::troubles::reload;
 use crate::support::cluster::{free_port, Client, WHOLE};
 use crate::support::process::until;
 use crate::support::server::{shard_args, Server, Start, Which};
-use crate::support::supercluster::{SuperCluster, Wish};
+use crate::support::supercluster::{entries, gatewayz, SuperCluster, Wish};
 use crate::turnpike_is_tested;
 use std::path::Path;
 use std::time::Duration;
@@ -127,6 +128,115 @@ fn answered(asking: &mut Client, answering: &mut Client, subject: &str, after: D
     assert_eq!(asking.next(), "MSG _INBOX.x.2 8 1\r\n!\r\n");
     let other = asking.try_next(SOON);
     assert_eq!(other.is_some(), open, "an answer to nothing: {other:?}");
+}
+
+/// One cluster by itself, with these rules in its gateway block.
+fn lone_conf(cluster: &str, port: u16, list: &str, rules: &str) -> String {
+    let gateway = format!("gateway {{ name: {cluster}, listen: \"127.0.0.1:{port}\", gateways: {list}\n{rules}\n}}");
+    format!("server_name: {cluster}0\n{gateway}\n")
+}
+
+fn lone(cluster: &str, port: u16, list: &str, rules: &str) -> Server {
+    let which = Which::under_test();
+    Server::from(Start::new(&which, &lone_conf(cluster, port, list, rules), &shard_args(&which, 2)))
+}
+
+/// How many messages a server has not sent to a cluster for this reason.
+fn not_sent(server: &Server, cluster: &str, reason: &str) -> u64 {
+    let page = gatewayz(server);
+    let remotes = page["turnpike"]["remotes"].as_array().cloned().unwrap_or_default();
+    let of = remotes.iter().filter(|r| r["name"] == cluster).flat_map(|r| r["messages"].as_array().cloned());
+    of.flatten().filter_map(|m| m["drops"][reason].as_u64()).sum()
+}
+
+/// How many messages of other clusters a server has dropped for this reason as they came.
+fn dropped_on_entry(server: &Server, reason: &str) -> u64 {
+    let page = gatewayz(server);
+    let remotes = page["turnpike"]["remotes"].as_array().cloned().unwrap_or_default();
+    let of = remotes.iter().flat_map(|r| r["dropped_on_entry"].as_array().cloned());
+    of.flatten().filter_map(|m| m["drops"][reason].as_u64()).sum()
+}
+
+#[test]
+fn a_group_passes_over_clusters_that_do_not_let_the_message_in() {
+    if !turnpike_is_tested() {
+        return;
+    }
+    let [a, b, c] = [free_port(), free_port(), free_port()];
+    let list = entries(&[("A", &[a])]);
+    let denies = |subject: &str| format!("imports: [{{subject: \"{subject}\", deny: true}}]");
+    let near = lone("A", a, "[]", "");
+    let (one, other) = (lone("B", b, &list, &denies("jobs.b")), lone("C", c, &list, &denies("jobs.c")));
+    let (mut in_b, mut in_c, mut speaker) = (Client::of(&one), Client::of(&other), Client::of(&near));
+    // Whichever of them is nearer: its denial is a hole in what it announces.
+    in_b.say("SUB jobs.* q 1\r\n");
+    in_c.say("SUB jobs.* q 1\r\n");
+    await_crossing(&mut speaker, &mut in_c, "jobs.b");
+    await_crossing(&mut speaker, &mut in_b, "jobs.c");
+    let before = [not_sent(&near, "B", "their_border"), not_sent(&near, "C", "their_border")];
+    const MANY: u64 = 100;
+    for n in 0..MANY {
+        speaker.say(&format!("PUB jobs.b 3\r\n{n:03}\r\nPUB jobs.c 3\r\n{n:03}\r\n"));
+    }
+    for n in 0..MANY {
+        assert_eq!(in_c.next(), format!("MSG jobs.b 1 3\r\n{n:03}\r\n"));
+        assert_eq!(in_b.next(), format!("MSG jobs.c 1 3\r\n{n:03}\r\n"));
+    }
+    // Counted here, by the rule there, and not there once more.
+    let counted = [not_sent(&near, "B", "their_border"), not_sent(&near, "C", "their_border")];
+    assert_eq!(counted, before.map(|n| n + MANY));
+    assert_eq!([dropped_on_entry(&one, "border"), dropped_on_entry(&other, "border")], [0, 0]);
+    let held = gatewayz(&near)["turnpike"]["crossing"]["held_back"].clone();
+    let by = |cluster: &str| format!("imports of \"{cluster}\" line 3: deny \"jobs.{}\"", cluster.to_lowercase());
+    for (cluster, n) in [("B", counted[0]), ("C", counted[1])] {
+        let is = |h: &&serde_json::Value| h["by"] == by(cluster) && h["messages"] == n;
+        assert!(held.as_array().is_some_and(|all| all.iter().any(|h| is(&h))), "{cluster} {n}: {held}");
+    }
+}
+
+#[test]
+fn answers_come_back_in_their_window_and_no_more_than_may() {
+    if !turnpike_is_tested() {
+        return;
+    }
+    let [a, b] = [free_port(), free_port()];
+    let rules = |window: &str| format!("imports: [ask]\nreply_window: \"{window}\"\nreply_max: 2");
+    let near = lone("A", a, "[]", &rules("300ms"));
+    let far = lone("B", b, &entries(&[("A", &[a])]), "imports: [ask]");
+    let (mut asking, mut answering) = (Client::of(&near), Client::of(&far));
+    asking.say("SUB _INBOX.x.* 8\r\n");
+    answering.say("SUB ask 7\r\n");
+    until("a request that crosses", WHOLE, || {
+        asking.say("PUB ask _INBOX.x.0 1\r\n?\r\n");
+        answering.try_next(Duration::from_millis(100))
+    });
+    while answering.try_next(SOON).is_some() {}
+    while asking.try_next(SOON).is_some() {}
+    let ask = |asking: &mut Client, answering: &mut Client, n: u32| {
+        asking.say(&format!("PUB ask _INBOX.x.{n} 1\r\n?\r\n"));
+        assert_eq!(answering.next(), format!("MSG ask 7 _INBOX.x.{n} 1\r\n?\r\n"));
+    };
+    let crossing = || gatewayz(&near)["turnpike"]["crossing"].clone();
+    let held = || {
+        let all = crossing()["held_back"].as_array().cloned().unwrap_or_default();
+        let of = all.iter().filter(|h| h["by"] == "no entry of imports admits it");
+        of.filter_map(|h| h["messages"].as_u64()).sum::<u64>()
+    };
+    // When nobody waits for an answer any more, one is late.
+    ask(&mut asking, &mut answering, 1);
+    until("the window is over", WHOLE, || (crossing()["replies_awaited"] == 0).then_some(()));
+    assert_eq!(held(), 0);
+    answering.say("PUB _INBOX.x.1 4\r\nlate\r\n");
+    until("the late answer is counted", WHOLE, || (held() == 1).then_some(()));
+    // In time as many come as may.
+    reload(&near, &lone_conf("A", a, "[]", &rules("10m")));
+    until("the other rules hold", WHOLE, || (crossing()["reply_window_ms"] == 600_000).then_some(()));
+    ask(&mut asking, &mut answering, 2);
+    answering.say("PUB _INBOX.x.2 1\r\n1\r\nPUB _INBOX.x.2 1\r\n2\r\nPUB _INBOX.x.2 1\r\n3\r\n");
+    assert_eq!(asking.next(), "MSG _INBOX.x.2 8 1\r\n1\r\n");
+    assert_eq!(asking.next(), "MSG _INBOX.x.2 8 1\r\n2\r\n");
+    until("the third answer is counted", WHOLE, || (held() == 2).then_some(()));
+    assert_eq!(asking.try_next(SOON), None);
 }
 
 /// A cluster with a border and one of nats-servers: ours is enforced, alone.

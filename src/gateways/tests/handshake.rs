@@ -89,7 +89,7 @@ impl Bench {
                     self.written.push_str(&String::from_utf8(intro.first.clone()).unwrap());
                     self.given.push(*intro);
                 }
-                Act::Tell { instruction: GatewayInstruction::TheirImports { .. }, .. } => {}
+                Act::Tell { instruction: GatewayInstruction::TheirRules { .. }, .. } => {}
                 Act::Tell { instruction, .. } => self.told.push(instruction),
                 Act::Dial { dial, .. } => self.dials.push(dial),
                 Act::Verify { password, .. } => self.verify.push(password),

@@ -5,12 +5,10 @@ mod checks;
 
 use super::nats::{Do, Nats};
 use crate::base::{Cid, FarId, Level, Now, PeerId, Rng, ShardId, Time, MILLISECOND, SECOND};
-use crate::conn::{GatewayInstruction, GatewayIntroduction, GatewayTidings, RouteNews, Way};
+use crate::conn::{GatewayInstruction, GatewayIntroduction, GatewayTidings, RouteNews, TheirRules, Way};
 use crate::gateways::{Act, Dial, Gateways, Identity, Setup};
-use crate::interest::border::Wall;
 use crate::policy::{Gateway, RemoteGateway, RouteUrl};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 
 const SHARDS: usize = 2;
 
@@ -62,7 +60,7 @@ pub(super) struct Node {
     /// What its mesh tells members of its rules.
     pub border: String,
     /// What each shard was told that clusters let in.
-    pub imports: BTreeMap<(ShardId, FarId), Option<Arc<Wall>>>,
+    pub theirs: BTreeMap<Cid, TheirRules>,
     /// Members whose routes it ended, with what they were told.
     pub left: Vec<(usize, String)>,
     /// Lines about rules that it read on registered links.
@@ -153,7 +151,7 @@ impl World {
             nats: None,
             bare: false,
             border: String::new(),
-            imports: BTreeMap::new(),
+            theirs: BTreeMap::new(),
             left: Vec::new(),
             rules_read: 0,
         };
@@ -384,10 +382,8 @@ impl World {
                     if let Way::Out(far) = intro.way {
                         assert!(self.nodes[node].fars.insert(far), "a number in use was given anew");
                     }
-                    if let Way::Out(far) = intro.way {
-                        let known =
-                            |s| self.nodes[node].imports.get(&(ShardId(s as u8), far)) == Some(&intro.their_imports);
-                        assert!((0..SHARDS).all(known), "a shard does not know what the cluster lets in");
+                    if intro.way.is_outbound() {
+                        self.nodes[node].theirs.insert(link, intro.theirs.clone());
                     }
                     let (rest, first) = (std::mem::take(&mut intro.rest), std::mem::take(&mut intro.first));
                     self.nodes[node].links.insert(link, (*intro, Vec::new()));
@@ -396,8 +392,8 @@ impl World {
                     }
                     self.shard_reads(node, link, &rest);
                 }
-                Act::Tell { shard, instruction: GatewayInstruction::TheirImports { far, wall } } => {
-                    self.nodes[node].imports.insert((shard, far), wall);
+                Act::Tell { instruction: GatewayInstruction::TheirRules { link, theirs }, .. } => {
+                    self.nodes[node].theirs.insert(link, theirs);
                 }
                 Act::Tell { instruction, .. } => self.instruct(node, instruction),
                 Act::Verify { link, hash, password } => {
@@ -463,7 +459,12 @@ impl World {
                 }
                 self.shard_ends(node, link, &why);
             }
-            GatewayInstruction::TheirImports { .. } => unreachable!("taken above"),
+            GatewayInstruction::OurRules { lines, .. } => {
+                for (link, lines) in lines {
+                    self.send(node, link, Item::Bytes(lines));
+                }
+            }
+            GatewayInstruction::TheirRules { .. } => unreachable!("taken above"),
         }
     }
 

@@ -1,7 +1,7 @@
 //! One server of one or two shards with links to other clusters, byte for byte.
 
 use crate::base::{Cid, ConnId, FarId, Now, PeerId, ShardId, Time, SECOND};
-use crate::conn::{GatewayInstruction, GatewayIntroduction, GatewayTidings, Introduction, Way};
+use crate::conn::{GatewayInstruction, GatewayIntroduction, GatewayTidings, Introduction, TheirRules, Way};
 use crate::policy::{Gateway, GatewayInterest, Settings};
 use crate::shard::{Act, Answer, Ask, Batch, Identity, Lost, Opening, Order, Setup, Shard, Sockets, Turn};
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +26,8 @@ struct Node {
     frozen: bool,
     /// Who is not read.
     paused: BTreeSet<(usize, ConnId)>,
+    /// What the cluster at the other end of a new link has said that it lets in.
+    theirs: TheirRules,
 }
 
 impl Node {
@@ -57,6 +59,7 @@ impl Node {
             stuck: BTreeSet::new(),
             frozen: false,
             paused: BTreeSet::new(),
+            theirs: TheirRules::default(),
         }
     }
 
@@ -137,7 +140,7 @@ impl Node {
             interest_only: promised,
             new_replies: true,
             turnpike: false,
-            their_imports: None,
+            theirs: self.theirs.clone(),
             start_ns: 0,
             first: Vec::new(),
             rest: Vec::new(),

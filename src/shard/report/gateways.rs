@@ -4,7 +4,7 @@
 
 use crate::conn::Counts;
 use crate::interest::far::Mode;
-use crate::shard::walls::Walls;
+use crate::policy::walls::Walls;
 use std::sync::Arc;
 
 /// The answer to [`Ask::Gateways`](super::Ask::Gateways).
@@ -23,7 +23,7 @@ pub struct GatewayReport {
     pub awaited: u64,
     /// Those that were forgotten before their time because there were too many: their answers were held back.
     pub crowded_out: u64,
-    /// The rules of the border; None: there are none.
+    /// Our rules of the border; None: there are none, on either side.
     pub walls: Option<Arc<Walls>>,
 }
 
@@ -158,7 +158,7 @@ pub struct FarTally {
     pub sent: u64,
     /// Messages not sent, by reason: `gateway_down`, `served_nearer` (their queue group has a member in this cluster, or in
     /// one that answers sooner), `gateway_full`, `unsayable`, `answered_straight` (it went to the cluster whose request it
-    /// answers, and to no other).
+    /// answers, and to no other), `border` (our exports hold it back), `their_border` (that cluster's imports would).
     pub drops: Vec<(&'static str, u64)>,
 }
 

@@ -1,6 +1,7 @@
 //! A question about what crosses, and its answer: `shard::explain` answers.
 
 use crate::interest::border::Judgement;
+use crate::policy::walls::no_entry;
 use crate::policy::Settings;
 use serde::{Deserialize, Serialize};
 
@@ -94,15 +95,15 @@ impl Explanation {
         self.grounds.push(Ground { of, lets, says });
     }
 
-    /// What a block says of it; `rule` is that which decided, in words.
-    pub fn judged(&mut self, block: &'static str, judgement: Judgement, rule: Option<String>) {
+    /// What a block says of it, called `block` for people; `rule` is that which decided, in words.
+    pub fn judged(&mut self, what: &'static str, block: &str, judgement: Judgement, rule: Option<String>) {
         let rule = rule.unwrap_or_default();
         let says = match judgement {
             Judgement::Open => format!("{block} hold nothing back here"),
             Judgement::Admitted(_) => format!("{rule} admits it"),
             Judgement::Denied(_) => format!("{rule} denies it"),
-            Judgement::Unnamed => format!("no entry of {block} admits it"),
+            Judgement::Unnamed => no_entry(block),
         };
-        self.because(block, judgement.crosses(), says);
+        self.because(what, judgement.crosses(), says);
     }
 }

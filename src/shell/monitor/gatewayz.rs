@@ -14,10 +14,10 @@ use super::query::{Query, Subs};
 use super::time::{rtt, stamp, uptime};
 use super::wanted::{List, Wanted};
 use crate::gateways::Report;
+use crate::policy::walls::Walls;
 use crate::shard::report::{
     BarrierTally, EntryTally, FarTally, GatewayAccountRow, GatewayReport, GatewayRow, InterestMode,
 };
-use crate::shard::walls::Walls;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -8,35 +8,52 @@ use super::super::world::World;
 use super::plan::{Fault, Kind, Member};
 use super::rogue::{Mischief, Talk};
 use super::scenarios::{at, director, load, one, servers};
+use super::supernats;
 use super::supers::{self, clusters, Lists};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use turnpike::base::Rng;
+use turnpike::conn::GatewayInstruction;
 use turnpike::interest::border::Rule;
+use turnpike::policy::walls::Walls;
 use turnpike::policy::{Borders, GatewayInterest};
-use turnpike::shard::walls::Walls;
-use turnpike::shard::Order;
+use turnpike::shard::{Answer, Ask, Order};
 use turnpike::wire::gateway::{name_hash, old_hash};
 
 /// What rules are about besides what clients say.
 const WIDE: &[&str] = &[">", "*.b", "*.*", "a.*.>", "*.*.c", "a.>"];
 
 impl World {
-    /// All servers are given the other rules; each of their shards takes them in when it comes to it.
+    /// All servers are given the other rules, as at a reload: each says them to its shards and to others when it comes to it.
     pub(super) fn reload(&mut self) {
         let Some(cluster) = self.case.plan.cluster.as_mut().filter(|c| !c.reloaded) else { return };
         cluster.reloaded = true;
         self.oracle.rules_change();
         self.oracle.label("rules changed");
+        if self.case.plan.broken == Broken::KeepsRules {
+            return;
+        }
+        let now = self.now;
         for server in 0..self.servers.len() {
-            let places: Vec<usize> = self.servers[server].places(server).map(|p| p.0).collect();
-            let walls = Arc::new(Walls::of(&node::settings(&self.case.plan, server), 1));
-            for place in places {
-                let broken = self.case.plan.broken == Broken::KeepsRules;
-                if let Some(node) = self.nodes[place].as_mut().filter(|_| !broken) {
-                    node.order(Order::Walls(walls.clone()));
-                }
+            let gateway = node::settings(&self.case.plan, server).gateway;
+            match (self.servers[server].mesh.as_mut(), gateway) {
+                (Some(member), Some(gateway)) => member.set_borders(now, &gateway.borders),
+                _ => self.read_anew(server),
+            }
+        }
+    }
+}
+
+impl World {
+    /// A server that is down begins with the rules as they are then.
+    fn read_anew(&mut self, server: usize) {
+        let walls = Arc::new(Walls::of(&node::settings(&self.case.plan, server), 1));
+        let places: Vec<usize> = self.servers[server].places(server).map(|p| p.0).collect();
+        for place in places {
+            if let Some(node) = self.nodes[place].as_mut() {
+                let rules = GatewayInstruction::OurRules { walls: walls.clone(), lines: Vec::new() };
+                node.order(Order::InstructGateway(rules));
             }
         }
     }
@@ -70,10 +87,33 @@ pub(super) fn announced(w: &mut World) {
             }
         }
     }
+    let only_answers = cluster.only_answers;
+    kept_out(w, only_answers);
     if cut {
         w.oracle.label("interest behind a border was announced");
     }
     wrong.into_iter().for_each(|why| w.fail(why));
+}
+
+/// What came from other clusters and was held back was counted.
+fn kept_out(w: &mut World, only_answers: bool) {
+    let (mut entries, mut unnamed) = (0, 0);
+    for answer in w.ask(&Ask::Gateways) {
+        let Answer::Gateways(report) = answer else { continue };
+        entries += report.entries.iter().filter(|e| e.reason == "border").map(|e| e.n).sum::<u64>();
+        let of = report.barriers.iter().filter(|t| t.by == "no entry of imports admits it");
+        unnamed += of.map(|t| t.n).sum::<u64>();
+    }
+    if entries > 0 {
+        w.oracle.label("a message was held back on receipt");
+    }
+    let should = w.oracle.too_much();
+    if only_answers && unnamed != should {
+        w.fail(format!("I23: {unnamed} answers were held back, should be {should}"));
+    }
+    if only_answers && should > 0 {
+        w.oracle.label("answers that were too late or too many were held back");
+    }
 }
 
 /// A block of rules; now and then none.
@@ -208,6 +248,73 @@ pub fn border_requests(rng: &mut Rng) -> Case {
     case
 }
 
+/// Answers come late, and more of them than may: what is within the window and the number arrives, the rest is dropped where
+/// it was asked and counted, whatever member it comes out of.
+pub fn border_reply_within(rng: &mut Rng) -> Case {
+    let sizes: Vec<usize> = (0..within(rng, 2, 3)).map(|_| within(rng, 1, 3) as usize).collect();
+    let mut case = clusters(rng, &sizes, Lists::All);
+    modes(rng, &mut case);
+    let (askers, n) = (sizes[0] as u64, sizes.iter().sum::<usize>() as u64);
+    let most = within(rng, 1, 4);
+    let subjects = ["a.b", "a.c"];
+    let shards: Vec<usize> = subjects.map(|_| one(rng, askers..n)).map(|server| at(rng, &case, server)).into();
+    let many = within(rng, 1, 3) as usize;
+    for (subject, shard) in subjects.iter().zip(shards) {
+        let a = Actor::on(shard).does(Step::sub(subject)).does(Step::Sync).does(Step::Meshed);
+        // When all have asked. One of the answers is one too many, or all come in time.
+        let a = a.does_all((0..many).map(|n| Step::Await { actor: subjects.len() + n, syncs: 1 }));
+        let a = a.does(Step::Sleep(300)).does(Step::Answer { times: within(rng, 1, 5), most, late: false });
+        let a = a.does(Step::Sync).does(Step::Sleep(300)).does(Step::Answer { times: 1, most, late: false });
+        let a = a.does(Step::Sync).does(Step::Sleep(7000)).does(Step::Answer { times: 1, most, late: true });
+        case.actors.push(a.does(Step::Sync));
+    }
+    for _ in 0..many {
+        let server = one(rng, 0..askers);
+        let shard = at(rng, &case, server);
+        let a = Actor { headers: true, ..Actor::on(shard) }.does(Step::Meshed);
+        let a = a.does_all((0..subjects.len()).map(|actor| Step::Await { actor, syncs: 1 })).does(Step::Sleep(1500));
+        let asks = (0..within(rng, 1, 4)).map(|_| Step::Request(pick(rng, &subjects).into()));
+        case.actors.push(a.does_all(asks.collect::<Vec<_>>()).does(Step::Sync));
+    }
+    // Nothing but the questions enters as any message; the way back is known for longer than it is open.
+    let entry = Rule {
+        subject: b"a.*".as_slice().into(),
+        cluster: None,
+        account: None,
+        deny: false,
+        place: Default::default(),
+    };
+    let borders = |seconds: u64, reply_max: Option<u32>| {
+        let imports = Some(vec![entry.clone()]);
+        let borders = Borders { imports, reply_window: Duration::from_secs(seconds), reply_max, ..Borders::default() };
+        [borders.clone(), borders]
+    };
+    let mine = borders(5, Some(most as u32));
+    servers(&mut case).rules = std::iter::once(mine).chain(sizes[1..].iter().map(|_| borders(14, None))).collect();
+    servers(&mut case).only_answers = true;
+    case
+}
+
+/// Clusters with borders beside clusters of nats-servers, which know of none: our side's rules hold, and nothing else does.
+pub fn border_nats(rng: &mut Rng) -> Case {
+    let mut case = match rng.below(4) {
+        0 => supernats::super_nats_requests(rng),
+        1 => supernats::super_nats_groups(rng),
+        2 => supernats::super_nats_optimistic(rng),
+        _ => supernats::super_nats_routed(rng),
+    };
+    fence(rng, &mut case);
+    let numbers = servers(&mut case).numbers();
+    let plan = servers(&mut case);
+    for (at, member) in plan.members.iter().enumerate() {
+        if member.kind != Kind::Turnpike {
+            plan.rules[numbers[at]] = [Borders::default(), Borders::default()];
+        }
+    }
+    change(rng, &mut case);
+    case
+}
+
 /// Everything that can happen to several clusters, with borders.
 pub fn border_storm(rng: &mut Rng) -> Case {
     let mut case = match rng.below(3) {
@@ -217,6 +324,13 @@ pub fn border_storm(rng: &mut Rng) -> Case {
     };
     fence(rng, &mut case);
     change(rng, &mut case);
+    case
+}
+
+/// Rules change, and what others say of that is made ready late: interest that was told behind it is served all the same.
+pub fn border_slow(rng: &mut Rng) -> Case {
+    let mut case = if rng.one_in(2) { border_traffic(rng) } else { border_requests(rng) };
+    servers(&mut case).slow_rules = true;
     case
 }
 

@@ -60,7 +60,7 @@ impl World {
             return;
         }
         let server = &mut self.servers[at];
-        let mut member = Member::new(&cluster, at, server.lives, seed, self.now);
+        let mut member = Member::new(&self.case.plan, &cluster, at, server.lives, seed, self.now);
         member.with(self.now, |m| m.urls(vec![format!("10.0.0.{}:4222", at + 1)]));
         self.servers[at].mesh = Some(Box::new(member));
     }
@@ -302,6 +302,7 @@ impl World {
             .iter()
             .enumerate()
             .all(|(s, n)| !self.server_of(s).up || n.as_ref().is_none_or(|n| n.orders.is_empty()));
+        let obeyed = obeyed && self.servers.iter().all(|s| s.mesh.as_ref().is_none_or(|m| m.has_obeyed()));
         self.oracle.rest(obeyed, |a, b| states.get(&(a, b)).copied().unwrap_or(State::Unsure));
     }
 

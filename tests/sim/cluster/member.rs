@@ -2,7 +2,7 @@
 //! the mail between it and the shards. The part that `shell/mesh.rs` plays in production; what it does for the machine of
 //! the gateways stands in `gateways`.
 
-use super::super::case::Broken;
+use super::super::case::{Broken, Plan};
 use super::super::node::Mail;
 use super::super::pipes::{Link, Read, Way};
 use super::super::world::World;
@@ -124,7 +124,7 @@ pub fn settings(cluster: &Cluster, at: usize) -> Settings {
 
 impl Member {
     /// The mesh of member `at` in its n-th life.
-    pub fn new(cluster: &Cluster, at: usize, life: u64, seed: u64, now: u64) -> Member {
+    pub fn new(plan: &Plan, cluster: &Cluster, at: usize, life: u64, seed: u64, now: u64) -> Member {
         let m = &cluster.members[at];
         let identity = Identity {
             server_id: server_id(cluster, at, life),
@@ -136,7 +136,7 @@ impl Member {
         };
         let setup = Setup { shards: m.shards, seed, cluster: settings(cluster, at), identity };
         let mut mesh = Mesh::new(setup, moment(now));
-        let gates = Gates::new(cluster, at, life, seed, now);
+        let gates = Gates::new(plan, at, life, seed, now);
         mesh.gateway_url(gates.as_ref().map(|g| g.machine.url()).unwrap_or_default());
         Member {
             mesh,
@@ -193,6 +193,11 @@ impl Member {
         })
     }
 
+    /// Has all that it was told led to what it leads to, as far as its shards are concerned?
+    pub fn has_obeyed(&self) -> bool {
+        !self.stirred && self.out.iter().all(VecDeque::is_empty)
+    }
+
     /// Connections in handshake.
     pub fn handshakes(&self) -> usize {
         self.hands.len()
@@ -238,9 +243,9 @@ impl Member {
     }
 
     /// When is something due by itself?
-    fn plan_ahead(&mut self) {
+    pub(super) fn plan_ahead(&mut self) {
         let gates = self.gates.as_ref().and_then(|g| g.machine.next_at());
-        self.due = self.mesh.next_at().into_iter().chain(gates).map(|t| t.0).min();
+        self.due = self.mesh.next_at().into_iter().chain(gates).map(|t| t.0).chain(self.late_at()).min();
     }
 
     /// Hears what has come, and does what follows.
@@ -249,6 +254,7 @@ impl Member {
         self.tell_time(w.now);
         self.connect(w);
         self.read(w);
+        let mut gateway = Vec::new();
         for (local, notes) in self.notes.iter_mut().enumerate() {
             // Letters of different shards overtake each other.
             if notes.is_empty() || w.rng.one_in(3) {
@@ -256,11 +262,7 @@ impl Member {
             }
             match notes.pop_front() {
                 Some(Note::Tidings(t)) => self.mesh.tidings(ShardId(local as u8), t),
-                Some(Note::GatewayTidings(t)) => {
-                    if let Some(gates) = &mut self.gates {
-                        gates.machine.tidings(ShardId(local as u8), t);
-                    }
-                }
+                Some(Note::GatewayTidings(t)) => gateway.push((ShardId(local as u8), t)),
                 Some(Note::HandedOver(link, cid, said)) => {
                     self.hands.insert(cid, Hand::new(link, Way::Down, false, w.now));
                     self.mesh.handed_over(cid, "10.0.9.9", 50_000, said);
@@ -268,6 +270,8 @@ impl Member {
                 None => {}
             }
         }
+        gateway.into_iter().for_each(|(shard, t)| self.gateway_tidings(w, shard, t));
+        self.hear_late(w.now);
         self.carry_out(w);
         self.write(w);
         self.plan_ahead();

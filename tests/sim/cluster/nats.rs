@@ -55,6 +55,9 @@ pub struct Nats {
     refusals: Vec<usize>,
     /// It is now.
     now: u64,
+    /// Others have borders. What is a part of something and wanted by itself, or told anew by other rules, they may say and
+    /// take back twice.
+    borders: bool,
     /// What no peer may do to it, as its log would have it.
     complaint: Option<String>,
 }
@@ -131,6 +134,7 @@ impl Nats {
             gates: Gates::new(cluster, at, w.now),
             refusals: cluster.members.iter().map(|m| m.gate.as_ref().map_or(0, |g| g.refused_max)).collect(),
             now: w.now,
+            borders: !cluster.rules.is_empty(),
             complaint: None,
         }
     }

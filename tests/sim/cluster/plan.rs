@@ -24,6 +24,10 @@ pub struct Cluster {
     pub rules: Vec<[Borders; 2]>,
     /// They have changed.
     pub reloaded: bool,
+    /// Nothing but answers that are too late or too many is held back on receipt.
+    pub only_answers: bool,
+    /// What other clusters say of theirs is made ready seconds later.
+    pub slow_rules: bool,
 }
 
 /// One server.
@@ -175,7 +179,8 @@ impl Cluster {
         };
         let members = shards.iter().enumerate().map(member).collect();
         let (lost, strangers, distances) = (Vec::new(), Vec::new(), Vec::new());
-        let (rules, reloaded) = (Vec::new(), false);
-        Cluster { members, window: 1 << 16, lost, strangers, named: None, dials: None, distances, rules, reloaded }
+        let (rules, reloaded, slow_rules, only_answers) = (Vec::new(), false, false, false);
+        let (window, named, dials) = (1 << 16, None, None);
+        Cluster { members, window, lost, strangers, named, dials, distances, rules, reloaded, slow_rules, only_answers }
     }
 }

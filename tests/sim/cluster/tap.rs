@@ -1,13 +1,14 @@
 //! Looks at what a server writes to a route or to a link between clusters: a message is told to each peer once, by the
 //! server it was published to or the one where it came in from another cluster; it crosses to each other cluster once and
-//! comes not back (I7); and all under its own account (I24). Reads for itself, so that it shares no mistake with the
-//! parser.
+//! comes not back (I7); and all under its own account (I24); what a cluster wants is told behind the rules that let it in.
+//! Reads for itself, so that it shares no mistake with the parser.
 
 use super::super::oracle::Oracle;
 use super::super::world::World;
 use std::collections::{BTreeMap, BTreeSet};
 use turnpike::base::{Cid, PeerId};
 use turnpike::conn::{GatewayIntroduction, Introduction};
+use turnpike::interest::border::Rule;
 use turnpike::wire::gateway::GatewayInfo;
 
 /// What a server calls the other end.
@@ -54,6 +55,14 @@ pub struct Tap {
     pub cluster: String,
     /// By account, what this end has said of what its cluster wants.
     pub told: BTreeMap<String, Told>,
+    rules: Imports,
+}
+
+/// What this end has said that its cluster imports, and what it is about to say.
+#[derive(Default)]
+struct Imports {
+    told: Option<Vec<Rule>>,
+    coming: Vec<Rule>,
 }
 
 /// What one cluster was told of another's interest in an account.
@@ -86,8 +95,9 @@ impl Tap {
 
     fn new(server: usize, link: usize, what: Use, peer: &str, number: Number) -> Tap {
         let (peer, bytes, seen) = (peer.into(), Vec::new(), BTreeSet::new());
-        let (cluster, told) = (String::new(), BTreeMap::new());
-        Tap { server, link, what, peer, bytes, seen, rogue: false, forger: false, number, over: false, cluster, told }
+        let (cluster, told, rules) = (String::new(), BTreeMap::new(), Imports::default());
+        let (rogue, forger, over) = (false, false, false);
+        Tap { server, link, what, peer, bytes, seen, rogue, forger, number, over, cluster, told, rules }
     }
 
     /// Is it a route's?
@@ -118,6 +128,8 @@ impl Tap {
         let words: Vec<&str> = line.split(' ').collect();
         if !self.is_route() && !self.sends() {
             note_interest(&mut self.told, &words, &line);
+            self.rules.note(&words, &line);
+            self.check_announced(&words, oracle)?;
         }
         if let Use::In { interest_only: false } = self.what {
             let whole = words[0] == "INFO" && line.contains("\"gateway_cmd\":3");
@@ -171,6 +183,45 @@ impl Tap {
             return Err(format!("I7: sent twice: {}", what()));
         }
         Ok(Some(end + 2 + size + 2))
+    }
+}
+
+impl Imports {
+    /// This end says what its cluster imports.
+    fn note(&mut self, words: &[&str], line: &str) {
+        let json = line.split_once(' ').filter(|_| words[0] == "INFO").map(|l| l.1);
+        let Some(info) = json.and_then(|json| GatewayInfo::parse(json.as_bytes()).ok()) else { return };
+        if let Some(part) = info.border_rules {
+            let name = |text: &str| Some(text.into()).filter(|_| !text.is_empty());
+            self.coming.extend(part.entries.iter().filter(|e| !e.export).map(|e| Rule {
+                subject: e.subject.as_bytes().into(),
+                cluster: name(&e.cluster),
+                account: name(&e.account),
+                deny: e.deny,
+                place: Default::default(),
+            }));
+            if part.part == part.parts {
+                self.told = Some(std::mem::take(&mut self.coming)).filter(|_| part.imports);
+            }
+        } else if info.gateway_cmd == 0 && info.border.is_empty() {
+            self.told = None;
+        }
+    }
+}
+
+impl Tap {
+    /// What it says that its cluster wants may enter by the rules that it has told: others come before it.
+    fn check_announced(&self, words: &[&str], oracle: &Oracle) -> Result<(), String> {
+        let ["RS+", account, pattern, ..] = words else { return Ok(()) };
+        // Where not all is told this may be a refusal that is taken back.
+        let wanted = words.len() > 3 || self.told.get(*account).is_some_and(|told| told.whole);
+        if !wanted || self.rogue || oracle.may_announce(self.rules.told.as_deref(), &self.cluster, account, pattern) {
+            return Ok(());
+        }
+        let (server, cluster) = (self.server, &self.cluster);
+        Err(format!(
+            "I7: server {server} announces {pattern:?} of {account} to {cluster}, which the rules it told shut out"
+        ))
     }
 }
 

@@ -18,7 +18,9 @@ pub fn settings(plan: &Plan, server: usize) -> Settings {
     s.gateway = plan.cluster.as_ref().and_then(|c| gateway(c, server));
     match (&mut s.gateway, plan.broken) {
         (Some(gateway), Broken::NoExports) => gateway.borders.exports = None,
-        (Some(gateway), Broken::NoImports) => gateway.borders.imports = None,
+        (Some(gateway), Broken::NoImports | Broken::TakesAll) => gateway.borders.imports = None,
+        (Some(gateway), Broken::NoReplyMax) => gateway.borders.reply_max = None,
+        (Some(gateway), Broken::NoReplyWindow) => gateway.borders.reply_window = Duration::from_secs(10),
         _ => {}
     }
     s.limits.max_payload = plan.max_payload;

@@ -37,6 +37,8 @@ pub struct Crossed {
     pub suppressed: u64,
     /// Wanted there, and held back by the own rules.
     pub held: u64,
+    /// Let out by those, and held back by what that cluster says it lets in.
+    pub held_there: u64,
 }
 
 impl Clusters {
@@ -135,6 +137,7 @@ impl Oracle {
         let straight = subject.starts_with("_GR_.") || subject.starts_with("$GR.");
         let now = self.now();
         self.may_leave(m, server, to, now, straight)?;
+        self.may_be_sent(m, server, to, straight)?;
         if interest_only && !straight && !self.is_wanted(m, server, to) {
             return Err("where nobody wants it".into());
         }
@@ -193,7 +196,9 @@ impl Oracle {
             all.straight += u64::from(other);
             let published = own && !straight || goes_on;
             all.suppressed += u64::from(published && !self.is_wanted_by(msg, server, cluster));
-            all.held += u64::from(published && self.is_held(msg, server, cluster));
+            let (here, there) = self.is_held(msg, server, cluster);
+            all.held += u64::from(published && here);
+            all.held_there += u64::from(published && there);
         }
         all
     }

@@ -1,7 +1,8 @@
 //! What borders let through (docs/borders.md), every rule asked one by one: nothing here is shared with the server. Rules
 //! change at most once; around that moment a message may fare by either, and after it by the new ones alone.
 
-use super::super::case::Plan;
+use super::super::case::{Broken, Plan};
+use super::super::cluster::plan::Kind;
 use super::{matches, Msg, Oracle, Stand, Sub, Tick};
 use std::collections::BTreeSet;
 use turnpike::interest::border::Rule;
@@ -18,6 +19,12 @@ pub struct Borders {
     began: Option<Tick>,
     /// The first at which all servers had taken that in.
     done: Option<Tick>,
+    /// What others say of their rules is heard late, so that rest says nothing of it.
+    slow: bool,
+    /// By server: it knows no rules.
+    lax: Vec<bool>,
+    /// They tell rules that they do not hold, on purpose.
+    liars: bool,
     rested: Tick,
 }
 
@@ -95,7 +102,9 @@ impl Borders {
             cluster.members[at].cluster.clone()
         };
         let names = (0..cluster.rules.len()).map(|n| name(n).unwrap_or_default()).collect();
-        Borders { names, rules: cluster.rules.clone(), ..Borders::default() }
+        let liars = plan.broken == Broken::TakesAll;
+        let lax = cluster.members.iter().map(|m| m.kind != Kind::Turnpike).collect();
+        Borders { names, rules: cluster.rules.clone(), slow: cluster.slow_rules, lax, liars, ..Borders::default() }
     }
 
     /// Are there any?
@@ -179,20 +188,38 @@ impl Oracle {
         !self.borders.stand() || (0..=self.borders.now()).any(|p| self.is_announced(s, m, self.cluster(server), p))
     }
 
-    /// Is a subscription in another cluster announced in words that are wider than what may enter, or were when that was
-    /// told last: is a message sent there and held back only on receipt?
-    pub(super) fn is_hole(&self, s: &Sub, m: &Msg) -> bool {
+    /// Did a server know all rules of another one as they were when a message was published?
+    fn knew_rules(&self, m: &Msg, home: usize, there: usize) -> bool {
+        let done = self.borders.done.filter(|_| !self.borders.slow);
+        let done = || done.is_some_and(|d| self.paths.rested(home, there, d - 1, m.sent));
+        !self.borders.lax[home] && (self.borders.began.is_none() || done())
+    }
+
+    /// May a message be sent to a subscription in another cluster and be held back only on receipt, because the rules there
+    /// have changed and the publisher's server has not heard of it?
+    pub(super) fn goes_in_vain(&self, s: &Sub, m: &Msg) -> bool {
         let (home, there) = (self.conns[m.conn].server, self.conns[s.conn].server);
         let (from, to) = (self.cluster(home), self.cluster(there));
-        if !self.borders.stand() || from == to {
+        if !self.borders.stand() || from == to || self.knew_rules(m, home, there) {
             return false;
         }
         let phases = self.borders.phases(m.sent, None);
-        let told = self.borders.done.is_some_and(|d| self.paths.rested(home, there, d - 1, m.sent));
-        let announced = if told { phases } else { &[0, 1][..=self.borders.now()] };
         phases.iter().any(|p| self.leaves(m, from, to, *p))
             && !phases.iter().all(|p| self.enters(m, from, to, *p))
-            && announced.iter().any(|p| self.is_announced(s, m, from, *p))
+            && (0..=self.borders.now()).any(|p| self.is_announced(s, m, from, p))
+    }
+
+    /// May a server send a message to a cluster that says what it lets in? It may if that has changed and it may not know.
+    pub(super) fn may_be_sent(&self, m: usize, server: usize, to: usize, straight: bool) -> Result<(), String> {
+        let (msg, from, cluster) = (&self.msgs[m], self.cluster(server), self.cluster(to));
+        if !self.borders.stand() || straight || !self.knew_rules(msg, server, to) {
+            return Ok(());
+        }
+        let phases = self.borders.phases(msg.sent, None);
+        match phases.iter().any(|p| self.enters(msg, from, cluster, *p)) {
+            true => Ok(()),
+            false => Err("past what that cluster imports".into()),
+        }
     }
 
     /// How a subscription stands towards a message, if it would stand so without borders.
@@ -210,6 +237,9 @@ impl Oracle {
         let way = |from: usize, p: usize| self.leaves(m, from, to, p) && self.enters(m, from, to, p);
         let unsure = if stand == Stand::Must { Stand::May } else { stand };
         if let Some(asker) = self.answers_across(m) {
+            if m.excess {
+                return Stand::MustNot;
+            }
             // It goes back by the door of its request, and on from there as any other message of that cluster.
             let asker = self.cluster(asker);
             let may = asker == to || phases.iter().any(|p| way(from, *p) || way(asker, *p));
@@ -261,6 +291,11 @@ impl Oracle {
         }
     }
 
+    /// May a cluster announce this pattern to another one, if these are its imports?
+    pub fn may_announce(&self, imports: Option<&[Rule]>, to: &str, account: &str, pattern: &str) -> bool {
+        !self.borders.stand() || self.borders.liars || parts(imports, to, account, pattern).contains(pattern)
+    }
+
     /// What a server's cluster should have announced to another one in an account: pattern and queue group.
     pub fn announced(&self, server: usize, to: &str, account: &str) -> BTreeSet<(String, String)> {
         let (cluster, b) = (self.cluster(server), &self.borders);
@@ -276,9 +311,15 @@ impl Oracle {
         all.collect()
     }
 
-    /// Would a message be held back on its way out of a server's cluster, from one that wants it, if no rules change?
-    pub(super) fn is_held(&self, m: &Msg, server: usize, to: usize) -> bool {
-        self.borders.stand() && self.is_wanted_by(m, server, to) && !self.leaves(m, self.cluster(server), to, 0)
+    /// Would a message be held back on its way out of a server's cluster, from one that wants it, if no rules change? By the
+    /// rules here; by those there.
+    pub(super) fn is_held(&self, m: &Msg, server: usize, to: usize) -> (bool, bool) {
+        if !self.borders.stand() || !self.is_wanted_by(m, server, to) {
+            return (false, false);
+        }
+        let from = self.cluster(server);
+        let here = !self.leaves(m, from, to, 0);
+        (here, !here && !self.enters(m, from, to, 0))
     }
 
     /// Does a cluster announce interest in a message to a server's cluster, if no rules change?
@@ -286,6 +327,11 @@ impl Oracle {
         let there = |s: &&Sub| self.cluster(self.conns[s.conn].server) == to && self.fits(s, m);
         let told = |s: &Sub| !self.borders.stand() || self.is_announced(s, m, self.cluster(server), 0);
         self.subs.iter().filter(there).any(told)
+    }
+
+    /// Answers to other clusters that must have been dropped there, being too late or too many.
+    pub fn too_much(&self) -> u64 {
+        self.msgs.iter().filter(|m| m.excess && self.answers_across(m).is_some()).count() as u64
     }
 
     /// Messages of one cluster that another one should have held back as they came, if no rules change.

@@ -28,7 +28,7 @@ impl Oracle {
             let stand = self.stand(s, msg);
             let got = s.has.contains_key(&m);
             owed |= stand == Stand::Must;
-            possible |= stand != Stand::MustNot || self.haunts(s, msg) || self.is_hole(s, msg);
+            possible |= stand != Stand::MustNot || self.haunts(s, msg) || self.goes_in_vain(s, msg);
             // A message that followed a member who had left may find one who came after it was accepted.
             let late = s.queue.is_some() && self.only_too_early(msg, s) && self.re_aimed(i, m);
             if got && stand == Stand::MustNot && !late {
@@ -73,8 +73,7 @@ impl Oracle {
         if self.was_far(m, &sure, &took) {
             return Err(format!("I5: message {m} {msg:?} went further than it had to, to one of {}", brief()));
         }
-        // Who announces more than may enter has a group's message sent there in vain, which no protocol can tell.
-        if members.iter().any(|(i, _)| self.loses(&self.subs[*i], msg) || self.is_hole(&self.subs[*i], msg)) {
+        if members.iter().any(|(i, _)| self.loses(&self.subs[*i], msg) || self.goes_in_vain(&self.subs[*i], msg)) {
             return Ok(());
         }
         let shard = |i: &usize| self.conns[self.subs[*i].conn].shard;

@@ -1,12 +1,12 @@
 //! The border (docs/borders.md), byte for byte.
 
 use super::{short, Node, BEGINS, COMPLETE};
-use crate::base::{ConnId, FarId, ShardId, SECOND};
-use crate::conn::{Way, ORDERED_LINKS};
-use crate::interest::border::Rule;
+use crate::base::{Cid, ConnId, FarId, ShardId, SECOND};
+use crate::conn::{GatewayInstruction, TheirImports, TheirRules, Way, ORDERED_LINKS};
+use crate::interest::border::{digest, Rule, Wall};
+use crate::policy::walls::Walls;
 use crate::policy::{Borders, GatewayInterest, Settings};
 use crate::shard::report::Question;
-use crate::shard::walls::Walls;
 use crate::shard::{Answer, Ask, Order};
 use crate::wire::gateway::ReplyPrefix;
 use std::sync::Arc;
@@ -43,7 +43,8 @@ impl Node {
         settings.gateway.get_or_insert_default().borders = borders;
         let walls = Arc::new(Walls::of(&settings, 1));
         for shard in 0..self.shards.len() {
-            self.turn(shard, |t| t.order(Order::Walls(walls.clone())));
+            let instruction = GatewayInstruction::OurRules { walls: walls.clone(), lines: Vec::new() };
+            self.turn(shard, |t| t.order(Order::InstructGateway(instruction)));
         }
         for shard in 0..self.shards.len() {
             self.turn(shard, |_| ());
@@ -60,6 +61,18 @@ impl Node {
                 assert!(!heard.contains("ERR"), "{heard}");
             }
         }
+    }
+
+    /// Messages not sent to other clusters for this reason.
+    fn drops(&mut self, reason: &str) -> u64 {
+        for shard in 0..self.shards.len() {
+            self.turn(shard, |t| t.order(Order::Report { ticket: 0, ask: Ask::Gateways }));
+        }
+        let tallies = std::mem::take(&mut self.answers).into_iter().flat_map(|answer| match answer {
+            Answer::Gateways(report) => report.tallies,
+            _ => panic!("another answer"),
+        });
+        tallies.flat_map(|t| t.drops).filter(|d| d.0 == reason).map(|d| d.1).sum()
     }
 
     /// Messages that a border held back: on the way out by cluster, on the way in, by rule.
@@ -436,4 +449,122 @@ fn a_member_is_told_which_cluster_answers_and_only_that_one_may() {
         n.turn(shard, |_| ());
     }
     assert_eq!(n.heard(0, a), "MSG in.1 1 1\r\nr\r\n");
+}
+
+/// The rules of another cluster as its line says them, and as the machine makes them ready.
+fn theirs(words: &[&str]) -> (String, TheirRules) {
+    let entries = rules(words).unwrap_or_default();
+    let digest = digest(None, Some(&entries));
+    let wall = Wall::new(Some(&entries), &["$G"], None, 1);
+    let imports = Some(Arc::new(TheirImports { wall, rules: entries.into() }));
+    let line = format!("INFO {{\"gateway\":\"west\",\"borders\":true,\"border\":\"{digest}\"}}\r\n");
+    (line, TheirRules { digest: Some(digest), imports })
+}
+
+impl Node {
+    fn ready(&mut self, shard: usize, theirs: TheirRules) {
+        let instruction = GatewayInstruction::TheirRules { link: Cid(self.numbers), theirs };
+        self.turn(shard, |t| t.order(Order::InstructGateway(instruction)));
+    }
+}
+
+#[test]
+fn what_another_cluster_does_not_let_in_is_not_sent_there_and_counted_by_its_rule() {
+    for (shards, link) in [(1, 0), (2, 0), (2, 1)] {
+        let mut n = Node::new(shards, GatewayInterest::Auto);
+        (_, n.theirs) = theirs(&["jobs.>", "!jobs.x@east"]);
+        let (a, west) = (n.client(shards - 1), n.out(link, 3, "west", true));
+        n.says(link, west, &format!("{BEGINS}RS+ $G >\r\n{COMPLETE}"));
+        let say = |subject: &str| format!("PUB {subject} 1\r\nx\r\n");
+        n.says(shards - 1, a, &(say("jobs.a") + &say("jobs.x") + &say("jobs.x") + &say("other")));
+        assert_eq!(n.heard(link, west), "RMSG $G jobs.a 1\r\nx\r\n");
+        let denied = "imports of \"west\" line 0: deny \"jobs.x\" from \"east\"".to_owned();
+        let unnamed = "no entry of imports of \"west\" admits it".to_owned();
+        let by = vec![(denied.clone(), 2), (unnamed, 1)];
+        assert_eq!(n.held_back(), (0, 0, by.clone()), "ours holds nothing back");
+        assert_eq!(n.drops("their_border"), 3);
+        // What a rule that stays has held back stays its own, from link to link.
+        n.turn(link, |t| t.lost(west, crate::shard::Lost::Eof));
+        assert_eq!(n.held_back().2, by);
+        (_, n.theirs) = theirs(&["!other", "!jobs.x@east"]);
+        let west = n.out(link, 4, "west", true);
+        n.says(link, west, &format!("{BEGINS}RS+ $G >\r\n{COMPLETE}"));
+        n.says(shards - 1, a, &(say("jobs.x") + &say("b")));
+        assert_eq!(n.heard(link, west), "RMSG $G b 1\r\nx\r\n");
+        assert_eq!(n.held_back().2[0], (denied, 3));
+    }
+}
+
+#[test]
+fn a_queue_pick_passes_over_clusters_that_do_not_let_the_message_in() {
+    let mut n = Node::new(2, GatewayInterest::Auto);
+    let a = n.client(0);
+    let north = n.out(1, 4, "north", true);
+    n.later(50);
+    n.says(1, north, "PONG\r\nRS+ $G jobs.* q 1\r\n");
+    let west = n.out(1, 3, "west", true);
+    n.says(1, west, "PONG\r\nRS+ $G jobs.* q 1\r\n");
+    n.says(0, a, "PUB jobs.x 1\r\nx\r\n");
+    assert_eq!((n.heard(1, west), n.heard(1, north)), ("RMSG $G jobs.x | q 1\r\nx\r\n".into(), String::new()));
+    let (line, ready) = theirs(&["!jobs.x"]);
+    n.says(1, west, &line);
+    n.ready(1, ready);
+    n.says(0, a, "PUB jobs.x 1\r\nx\r\nPUB jobs.y 1\r\nx\r\n");
+    assert_eq!(n.heard(1, west), "RMSG $G jobs.y | q 1\r\nx\r\n");
+    assert_eq!(n.heard(1, north), "RMSG $G jobs.x | q 1\r\nx\r\n");
+}
+
+#[test]
+fn rules_that_are_on_their_way_hold_nothing_back_that_was_wanted_behind_them() {
+    for (shards, link) in [(1, 0), (2, 0), (2, 1)] {
+        let mut n = Node::new(shards, GatewayInterest::Auto);
+        let (a, west) = (n.client(0), n.out(link, 3, "west", true));
+        let (old, old_ready) = theirs(&["a"]);
+        n.says(link, west, &old);
+        n.ready(link, old_ready.clone());
+        n.says(link, west, &format!("{BEGINS}RS+ $G a\r\n{COMPLETE}"));
+        let told = |n: &mut Node, subject: &str| {
+            n.says(0, a, &format!("PUB {subject} 1\r\nx\r\n"));
+            !n.heard(link, west).is_empty()
+        };
+        assert!(told(&mut n, "a"));
+        // Others come, and what they let in; the machine has not made them ready yet.
+        let (new, new_ready) = theirs(&["b"]);
+        n.says(link, west, &format!("{new}RS+ $G b\r\n"));
+        assert!(told(&mut n, "b"), "it was wanted behind the rules that let it in");
+        assert!(told(&mut n, "a"), "too much, and never too little");
+        // Something else is made ready, late.
+        n.ready(link, old_ready.clone());
+        assert!(told(&mut n, "b"));
+        n.ready(link, new_ready);
+        assert!(told(&mut n, "b") && !told(&mut n, "a"));
+        // And back, and gone.
+        n.says(link, west, &old);
+        n.ready(link, old_ready);
+        assert!(told(&mut n, "a") && !told(&mut n, "b"));
+        n.says(link, west, "INFO {\"gateway\":\"west\",\"borders\":true}\r\n");
+        assert!(told(&mut n, "b"));
+        n.ready(link, TheirRules::default());
+        assert!(told(&mut n, "a") && told(&mut n, "b"));
+        // What others say of third clusters is no word about rules.
+        let (third, _) = theirs(&["c"]);
+        n.says(link, west, &third.replace("west", "north").replace("\"borders\"", "\"gateway_cmd\":1,\"borders\""));
+        assert!(told(&mut n, "a"));
+    }
+}
+
+#[test]
+fn our_rules_are_said_before_what_they_let_in_is_wanted() {
+    let mut n = with(1, GatewayInterest::Auto, &importing(&["a"]));
+    let (a, i) = (n.client(0), n.link(0, Way::In, "west", true));
+    n.says(0, a, "SUB > 1\r\n");
+    n.heard(0, i);
+    let mut settings = Settings::default();
+    settings.gateway.get_or_insert_default().borders = importing(&["b"]);
+    let (walls, lines) = (Arc::new(Walls::of(&settings, 1)), vec![(Cid(n.numbers), b"INFO {}\r\n".to_vec())]);
+    let instruction = GatewayInstruction::OurRules { walls, lines };
+    n.turn(0, |t| t.order(Order::InstructGateway(instruction)));
+    assert_eq!(n.heard(0, i), "INFO {}\r\nRS+ $G b\r\nRS- $G a\r\n");
+    n.says(0, i, "RMSG $G b 1\r\nx\r\n");
+    assert_eq!(n.heard(0, a), "MSG b 1 1\r\nx\r\n");
 }

@@ -1,8 +1,8 @@
 //! The border: how many rules there are, what each has held back, and, if asked for, all of them.
 
 use crate::interest::border::Rule;
+use crate::policy::walls::Walls;
 use crate::shard::report::BarrierTally;
-use crate::shard::walls::Walls;
 use serde::Serialize;
 use std::collections::BTreeMap;
 

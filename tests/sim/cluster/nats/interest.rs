@@ -241,7 +241,8 @@ impl Nats {
             ["RS-", _, pattern, queue] => wants.wants_not(pattern, queue, iom, most),
             _ => Err("interest in another form"),
         };
-        if let Err(why) = outcome {
+        let again = |why: &&str| ["told twice", "was never told"].iter().any(|end| why.ends_with(end));
+        if let Some(why) = outcome.err().filter(|why| !self.borders || !again(why)) {
             self.complain(format!("{why}: {words:?}"));
         }
     }

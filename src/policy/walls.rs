@@ -1,9 +1,9 @@
 //! The rules of this cluster's border as the shards of a server hold them (docs/borders.md): both walls. Each
-//! shard makes its own at the start; after a reload all are given the same ([`Order::Walls`](super::Order)).
+//! shard makes its own at the start; after a reload all are given the same by the gateways' machine.
 
-use crate::conn::WAY_KNOWN_NS;
+use super::{Borders, Settings};
+use crate::base::FarId;
 use crate::interest::border::{Judgement, Rule, Wall};
-use crate::policy::{Auth, Borders, Settings};
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,6 +14,8 @@ pub enum Side {
     Exports,
     /// Our imports.
     Imports,
+    /// The imports of another cluster, as it tells them.
+    Theirs(FarId),
 }
 
 /// What holds a message back.
@@ -32,7 +34,7 @@ impl Barrier {
     }
 }
 
-/// An entry of a block in words: `exports line 12: "public.>" to "west"`.
+/// An entry of a block in words: `exports line 12: "public.>" to "west"`; others' blocks as `imports of "west"`.
 pub fn rule_words(block: &str, rule: &Rule) -> String {
     let mut words = format!("{block} line {}: ", rule.place.line);
     if rule.deny {
@@ -40,7 +42,7 @@ pub fn rule_words(block: &str, rule: &Rule) -> String {
     }
     words.push_str(&format!("{:?}", String::from_utf8_lossy(&rule.subject)));
     if let Some(cluster) = &rule.cluster {
-        let way = if block == "exports" { "to" } else { "from" };
+        let way = if block.starts_with("exports") { "to" } else { "from" };
         words.push_str(&format!(" {way} {cluster:?}"));
     }
     if let Some(account) = &rule.account {
@@ -49,7 +51,18 @@ pub fn rule_words(block: &str, rule: &Rule) -> String {
     words
 }
 
+/// That no entry of a block admits something, in words.
+pub fn no_entry(block: &str) -> String {
+    format!("no entry of {block} admits it")
+}
+
+/// The imports of another cluster, in words.
+pub fn imports_of(cluster: &str) -> String {
+    format!("imports of {cluster:?}")
+}
+
 /// See the file's head.
+#[derive(PartialEq, Eq)]
 pub struct Walls {
     /// What may leave.
     pub exports: Wall,
@@ -66,12 +79,14 @@ impl Walls {
     pub fn of(settings: &Settings, seed: u64) -> Walls {
         let borders = settings.gateway.as_ref().map(|g| g.borders.clone()).unwrap_or_default();
         let us = settings.gateway.as_ref().map_or("", |g| g.name.as_str()).into();
-        Walls::new(us, borders, &settings.auth, seed)
+        let names: Vec<&str> = settings.auth.accounts.iter().map(|a| a.name.as_str()).collect();
+        Walls::new(us, borders, (&names, settings.auth.system), seed)
     }
 
-    fn new(us: Box<str>, borders: Borders, auth: &Auth, seed: u64) -> Walls {
-        let names: Vec<&str> = auth.accounts.iter().map(|a| a.name.as_str()).collect();
-        let wall = |rules: &Option<Vec<_>>| Wall::new(rules.as_deref(), &names, auth.system, seed);
+    /// The walls of a cluster of this name. `accounts` are the names of the server's accounts, and which of them is the
+    /// system account.
+    pub fn new(us: Box<str>, borders: Borders, (names, system): (&[&str], Option<usize>), seed: u64) -> Walls {
+        let wall = |rules: &Option<Vec<_>>| Wall::new(rules.as_deref(), names, system, seed);
         Walls { exports: wall(&borders.exports), imports: Arc::new(wall(&borders.imports)), us, borders }
     }
 
@@ -80,6 +95,7 @@ impl Walls {
         let (block, rules) = match side {
             Side::Exports => ("exports", &self.borders.exports),
             Side::Imports => ("imports", &self.borders.imports),
+            Side::Theirs(_) => return None,
         };
         Some(rule_words(block, rules.as_ref()?.get(place? as usize)?))
     }
@@ -87,15 +103,6 @@ impl Walls {
     /// Are there rules of ours at all?
     pub fn stand(&self) -> bool {
         !self.exports.is_open() || !self.imports.is_open()
-    }
-
-    /// How long a client's answers find their way back to another cluster, nanoseconds; `theirs`: some cluster has imports.
-    pub fn answered_within_ns(&self, theirs: bool) -> u64 {
-        if theirs || self.stand() {
-            self.window_ns().max(WAY_KNOWN_NS)
-        } else {
-            WAY_KNOWN_NS
-        }
     }
 
     /// How long after a request its answers may come back, nanoseconds.
