@@ -24,6 +24,19 @@ struct Former {
     cursor: Cursor,
 }
 
+impl Former {
+    /// Was this announced as a part of something?
+    fn holds(&self, account: usize, pattern: &[u8], queue: &[u8]) -> bool {
+        self.parts.get(account).and_then(Option::as_deref).is_some_and(|p| p.holds(pattern, queue))
+    }
+
+    /// Will this be taken back where these rules are gone through?
+    fn announced(&self, account: usize, pattern: &[u8], queue: &[u8], interest: &Replica) -> bool {
+        self.holds(account, pattern, queue)
+            || (interest.is_wide(pattern, queue) && self.wall.is_whole(account, self.class, pattern))
+    }
+}
+
 /// See the file's head.
 pub struct Cut {
     wall: Arc<Wall>,
@@ -56,6 +69,11 @@ impl Cut {
     /// Is there something that only former rules announced, perhaps?
     pub fn is_renewed(&self) -> bool {
         !self.former.is_empty()
+    }
+
+    /// May anything of this account be announced in parts?
+    pub fn cuts(&self, account: u16) -> bool {
+        !self.wall.is_whole(usize::from(account), self.class, b">")
     }
 
     /// Is any part of this announced?
@@ -123,13 +141,15 @@ impl Cut {
         let (at, replica, told) = (f.account, interest(f.account), whole(f.account));
         let now_whole = |pattern: &[u8]| self.wall.is_whole(at, self.class, pattern);
         let held = |pattern: &[u8], queue: &[u8]| self.holds(at as u16, pattern, queue);
+        // Rules that came between may have announced it, too: what all of them announced is taken back with the last.
+        let later = |pattern: &[u8], queue: &[u8]| self.former.iter().any(|f| f.announced(at, pattern, queue, replica));
         let counts = |queue: &[u8]| told || !queue.is_empty();
         let next = if f.in_parts {
             let stands = |p: &[u8], q: &[u8]| held(p, q) || (now_whole(p) && replica.is_wide(p, q));
             let parts = f.parts.get(at).and_then(Option::as_deref);
             parts.and_then(|parts| {
                 parts.walk(f.cursor, max, |p, q| {
-                    if counts(q) && !stands(p, q) {
+                    if counts(q) && !stands(p, q) && !later(p, q) {
                         say(at, p, q);
                     }
                 })
@@ -137,7 +157,8 @@ impl Cut {
         } else {
             let was = |pattern: &[u8]| f.wall.is_whole(at, f.class, pattern);
             replica.walk_wide(f.cursor, max, |p, q| {
-                if counts(q) && was(p) && !now_whole(p) && !held(p, q) {
+                let once = !f.holds(at, p, q) && !later(p, q);
+                if counts(q) && was(p) && !now_whole(p) && !held(p, q) && once {
                     say(at, p, q);
                 }
             })

@@ -10,7 +10,7 @@ use super::core::Shard;
 use super::edges::Slice;
 use super::ends::Key;
 use crate::base::limits::{TOLD_SUBJECT_BYTES_MAX, TURN_TOLD_MAX};
-use crate::base::ConnId;
+use crate::base::{ConnId, Set};
 use crate::conn::{Client, Cut, GatewayLink, Standing, Telling, Told, Way};
 use crate::interest::{Cursor, Replica};
 use crate::wire::gateway::{write_account, write_command, write_interest, write_no_interest, Command};
@@ -157,6 +157,30 @@ impl Shard {
     }
 }
 
+/// What a slice has come past, where it matters: parts of other patterns may be patterns themselves that were told just now.
+struct Visited(Option<Set<Box<[u8]>>>);
+
+impl Visited {
+    fn new(cut: &Cut, account: u16) -> Visited {
+        Visited(cut.cuts(account).then(Set::default))
+    }
+
+    fn add(&mut self, pattern: &[u8], queue: &[u8]) {
+        if let Some(keys) = &mut self.0 {
+            keys.insert(key(pattern, queue));
+        }
+    }
+
+    fn has(&self, pattern: &[u8], queue: &[u8]) -> bool {
+        self.0.as_ref().is_some_and(|keys| keys.contains(&key(pattern, queue)))
+    }
+}
+
+/// No pattern has a blank.
+fn key(pattern: &[u8], queue: &[u8]) -> Box<[u8]> {
+    [pattern, b" ", queue].concat().into()
+}
+
 /// A slice of the queue groups of all accounts; where to go on.
 fn tell_queues(
     link: &mut GatewayLink,
@@ -166,12 +190,14 @@ fn tell_queues(
     accounts: usize,
     lines: &mut Vec<u8>,
 ) -> Option<Telling> {
-    let told = |p: &[u8], q: &[u8]| replica.passed(at.cursor, p) && replica.is_wide(p, q);
+    let mut slice = Visited::new(&link.cut, at.account);
     let rest = replica.walk_wide(at.cursor, TURN_TOLD_MAX, |pattern, queue| {
         if !queue.is_empty() && pattern.len() <= TOLD_SUBJECT_BYTES_MAX {
+            let told = |p: &[u8], q: &[u8]| slice.has(p, q) || (replica.passed(at.cursor, p) && replica.is_wide(p, q));
             link.cut.began((at.account, pattern, queue), told, |part| {
                 let _ = write_interest(lines, name, part, queue);
             });
+            slice.add(pattern, queue);
         }
     });
     match rest {
@@ -195,12 +221,14 @@ fn tell_whole(link: &mut GatewayLink, account: u16, names: (&str, &[u8]), replic
             (Cursor::default(), false)
         }
     };
-    let before = |p: &[u8], q: &[u8]| replica.passed(from, p) && replica.is_wide(p, q);
+    let mut slice = Visited::new(&link.cut, account);
     let rest = replica.walk_wide(from, TURN_TOLD_MAX, |pattern, queue| {
         if queue.is_empty() && pattern.len() <= TOLD_SUBJECT_BYTES_MAX {
+            let before = |p: &[u8], q: &[u8]| slice.has(p, q) || (replica.passed(from, p) && replica.is_wide(p, q));
             link.cut.began((account, pattern, b""), before, |part| {
                 let _ = write_interest(lines, name, part, b"");
             });
+            slice.add(pattern, b"");
         }
     });
     *told = match (rest, again) {
@@ -274,13 +302,18 @@ impl Change<'_> {
         let Change { account, pattern, queue, wanted, known, .. } = *self;
         let what = (account, pattern, queue);
         let told = |p: &[u8], q: &[u8]| passed(p) && replica.is_wide(p, q);
+        let mut said = false;
         if passed(pattern) && !known {
+            let say = |part: &[u8]| {
+                said |= *part == *pattern;
+                self.say(part, lines);
+            };
             match wanted {
-                true => cut.began(what, told, |part| self.say(part, lines)),
-                false => cut.ended(what, told, |part| self.say(part, lines)),
+                true => cut.began(what, told, say),
+                false => cut.ended(what, told, say),
             }
         }
-        if !wanted && cut.was_whole(account, pattern, queue) {
+        if !wanted && !said && cut.was_whole(account, pattern, queue) {
             self.say(pattern, lines);
         }
     }

@@ -198,6 +198,24 @@ fn what_is_announced_is_what_is_wanted_and_may_enter() {
 }
 
 #[test]
+fn what_two_patterns_have_in_common_is_told_once() {
+    let subjects: Vec<String> = (0..20).map(|n| format!("x{n}.y")).collect();
+    let words: Vec<&str> = subjects.iter().map(String::as_str).collect();
+    let mut n = with(1, GatewayInterest::Auto, &importing(&words));
+    let a = n.client(0);
+    let subs: String = words.iter().enumerate().map(|(i, s)| format!("SUB {s} {i}\r\nSUB {s} q q{i}\r\n")).collect();
+    n.says(0, a, &format!("{subs}SUB *.y all\r\nSUB *.y q qall\r\nSUB x1.* one\r\n"));
+    let i = n.link(0, Way::In, "west", true);
+    let mut told = short(&n.heard(0, i));
+    told.retain(|l| l.starts_with("RS"));
+    told.sort();
+    let mut wanted: Vec<String> =
+        words.iter().flat_map(|s| [format!("RS+ $G {s}"), format!("RS+ $G {s} q 1")]).collect();
+    wanted.sort();
+    assert_eq!(told, wanted);
+}
+
+#[test]
 fn other_rules_are_told_without_dropping_the_link() {
     let mut n = with(1, GatewayInterest::Auto, &importing(&["public.>", "old"]));
     let a = n.client(0);

@@ -241,6 +241,8 @@ impl Nats {
             ["RS-", _, pattern, queue] => wants.wants_not(pattern, queue, iom, most),
             _ => Err("interest in another form"),
         };
+        // After a change of rules everything is told anew, and what the former announced is taken back, had it been told yet or
+        // not. Of what comes over gateways nats-server keeps one entry (2.15.2), so it minds neither.
         let again = |why: &&str| ["told twice", "was never told"].iter().any(|end| why.ends_with(end));
         if let Some(why) = outcome.err().filter(|why| !self.borders || !again(why)) {
             self.complain(format!("{why}: {words:?}"));
