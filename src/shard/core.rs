@@ -274,12 +274,14 @@ fn outbox(settings: &Arc<Settings>, shards: usize) -> Outbox {
     let limits = &settings.limits;
     // One slow receiver must be waited for, not cut, however small the share.
     let share = |n: usize| (n / shards.max(1)).max(2 * limits.max_pending);
-    Outbox::new(
+    let mut outbox = Outbox::new(
         limits.max_pending,
         limits.max_pending_total.map_or(usize::MAX, share),
         settings.no_fast_producer_stall,
         Diary::new(settings.clone()),
-    )
+    );
+    outbox.permits = settings.auth.permits.clone();
+    outbox
 }
 
 impl Shard {
@@ -353,7 +355,6 @@ impl Shard {
             drained: false,
             settings,
         };
-        shard.outbox.permits = shard.settings.auth.permits.clone();
         shard.outbox.hashing = shard.sids;
         shard.know_ways_back();
         shard
