@@ -24,15 +24,15 @@ struct Former {
     cursor: Cursor,
 }
 
-impl Former {
-    /// Was this announced as a part of something?
-    fn holds(&self, account: usize, pattern: &[u8], queue: &[u8]) -> bool {
-        self.parts.get(account).and_then(Option::as_deref).is_some_and(|p| p.holds(pattern, queue))
-    }
+/// Is, or was, this announced as a part of something?
+fn hold(parts: &Parts, account: usize, pattern: &[u8], queue: &[u8]) -> bool {
+    parts.get(account).and_then(Option::as_deref).is_some_and(|p| p.holds(pattern, queue))
+}
 
+impl Former {
     /// Will this be taken back where these rules are gone through?
     fn announced(&self, account: usize, pattern: &[u8], queue: &[u8], interest: &Replica) -> bool {
-        self.holds(account, pattern, queue)
+        hold(&self.parts, account, pattern, queue)
             || (interest.is_wide(pattern, queue) && self.wall.is_whole(account, self.class, pattern))
     }
 }
@@ -125,7 +125,7 @@ impl Cut {
     }
 
     fn holds(&self, account: u16, pattern: &[u8], queue: &[u8]) -> bool {
-        self.parts.get(usize::from(account)).and_then(Option::as_deref).is_some_and(|p| p.holds(pattern, queue))
+        hold(&self.parts, usize::from(account), pattern, queue)
     }
 
     /// Takes back a slice of `max` patterns of what only former rules announced; `interest` is that of an account, `whole`
@@ -157,7 +157,7 @@ impl Cut {
         } else {
             let was = |pattern: &[u8]| f.wall.is_whole(at, f.class, pattern);
             replica.walk_wide(f.cursor, max, |p, q| {
-                let once = !f.holds(at, p, q) && !later(p, q);
+                let once = !hold(&f.parts, at, p, q) && !later(p, q);
                 if counts(q) && was(p) && !now_whole(p) && !held(p, q) && once {
                     say(at, p, q);
                 }
