@@ -1,5 +1,5 @@
-//! What a border costs where a message's verdict is made: `cargo bench --bench border` prints nanoseconds for each number of
-//! rules. A verdict is remembered, so that this is paid once for a subject and not once for a message.
+//! What a border costs where a message's verdict is made: `cargo bench -p turnpike-benches --bench border` prints
+//! nanoseconds for each number of rules. A verdict is remembered, so that this is paid once for a subject and not once for a message.
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -3,89 +3,12 @@
 #[path = "support/counting.rs"]
 mod counting;
 
+#[path = "support/driven.rs"]
+mod driven;
+
 use counting::allocations;
-use std::sync::Arc;
-use turnpike::base::{Cid, ConnId, Now, ShardId, Time};
+use driven::Driven;
 use turnpike::policy::Settings;
-use turnpike::shard::{Identity, Opening, Setup, Shard, TURN_DELIVERIES_MAX};
-
-/// Two shards and the rings between them, as the shell drives them.
-struct Pair {
-    shards: Vec<Shard>,
-    ns: u64,
-    written: usize,
-}
-
-impl Pair {
-    fn new() -> Pair {
-        let (settings, identity) = (Arc::new(Settings::default()), Arc::new(Identity::default()));
-        let shard = |i| {
-            let (settings, identity) = (settings.clone(), identity.clone());
-            Shard::new(Setup {
-                id: ShardId(i),
-                shards: 2,
-                seed: 1,
-                settings,
-                identity,
-                turn_deliveries_max: TURN_DELIVERIES_MAX,
-            })
-        };
-        Pair { shards: vec![shard(0), shard(1)], ns: 1, written: 0 }
-    }
-
-    fn client(&mut self, shard: usize, says: &str) -> ConnId {
-        let opening = Opening { cid: Cid(self.ns), ip: "127.0.0.1".into(), port: 1, over_limit: false };
-        let mut turn = self.shards[shard].begin(Now { mono: Time(self.ns), wall_ns: self.ns }).sockets();
-        let conn = turn.open(opening);
-        let _ = turn.end();
-        self.say(shard, conn, b"CONNECT {\"verbose\":false,\"pedantic\":false}\r\nPING\r\n");
-        self.say(shard, conn, says.as_bytes());
-        conn
-    }
-
-    /// `data` arrives on a connection; then both shards have turns until nothing is left to tell.
-    fn say(&mut self, shard: usize, conn: ConnId, data: &[u8]) {
-        self.turn(shard, Some((conn, data)));
-        self.turn(1 - shard, None);
-        self.turn(shard, None);
-    }
-
-    fn turn(&mut self, shard: usize, arrived: Option<(ConnId, &[u8])>) {
-        self.ns += 1;
-        let peer = ShardId(1 - shard as u8);
-        let mut turn = self.shards[shard].begin(Now { mono: Time(self.ns), wall_ns: self.ns }).sockets();
-        turn.time();
-        if let Some((conn, data)) = arrived {
-            turn.bytes(conn, data);
-        }
-        let mut flush = turn.end();
-        let told = flush.batch(peer);
-        while flush.heard().is_some() {}
-        let mut flush = flush.sockets().unwrap_or_else(|_| panic!("no ring is full"));
-        while let Some(conn) = flush.dirty() {
-            loop {
-                let n = flush.pending(conn).len();
-                if n == 0 {
-                    break;
-                }
-                flush.wrote(conn, n);
-                self.written += n;
-            }
-        }
-        while flush.act().is_some() {}
-        let Some(batch) = told else { return };
-        let from = ShardId(shard as u8);
-        let mut hearing = self.shards[1 - shard].begin(Now { mono: Time(self.ns), wall_ns: self.ns });
-        hearing.batch(from, batch);
-        let mut flush = hearing.sockets().end();
-        let back: Vec<_> = std::iter::from_fn(|| flush.heard()).collect();
-        for (home, batch) in back {
-            let mut turn = self.shards[home.index()].begin(Now { mono: Time(self.ns), wall_ns: self.ns });
-            turn.spent(batch);
-            let _ = turn.sockets().end();
-        }
-    }
-}
 
 #[test]
 fn a_message_and_its_copies_cost_no_allocation() {
@@ -97,7 +20,7 @@ fn a_message_and_its_copies_cost_no_allocation() {
         ("queue groups on both shards", 0, 0, 2, "re "),
         ("everything", 1, 2, 3, "re "),
     ] {
-        let mut pair = Pair::new();
+        let mut pair = Driven::new(2, Settings::default());
         for i in 0..near {
             pair.client(0, &format!("SUB a.* {i}\r\n"));
         }

@@ -1,4 +1,4 @@
-//! Counts allocations: the global allocator of whoever takes this file in (`tests/allocations.rs`, `benches/shard.rs`).
+//! Counts allocations: the global allocator of whoever takes this file in (`tests/allocations.rs`, `benches/`).
 
 #![allow(unsafe_code, reason = "counting allocations takes a global allocator")]
 
