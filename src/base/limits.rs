@@ -72,6 +72,8 @@ pub const CHUNK_BYTES_MAX: usize = 256 << 10;
 /// what they are long.
 pub const SHORT_REST_MAX: usize = 4096;
 
+/// Bytes left over for a later turn with which a connection is not read further, unless the operation they begin needs more.
+pub const LEFT_OVER_MAX: usize = 4096;
 /// Bytes that are copied at least to what is left over of an operation, if they are there: most often they make it whole.
 pub const JOINED_BYTES_MIN: usize = 256;
 

@@ -3,6 +3,8 @@
 //!
 //! Nothing here is a question. Each kind says what its loss would mean; rings lose nothing.
 
+pub use super::origin::Origin;
+use super::stretch::{message, Stretch, Tail};
 use crate::base::{ConnId, FarId, PeerId, ShardId};
 use crate::conn::TheirRules;
 use crate::interest::border::Digest;
@@ -24,16 +26,55 @@ struct Span {
 
 #[derive(Clone, Copy, Debug)]
 enum Item {
-    Interest { account: u16, n: u32, pattern: Span, queue: Span },
-    PeerInterest { account: u16, peer: PeerId, n: u32, pattern: Span, queue: Span },
-    Route { peer: PeerId, up: Option<Hash6> },
-    Gate { far: FarId, up: Option<bool>, cluster: Span },
-    Measured { far: FarId, rtt_ns: u64 },
-    Rules { far: FarId, said: Option<Digest>, rules: u32 },
-    Far { account: u16, far: FarId, said: FarWord, pattern: Span, queue: Span },
-    Connections { account: u16, n: u32 },
+    Interest {
+        account: u16,
+        n: u32,
+        pattern: Span,
+        queue: Span,
+    },
+    PeerInterest {
+        account: u16,
+        peer: PeerId,
+        n: u32,
+        pattern: Span,
+        queue: Span,
+    },
+    Route {
+        peer: PeerId,
+        up: Option<Hash6>,
+    },
+    Gate {
+        far: FarId,
+        up: Option<bool>,
+        cluster: Span,
+    },
+    Measured {
+        far: FarId,
+        rtt_ns: u64,
+    },
+    Rules {
+        far: FarId,
+        said: Option<Digest>,
+        rules: u32,
+    },
+    Far {
+        account: u16,
+        far: FarId,
+        said: FarWord,
+        pattern: Span,
+        queue: Span,
+    },
+    Connections {
+        account: u16,
+        n: u32,
+    },
     Message(Parcel),
-    Pressure { conn: ConnId, press: Press },
+    /// Index of it.
+    Stretch(u32),
+    Pressure {
+        conn: ConnId,
+        press: Press,
+    },
 }
 
 /// [`FarSaid`] without its words.
@@ -64,6 +105,24 @@ struct Parcel {
     shared: u32,
     home: ShardId,
     publisher: ConnId,
+}
+
+/// [`Stream`], with its tails as a range of the batch's.
+#[derive(Clone, Copy, Debug)]
+struct Streamed {
+    to: Address,
+    subject: Span,
+    data: Span,
+    tails: (u32, u32),
+}
+
+/// A place in a batch: what was said, and of a stretch the message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bookmark {
+    /// The how manieth thing said.
+    pub item: usize,
+    /// The how manieth message of it.
+    pub message: usize,
 }
 
 /// One thing said.
@@ -150,6 +209,8 @@ pub enum Said<'a> {
     },
     /// A message for this shard's clients. Lost: lost.
     Message(Delivery<'a>),
+    /// Messages of one publisher to one subject. Lost: lost.
+    Stream(Stream<'a>),
     /// "All that your connection last sent me waits for slow receivers" (or no longer does). Lost: a publisher would
     /// run on, or stand still.
     Pressure {
@@ -206,11 +267,36 @@ impl<'a> Delivery<'a> {
     }
 }
 
+/// Messages that differ in nothing but their payload, on their way to one shard: for its plain subscriptions, and never of a
+/// size that is shared.
+#[derive(Clone, Copy, Debug)]
+pub struct Stream<'a> {
+    /// As of a message.
+    pub to: Address,
+    /// The subject of all.
+    pub subject: &'a [u8],
+    /// The bytes they came in.
+    pub data: &'a [u8],
+    /// Where in them they are.
+    pub tails: &'a [Tail],
+}
+
+impl<'a> Stream<'a> {
+    /// The `at`-th message, for itself.
+    pub fn delivery(&self, at: usize) -> Delivery<'a> {
+        let Address { account, plain, reaimed, origin, straight, home, publisher } = self.to;
+        let message = message(self.subject, self.data, self.tails[at]);
+        Delivery { account, plain, reaimed, origin, straight, home, publisher, message, queues: &[] }
+    }
+}
+
 /// See the file's head.
 #[derive(Debug, Default)]
 pub struct Batch {
     arena: Vec<u8>,
     items: Vec<Item>,
+    streams: Vec<Streamed>,
+    tails: Vec<Tail>,
     shared: Vec<Bytes>,
     shared_bytes: usize,
     rules: Vec<TheirRules>,
@@ -272,17 +358,6 @@ pub fn picks(bytes: &[u8]) -> impl Iterator<Item = (Whose, &[u8])> {
     })
 }
 
-/// Where a message came from, and so where it may still go (cluster-protocol.md §§3.14, 4.8).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// A client of this server: everywhere.
-    Client,
-    /// Another server of this cluster: to clients only.
-    Route,
-    /// Another cluster: to clients, and to the other servers of this one.
-    Gateway,
-}
-
 /// Where a message goes and from whom; the part of [`Batch::message`] that differs between shards.
 #[derive(Clone, Copy, Debug)]
 pub struct Address {
@@ -311,13 +386,15 @@ impl Batch {
 
     /// Bytes that it carries.
     pub fn bytes(&self) -> usize {
-        self.arena.len() + self.shared_bytes
+        self.arena.len() + self.tails.len() * size_of::<Tail>() + self.shared_bytes
     }
 
     /// Forgets everything but the memory.
     pub fn clear(&mut self) {
         self.arena.clear();
         self.items.clear();
+        self.streams.clear();
+        self.tails.clear();
         self.shared.clear();
         self.rules.clear();
         self.shared_bytes = 0;
@@ -419,6 +496,21 @@ impl Batch {
         }));
     }
 
+    /// See [`Said::Stream`].
+    pub fn stretch(&mut self, to: Address, subject: &[u8], stretch: &Stretch<'_>) {
+        let (subject, data) = (self.keep(subject), self.keep(stretch.data()));
+        let first = self.tails.len() as u32;
+        self.tails.extend_from_slice(stretch.tails());
+        self.items.push(Item::Stretch(self.streams.len() as u32));
+        self.streams.push(Streamed { to, subject, data, tails: (first, self.tails.len() as u32) });
+    }
+
+    fn stream(&self, at: u32) -> Stream<'_> {
+        let Streamed { to, subject, data, tails: (from, end) } = self.streams[at as usize];
+        let tails = &self.tails[from as usize..end as usize];
+        Stream { to, subject: self.span(subject), data: self.span(data), tails }
+    }
+
     /// Everything said, in order, from the `at`-th on.
     pub fn iter(&self, at: usize) -> impl Iterator<Item = Said<'_>> {
         self.items[at..].iter().map(|i| match *i {
@@ -445,6 +537,7 @@ impl Batch {
             }
             Item::Connections { account, n } => Said::Connections { account, n },
             Item::Pressure { conn, press } => Said::Pressure { conn, press },
+            Item::Stretch(at) => Said::Stream(self.stream(at)),
             Item::Message(p) => Said::Message(Delivery {
                 account: p.account,
                 plain: p.plain,

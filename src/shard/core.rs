@@ -3,7 +3,7 @@
 //! may be called is in `turn`.
 
 use super::abandoned::Abandoned;
-use super::batch::{Batch, Groups};
+use super::batch::{Batch, Bookmark, Groups};
 use super::diary::Diary;
 use super::due::Due;
 use super::ends::Ends;
@@ -22,9 +22,9 @@ use super::repeats::Repeats;
 use super::report::{Answer, Order};
 use super::rounds::Rounds;
 use super::strangers::Strangers;
-use super::stretch::Stretch;
+use super::stretch::Tail;
 use super::verdict::Verdicts;
-use crate::base::limits::{BATCH_BYTES_MAX, BATCH_BYTES_MIN};
+use crate::base::limits::{BATCH_BYTES_MAX, BATCH_BYTES_MIN, LEFT_OVER_MAX};
 use crate::base::{Cid, ConnId, Level, Now, Rng, Seeded, ShardId, Time, Wheel};
 use crate::conn::{GatewayTidings, Tidings};
 use crate::interest::far::Fars;
@@ -166,7 +166,7 @@ pub(super) enum Work {
     /// A connection with bytes left over.
     Bytes(ConnId),
     /// What a shard said: messages from this place of the batch on are still to be delivered.
-    Batch(ShardId, Batch, usize),
+    Batch(ShardId, Batch, Bookmark),
 }
 
 /// See the file's head.
@@ -207,7 +207,7 @@ pub struct Shard {
     pub(super) body: Body,
     pub(super) groups: Groups,
     /// What of a stream is looked at ahead, lent out for as long as it is.
-    pub(super) stretch: Stretch,
+    pub(super) tails: Vec<Tail>,
     /// Where the current message's queue members are that are not on this shard: place, and which of its verdict's groups.
     pub(super) away: Vec<(Place, u32)>,
     pub(super) peers: Peers,
@@ -320,7 +320,7 @@ impl Shard {
             past: Past::new(settings.limits.max_closed_clients / shards.max(1)),
             body: Body::default(),
             groups: Groups::default(),
-            stretch: Stretch::default(),
+            tails: Vec::new(),
             away: Vec::new(),
             peers: Peers::default(),
             servers_here: 0,
@@ -383,6 +383,14 @@ impl Shard {
             return Some(Time(0));
         }
         self.wheel.next_at()
+    }
+
+    /// Is a connection to be read? Not while it has left over what turns have yet to carry out: what comes is kept, and what
+    /// is kept has to have an end.
+    pub fn reads(&self, conn: ConnId) -> bool {
+        let Some(client) = self.outbox.conns.get(conn) else { return true };
+        let waits = self.held > 0 || client.waiting;
+        !waits || client.tail.len() < client.need().max(LEFT_OVER_MAX)
     }
 
     /// Are messages of other shards held for later turns? Then turns have to go on even while a ring is full: the shard at

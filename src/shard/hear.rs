@@ -1,12 +1,14 @@
 //! What other shards say, and what follows from it on this one.
 
-use super::batch::{Address, Batch, Delivery, Origin, Said, Whose};
+use super::batch::{Address, Batch, Bookmark, Delivery, Origin, Said, Stream, Whose};
 use super::core::{Shard, Work};
 use super::ledger::Drop;
 use super::outbox::weight;
 use super::relay::{give, Given};
 use super::replies::way_back;
+use super::stretch::{Reach, Receivers, Stretch};
 use super::verdict::Pick;
+use crate::base::limits::STRETCH_BYTES_MAX;
 use crate::base::{ShardId, Slot};
 use crate::wire::Message;
 
@@ -14,24 +16,30 @@ impl Shard {
     /// Takes in a batch: what it states at once, its messages as far as this turn's budget goes.
     pub(super) fn hear(&mut self, from: ShardId, batch: Batch) {
         match self.held {
-            0 => self.listen(from, batch, 0, true),
+            0 => self.listen(from, batch, Bookmark::default(), true),
             _ => {
                 batch.iter(0).for_each(|said| self.learn(from, &said));
-                self.hold(from, batch, 0);
+                self.hold(from, batch, Bookmark::default());
             }
         }
     }
 
     /// Goes through a batch from `at` on; `states` says whether its statements are news or were taken in before.
-    pub(super) fn listen(&mut self, from: ShardId, batch: Batch, at: usize, states: bool) {
-        let mut stopped = None;
-        for (i, said) in batch.iter(at).enumerate() {
+    pub(super) fn listen(&mut self, from: ShardId, batch: Batch, at: Bookmark, states: bool) {
+        let (mut stopped, mut message) = (None, at.message);
+        for (item, said) in (at.item..).zip(batch.iter(at.item)) {
             match &said {
                 Said::Message(d) if stopped.is_none() => {
                     if self.budget == 0 {
-                        stopped = Some(at + i);
+                        stopped = Some(Bookmark { item, message: 0 });
                     } else {
                         self.receive(d);
+                    }
+                }
+                Said::Stream(s) if stopped.is_none() => {
+                    let message = self.receive_stream(s, std::mem::take(&mut message));
+                    if message < s.tails.len() {
+                        stopped = Some(Bookmark { item, message });
                     }
                 }
                 said if states => self.learn(from, said),
@@ -46,12 +54,13 @@ impl Shard {
 
     /// Keeps a batch whose messages from `at` on do not fit into this turn; before all others of its kind if it was
     /// the first of them.
-    fn hold(&mut self, from: ShardId, batch: Batch, at: usize) {
+    fn hold(&mut self, from: ShardId, batch: Batch, at: Bookmark) {
         self.held += 1;
         let work = Work::Batch(from, batch, at);
-        match at {
-            0 => self.waiting.push_back(work),
-            _ => self.waiting.push_front(work),
+        if at == Bookmark::default() {
+            self.waiting.push_back(work);
+        } else {
+            self.waiting.push_front(work);
         }
     }
 
@@ -84,7 +93,7 @@ impl Shard {
                 self.worlds[usize::from(account)].elsewhere[from.index()] = n;
             }
             Said::Pressure { conn, press } => self.pressed(conn, from, press),
-            Said::Message(_) => {}
+            Said::Message(_) | Said::Stream(_) => {}
         }
     }
 
@@ -128,6 +137,46 @@ impl Shard {
             self.jam(home, publisher);
         }
         self.settle();
+    }
+
+    /// Messages of a stream that crossed from another shard, from the `at`-th on. Says with which to go on in the next turn.
+    fn receive_stream(&mut self, s: &Stream<'_>, mut at: usize) -> usize {
+        while at < s.tails.len() && self.budget > 0 {
+            let end = match self.receive_stretch(s, at) {
+                Ok(n) => {
+                    at += n;
+                    continue;
+                }
+                Err(n) => at + n,
+            };
+            while at < end && self.budget > 0 {
+                self.receive(&s.delivery(at));
+                at += 1;
+            }
+        }
+        at
+    }
+
+    /// Delivers some of its messages in one go, if that comes to what it comes to message by message. Says how many.
+    ///
+    /// # Errors
+    /// So many have to go message by message.
+    fn receive_stretch(&mut self, s: &Stream<'_>, at: usize) -> Result<usize, usize> {
+        let key = self.verdict(s.to.account, s.subject);
+        let Some(v) = self.verdicts.get(key).filter(|v| v.is_unguarded()) else { return Err(s.tails.len() - at) };
+        let to = Receivers::of(v, s.to.origin, None);
+        let reach = Reach { receivers: to.len(), budget: self.budget, bytes: STRETCH_BYTES_MAX, tail: usize::MAX };
+        let stretch = Stretch::begin(s.subject, s.data, &s.tails[at..], reach);
+        let n = stretch.tails().len();
+        if !self.outbox.takes_stretch(&to, &stretch) {
+            return Err(n);
+        }
+        let queued = self.outbox.deliver_stretch(&to, &stretch);
+        self.budget = self.budget.saturating_sub(stretch.cost(queued));
+        if queued == 0 && !self.keeps_back(key) {
+            self.outbox.ledger.dropped(Drop::ReceiverLeft, n as u64);
+        }
+        Ok(n)
     }
 
     /// Gives the message to one member of a queue group here, or sends it after those who left.

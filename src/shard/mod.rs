@@ -21,6 +21,7 @@ mod identity;
 mod jams;
 mod leavers;
 pub mod ledger;
+mod origin;
 mod outbox;
 mod past;
 mod peers;

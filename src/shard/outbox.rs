@@ -16,7 +16,13 @@ use std::sync::Arc;
 /// How many deliveries one copy of this message counts as: what a turn makes the shard grow by is bounded, too.
 #[inline(always)]
 pub(super) fn weight(m: &Message<'_>) -> u64 {
-    1 + ((m.subject.len() + m.reply.len() + m.tail.len()) / DELIVERY_BYTES) as u64
+    weight_of(m.subject.len() + m.reply.len() + m.tail.len())
+}
+
+/// The same of one that has so many bytes.
+#[inline(always)]
+pub(super) fn weight_of(bytes: usize) -> u64 {
+    1 + (bytes / DELIVERY_BYTES) as u64
 }
 
 /// How one copy fared.

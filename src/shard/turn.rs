@@ -111,6 +111,11 @@ impl<'a> Turn<'a, Sockets> {
         self.shard.unacked(conn, bytes);
     }
 
+    /// See [`Shard::reads`].
+    pub fn reads(&self, conn: ConnId) -> bool {
+        self.shard.reads(conn)
+    }
+
     /// Bytes arrived. All are taken: what cannot be done yet is kept.
     pub fn bytes(&mut self, conn: ConnId, data: &[u8]) {
         self.shard.bytes(conn, data);

@@ -158,7 +158,8 @@ impl Driver {
                 sockets.written_again(conn);
                 turn.writable(conn);
             }
-            if !ready.read {
+            // What is not read is ready again at the next look.
+            if !ready.read || !turn.reads(conn) {
                 continue;
             }
             match sockets.read(conn) {

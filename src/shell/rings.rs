@@ -202,6 +202,7 @@ impl Post {
     ///
     /// # Errors
     /// The batch, if the ring is full.
+    #[allow(clippy::result_large_err, reason = "the batch itself comes back")]
     pub fn send(&self, to: ShardId, batch: Batch) -> Result<(), Batch> {
         let Some(ring) = &self.rings[to.index()] else { return Ok(()) };
         if ring.out.get() >= RING_BATCHES {

@@ -8,7 +8,7 @@
 use super::case::{Broken, Plan};
 use super::cluster::member::{self, Note};
 use super::cluster::tap::{Number, Tap};
-use super::pipes::{Read, Way};
+use super::pipes::Way;
 use super::world::World;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -17,11 +17,13 @@ use turnpike::conn::{GatewayIntroduction, GatewayTidings, Introduction, Tidings}
 use turnpike::shard::{Act, Answer, Batch, Flush, Identity, Lost, Opening, Order, Rings, Setup, Shard, Sockets, Turn};
 
 mod configured;
+mod reading;
 mod rings;
 mod wrong;
 
 use self::configured::hash_of;
 pub use self::configured::settings;
+use self::reading::{pause, receive};
 pub use self::rings::RingSet;
 use self::wrong::{endless, misdirect, mistaken, postponed, repeated, unmeasured, unwanted, without_way_back};
 
@@ -252,7 +254,7 @@ pub fn turn(w: &mut World, s: usize) {
     let late = w.case.plan.broken == Broken::ParsesFirst;
     let mut arrived = Vec::new();
     if !late {
-        receive(w, node.full.is_empty(), &mut node.sockets, &mut arrived);
+        receive(w, node.full.is_empty(), |c| node.shard.reads(c), &mut node.sockets, &mut arrived);
         w.meanwhile();
     }
     let now = Now { mono: Time(w.now), wall_ns: 1_700_000_000_000_000_000 + w.now };
@@ -266,7 +268,7 @@ pub fn turn(w: &mut World, s: usize) {
     w.meanwhile();
     if late {
         // Broken on purpose: these bytes may have come because of something that lies in a ring unheard.
-        receive(w, node.full.is_empty(), &mut node.sockets, &mut arrived);
+        receive(w, node.full.is_empty(), |c| turn.reads(c), &mut node.sockets, &mut arrived);
     }
     if w.case.plan.broken != Broken::NoTime {
         turn.time();
@@ -282,7 +284,7 @@ pub fn turn(w: &mut World, s: usize) {
         if w.rng.one_in(3) {
             // More bytes have come: the rings again, then they.
             let mut more = Vec::new();
-            receive(w, true, &mut node.sockets, &mut more);
+            receive(w, true, |c| turn.reads(c), &mut node.sockets, &mut more);
             w.meanwhile();
             let mut again = turn.rings();
             hear(w, (node.server, node.local), &mut again);
@@ -334,45 +336,6 @@ fn hear(w: &mut World, (server, me): (usize, usize), turn: &mut Turn<'_, Rings>)
         }
         if w.case.plan.cluster.is_some() {
             w.meanwhile();
-        }
-    }
-}
-
-/// Takes what arrived from the sockets, as `recv` does: after this, and before parsing, come the rings.
-/// Nothing is taken while a ring is full.
-fn receive(w: &mut World, through: bool, sockets: &mut BTreeMap<ConnId, Socket>, arrived: &mut Vec<Arrived>) {
-    if !through {
-        return;
-    }
-    let most = w.case.plan.read_max as u64;
-    for (conn, socket) in sockets.iter_mut() {
-        let link = &mut w.links[socket.link];
-        if socket.blocked && (link.room(socket.writes) > 0 || link.reset) {
-            socket.blocked = false;
-            if w.case.plan.broken != Broken::NeverWritable {
-                arrived.push(Arrived::Writable(*conn));
-            }
-        }
-        if socket.failed && !socket.ended {
-            socket.ended = true;
-            arrived.push(Arrived::Lost(*conn, Lost::Failed("write: broken pipe".into())));
-        }
-        if socket.paused || socket.ended || w.rng.one_in(8) {
-            continue;
-        }
-        let mut bytes = Vec::new();
-        let max = 1 + w.rng.below(most) as usize;
-        match link.read(socket.writes.other(), max, &mut bytes) {
-            Read::Some(_) => arrived.push(Arrived::Bytes(*conn, bytes)),
-            Read::Empty => {}
-            Read::End => {
-                socket.ended = true;
-                arrived.push(Arrived::Lost(*conn, Lost::Eof));
-            }
-            Read::Reset => {
-                socket.ended = true;
-                arrived.push(Arrived::Lost(*conn, Lost::Failed("read: connection reset by peer".into())));
-            }
         }
     }
 }
@@ -571,20 +534,6 @@ fn do_act_of_servers(
             }
         }
         act => w.fail(format!("shard {s}: {act:?}, which nobody expects")),
-    }
-}
-
-/// Somebody is not read any more, or again.
-fn pause(w: &mut World, s: usize, socket: Option<&mut Socket>, paused: bool) {
-    w.oracle.label(if paused { "publisher paused" } else { "publisher resumed" });
-    if w.case.plan.skips {
-        w.fail(format!("shard {s} pauses somebody, and nobody is to be waited for"));
-    }
-    if !paused && w.case.plan.broken == Broken::NeverResumes {
-        return;
-    }
-    if let Some(socket) = socket {
-        socket.paused = paused;
     }
 }
 

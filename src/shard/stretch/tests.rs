@@ -3,23 +3,33 @@
 use crate::base::{Cid, ConnId, Now, ShardId, Time, SECOND};
 use crate::policy::Settings;
 use crate::shard::report::{Answer, Ask, Order};
-use crate::shard::{Act, Identity, Opening, Setup, Shard};
+use crate::shard::{Act, Batch, Flush, Identity, Opening, Setup, Shard, Sockets, Turn};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// One shard whose sockets are buffers, and some of whose receivers do not read.
+/// Shards whose sockets are buffers, and some of whose receivers do not read.
 struct World {
-    shard: Shard,
+    shards: Vec<Shard>,
     now: Now,
     ends: Ends,
+    /// What is in the rings, and to whom.
+    rings: VecDeque<(usize, Told)>,
 }
+
+enum Told {
+    Batch(ShardId, Batch),
+    Spent(Batch),
+}
+
+/// A connection, and whose.
+type At = (usize, ConnId);
 
 /// The other ends of its sockets.
 #[derive(Default)]
 struct Ends {
-    out: BTreeMap<ConnId, Vec<u8>>,
-    stuck: Vec<ConnId>,
+    out: BTreeMap<At, Vec<u8>>,
+    stuck: Vec<At>,
     tally: String,
 }
 
@@ -35,47 +45,80 @@ struct Receiver {
 }
 
 impl World {
-    fn new(max_pending: usize, budget: u64, skip: bool) -> World {
+    fn new(shards: usize, max_pending: usize, budget: u64, skip: bool) -> World {
         let mut settings = Settings::default();
         settings.limits.max_pending = max_pending;
         settings.no_fast_producer_stall = skip;
-        let shard = Shard::new(Setup {
-            id: ShardId(0),
-            shards: 1,
-            seed: 7,
-            settings: Arc::new(settings),
-            identity: Arc::new(Identity::default()),
-            turn_deliveries_max: budget,
-        });
+        let settings = Arc::new(settings);
+        let shard = |i| {
+            Shard::new(Setup {
+                id: ShardId(i as u8),
+                shards,
+                seed: 7,
+                settings: settings.clone(),
+                identity: Arc::new(Identity::default()),
+                turn_deliveries_max: budget,
+            })
+        };
         let now = Now { mono: Time(SECOND), wall_ns: SECOND };
-        World { shard, now, ends: Ends::default() }
+        let shards = (0..shards).map(shard).collect();
+        World { shards, now, ends: Ends::default(), rings: VecDeque::new() }
     }
 
-    /// One turn, in which these pieces arrive one after the other.
-    fn turn(&mut self, conn: ConnId, pieces: &[&[u8]]) {
+    /// One turn, in which these pieces arrive one after the other, and those that follow from it on other shards.
+    fn turn(&mut self, (shard, conn): At, pieces: &[&[u8]]) {
+        self.with(shard, |turn| pieces.iter().for_each(|piece| turn.bytes(conn, piece)));
+    }
+
+    fn with<T>(&mut self, shard: usize, happens: impl FnOnce(&mut Turn<'_, Sockets>) -> T) -> T {
         self.now.mono = self.now.mono.plus_ns(1000);
-        let mut turn = self.shard.begin(self.now).sockets();
+        let shards = self.shards.len();
+        let mut turn = self.shards[shard].begin(self.now).sockets();
         turn.time();
-        pieces.iter().for_each(|piece| turn.bytes(conn, piece));
-        let Ok(flush) = turn.end().sockets() else { panic!("one shard has no rings") };
-        self.ends.flush(flush);
+        let what = happens(&mut turn);
+        self.ends.flush(shard, tell(turn, shard, shards, &mut self.rings));
+        while let Some((to, told)) = self.rings.pop_front() {
+            let mut turn = self.shards[to].begin(self.now);
+            match told {
+                Told::Batch(from, batch) => turn.batch(from, batch),
+                Told::Spent(batch) => turn.spent(batch),
+            }
+            self.ends.flush(to, tell(turn.sockets(), to, shards, &mut self.rings));
+        }
+        what
     }
 
-    fn client(&mut self, options: &str, says: &str) -> ConnId {
+    fn client(&mut self, shard: usize, options: &str, says: &str) -> At {
         let opening = Opening { cid: Cid(1), ip: "127.0.0.1".into(), port: 1, over_limit: false };
-        let mut turn = self.shard.begin(self.now).sockets();
-        let conn = turn.open(opening);
-        drop(turn.end().sockets());
+        let conn = self.with(shard, |turn| turn.open(opening));
         let connect = format!("CONNECT {{\"verbose\":false,\"pedantic\":false{options}}}\r\n");
-        self.turn(conn, &[connect.as_bytes(), says.as_bytes()]);
-        conn
+        self.turn((shard, conn), &[connect.as_bytes(), says.as_bytes()]);
+        (shard, conn)
     }
 }
 
+/// Ends a turn as far as the rings.
+fn tell<'a>(
+    turn: Turn<'a, Sockets>,
+    shard: usize,
+    shards: usize,
+    rings: &mut VecDeque<(usize, Told)>,
+) -> Flush<'a, Sockets> {
+    let mut flush = turn.end();
+    for to in (0..shards).filter(|to| *to != shard) {
+        let told = flush.batch(ShardId(to as u8));
+        rings.extend(told.map(|batch| (to, Told::Batch(ShardId(shard as u8), batch))));
+    }
+    while let Some((home, batch)) = flush.heard() {
+        rings.push_back((home.index(), Told::Spent(batch)));
+    }
+    flush.sockets().unwrap_or_else(|_| panic!("no ring is full"))
+}
+
 impl Ends {
-    fn flush(&mut self, mut flush: crate::shard::Flush<'_, crate::shard::Sockets>) {
+    fn flush(&mut self, shard: usize, mut flush: Flush<'_, Sockets>) {
         while let Some(conn) = flush.dirty() {
-            if self.stuck.contains(&conn) {
+            if self.stuck.contains(&(shard, conn)) {
                 flush.blocked(conn);
                 continue;
             }
@@ -85,12 +128,12 @@ impl Ends {
                     break;
                 }
                 flush.wrote(conn, bytes.len());
-                self.out.entry(conn).or_default().extend(bytes);
+                self.out.entry((shard, conn)).or_default().extend(bytes);
             }
         }
         while let Some(act) = flush.act() {
             if let Act::Answer { answer: Answer::Tally(tally), .. } = act {
-                self.tally = format!("{tally:?}");
+                self.tally.push_str(&format!("{tally:?}\n"));
             }
         }
     }
@@ -98,22 +141,22 @@ impl Ends {
 
 /// What everybody got, and what was counted, when these messages arrive in one piece or each for itself.
 fn outcome(
-    (max_pending, budget, skip): (usize, u64, bool),
+    (shards, max_pending, budget, skip): (usize, usize, u64, bool),
     receivers: &[Receiver],
     echo: bool,
     sizes: &[usize],
     whole: bool,
 ) -> (Vec<Vec<u8>>, String) {
-    let mut world = World::new(max_pending, budget, skip);
-    for r in receivers {
+    let mut world = World::new(shards, max_pending, budget, skip);
+    for (i, r) in receivers.iter().enumerate() {
         let subs: String = (0..r.subs).map(|n| format!("SUB a.{} {n}\r\n", ["*", "b"][n % 2])).collect();
         let max = if r.max > 0 { format!("UNSUB 0 {}\r\n", r.max) } else { String::new() };
-        let conn = world.client("", &format!("{subs}{max}"));
+        let conn = world.client((i + 1) % shards, "", &format!("{subs}{max}"));
         if r.stuck {
             world.ends.stuck.push(conn);
         }
     }
-    let publisher = world.client(&format!(",\"echo\":{echo}"), "SUB a.b own\r\n");
+    let publisher = world.client(0, &format!(",\"echo\":{echo}"), "SUB a.b own\r\n");
     let messages: Vec<Vec<u8>> = sizes
         .iter()
         .enumerate()
@@ -125,12 +168,9 @@ fn outcome(
     world.turn(publisher, &pieces);
     // What had to wait.
     for _ in 0..64 {
-        world.turn(publisher, &[]);
+        (0..shards).for_each(|shard| world.with(shard, |_| {}));
     }
-    let mut turn = world.shard.begin(world.now).sockets();
-    turn.order(Order::Report { ticket: 1, ask: Ask::Tally });
-    let Ok(flush) = turn.end().sockets() else { panic!("one shard has no rings") };
-    world.ends.flush(flush);
+    (0..shards).for_each(|shard| world.with(shard, |turn| turn.order(Order::Report { ticket: 1, ask: Ask::Tally })));
     // How often a verdict was found ready is nobody's business here.
     assert!(world.ends.tally.contains("in_msgs"));
     let tally = world.ends.tally.split(", ").filter(|f| !f.starts_with("cache_hits")).collect::<Vec<_>>().join(", ");
@@ -146,17 +186,22 @@ fn receivers() -> impl Strategy<Value = Vec<Receiver>> {
     prop::collection::vec(one, 0..5)
 }
 
+/// In which turn what comes is decides who is congested when, so that several shards have room for all of it.
+fn limits() -> impl Strategy<Value = (usize, usize, u64, bool)> {
+    let budget = prop_oneof![Just(7u64), Just(200), Just(50_000)];
+    let max_pending = prop_oneof![Just(4096usize), Just(32 << 10), Just(64 << 20)];
+    let alone = (Just(1usize), max_pending, budget.clone(), any::<bool>());
+    prop_oneof![alone, (2..4usize, Just(64usize << 20), budget, any::<bool>())]
+}
+
 proptest! {
     #[test]
     fn the_same_comes_of_it_in_one_piece_and_message_by_message(
         receivers in receivers(),
         echo: bool,
-        skip: bool,
-        max_pending in prop_oneof![Just(4096usize), Just(32 << 10), Just(64 << 20)],
-        budget in prop_oneof![Just(7u64), Just(200), Just(50_000)],
+        limits in limits(),
         sizes in prop::collection::vec(prop_oneof![4 => 0..40usize, 1 => 0..3000usize], 1..120),
     ) {
-        let limits = (max_pending, budget, skip);
         let whole = outcome(limits, &receivers, echo, &sizes, true);
         let single = outcome(limits, &receivers, echo, &sizes, false);
         prop_assert_eq!(&whole.1, &single.1);
@@ -168,7 +213,30 @@ proptest! {
 fn a_long_stream_is_taken_in_stretches_and_a_limit_ends_them() {
     let receivers = [Receiver { subs: 1, max: 700, stuck: false }, Receiver { subs: 1, max: 0, stuck: false }];
     let sizes = [16; 2000];
-    let (got, _) = outcome((64 << 20, 50_000, false), &receivers, true, &sizes, true);
-    let count = |bytes: &[u8]| bytes.windows(8).filter(|w| *w == b"MSG a.b ").count();
-    assert_eq!(got.iter().map(|bytes| count(bytes)).collect::<Vec<_>>(), [700, 2000, 2000]);
+    let count = |bytes: &Vec<u8>| bytes.windows(8).filter(|w| *w == b"MSG a.b ").count();
+    for shards in 1..4 {
+        let (got, _) = outcome((shards, 64 << 20, 50_000, false), &receivers, true, &sizes, true);
+        let mut got: Vec<_> = got.iter().map(count).collect();
+        got.sort_unstable();
+        assert_eq!(got, [700, 2000, 2000]);
+    }
+}
+
+#[test]
+fn who_has_left_over_more_than_a_turn_carries_out_is_not_read() {
+    for shards in 1..3 {
+        let mut world = World::new(shards, 64 << 20, 100, false);
+        world.client(shards - 1, "", "SUB a.b 1\r\n");
+        let publisher = world.client(0, "", "");
+        assert!(world.shards[0].reads(publisher.1));
+        let data = "PUB a.b 16\r\n0123456789abcdef\r\n".repeat(2000);
+        world.turn(publisher, &[data.as_bytes()]);
+        let mut turns = 0;
+        while !world.shards[0].reads(publisher.1) {
+            world.with(0, |_| {});
+            turns += 1;
+        }
+        // A hundred deliveries in a turn; each message counts as one, and each copy.
+        assert!((8..=40).contains(&turns), "{turns} turns for 2,000 messages, {shards} shards");
+    }
 }
