@@ -116,7 +116,7 @@ pub const STRETCH_BYTES_MAX: usize = 24 << 10;
 pub const TRACED_BYTES_MAX: usize = 4 << 20;
 /// Bytes for one other shard after which a turn parses nothing more, where `max_pending` and the number of shards ask
 /// for no less: more in one push gains nothing.
-pub const BATCH_BYTES_MAX: usize = 256 << 10;
+pub const BATCH_BYTES_MAX: usize = 512 << 10;
 /// The same where they ask for hardly anything: a batch is to hold some messages.
 pub const BATCH_BYTES_MIN: usize = 2 << 10;
 
