@@ -7,10 +7,12 @@ use crate::base::{ConnId, FarId, PeerId, ShardId};
 use crate::conn::TheirRules;
 use crate::interest::border::Digest;
 use crate::interest::far::FarSaid;
+use crate::interest::permit::Permit;
 use crate::interest::Place;
 use crate::wire::gateway::Hash6;
 use crate::wire::Message;
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// A message from this size on travels as one shared allocation instead of being copied into every batch.
 pub const SHARED_BYTES_MIN: usize = 16 << 10;
@@ -24,7 +26,7 @@ struct Span {
 
 #[derive(Clone, Copy, Debug)]
 enum Item {
-    Interest { account: u16, n: u32, pattern: Span, queue: Span },
+    Interest { account: u16, n: u32, pattern: Span, queue: Span, guard: u32 },
     PeerInterest { account: u16, peer: PeerId, n: u32, pattern: Span, queue: Span },
     Route { peer: PeerId, up: Option<Hash6> },
     Gate { far: FarId, up: Option<bool>, cluster: Span },
@@ -69,9 +71,9 @@ struct Parcel {
 /// One thing said.
 #[derive(Debug)]
 pub enum Said<'a> {
-    /// "My clients now have `n` subscriptions of this pattern (and queue group)": absolute, so saying it twice does
-    /// no harm. Plain interest is only told when it begins and ends (n is 1 or 0). Lost: messages would not come, or
-    /// come for nobody.
+    /// "My clients now have `n` subscriptions of this pattern (and queue group), of which this permit says what they are
+    /// given": absolute, so saying it twice does no harm. Plain interest in all is only told when it begins and ends (n is 1
+    /// or 0). Lost: messages would not come, or come for nobody.
     Interest {
         /// Index of the account.
         account: u16,
@@ -79,6 +81,8 @@ pub enum Said<'a> {
         pattern: &'a [u8],
         /// The queue group; empty for plain interest.
         queue: &'a [u8],
+        /// None: they are given all.
+        guard: Option<&'a Arc<Permit>>,
         /// How many.
         n: u32,
     },
@@ -213,7 +217,14 @@ pub struct Batch {
     items: Vec<Item>,
     shared: Vec<Bytes>,
     shared_bytes: usize,
+    seldom: Option<Box<Seldom>>,
+}
+
+/// What few batches carry.
+#[derive(Debug, Default)]
+struct Seldom {
     rules: Vec<TheirRules>,
+    permits: Vec<Arc<Permit>>,
 }
 
 /// Who is to serve a queue group.
@@ -319,8 +330,15 @@ impl Batch {
         self.arena.clear();
         self.items.clear();
         self.shared.clear();
-        self.rules.clear();
+        if let Some(seldom) = &mut self.seldom {
+            seldom.rules.clear();
+            seldom.permits.clear();
+        }
         self.shared_bytes = 0;
+    }
+
+    fn seldom(&mut self) -> &mut Seldom {
+        self.seldom.get_or_insert_with(Box::default)
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Span {
@@ -334,9 +352,14 @@ impl Batch {
     }
 
     /// See [`Said::Interest`].
-    pub fn interest(&mut self, account: u16, pattern: &[u8], queue: &[u8], n: u32) {
+    pub fn interest(&mut self, account: u16, pattern: &[u8], queue: &[u8], guard: Option<&Arc<Permit>>, n: u32) {
         let (pattern, queue) = (self.keep(pattern), self.keep(queue));
-        self.items.push(Item::Interest { account, n, pattern, queue });
+        let guard = guard.map_or(0, |permit| {
+            let permits = &mut self.seldom().permits;
+            permits.push(permit.clone());
+            permits.len() as u32
+        });
+        self.items.push(Item::Interest { account, n, pattern, queue, guard });
     }
 
     /// See [`Said::PeerInterest`].
@@ -363,8 +386,10 @@ impl Batch {
 
     /// See [`Said::Rules`].
     pub fn rules(&mut self, far: FarId, said: Option<Digest>, rules: &TheirRules) {
-        self.items.push(Item::Rules { far, said, rules: self.rules.len() as u32 });
-        self.rules.push(rules.clone());
+        let all = &mut self.seldom().rules;
+        let at = all.len() as u32;
+        all.push(rules.clone());
+        self.items.push(Item::Rules { far, said, rules: at });
     }
 
     /// See [`Said::Far`].
@@ -421,9 +446,11 @@ impl Batch {
 
     /// Everything said, in order, from the `at`-th on.
     pub fn iter(&self, at: usize) -> impl Iterator<Item = Said<'_>> {
-        self.items[at..].iter().map(|i| match *i {
-            Item::Interest { account, n, pattern, queue } => {
-                Said::Interest { account, n, pattern: self.span(pattern), queue: self.span(queue) }
+        let carried = self.seldom.as_deref().map_or((&[][..], &[][..]), |s| (&s.rules[..], &s.permits[..]));
+        self.items[at..].iter().map(move |i| match *i {
+            Item::Interest { account, n, pattern, queue, guard } => {
+                let guard = guard.checked_sub(1).map(|at| &carried.1[at as usize]);
+                Said::Interest { account, n, pattern: self.span(pattern), queue: self.span(queue), guard }
             }
             Item::PeerInterest { account, peer, n, pattern, queue } => {
                 Said::PeerInterest { account, peer, n, pattern: self.span(pattern), queue: self.span(queue) }
@@ -431,7 +458,7 @@ impl Batch {
             Item::Route { peer, up } => Said::Route { peer, up },
             Item::Gate { far, up, cluster } => Said::Gate { far, up, cluster: self.span(cluster) },
             Item::Measured { far, rtt_ns } => Said::Measured { far, rtt_ns },
-            Item::Rules { far, said, rules } => Said::Rules { far, said, rules: &self.rules[rules as usize] },
+            Item::Rules { far, said, rules } => Said::Rules { far, said, rules: &carried.0[rules as usize] },
             Item::Far { account, far, said, pattern, queue } => {
                 let (pattern, queue) = (self.span(pattern), self.span(queue));
                 let said = match said {

@@ -58,9 +58,9 @@ impl Shard {
     /// Takes in a statement.
     fn learn(&mut self, from: ShardId, said: &Said<'_>) {
         match *said {
-            Said::Interest { account, pattern, queue, n } => {
+            Said::Interest { account, pattern, queue, guard, n } => {
                 let world = &mut self.worlds[usize::from(account)];
-                if let Some(news) = world.replica.stated(from, pattern, queue, n) {
+                if let Some(news) = world.replica.stated(from, pattern, queue, guard, n) {
                     self.verdicts.changed(account, pattern);
                     self.edge(account, pattern, queue, news);
                     if news.after > 0 {
@@ -113,7 +113,7 @@ impl Shard {
             }
         }
         queued += self.over_links(key, to, d.groups(), &d.message);
-        if plain && queued == 0 && !self.keeps_back(key) {
+        if plain && queued == 0 {
             self.outbox.ledger.dropped(Drop::ReceiverLeft, 1);
         }
         self.budget = self.budget.saturating_sub(queued * weight(&d.message));

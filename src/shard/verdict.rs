@@ -10,7 +10,7 @@ use crate::base::limits::{HEADS_BYTES_MAX, TARGETS_MAX, VERDICTS_MAX, VERDICT_PE
 use crate::base::{ConnId, FarId, FarSet, PeerId, PeerSet, Rng, Seeded, ShardSet, Slot, Slots};
 use crate::interest::border::Class;
 use crate::interest::far::Fars;
-use crate::interest::{Place, Replica};
+use crate::interest::{Guarded, Place, Replica};
 use crate::policy::walls::{Barrier, Side, Walls};
 use crate::policy::{PermitId, Permits};
 use crate::wire::route::write_names;
@@ -36,7 +36,7 @@ pub struct Group {
     pub name: Box<[u8]>,
     /// Members on this shard.
     pub local: Vec<Target>,
-    /// Members on this shard from whom it is kept back.
+    /// Members among this server's clients from whom it is kept back; they count as none otherwise.
     pub denied: u32,
     /// Some of those here may answer because they were given the message.
     pub answering: bool,
@@ -156,7 +156,7 @@ pub struct Verdict {
     pub plain: Vec<Target>,
     /// Plain receivers on this shard who may answer because they were given the message (`allow_responses`).
     pub answering: Vec<Target>,
-    /// Plain receivers on this shard from whom it is kept back: their permissions deny the subject.
+    /// Plain receivers on this server from whom it is kept back: their permissions deny the subject.
     pub denied: u32,
     /// Permits that are known to allow to publish it.
     publishers: Vec<PermitId>,
@@ -228,7 +228,7 @@ impl Verdict {
         self.plain.is_empty() && self.is_unguarded() && self.clients.is_empty() && self.peers.is_empty()
     }
 
-    /// Are there no other plain receivers here than those in `plain`?
+    /// Are there no other plain receivers here than those in `plain`, and none from whom it is kept back?
     pub fn is_unguarded(&self) -> bool {
         self.answering.is_empty() && self.denied == 0
     }
@@ -272,9 +272,11 @@ impl Verdict {
             v.clients.0 |= want.remote.0;
             far.0 |= want.peers.0;
             want.plain.iter().for_each(|s| v.add_receiver(*s, table));
+            want.guarded().iter().for_each(|g| v.add_guarded(g, table));
             for q in want.queues() {
                 let at = v.group(&q.name);
                 q.local.iter().for_each(|s| v.add_member(at, *s, table));
+                q.guarded().iter().for_each(|g| v.add_guarded_members(at, g, table));
                 q.remote.iter().filter(|(p, _)| peers.has(*p)).for_each(|(p, n)| v.groups[at].add(*p, *n));
             }
         });
@@ -302,26 +304,35 @@ impl Verdict {
 
     fn add_receiver(&mut self, sub: Slot, table: &Table<'_>) {
         let Some(who) = table.subs.get(sub) else { return };
-        let has = who.may_have(&self.subject, table.permits);
-        if has == Has::Not {
-            self.denied += 1;
+        let (t, answers) = (self.target(sub, who), who.may_answer(table.permits));
+        if answers { &mut self.answering } else { &mut self.plain }.push(t);
+    }
+
+    /// Those who are given only a part: of this subject all or nothing.
+    fn add_guarded(&mut self, all: &Guarded, table: &Table<'_>) {
+        if !all.permit.deliver(&self.subject, b"") {
+            self.denied += all.members();
             return;
         }
-        let t = self.target(sub, who);
-        if has == Has::It { &mut self.plain } else { &mut self.answering }.push(t);
+        all.local.iter().for_each(|s| self.add_receiver(*s, table));
+        all.remote.iter().for_each(|(shard, _)| self.clients.insert(*shard));
     }
 
     fn add_member(&mut self, group: usize, sub: Slot, table: &Table<'_>) {
         let Some(who) = table.subs.get(sub) else { return };
-        let has = who.may_have(&self.subject, table.permits);
-        if has == Has::Not {
-            self.groups[group].denied += 1;
-            return;
-        }
         let t = self.target(sub, who);
         let group = &mut self.groups[group];
-        group.answering |= has == Has::ItAndMayAnswer;
+        group.answering |= who.may_answer(table.permits);
         group.local.push(t);
+    }
+
+    fn add_guarded_members(&mut self, group: usize, all: &Guarded, table: &Table<'_>) {
+        if !all.permit.deliver(&self.subject, &self.groups[group].name) {
+            self.groups[group].denied += all.members();
+            return;
+        }
+        all.local.iter().for_each(|s| self.add_member(group, *s, table));
+        all.remote.iter().for_each(|(shard, n)| self.groups[group].add(Place::Shard(*shard), *n));
     }
 
     /// Where among the groups this one is, which is added if it is new.
@@ -379,7 +390,8 @@ pub struct Sub {
     pub conn: ConnId,
     /// Index of its account.
     pub account: u16,
-    /// What its client may be given of it is judged by this permit; None: all.
+    /// By this permit its client is given only a part of it (then it stands in the replicas under that permit), or may answer
+    /// what he is given; None: neither.
     pub guard: Option<PermitId>,
     /// What it wants.
     pub pattern: Box<[u8]>,
@@ -393,23 +405,10 @@ pub struct Sub {
     pub max: u64,
 }
 
-/// What a subscription is given of a subject.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Has {
-    It,
-    ItAndMayAnswer,
-    Not,
-}
-
 impl Sub {
-    fn may_have(&self, subject: &[u8], permits: &Permits) -> Has {
-        let Some(guard) = self.guard else { return Has::It };
-        match permits.get(guard) {
-            Some(p) if p.guards(&self.pattern) && !p.deliver(subject, &self.queue) => Has::Not,
-            Some(p) if p.responses().is_some() => Has::ItAndMayAnswer,
-            Some(_) => Has::It,
-            None => Has::Not,
-        }
+    /// Whoever is given a message may publish to its reply.
+    fn may_answer(&self, permits: &Permits) -> bool {
+        self.guard.and_then(|g| permits.get(g)).is_some_and(|p| p.responses().is_some())
     }
 }
 
