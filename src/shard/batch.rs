@@ -217,6 +217,7 @@ pub struct Batch {
     items: Vec<Item>,
     shared: Vec<Bytes>,
     shared_bytes: usize,
+    messages: u32,
     seldom: Option<Box<Seldom>>,
 }
 
@@ -320,6 +321,16 @@ impl Batch {
         self.items.is_empty()
     }
 
+    /// How many messages it carries.
+    pub fn messages(&self) -> usize {
+        self.messages as usize
+    }
+
+    /// Does it state anything?
+    pub fn states(&self) -> bool {
+        self.items.len() > self.messages()
+    }
+
     /// Bytes that it carries.
     pub fn bytes(&self) -> usize {
         self.arena.len() + self.shared_bytes
@@ -334,7 +345,7 @@ impl Batch {
             seldom.rules.clear();
             seldom.permits.clear();
         }
-        self.shared_bytes = 0;
+        (self.shared_bytes, self.messages) = (0, 0);
     }
 
     fn seldom(&mut self) -> &mut Seldom {
@@ -426,6 +437,7 @@ impl Batch {
             }
             None => (self.keep(m.tail), 0),
         };
+        self.messages += 1;
         self.items.push(Item::Message(Parcel {
             account: to.account,
             plain: to.plain,

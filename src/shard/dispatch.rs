@@ -160,7 +160,7 @@ impl Shard {
             match self.waiting.pop_front() {
                 Some(Work::Batch(from, batch, at)) => {
                     self.held -= 1;
-                    self.listen(from, batch, at, false);
+                    self.listen(from, batch, at);
                 }
                 // Only what is heard goes on while the rings are crammed: that is what empties them.
                 Some(work) if self.crammed => self.waiting.push_back(work),

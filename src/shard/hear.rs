@@ -11,32 +11,40 @@ use crate::base::{ShardId, Slot};
 use crate::wire::Message;
 
 impl Shard {
-    /// Takes in a batch: what it states at once, its messages as far as this turn's budget goes.
+    /// Takes in what a batch states. Its messages wait until every ring is heard: one of them may have to follow a queue
+    /// member who left to another, of whom a third shard said before it was published that he is there.
     pub(super) fn hear(&mut self, from: ShardId, batch: Batch) {
-        match self.held {
-            0 => self.listen(from, batch, 0, true),
-            _ => {
-                batch.iter(0).for_each(|said| self.learn(from, &said));
-                self.hold(from, batch, 0);
-            }
+        if batch.states() {
+            batch.iter(0).for_each(|said| self.learn(from, &said));
+        }
+        match batch.messages() {
+            0 => self.heard.push_back((from, batch)),
+            _ => self.fresh.push((from, batch)),
         }
     }
 
-    /// Goes through a batch from `at` on; `states` says whether its statements are news or were taken in before.
-    pub(super) fn listen(&mut self, from: ShardId, batch: Batch, at: usize, states: bool) {
+    /// Every ring is heard: delivers the messages, as far as this turn's budget goes.
+    pub(super) fn deliver_heard(&mut self) {
+        let mut fresh = std::mem::take(&mut self.fresh);
+        for (from, batch) in fresh.drain(..) {
+            match self.held {
+                0 => self.listen(from, batch, 0),
+                _ => self.hold(from, batch, 0),
+            }
+        }
+        self.fresh = fresh;
+    }
+
+    /// Goes through a batch's messages from `at` on; what it states was taken in before.
+    pub(super) fn listen(&mut self, from: ShardId, batch: Batch, at: usize) {
         let mut stopped = None;
         for (i, said) in batch.iter(at).enumerate() {
-            match &said {
-                Said::Message(d) if stopped.is_none() => {
-                    if self.budget == 0 {
-                        stopped = Some(at + i);
-                    } else {
-                        self.receive(d);
-                    }
-                }
-                said if states => self.learn(from, said),
-                _ => {}
+            let Said::Message(d) = &said else { continue };
+            if self.budget == 0 {
+                stopped = Some(at + i);
+                break;
             }
+            self.receive(d);
         }
         match stopped {
             Some(at) => self.hold(from, batch, at),
