@@ -14,12 +14,20 @@ mod bombs;
 mod bystander;
 #[path = "hostile/bytes.rs"]
 mod bytes;
+#[path = "hostile/early.rs"]
+mod early;
 #[path = "hostile/floods.rs"]
 mod floods;
+#[path = "hostile/identity.rs"]
+mod identity;
 #[path = "hostile/memory.rs"]
 mod memory;
+#[path = "hostile/numbers.rs"]
+mod numbers;
 #[path = "hostile/passwords.rs"]
 mod passwords;
+#[path = "hostile/secrets.rs"]
+mod secrets;
 #[path = "hostile/slow.rs"]
 mod slow;
 #[path = "hostile/unfinished.rs"]

@@ -1,10 +1,11 @@
 //! The table of who owns which scenario, checked: every number is there once, and what it names exists.
 
-use std::path::Path;
+#[path = "support/owners.rs"]
+mod owners;
+
+use owners::fault_of_one;
 
 const TABLE: &str = include_str!("scenarios.txt");
-/// The simulator's own list of its scenarios.
-const SIMULATED: &str = include_str!("sim/scenarios.rs");
 /// Scenarios up to this one have an owner, or a reason why they have none yet.
 const LAST: u32 = 67;
 
@@ -21,21 +22,6 @@ fn fault(owners: &str) -> Option<String> {
         Some(reason) => reason.trim().is_empty().then(|| "no reason".into()),
         None => owners.split(", ").find_map(fault_of_one),
     }
-}
-
-fn fault_of_one(owner: &str) -> Option<String> {
-    let Some((place, name)) = owner.split_once(' ') else { return Some(format!("no name in {owner:?}")) };
-    if place == "sim" {
-        return (!SIMULATED.contains(&format!("(\"{name}\", "))).then(|| format!("no scenario {name}"));
-    }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(place);
-    let Ok(text) = std::fs::read_to_string(path) else { return Some(format!("no file {place}")) };
-    let parts: Vec<&str> = text.split(&format!("fn {name}(")).collect();
-    // Between the attribute and the function there is nothing but other attributes and comments.
-    let is_test =
-        |before: &str| before.rsplit_once("#[test]").is_some_and(|(_, between)| !between.contains(['{', '}']));
-    let found = parts.len() > 1 && parts[..parts.len() - 1].iter().any(|before| is_test(before));
-    (!found).then(|| format!("no test {name} in {place}"))
 }
 
 #[test]

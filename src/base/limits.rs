@@ -68,6 +68,9 @@ pub const SPIN_MAX: Duration = Duration::from_millis(100);
 /// Bytes of a chunk of an out-buffer past which it takes no further line; the next one opens a new chunk. Large enough
 /// that one write fills a socket, small enough that a slow connection's memory grows in steps nobody feels.
 pub const CHUNK_BYTES_MAX: usize = 256 << 10;
+/// Where somebody has to say who he is, he may send so many bytes before that, or one control line of the longest kind
+/// (scenarios.md §3.1).
+pub const STRANGER_BYTES_MIN: usize = 4096;
 /// Bytes of an unfinished operation that are kept in a buffer of just their size: ten thousand half-said lines cost
 /// what they are long.
 pub const SHORT_REST_MAX: usize = 4096;

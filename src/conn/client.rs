@@ -189,6 +189,8 @@ pub struct Client {
     pub tail: Vec<u8>,
     /// Where it stands.
     pub stage: Stage,
+    /// Bytes that it sent before it was known who it is, where that has to be.
+    pub sent_early: usize,
     /// Its subscriptions, found by sid.
     pub subs: HashTable<Slot>,
     /// Bytes that its subscriptions take.
@@ -261,6 +263,7 @@ impl Client {
             rules,
             tail: Vec::new(),
             stage: Stage::Greeted,
+            sent_early: 0,
             subs: HashTable::new(),
             sub_bytes: 0,
             max_subs: 0,

@@ -281,7 +281,8 @@ impl Gateways {
         let (ip, since, told) = (ip.into(), self.now, self.told);
         let (dialed, heard, stage) = (None, Vec::new(), Stage::Greeted);
         let border = Told::nothing(self.now.mono);
-        self.pending.insert(link, Pending { ip, port, dialed, since, deadline, heard, stage, told, border });
+        let sent = 0;
+        self.pending.insert(link, Pending { ip, port, dialed, since, deadline, heard, sent, stage, told, border });
         let bytes = self.info_line(String::new());
         self.acts.push_back(Act::Write { link, bytes });
     }
@@ -297,7 +298,9 @@ impl Gateways {
                 let (since, deadline) = (self.now, self.now.mono.plus_ns(INFO_WAIT_NS));
                 let (heard, stage, told) = (Vec::new(), Stage::Knocking, 0);
                 let border = Told::nothing(self.now.mono);
-                self.pending.insert(link, Pending { ip, port, dialed, since, deadline, heard, stage, told, border });
+                let sent = 0;
+                self.pending
+                    .insert(link, Pending { ip, port, dialed, since, deadline, heard, sent, stage, told, border });
             }
             (Some(cluster), Err(why)) => {
                 let at = self.book.get(&cluster).map(|e| e.at.clone()).unwrap_or_default();
@@ -314,7 +317,10 @@ impl Gateways {
     pub fn bytes(&mut self, link: Cid, bytes: &[u8]) {
         let Some(known) = self.pending.get_mut(&link) else { return };
         known.heard.extend_from_slice(bytes);
+        known.sent += bytes.len();
+        self.measure_stranger(link);
         self.hear(link);
+        self.measure_stranger(link);
         if self.pending.get(&link).is_some_and(|l| l.heard.len() > UNREAD_BYTES_MAX) {
             let ending =
                 Ending::told(Cause::Protocol, "maximum control line exceeded", "sent more than 64 KiB too early");

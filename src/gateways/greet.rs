@@ -50,12 +50,30 @@ impl Gateways {
         }
     }
 
+    /// Who has to say who he is may say only so much before: of what is in one piece with CONNECT, that line alone counts.
+    pub(super) fn measure_stranger(&mut self, rid: Cid) {
+        let most = self.gateway.stranger_bytes_max;
+        let Some(link) = self.pending.get(&rid).filter(|l| l.dialed.is_none() && self.gateway.login.is_some()) else {
+            return;
+        };
+        let said = match &link.stage {
+            Stage::Greeted => memchr::memchr(b'\n', &link.heard).map_or(link.heard.len(), |end| end + 1),
+            Stage::Verifying { .. } => link.sent,
+            _ => return,
+        };
+        if said > most {
+            let why = format!("sent more than {most} bytes before it was known");
+            self.end(rid, Ending::told(Cause::Protocol, Fault::ControlLine.text(), why));
+        }
+    }
+
     /// One line, by stage.
     fn step(&mut self, rid: Cid, verb: Verb, rest: &[u8]) {
         let Some(link) = self.pending.get(&rid) else { return };
+        let known = self.gateway.login.is_none() || !matches!(link.stage, Stage::Greeted);
         match (&link.stage, verb) {
-            (_, Verb::Ping) => self.acts.push_back(Act::Write { link: rid, bytes: b"PONG\r\n".to_vec() }),
-            (_, Verb::Ok) => {}
+            (_, Verb::Ping) if known => self.acts.push_back(Act::Write { link: rid, bytes: b"PONG\r\n".to_vec() }),
+            (_, Verb::Ok) if known => {}
             (_, Verb::Err) => {
                 let text = shown(String::from_utf8_lossy(rest).trim_matches('\''));
                 self.end(rid, Ending::silent(Cause::Refused, format!("refused us: {text}")));
@@ -65,7 +83,7 @@ impl Gateways {
             (Stage::Knocking, Verb::Info) => self.reached(rid, rest),
             (Stage::Proposed { .. }, Verb::Info) => self.welcomed(rid, Some(rest)),
             (Stage::Proposed { .. }, Verb::Routed | Verb::Pong) => self.welcomed(rid, None),
-            (Stage::Greeted | Stage::Admitted { .. } | Stage::Knocking, Verb::Pong) => {}
+            (Stage::Greeted | Stage::Admitted { .. } | Stage::Knocking, Verb::Pong) if known => {}
             (Stage::Greeted, _) => {
                 let says = Fault::Authorization.text();
                 self.end(rid, Ending::told(Cause::Protocol, says, "did not begin with CONNECT"));

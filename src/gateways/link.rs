@@ -40,6 +40,8 @@ pub(super) struct Pending {
     pub deadline: Time,
     /// Read and not yet understood.
     pub heard: Vec<u8>,
+    /// Bytes that it has sent in all.
+    pub sent: usize,
     pub stage: Stage,
     /// Which set of our addresses and rules it was told.
     pub told: u64,

@@ -4,9 +4,11 @@
 
 pub mod border;
 pub mod far;
+mod guarded;
 pub mod permit;
 mod replica;
 mod trie;
 
+pub use guarded::Guarded;
 pub use replica::{News, PeerNews, Place, Queue, Replica, Want};
 pub use trie::{Cursor, Trie};

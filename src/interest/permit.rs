@@ -3,8 +3,10 @@
 //! them. A permit never changes and is shared by all users and shards; it knows no connection.
 
 use super::trie::Trie;
+use crate::base::Seeded;
 use crate::wire::subject;
 use std::fmt;
+use std::hash::BuildHasher;
 
 /// What a user may do, as written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -52,6 +54,8 @@ impl Responses {
 /// [`Permissions`], ready to be asked.
 pub struct Permit {
     written: Permissions,
+    /// Of what is written: most different ones are told apart by it.
+    digest: u64,
     publish: Sides,
     subscribe: Sides,
 }
@@ -82,7 +86,8 @@ impl Permit {
     /// Of what was written. The subjects have to be valid for a subscription.
     pub fn new(written: Permissions) -> Permit {
         let (publish, subscribe) = (Sides::of(&written.publish), Sides::of(&written.subscribe));
-        Permit { written, publish, subscribe }
+        let digest = Seeded(0).hash_one(&written);
+        Permit { written, digest, publish, subscribe }
     }
 
     /// As written.
@@ -172,7 +177,7 @@ fn list(entries: &[Entry]) -> Trie<Rule> {
 
 impl PartialEq for Permit {
     fn eq(&self, other: &Permit) -> bool {
-        self.written == other.written
+        self.digest == other.digest && self.written == other.written
     }
 }
 

@@ -1,9 +1,12 @@
 //! Who wants what, in one account, over all shards of this server and all its peers. Every shard holds one replica per
 //! account: its own clients' subscriptions by name, those of other shards and of other servers as sums.
 
+use super::guarded::{self, Guarded};
+use super::permit::Permit;
 use super::trie::Cursor;
 use super::Trie;
 use crate::base::{FarId, PeerId, PeerSet, ShardId, ShardSet, Slot};
+use std::sync::Arc;
 
 /// Where members of a queue group are that are not this shard's clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,13 +22,13 @@ pub enum Place {
 /// Everybody who wants what one pattern says.
 #[derive(Debug, Default)]
 pub struct Want {
-    /// Plain subscriptions of this shard's clients.
+    /// Plain subscriptions of this shard's clients, but for those in [`Want::guarded`].
     pub plain: Vec<Slot>,
-    /// Other shards whose clients have plain subscriptions.
+    /// Other shards whose clients have such.
     pub remote: ShardSet,
     /// Other servers whose clients have.
     pub peers: PeerSet,
-    /// Queue groups.
+    /// Queue groups; before them, without a name, the plain subscriptions that are given only a part.
     #[allow(clippy::box_collection, reason = "hardly any pattern has one, so they cost the others a pointer only")]
     queues: Option<Box<Vec<Queue>>>,
 }
@@ -39,13 +42,49 @@ pub struct Queue {
     pub local: Vec<Slot>,
     /// Members elsewhere: how many at each place.
     pub remote: Vec<(Place, u32)>,
+    #[allow(clippy::box_collection, reason = "hardly any group has one, so they cost the others a pointer only")]
+    guarded: Option<Box<Vec<Guarded>>>,
 }
 
 impl Queue {
+    fn new(name: &[u8]) -> Queue {
+        Queue { name: name.into(), local: Vec::new(), remote: Vec::new(), guarded: None }
+    }
+
     /// Members among this server's clients.
     pub fn members(&self) -> u32 {
         let shards = self.remote.iter().filter(|(p, _)| matches!(p, Place::Shard(_))).map(|(_, n)| n);
-        self.local.len() as u32 + shards.sum::<u32>()
+        self.local.len() as u32 + shards.sum::<u32>() + self.guarded().iter().map(Guarded::members).sum::<u32>()
+    }
+
+    /// Those of this server's clients who are given only a part of what the pattern says.
+    pub fn guarded(&self) -> &[Guarded] {
+        self.guarded.as_deref().map_or(&[], Vec::as_slice)
+    }
+
+    fn under(&mut self, permit: &Arc<Permit>) -> &mut Guarded {
+        guarded::under(self.guarded.get_or_insert_with(Box::default), permit)
+    }
+
+    /// The list in which subscriptions of this shard's clients stand.
+    fn list(&mut self, guard: Option<&Arc<Permit>>) -> &mut Vec<Slot> {
+        match guard {
+            None => &mut self.local,
+            Some(permit) => &mut self.under(permit).local,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.local.is_empty() && self.remote.is_empty() && self.guarded().iter().all(|g| g.members() == 0)
+    }
+
+    fn tidy(&mut self) {
+        if let Some(all) = &mut self.guarded {
+            all.retain(|g| g.members() > 0);
+            if all.is_empty() {
+                self.guarded = None;
+            }
+        }
     }
 
     /// There are `n` at that place now; how many there were.
@@ -64,23 +103,47 @@ impl Queue {
 }
 
 impl Want {
+    fn entries(&self) -> &[Queue] {
+        self.queues.as_deref().map_or(&[], Vec::as_slice)
+    }
+
     /// The queue groups.
     pub fn queues(&self) -> &[Queue] {
-        self.queues.as_deref().map_or(&[], Vec::as_slice)
+        let all = self.entries();
+        &all[usize::from(all.first().is_some_and(|q| q.name.is_empty()))..]
+    }
+
+    /// Plain subscriptions of this server's clients who are given only a part of what the pattern says.
+    pub fn guarded(&self) -> &[Guarded] {
+        self.entries().first().filter(|q| q.name.is_empty()).map_or(&[], Queue::guarded)
+    }
+
+    /// All plain subscriptions of this shard's clients.
+    pub fn plain_here(&self) -> impl Iterator<Item = Slot> + '_ {
+        self.plain.iter().chain(self.guarded().iter().flat_map(|g| &g.local)).copied()
     }
 
     /// Does any client of this server have a plain subscription?
     pub fn is_wanted_here(&self) -> bool {
-        !self.plain.is_empty() || !self.remote.is_empty()
+        !self.plain.is_empty() || !self.remote.is_empty() || self.guarded().iter().any(|g| g.members() > 0)
     }
 
     fn queue(&mut self, name: &[u8]) -> &mut Queue {
         let all = self.queues.get_or_insert_with(Box::default);
         let at = all.iter().position(|q| *q.name == *name).unwrap_or_else(|| {
-            all.push(Queue { name: name.into(), local: Vec::new(), remote: Vec::new() });
-            all.len() - 1
+            let at = if name.is_empty() { 0 } else { all.len() };
+            all.insert(at, Queue::new(name));
+            at
         });
         &mut all[at]
+    }
+
+    /// The list in which such subscriptions of this shard's clients stand.
+    fn list(&mut self, queue: &[u8], guard: Option<&Arc<Permit>>) -> &mut Vec<Slot> {
+        match (queue, guard) {
+            ([], None) => &mut self.plain,
+            _ => self.queue(queue).list(guard),
+        }
     }
 
     /// What this server's clients want, as a peer is told: the number of members, or 1 for plain interest.
@@ -95,7 +158,7 @@ impl Want {
     fn is_wide(&self, queue: &[u8]) -> bool {
         match queue {
             [] => self.is_wanted_here() || !self.peers.is_empty(),
-            name => self.queues().iter().any(|q| *q.name == *name && (!q.local.is_empty() || !q.remote.is_empty())),
+            name => self.queues().iter().any(|q| *q.name == *name && !q.is_empty()),
         }
     }
 
@@ -115,7 +178,8 @@ impl Want {
 
     fn tidy(&mut self) {
         if let Some(all) = &mut self.queues {
-            all.retain(|q| !q.local.is_empty() || !q.remote.is_empty());
+            all.iter_mut().for_each(Queue::tidy);
+            all.retain(|q| !q.is_empty());
             if all.is_empty() {
                 self.queues = None;
             }
@@ -160,14 +224,12 @@ impl Replica {
         Replica { patterns: Trie::new(seed) }
     }
 
-    /// A subscription of this shard's client begins (`queue` empty: plain).
-    pub fn add(&mut self, pattern: &[u8], queue: &[u8], sub: Slot) -> News {
+    /// A subscription of this shard's client begins (`queue` empty: plain). `guard`: its client is given only a part of what
+    /// the pattern says, and this permit says which.
+    pub fn add(&mut self, pattern: &[u8], queue: &[u8], guard: Option<&Arc<Permit>>, sub: Slot) -> News {
         let want = self.patterns.entry(pattern);
         let seen = want.seen(queue);
-        let (list, plain) = match queue {
-            [] => (&mut want.plain, true),
-            _ => (&mut want.queue(queue).local, false),
-        };
+        let (list, plain) = (want.list(queue, guard), queue.is_empty() && guard.is_none());
         if list.is_empty() {
             list.reserve_exact(1);
         }
@@ -177,14 +239,14 @@ impl Replica {
     }
 
     /// The reverse of [`Replica::add`].
-    pub fn remove(&mut self, pattern: &[u8], queue: &[u8], sub: Slot) -> News {
+    pub fn remove(&mut self, pattern: &[u8], queue: &[u8], guard: Option<&Arc<Permit>>, sub: Slot) -> News {
         let Some(want) = self.patterns.get_mut(pattern) else { return News::default() };
         let seen = want.seen(queue);
-        let (list, plain) = match queue {
-            [] => (&mut want.plain, true),
-            _ => (&mut want.queue(queue).local, false),
+        let (list, plain) = (want.list(queue, guard), queue.is_empty() && guard.is_none());
+        let Some(at) = list.iter().position(|s| *s == sub) else {
+            self.settle(pattern);
+            return News::default();
         };
-        let Some(at) = list.iter().position(|s| *s == sub) else { return News::default() };
         list.swap_remove(at);
         let left = list.len() as u32;
         let news = want.news(queue, (!plain || left == 0).then_some(left), seen);
@@ -192,14 +254,43 @@ impl Replica {
         news
     }
 
-    /// Another shard says how many subscriptions its clients have now. None: no news.
-    pub fn stated(&mut self, from: ShardId, pattern: &[u8], queue: &[u8], n: u32) -> Option<News> {
+    /// A subscription's permit is another, or none, from now on. Says how many there are now under the new one and under the
+    /// one before it.
+    pub fn regard(
+        &mut self,
+        pattern: &[u8],
+        queue: &[u8],
+        (before, now): (Option<&Arc<Permit>>, Option<&Arc<Permit>>),
+        sub: Slot,
+    ) -> (u32, u32) {
+        let want = self.patterns.entry(pattern);
+        let list = want.list(queue, now);
+        list.push(sub);
+        let n = list.len() as u32;
+        let list = want.list(queue, before);
+        list.retain(|s| *s != sub);
+        let left = list.len() as u32;
+        self.settle(pattern);
+        (n, left)
+    }
+
+    /// Another shard says how many subscriptions its clients have now, under this permit if there is one. None: no news.
+    pub fn stated(
+        &mut self,
+        from: ShardId,
+        pattern: &[u8],
+        queue: &[u8],
+        guard: Option<&Arc<Permit>>,
+        n: u32,
+    ) -> Option<News> {
         if n == 0 && self.patterns.get(pattern).is_none() {
             return None;
         }
         let want = self.patterns.entry(pattern);
         let seen = want.seen(queue);
-        let changed = if queue.is_empty() {
+        let changed = if let Some(permit) = guard {
+            want.queue(queue).under(permit).set(from, n) != n
+        } else if queue.is_empty() {
             let had = want.remote.contains(from);
             if n > 0 {
                 want.remote.insert(from);
@@ -267,7 +358,7 @@ impl Replica {
                 for q in want.queues.iter_mut().flat_map(|all| all.iter_mut()) {
                     let had = q.remote.len();
                     q.remote.retain(|(p, _)| *p != Place::Peer(peer));
-                    if q.remote.len() < had && q.remote.is_empty() && q.local.is_empty() {
+                    if q.remote.len() < had && q.is_empty() {
                         ended(&pattern, &q.name);
                     }
                 }
@@ -384,12 +475,12 @@ mod tests {
         let mut r = Replica::new(1);
         let (a, b) = (Slot::NONE, Slot::NONE);
         let news = |own, before, after, wide_before| News { own, before, after, wide_before, wide_after: true };
-        assert_eq!(r.add(b"foo", b"", a), news(Some(1), 0, 1, false));
-        assert_eq!(r.add(b"foo", b"", b), news(None, 1, 1, true));
-        assert_eq!(r.stated(ShardId(1), b"bar", b"", 1), Some(news(None, 0, 1, false)));
-        assert_eq!(r.stated(ShardId(1), b"bar", b"", 1), None, "said twice");
-        r.add(b"jobs", b"q", a);
-        assert_eq!(r.stated(ShardId(2), b"jobs", b"q", 3), Some(news(None, 1, 4, true)));
+        assert_eq!(r.add(b"foo", b"", None, a), news(Some(1), 0, 1, false));
+        assert_eq!(r.add(b"foo", b"", None, b), news(None, 1, 1, true));
+        assert_eq!(r.stated(ShardId(1), b"bar", b"", None, 1), Some(news(None, 0, 1, false)));
+        assert_eq!(r.stated(ShardId(1), b"bar", b"", None, 1), None, "said twice");
+        r.add(b"jobs", b"q", None, a);
+        assert_eq!(r.stated(ShardId(2), b"jobs", b"q", None, 3), Some(news(None, 1, 4, true)));
         assert_eq!(
             r.peer_stated(PeerId(0), b"far", b"", 1),
             Some(PeerNews { had: 0, wide_before: false, wide_after: true })

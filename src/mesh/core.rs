@@ -243,7 +243,17 @@ impl Mesh {
         let (ip, since) = (ip.into(), self.now);
         self.links.insert(
             link,
-            Link { ip, port, dialed: None, since, deadline, heard: Vec::new(), ponged: false, stage: Stage::Greeted },
+            Link {
+                ip,
+                port,
+                dialed: None,
+                since,
+                deadline,
+                heard: Vec::new(),
+                sent: 0,
+                ponged: false,
+                stage: Stage::Greeted,
+            },
         );
         let info = self.info_line(0);
         self.acts.push_back(Act::Write { link, bytes: info });
@@ -263,7 +273,7 @@ impl Mesh {
                 let heard = Vec::new();
                 self.links.insert(
                     link,
-                    Link { ip, port, dialed, since, deadline, heard, ponged: false, stage: Stage::Knocking },
+                    Link { ip, port, dialed, since, deadline, heard, sent: 0, ponged: false, stage: Stage::Knocking },
                 );
             }
             (Some(address), Err(Unreached { why, silent })) => {
@@ -283,7 +293,10 @@ impl Mesh {
             return;
         }
         known.heard.extend_from_slice(bytes);
+        known.sent += bytes.len();
+        self.measure_stranger(link);
         self.hear(link);
+        self.measure_stranger(link);
         if self.links.get(&link).is_some_and(|l| l.heard.len() > UNREAD_BYTES_MAX) {
             let ending =
                 Ending::told(Cause::Protocol, "maximum control line exceeded", "sent more than 64 KiB too early");

@@ -46,6 +46,8 @@ pub(super) struct Link {
     pub deadline: Time,
     /// Read and not yet understood.
     pub heard: Vec<u8>,
+    /// Bytes that it has sent in all.
+    pub sent: usize,
     /// It answered our PING.
     pub ponged: bool,
     pub stage: Stage,

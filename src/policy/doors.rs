@@ -2,12 +2,13 @@
 //! the operator wants that (scenarios.md §3.1).
 
 use super::address::is_loopback;
-use super::settings::{Cluster, Listen, Settings};
+use super::settings::{Cluster, Gateway, Listen, Settings};
 
 /// Each such listener in words, with what is to be done about it. Empty where all is guarded or on this machine only.
 pub fn open(settings: &Settings) -> Vec<String> {
     let routes = settings.cluster.as_ref().and_then(|c| open_to_routes(c, &settings.listen));
-    open_to_clients(settings).into_iter().chain(routes).collect()
+    let gateways = settings.gateway.as_ref().and_then(open_to_gateways);
+    open_to_clients(settings).into_iter().chain(routes).chain(gateways).collect()
 }
 
 fn open_to_clients(settings: &Settings) -> Option<String> {
@@ -31,6 +32,17 @@ pub(super) fn open_to_routes(cluster: &Cluster, clients: &Listen) -> Option<Stri
             "routes need no credentials on host {}: whoever reaches it reads and writes every subject of every \
              account; set user and password in the authorization of cluster, or listen on 127.0.0.1",
             door.host
+        )
+    })
+}
+
+/// The same of gateways.
+pub(super) fn open_to_gateways(gateway: &Gateway) -> Option<String> {
+    (gateway.login.is_none() && !is_loopback(&gateway.listen)).then(|| {
+        format!(
+            "gateways need no credentials on host {}: whoever reaches it reads and writes every subject of every \
+             account; set user and password in the authorization of gateway, or listen on 127.0.0.1",
+            gateway.listen.host
         )
     })
 }

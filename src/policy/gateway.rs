@@ -1,8 +1,9 @@
 //! `gateway`, from the tree to [`Gateway`] (operations.md §9). Called by the model, once per configuration.
 
 use super::access::{secret, timeout};
-use super::address::{address, advertisable, host, is_loopback, Port};
+use super::address::{address, advertisable, host, Port};
 use super::border::BorderDraft;
+use super::doors::open_to_gateways;
 use super::keys::Scope;
 use super::quantity::show_duration;
 use super::reading::Notes;
@@ -11,7 +12,7 @@ use super::settings::{
     Auth, Borders, Cluster, Gateway, GatewayInterest, Listen, RemoteGateway, RouteLogin, RouteUrl, Secret,
 };
 use super::tree::{At, Node, Value};
-use crate::base::limits::{FARS_MAX, GATEWAY_PEER_TIMEOUT_MIN};
+use crate::base::limits::{FARS_MAX, GATEWAY_PEER_TIMEOUT_MIN, STRANGER_BYTES_MIN};
 use std::time::Duration;
 
 /// Pings that fit into `peer_timeout`: a lost one is no end. Who dies just behind a ping is out when the next one, a look
@@ -154,13 +155,7 @@ impl GatewayDraft {
             self.gateway.listen = Listen { host: host(&self.host), port };
         }
         let gateway = self.gateway;
-        if gateway.login.is_none() && !is_loopback(&gateway.listen) {
-            notes.warn(format!(
-                "gateways need no credentials on host {}: whoever reaches it reads and writes every subject of every \
-                 account; set user and password in the authorization of gateway, or listen on 127.0.0.1",
-                gateway.listen.host
-            ));
-        }
+        open_to_gateways(&gateway).into_iter().for_each(|text| notes.warn(text));
         for remote in gateway.remotes.iter().filter(|r| r.entries > 1) {
             notes.warn(format!(
                 "gateways: {} entries are named \"{}\": their addresses are taken together; give each cluster a name of \
@@ -318,6 +313,7 @@ impl Default for Gateway {
             advertise: None,
             login: None,
             auth_timeout: Duration::from_secs(2),
+            stranger_bytes_max: STRANGER_BYTES_MIN,
             remotes: Vec::new(),
             connect_retries: 0,
             reject_unknown: false,

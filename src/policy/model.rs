@@ -416,6 +416,9 @@ impl Draft {
         s.auth = self.access.finish(notes);
         s.cluster = self.cluster.finish(notes, &s.listen, &s.auth);
         s.gateway = self.gateway.finish(notes, s.cluster.as_mut(), &s.auth);
+        let early = s.limits.stranger_bytes_max();
+        s.cluster.iter_mut().for_each(|c| c.stranger_bytes_max = early);
+        s.gateway.iter_mut().for_each(|g| g.stranger_bytes_max = early);
         if let Some(at) = self.strict_at {
             doors::open(s).into_iter().for_each(|text| notes.wrong(at, "strict", format!("strict: {text}")));
         }

@@ -4,12 +4,13 @@
 use crate::base::Map;
 use crate::interest::permit::{Permissions, Permit};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 /// What users may do: the one part of [`Auth`](super::Auth) that changes while a server runs.
 #[derive(Debug, Default, PartialEq)]
 pub struct Permits {
     /// Each different one once, in the order of the users who have them.
-    list: Vec<Permit>,
+    list: Vec<Arc<Permit>>,
     /// By index in [`Auth::users`](super::Auth::users).
     of_user: Vec<Option<PermitId>>,
 }
@@ -22,13 +23,13 @@ impl Permits {
     /// Of what is written for each user in order; None: he may do everything.
     pub fn new(written: impl IntoIterator<Item = Option<Permissions>>) -> Permits {
         let mut known: Map<Permissions, PermitId> = Map::default();
-        let mut list: Vec<Permit> = Vec::new();
+        let mut list: Vec<Arc<Permit>> = Vec::new();
         let of_user = written.into_iter().map(|written| {
             let written = written?;
             if let Some(id) = known.get(&written) {
                 return Some(*id);
             }
-            list.push(Permit::new(written.clone()));
+            list.push(Arc::new(Permit::new(written.clone())));
             let id = PermitId(NonZeroU32::new(list.len() as u32)?);
             known.insert(written, id);
             Some(id)
@@ -44,7 +45,18 @@ impl Permits {
 
     /// A permit of this configuration.
     pub fn get(&self, id: PermitId) -> Option<&Permit> {
+        self.shared(id).map(Arc::as_ref)
+    }
+
+    /// The same, to be kept where it is not known which configuration it is of.
+    pub fn shared(&self, id: PermitId) -> Option<&Arc<Permit>> {
         self.list.get(id.0.get() as usize - 1)
+    }
+
+    /// The permit that says what a subscription is given, if that is only a part of what its pattern says. `permit`: its
+    /// client's.
+    pub fn guard(&self, permit: Option<PermitId>, pattern: &[u8]) -> Option<&Arc<Permit>> {
+        self.shared(permit?).filter(|p| p.guards(pattern))
     }
 
     /// How many different ones there are.

@@ -4,6 +4,7 @@
 //! validator. Sizes are bytes, times are [`Duration`]s.
 
 use super::permits::Permits;
+use crate::base::limits::STRANGER_BYTES_MIN;
 use crate::interest::border::Rule;
 use crate::wire::subject;
 use std::path::PathBuf;
@@ -91,6 +92,8 @@ pub struct Cluster {
     pub login: Option<RouteLogin>,
     /// From accept to a valid CONNECT.
     pub auth_timeout: Duration,
+    /// Bytes that a peer may send before it is known, where it has to be.
+    pub stranger_bytes_max: usize,
     /// Peers to dial at start, for ever.
     pub routes: Vec<RouteUrl>,
     /// Further attempts to reach a peer learned by gossip.
@@ -170,6 +173,8 @@ pub struct Gateway {
     pub login: Option<RouteLogin>,
     /// From accept to a valid CONNECT.
     pub auth_timeout: Duration,
+    /// Bytes that somebody may send before it is known who he is, where that has to be.
+    pub stranger_bytes_max: usize,
     /// Clusters to dial, for ever, each name once; our own may be among them.
     pub remotes: Vec<RemoteGateway>,
     /// Further rounds of attempts to reach a cluster that is not in the list.
@@ -469,6 +474,13 @@ impl Default for Timers {
     }
 }
 
+impl Limits {
+    /// Bytes that somebody may send before it is known who he is, where that has to be.
+    pub fn stranger_bytes_max(&self) -> usize {
+        self.max_control_line.max(STRANGER_BYTES_MIN)
+    }
+}
+
 impl Default for Cluster {
     /// Routes on the client port, from and to anybody; no peer is known.
     fn default() -> Self {
@@ -479,6 +491,7 @@ impl Default for Cluster {
             no_advertise: false,
             login: None,
             auth_timeout: Duration::from_secs(2),
+            stranger_bytes_max: STRANGER_BYTES_MIN,
             routes: Vec::new(),
             connect_retries: 0,
             ping_interval: Duration::from_secs(1),

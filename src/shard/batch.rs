@@ -3,16 +3,19 @@
 //!
 //! Nothing here is a question. Each kind says what its loss would mean; rings lose nothing.
 
+pub use super::groups::{picks, Groups, Whose};
 pub use super::origin::Origin;
 use super::stretch::{message, Stretch, Tail};
 use crate::base::{ConnId, FarId, PeerId, ShardId};
 use crate::conn::TheirRules;
 use crate::interest::border::Digest;
 use crate::interest::far::FarSaid;
+use crate::interest::permit::Permit;
 use crate::interest::Place;
 use crate::wire::gateway::Hash6;
 use crate::wire::Message;
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// A message from this size on travels as one shared allocation instead of being copied into every batch.
 pub const SHARED_BYTES_MIN: usize = 16 << 10;
@@ -31,6 +34,7 @@ enum Item {
         n: u32,
         pattern: Span,
         queue: Span,
+        guard: u32,
     },
     PeerInterest {
         account: u16,
@@ -128,9 +132,9 @@ pub struct Bookmark {
 /// One thing said.
 #[derive(Debug)]
 pub enum Said<'a> {
-    /// "My clients now have `n` subscriptions of this pattern (and queue group)": absolute, so saying it twice does
-    /// no harm. Plain interest is only told when it begins and ends (n is 1 or 0). Lost: messages would not come, or
-    /// come for nobody.
+    /// "My clients now have `n` subscriptions of this pattern (and queue group), of which this permit says what they are
+    /// given": absolute, so saying it twice does no harm. Plain interest in all is only told when it begins and ends (n is 1
+    /// or 0). Lost: messages would not come, or come for nobody.
     Interest {
         /// Index of the account.
         account: u16,
@@ -138,6 +142,8 @@ pub enum Said<'a> {
         pattern: &'a [u8],
         /// The queue group; empty for plain interest.
         queue: &'a [u8],
+        /// None: they are given all.
+        guard: Option<&'a Arc<Permit>>,
         /// How many.
         n: u32,
     },
@@ -299,63 +305,15 @@ pub struct Batch {
     tails: Vec<Tail>,
     shared: Vec<Bytes>,
     shared_bytes: usize,
-    rules: Vec<TheirRules>,
+    messages: u32,
+    seldom: Option<Box<Seldom>>,
 }
 
-/// Who is to serve a queue group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whose {
-    /// A client of the shard that hears it.
-    Clients,
-    /// A server behind its route.
-    Peer(PeerId),
-    /// A cluster behind its gateway.
-    Far(FarId),
-}
-
-/// The groups a message is for, as [`Batch::message`] wants them: one after the other, whose member is to get it in two
-/// bytes, the name's length in four, the name.
+/// What few batches carry.
 #[derive(Debug, Default)]
-pub struct Groups(Vec<u8>);
-
-impl Groups {
-    /// Adds a group.
-    pub fn push(&mut self, whose: Whose, name: &[u8]) {
-        self.0.extend_from_slice(&match whose {
-            Whose::Clients => [0, 0],
-            Whose::Peer(p) => [1, p.0],
-            Whose::Far(f) => [2, f.0],
-        });
-        self.0.extend_from_slice(&(name.len() as u32).to_le_bytes());
-        self.0.extend_from_slice(name);
-    }
-
-    /// Forgets all names.
-    pub fn clear(&mut self) {
-        self.0.clear();
-    }
-
-    /// All of them, for [`picks`].
-    pub fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-/// What [`Groups`] says: whose member, and the group.
-pub fn picks(bytes: &[u8]) -> impl Iterator<Item = (Whose, &[u8])> {
-    let mut rest = bytes;
-    std::iter::from_fn(move || {
-        let (&[kind, number], more) = rest.split_first_chunk::<2>()?;
-        let (len, more) = more.split_first_chunk::<4>()?;
-        let (name, more) = more.split_at_checked(u32::from_le_bytes(*len) as usize)?;
-        rest = more;
-        let whose = match kind {
-            0 => Whose::Clients,
-            1 => Whose::Peer(PeerId(number)),
-            _ => Whose::Far(FarId(number)),
-        };
-        Some((whose, name))
-    })
+struct Seldom {
+    rules: Vec<TheirRules>,
+    permits: Vec<Arc<Permit>>,
 }
 
 /// Where a message goes and from whom; the part of [`Batch::message`] that differs between shards.
@@ -384,6 +342,16 @@ impl Batch {
         self.items.is_empty()
     }
 
+    /// How many messages it carries; a stretch of them counts as one.
+    pub fn messages(&self) -> usize {
+        self.messages as usize
+    }
+
+    /// Does it state anything?
+    pub fn states(&self) -> bool {
+        self.items.len() > self.messages()
+    }
+
     /// Bytes that it carries.
     pub fn bytes(&self) -> usize {
         self.arena.len() + self.tails.len() * size_of::<Tail>() + self.shared_bytes
@@ -396,8 +364,15 @@ impl Batch {
         self.streams.clear();
         self.tails.clear();
         self.shared.clear();
-        self.rules.clear();
-        self.shared_bytes = 0;
+        if let Some(seldom) = &mut self.seldom {
+            seldom.rules.clear();
+            seldom.permits.clear();
+        }
+        (self.shared_bytes, self.messages) = (0, 0);
+    }
+
+    fn seldom(&mut self) -> &mut Seldom {
+        self.seldom.get_or_insert_with(Box::default)
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Span {
@@ -411,9 +386,14 @@ impl Batch {
     }
 
     /// See [`Said::Interest`].
-    pub fn interest(&mut self, account: u16, pattern: &[u8], queue: &[u8], n: u32) {
+    pub fn interest(&mut self, account: u16, pattern: &[u8], queue: &[u8], guard: Option<&Arc<Permit>>, n: u32) {
         let (pattern, queue) = (self.keep(pattern), self.keep(queue));
-        self.items.push(Item::Interest { account, n, pattern, queue });
+        let guard = guard.map_or(0, |permit| {
+            let permits = &mut self.seldom().permits;
+            permits.push(permit.clone());
+            permits.len() as u32
+        });
+        self.items.push(Item::Interest { account, n, pattern, queue, guard });
     }
 
     /// See [`Said::PeerInterest`].
@@ -440,8 +420,10 @@ impl Batch {
 
     /// See [`Said::Rules`].
     pub fn rules(&mut self, far: FarId, said: Option<Digest>, rules: &TheirRules) {
-        self.items.push(Item::Rules { far, said, rules: self.rules.len() as u32 });
-        self.rules.push(rules.clone());
+        let all = &mut self.seldom().rules;
+        let at = all.len() as u32;
+        all.push(rules.clone());
+        self.items.push(Item::Rules { far, said, rules: at });
     }
 
     /// See [`Said::Far`].
@@ -469,7 +451,7 @@ impl Batch {
 
     /// See [`Said::Message`]. `shared` is the message's tail as a shared allocation, if one was made.
     pub fn message(&mut self, to: Address, groups: &Groups, m: &Message<'_>, shared: Option<&Bytes>) {
-        let (queues, subject, reply) = (self.keep(&groups.0), self.keep(m.subject), self.keep(m.reply));
+        let (queues, subject, reply) = (self.keep(groups.bytes()), self.keep(m.subject), self.keep(m.reply));
         let (tail, place) = match shared {
             Some(b) => {
                 self.shared.push(b.clone());
@@ -478,6 +460,7 @@ impl Batch {
             }
             None => (self.keep(m.tail), 0),
         };
+        self.messages += 1;
         self.items.push(Item::Message(Parcel {
             account: to.account,
             plain: to.plain,
@@ -501,6 +484,7 @@ impl Batch {
         let (subject, data) = (self.keep(subject), self.keep(stretch.data()));
         let first = self.tails.len() as u32;
         self.tails.extend_from_slice(stretch.tails());
+        self.messages += 1;
         self.items.push(Item::Stretch(self.streams.len() as u32));
         self.streams.push(Streamed { to, subject, data, tails: (first, self.tails.len() as u32) });
     }
@@ -513,9 +497,11 @@ impl Batch {
 
     /// Everything said, in order, from the `at`-th on.
     pub fn iter(&self, at: usize) -> impl Iterator<Item = Said<'_>> {
-        self.items[at..].iter().map(|i| match *i {
-            Item::Interest { account, n, pattern, queue } => {
-                Said::Interest { account, n, pattern: self.span(pattern), queue: self.span(queue) }
+        let carried = self.seldom.as_deref().map_or((&[][..], &[][..]), |s| (&s.rules[..], &s.permits[..]));
+        self.items[at..].iter().map(move |i| match *i {
+            Item::Interest { account, n, pattern, queue, guard } => {
+                let guard = guard.checked_sub(1).map(|at| &carried.1[at as usize]);
+                Said::Interest { account, n, pattern: self.span(pattern), queue: self.span(queue), guard }
             }
             Item::PeerInterest { account, peer, n, pattern, queue } => {
                 Said::PeerInterest { account, peer, n, pattern: self.span(pattern), queue: self.span(queue) }
@@ -523,7 +509,7 @@ impl Batch {
             Item::Route { peer, up } => Said::Route { peer, up },
             Item::Gate { far, up, cluster } => Said::Gate { far, up, cluster: self.span(cluster) },
             Item::Measured { far, rtt_ns } => Said::Measured { far, rtt_ns },
-            Item::Rules { far, said, rules } => Said::Rules { far, said, rules: &self.rules[rules as usize] },
+            Item::Rules { far, said, rules } => Said::Rules { far, said, rules: &carried.0[rules as usize] },
             Item::Far { account, far, said, pattern, queue } => {
                 let (pattern, queue) = (self.span(pattern), self.span(queue));
                 let said = match said {

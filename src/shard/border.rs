@@ -181,6 +181,7 @@ impl Shard {
 
     /// Where there is a border on either side, answers find their way for longer.
     pub(super) fn know_ways_back(&mut self) {
+        self.outbox.hashing = self.sids;
         let borders = self.walls.stand() || self.gates.any_imports();
         self.outbox.answered_within_ns = if borders { self.walls.window_ns().max(WAY_KNOWN_NS) } else { WAY_KNOWN_NS };
     }

@@ -199,6 +199,8 @@ pub struct Shard {
     pub(super) waiting: VecDeque<Work>,
     /// Batches among them.
     pub(super) held: usize,
+    /// Batches of this turn whose messages are not delivered yet.
+    pub(super) fresh: Vec<(ShardId, Batch)>,
     /// Batches that are done with, to be given back to whoever filled them.
     pub(super) heard: VecDeque<(ShardId, Batch)>,
     pub(super) jams: Jams,
@@ -314,6 +316,7 @@ impl Shard {
             empty_batches: Vec::new(),
             waiting: VecDeque::new(),
             held: 0,
+            fresh: Vec::new(),
             heard: VecDeque::new(),
             jams: Jams::default(),
             rounds: Rounds::default(),
@@ -355,7 +358,6 @@ impl Shard {
             drained: false,
             settings,
         };
-        shard.outbox.hashing = shard.sids;
         shard.know_ways_back();
         shard
     }

@@ -3,14 +3,35 @@
 use super::core::{Shard, Work};
 use crate::base::limits::{JOINED_BYTES_MIN, SHORT_REST_MAX};
 use crate::base::{ConnId, Level, Slot};
-use crate::conn::{give_back, Close};
+use crate::conn::{give_back, Close, Stage};
 use crate::wire::{Fault, Op, Step};
 
 impl Shard {
     /// Bytes arrived on a connection.
     pub(super) fn bytes(&mut self, id: ConnId, data: &[u8]) {
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
-        if !client.lives() {
+        match client.rules.connect_first {
+            false => self.take_in(id, data),
+            true => {
+                client.sent_early += data.len();
+                self.take_in(id, data);
+                self.measure_stranger(id);
+            }
+        }
+    }
+
+    /// Who has to say who he is may send only so much before it is known (client-protocol.md §2.3).
+    fn measure_stranger(&mut self, id: ConnId) {
+        let Some(client) = self.outbox.conns.get(id) else { return };
+        let unknown = client.rules.connect_first && matches!(client.stage, Stage::Greeted | Stage::Verifying(_));
+        if unknown && client.sent_early > self.settings.limits.stranger_bytes_max() {
+            self.close(id, Close::Fault(Fault::ControlLine));
+        }
+    }
+
+    fn take_in(&mut self, id: ConnId, data: &[u8]) {
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        if !client.lives() || matches!(client.stage, Stage::Refused) {
             return; // thrown away: see Stage::Lingering
         }
         if !client.is_client() {
@@ -84,7 +105,9 @@ impl Shard {
             return;
         }
         let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.lives()) else { return };
-        client.keep_behind(rest, &mut self.outbox.spares);
+        if !matches!(client.stage, Stage::Refused) {
+            client.keep_behind(rest, &mut self.outbox.spares);
+        }
     }
 
     /// Carries out the operations of `data` and says how many bytes are done with.
@@ -160,7 +183,7 @@ impl Shard {
             match self.waiting.pop_front() {
                 Some(Work::Batch(from, batch, at)) => {
                     self.held -= 1;
-                    self.listen(from, batch, at, false);
+                    self.listen(from, batch, at);
                 }
                 // Only what is heard goes on while the rings are crammed: that is what empties them.
                 Some(work) if self.crammed => self.waiting.push_back(work),

@@ -13,36 +13,47 @@ use crate::base::{ShardId, Slot};
 use crate::wire::Message;
 
 impl Shard {
-    /// Takes in a batch: what it states at once, its messages as far as this turn's budget goes.
+    /// Takes in what a batch states. Its messages wait until every ring is heard: one of them may have to follow a queue
+    /// member who left to another, of whom a third shard said before it was published that he is there.
     pub(super) fn hear(&mut self, from: ShardId, batch: Batch) {
-        match self.held {
-            0 => self.listen(from, batch, Bookmark::default(), true),
-            _ => {
-                batch.iter(0).for_each(|said| self.learn(from, &said));
-                self.hold(from, batch, Bookmark::default());
-            }
+        if batch.states() {
+            batch.iter(0).for_each(|said| self.learn(from, &said));
+        }
+        match batch.messages() {
+            0 => self.heard.push_back((from, batch)),
+            _ => self.fresh.push((from, batch)),
         }
     }
 
-    /// Goes through a batch from `at` on; `states` says whether its statements are news or were taken in before.
-    pub(super) fn listen(&mut self, from: ShardId, batch: Batch, at: Bookmark, states: bool) {
+    /// Every ring is heard: delivers the messages, as far as this turn's budget goes.
+    pub(super) fn deliver_heard(&mut self) {
+        let mut fresh = std::mem::take(&mut self.fresh);
+        for (from, batch) in fresh.drain(..) {
+            match self.held {
+                0 => self.listen(from, batch, Bookmark::default()),
+                _ => self.hold(from, batch, Bookmark::default()),
+            }
+        }
+        self.fresh = fresh;
+    }
+
+    /// Goes through a batch's messages from `at` on; what it states was taken in before.
+    pub(super) fn listen(&mut self, from: ShardId, batch: Batch, at: Bookmark) {
         let (mut stopped, mut message) = (None, at.message);
         for (item, said) in (at.item..).zip(batch.iter(at.item)) {
             match &said {
-                Said::Message(d) if stopped.is_none() => {
-                    if self.budget == 0 {
-                        stopped = Some(Bookmark { item, message: 0 });
-                    } else {
-                        self.receive(d);
+                Said::Message(_) | Said::Stream(_) if self.budget == 0 => {
+                    stopped = Some(Bookmark { item, message });
+                    break;
+                }
+                Said::Message(d) => self.receive(d),
+                Said::Stream(s) => {
+                    let next = self.receive_stream(s, std::mem::take(&mut message));
+                    if next < s.tails.len() {
+                        stopped = Some(Bookmark { item, message: next });
+                        break;
                     }
                 }
-                Said::Stream(s) if stopped.is_none() => {
-                    let message = self.receive_stream(s, std::mem::take(&mut message));
-                    if message < s.tails.len() {
-                        stopped = Some(Bookmark { item, message });
-                    }
-                }
-                said if states => self.learn(from, said),
                 _ => {}
             }
         }
@@ -67,9 +78,9 @@ impl Shard {
     /// Takes in a statement.
     fn learn(&mut self, from: ShardId, said: &Said<'_>) {
         match *said {
-            Said::Interest { account, pattern, queue, n } => {
+            Said::Interest { account, pattern, queue, guard, n } => {
                 let world = &mut self.worlds[usize::from(account)];
-                if let Some(news) = world.replica.stated(from, pattern, queue, n) {
+                if let Some(news) = world.replica.stated(from, pattern, queue, guard, n) {
                     self.verdicts.changed(account, pattern);
                     self.edge(account, pattern, queue, news);
                     if news.after > 0 {
@@ -122,7 +133,7 @@ impl Shard {
             }
         }
         queued += self.over_links(key, to, d.groups(), &d.message);
-        if plain && queued == 0 && !self.keeps_back(key) {
+        if plain && queued == 0 {
             self.outbox.ledger.dropped(Drop::ReceiverLeft, 1);
         }
         self.budget = self.budget.saturating_sub(queued * weight(&d.message));

@@ -51,6 +51,7 @@ mod far_edges;
 mod farewell;
 mod gateway_report;
 mod gateways;
+mod groups;
 mod hear;
 mod pace;
 mod publish;

@@ -206,12 +206,18 @@ impl Shard {
         Reached { here: queued > 0, remote }
     }
 
+    /// Counts those plain receivers of this server from whom a message is kept back; for the shard where it enters.
+    pub(super) fn count_denied(&mut self, verdict: Slot) {
+        let denied = self.verdicts.get(verdict).map_or(0, |v| v.denied);
+        self.outbox.ledger.dropped(Drop::DeliveryDenied, u64::from(denied));
+    }
+
     /// Gives a message to those plain receivers here who may answer it because they were given it, and counts those from whom
     /// it is kept back.
     #[inline(never)]
-    pub(super) fn deliver_guarded(&mut self, verdict: Slot, m: &Message<'_>, publisher: Option<ConnId>) -> u64 {
+    fn deliver_guarded(&mut self, verdict: Slot, m: &Message<'_>, publisher: Option<ConnId>) -> u64 {
+        self.count_denied(verdict);
         let Some(v) = self.verdicts.get(verdict) else { return 0 };
-        self.outbox.ledger.dropped(Drop::DeliveryDenied, u64::from(v.denied));
         let mut queued = 0;
         for t in &v.answering {
             if self.outbox.deliver(t, v.head(t), m, publisher) == Fate::Queued {
@@ -282,8 +288,8 @@ impl Shard {
         let mut first: Option<Slot> = None;
         let subs = &self.outbox.subs;
         self.worlds[usize::from(account)].replica.matches(m.reply, |want| {
-            let own = want.plain.iter().filter(|s| subs.get(**s).is_some_and(|sub| sub.conn == id));
-            first = own.copied().chain(first).min();
+            let own = want.plain_here().filter(|s| subs.get(*s).is_some_and(|sub| sub.conn == id));
+            first = own.chain(first).min();
         });
         let Some(sid) = first.and_then(|s| subs.get(s)).map(|s| s.sid.clone()) else { return };
         let len = headers::no_responders_len(m.subject).to_string();

@@ -193,6 +193,7 @@ impl Shard {
     /// An answer under its plain subject: as if it had been published here.
     pub(super) fn deliver_answer(&mut self, (id, publisher): (ConnId, ConnId), account: u16, m: &Message<'_>) {
         let key = self.verdict(account, m.subject);
+        self.count_denied(key);
         let mut queued = self.deliver_plain(key, m, Origin::Client);
         let mut to = self.published(account, publisher);
         match m.subject.starts_with(b"_R_.") {

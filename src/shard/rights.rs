@@ -130,19 +130,38 @@ impl Shard {
                 client.memo = Memo::NOTHING;
             }
         }
-        subs.into_iter().for_each(|key| self.review(id, key, changed));
+        subs.into_iter().for_each(|key| self.review(id, key, changed, before));
+    }
+
+    /// A subscription's client may have another permit now: every shard is told what it is given.
+    fn regard(&mut self, id: ConnId, key: Slot, before: &Permits) {
+        let Some(client) = self.outbox.conns.get(id) else { return };
+        let Some(sub) = self.outbox.subs.get(key) else { return };
+        let guard = self.guard(client, &sub.pattern);
+        let permits = self.outbox.permits.clone();
+        let Some(sub) = self.outbox.subs.get_mut(key) else { return };
+        let had = before.guard(std::mem::replace(&mut sub.guard, guard), &sub.pattern);
+        let has = permits.guard(guard, &sub.pattern);
+        if had == has {
+            return;
+        }
+        let (account, pattern, queue) = (sub.account, sub.pattern.clone(), sub.queue.clone());
+        let replica = &mut self.worlds[usize::from(account)].replica;
+        let (n, left) = replica.regard(&pattern, &queue, (had, has), key);
+        for batch in self.peer_batches() {
+            // What begins before what ends: nobody sees a gap that never was.
+            batch.interest(account, &pattern, &queue, has, n);
+            batch.interest(account, &pattern, &queue, had, left);
+        }
     }
 
     /// A subscription of a client whose permissions may be others now.
-    fn review(&mut self, id: ConnId, key: Slot, changed: bool) {
+    fn review(&mut self, id: ConnId, key: Slot, changed: bool, before: &Permits) {
+        self.regard(id, key, before);
         let Some(client) = self.outbox.conns.get(id) else { return };
         let Some(sub) = self.outbox.subs.get(key) else { return };
         let permit = client.rights.as_deref().and_then(|r| self.outbox.permits.get(r.permit));
         if !changed || permit.is_none_or(|p| p.subscribe(&sub.pattern, &sub.queue)) {
-            let guard = self.guard(client, &sub.pattern);
-            if let Some(sub) = self.outbox.subs.get_mut(key) {
-                sub.guard = guard;
-            }
             return;
         }
         let (pattern, queue, sid) = (sub.pattern.clone(), sub.queue.clone(), sub.sid.clone());

@@ -340,6 +340,7 @@ impl Shard {
         // Of what comes by a gateway the link is the publisher that waits.
         let publisher = if origin == Origin::Gateway { id } else { ConnId::NONE };
         let to = Address { origin, ..self.published(account, publisher) };
+        self.count_denied(key);
         let mut queued = self.deliver_plain(key, &m, origin);
         self.away.clear();
         for name in r.queues.iter() {
@@ -388,7 +389,6 @@ impl Shard {
     /// a reply that finds its way back.
     pub(super) fn deliver_plain(&mut self, key: Slot, m: &Message<'_>, origin: Origin) -> u64 {
         let Some(v) = self.verdicts.get(key) else { return 0 };
-        self.outbox.ledger.dropped(Drop::DeliveryDenied, u64::from(v.denied));
         let mut queued = 0;
         let mapped = if origin == Origin::Client { None } else { subject::acknowledged(m.reply) };
         let (way, seen) = way_back(origin, m);

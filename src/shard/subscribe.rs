@@ -5,10 +5,12 @@ use super::repeats::Repeat;
 use super::verdict::Sub;
 use crate::base::limits::TURN_ABANDONED_MAX;
 use crate::base::{ConnId, Level, Slot, Slots};
+use crate::interest::permit::Permit;
 use crate::interest::News;
 use crate::wire::fault::{write_complaint, Complaint};
 use crate::wire::subject;
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 /// Bytes a subscription takes beside its own words: its places in the tables of the connection, the shard and the
 /// replica.
@@ -75,8 +77,9 @@ impl Shard {
         let world = &mut self.worlds[usize::from(account)];
         world.ledger.subscriptions += 1;
         self.outbox.ledger.inserts += 1;
-        let news = world.replica.add(pattern, queue, key);
-        self.interest_changed(account, pattern, queue, news);
+        let guard = self.outbox.permits.guard(guard, pattern).cloned();
+        let news = world.replica.add(pattern, queue, guard.as_ref(), key);
+        self.interest_changed(account, pattern, queue, guard.as_ref(), news);
         self.ok(id);
     }
 
@@ -110,6 +113,13 @@ impl Shard {
     /// Ends a subscription, if it is still there.
     pub(super) fn end_subscription(&mut self, key: Slot) {
         let Some(sub) = self.outbox.subs.get(key) else { return };
+        let guard = self.outbox.permits.guard(sub.guard, &sub.pattern).cloned();
+        self.end_guarded(key, guard);
+    }
+
+    /// The same, of one that stands in the replicas under this permit.
+    fn end_guarded(&mut self, key: Slot, guard: Option<Arc<Permit>>) {
+        let Some(sub) = self.outbox.subs.get(key) else { return };
         if let Some(client) = self.outbox.conns.get_mut(sub.conn) {
             if let Ok(found) = client.subs.find_entry(self.sids.hash_one(&*sub.sid), |s| *s == key) {
                 found.remove();
@@ -127,8 +137,8 @@ impl Shard {
         let world = &mut self.worlds[usize::from(account)];
         world.ledger.subscriptions -= 1;
         self.outbox.ledger.removes += 1;
-        let news = world.replica.remove(&pattern, &queue, key);
-        self.interest_changed(account, &pattern, &queue, news);
+        let news = world.replica.remove(&pattern, &queue, guard.as_ref(), key);
+        self.interest_changed(account, &pattern, &queue, guard.as_ref(), news);
     }
 
     /// Ends all subscriptions of a connection.
@@ -149,27 +159,37 @@ impl Shard {
         if client.subs.len() <= TURN_ABANDONED_MAX {
             return self.end_subscriptions(id);
         }
-        self.abandoned.push_back(std::mem::take(&mut client.subs).into_iter());
+        self.abandoned.push_back((std::mem::take(&mut client.subs).into_iter(), self.outbox.permits.clone()));
     }
 
     /// Goes on ending them, a slice.
     pub(super) fn go_on_with_abandoned(&mut self) {
         for _ in 0..TURN_ABANDONED_MAX {
-            let Some(subs) = self.abandoned.front_mut() else { return };
-            match subs.next() {
-                Some(key) => self.end_subscription(key),
-                None => drop(self.abandoned.pop_front()),
-            }
+            let Some((subs, permits)) = self.abandoned.front_mut() else { return };
+            let Some(key) = subs.next() else {
+                self.abandoned.pop_front();
+                continue;
+            };
+            let sub = self.outbox.subs.get(key);
+            let guard = sub.and_then(|sub| permits.guard(sub.guard, &sub.pattern)).cloned();
+            self.end_guarded(key, guard);
         }
     }
 
     /// Interest of this shard's clients has changed: verdicts that rest on it fall, and every other shard and every peer
     /// is told if it is news to it.
-    fn interest_changed(&mut self, account: u16, pattern: &[u8], queue: &[u8], news: News) {
+    fn interest_changed(
+        &mut self,
+        account: u16,
+        pattern: &[u8],
+        queue: &[u8],
+        guard: Option<&Arc<Permit>>,
+        news: News,
+    ) {
         self.verdicts.changed(account, pattern);
         if let Some(n) = news.own {
             for batch in self.peer_batches() {
-                batch.interest(account, pattern, queue, n);
+                batch.interest(account, pattern, queue, guard, n);
             }
         }
         if news.after > news.before {

@@ -56,7 +56,8 @@ impl Shard {
 }
 
 impl<'a> Turn<'a, Rings> {
-    /// Hears what another shard says. [`Flush::heard`] gives the batch back when it is done with.
+    /// Hears what another shard says; its messages are delivered when every ring is heard. [`Flush::heard`] gives the batch
+    /// back when it is done with.
     pub fn batch(&mut self, from: ShardId, batch: Batch) {
         self.shard.hear(from, batch);
     }
@@ -69,6 +70,7 @@ impl<'a> Turn<'a, Rings> {
 
     /// All rings are heard.
     pub fn sockets(self) -> Turn<'a, Sockets> {
+        self.shard.deliver_heard();
         Turn { shard: self.shard, step: PhantomData }
     }
 }

@@ -10,7 +10,7 @@ use crate::base::limits::{HEADS_BYTES_MAX, TARGETS_MAX, VERDICTS_MAX, VERDICT_PE
 use crate::base::{ConnId, FarId, FarSet, PeerId, PeerSet, Rng, Seeded, ShardSet, Slot, Slots};
 use crate::interest::border::Class;
 use crate::interest::far::Fars;
-use crate::interest::{Place, Replica};
+use crate::interest::{Guarded, Place, Replica};
 use crate::policy::walls::{Barrier, Side, Walls};
 use crate::policy::{PermitId, Permits};
 use crate::wire::route::write_names;
@@ -24,7 +24,7 @@ pub struct Target {
     pub conn: ConnId,
     /// Its subscription.
     pub sub: Slot,
-    /// Its `MSG <subject> <sid> ` in [`Verdict::heads`].
+    /// Its `MSG <subject> <sid> ` in `Verdict::words`.
     at: u32,
     len: u32,
 }
@@ -36,7 +36,7 @@ pub struct Group {
     pub name: Box<[u8]>,
     /// Members on this shard.
     pub local: Vec<Target>,
-    /// Members on this shard from whom it is kept back.
+    /// Members among this server's clients from whom it is kept back; they count as none otherwise.
     pub denied: u32,
     /// Some of those here may answer because they were given the message.
     pub answering: bool,
@@ -146,17 +146,22 @@ pub struct Gate {
     pub conn: ConnId,
 }
 
-/// Where messages of one subject go.
+/// Where messages of one subject go. In this order, because what every message needs is then in one line of the cache, and the
+/// subject in one with the first receiver's head: many subjects in turn find none of it there.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Verdict {
-    /// Index of the account.
-    pub account: u16,
-    subject: Box<[u8]>,
+    /// The subject, and behind it `MSG <subject> <sid> ` of each target.
+    words: Vec<u8>,
     /// Plain receivers on this shard.
     pub plain: Vec<Target>,
+    subject_len: u32,
+    /// Index of the account.
+    pub account: u16,
+    leaves: bool,
     /// Plain receivers on this shard who may answer because they were given the message (`allow_responses`).
     pub answering: Vec<Target>,
-    /// Plain receivers on this shard from whom it is kept back: their permissions deny the subject.
+    /// Plain receivers on this server from whom it is kept back: their permissions deny the subject.
     pub denied: u32,
     /// Permits that are known to allow to publish it.
     publishers: Vec<PermitId>,
@@ -180,34 +185,40 @@ pub struct Verdict {
     pub held: Vec<(FarId, Barrier)>,
     /// What was asked about messages that come from other clusters: may they enter, by what our imports know those as?
     entries: Vec<(Class, Option<Barrier>)>,
-    leaves: bool,
     /// Queue groups, one message for each.
     pub groups: Vec<Group>,
     /// What all lines of its messages to peers have in common ([`write_names`]); empty where no other server wants it.
     pub names: Vec<u8>,
-    heads: Vec<u8>,
 }
 
 impl Verdict {
+    /// Whose verdict it is.
+    #[inline]
+    pub fn subject(&self) -> &[u8] {
+        &self.words[..self.subject_len as usize]
+    }
+
     /// `MSG <subject> <sid> ` of a target.
     #[inline]
     pub fn head(&self, t: &Target) -> &[u8] {
-        &self.heads[t.at as usize..(t.at + t.len) as usize]
+        &self.words[t.at as usize..(t.at + t.len) as usize]
     }
 
     /// The same for a message that is delivered under another subject than it was matched with.
     #[cold]
     pub fn head_for(&self, t: &Target, subject: &[u8]) -> Vec<u8> {
-        let sid = &self.head(t)[b"MSG ".len() + self.subject.len()..];
+        let sid = &self.head(t)[b"MSG ".len() + self.subject_len as usize..];
         [b"MSG ", subject, sid].concat()
     }
 
     fn target(&mut self, sub: Slot, who: &Sub) -> Target {
-        let at = self.heads.len() as u32;
-        for part in [b"MSG ".as_slice(), &self.subject, b" ", &who.sid, b" "] {
-            self.heads.extend_from_slice(part);
+        let at = self.words.len() as u32;
+        self.words.extend_from_slice(b"MSG ");
+        self.words.extend_from_within(..self.subject_len as usize);
+        for part in [b" ".as_slice(), &who.sid, b" "] {
+            self.words.extend_from_slice(part);
         }
-        Target { conn: who.conn, sub, at, len: self.heads.len() as u32 - at }
+        Target { conn: who.conn, sub, at, len: self.words.len() as u32 - at }
     }
 
     /// Receivers in all, a remote shard counting as one.
@@ -228,7 +239,7 @@ impl Verdict {
         self.plain.is_empty() && self.is_unguarded() && self.clients.is_empty() && self.peers.is_empty()
     }
 
-    /// Are there no other plain receivers here than those in `plain`?
+    /// Are there no other plain receivers here than those in `plain`, and none from whom it is kept back?
     pub fn is_unguarded(&self) -> bool {
         self.answering.is_empty() && self.denied == 0
     }
@@ -246,9 +257,11 @@ impl Verdict {
     fn new(account: u16, name: &str, subject: &[u8], table: &Table<'_>) -> Verdict {
         let Table { replica, peers, .. } = *table;
         let mut v = Verdict {
-            account,
-            subject: subject.into(),
+            words: subject.to_vec(),
             plain: Vec::new(),
+            subject_len: subject.len() as u32,
+            account,
+            leaves: false,
             answering: Vec::new(),
             denied: 0,
             publishers: Vec::new(),
@@ -262,19 +275,19 @@ impl Verdict {
             nearer: FarSet::EMPTY,
             held: Vec::new(),
             entries: Vec::new(),
-            leaves: false,
             groups: Vec::new(),
             names: Vec::new(),
-            heads: Vec::new(),
         };
         let mut far = PeerSet::EMPTY;
         replica.matches(subject, |want| {
             v.clients.0 |= want.remote.0;
             far.0 |= want.peers.0;
             want.plain.iter().for_each(|s| v.add_receiver(*s, table));
+            want.guarded().iter().for_each(|g| v.add_guarded(g, table));
             for q in want.queues() {
                 let at = v.group(&q.name);
                 q.local.iter().for_each(|s| v.add_member(at, *s, table));
+                q.guarded().iter().for_each(|g| v.add_guarded_members(at, g, table));
                 q.remote.iter().filter(|(p, _)| peers.has(*p)).for_each(|(p, n)| v.groups[at].add(*p, *n));
             }
         });
@@ -302,26 +315,35 @@ impl Verdict {
 
     fn add_receiver(&mut self, sub: Slot, table: &Table<'_>) {
         let Some(who) = table.subs.get(sub) else { return };
-        let has = who.may_have(&self.subject, table.permits);
-        if has == Has::Not {
-            self.denied += 1;
+        let (t, answers) = (self.target(sub, who), who.may_answer(table.permits));
+        if answers { &mut self.answering } else { &mut self.plain }.push(t);
+    }
+
+    /// Those who are given only a part: of this subject all or nothing.
+    fn add_guarded(&mut self, all: &Guarded, table: &Table<'_>) {
+        if !all.permit.deliver(self.subject(), b"") {
+            self.denied += all.members();
             return;
         }
-        let t = self.target(sub, who);
-        if has == Has::It { &mut self.plain } else { &mut self.answering }.push(t);
+        all.local.iter().for_each(|s| self.add_receiver(*s, table));
+        all.remote.iter().for_each(|(shard, _)| self.clients.insert(*shard));
     }
 
     fn add_member(&mut self, group: usize, sub: Slot, table: &Table<'_>) {
         let Some(who) = table.subs.get(sub) else { return };
-        let has = who.may_have(&self.subject, table.permits);
-        if has == Has::Not {
-            self.groups[group].denied += 1;
-            return;
-        }
         let t = self.target(sub, who);
         let group = &mut self.groups[group];
-        group.answering |= has == Has::ItAndMayAnswer;
+        group.answering |= who.may_answer(table.permits);
         group.local.push(t);
+    }
+
+    fn add_guarded_members(&mut self, group: usize, all: &Guarded, table: &Table<'_>) {
+        if !all.permit.deliver(self.subject(), &self.groups[group].name) {
+            self.groups[group].denied += all.members();
+            return;
+        }
+        all.local.iter().for_each(|s| self.add_member(group, *s, table));
+        all.remote.iter().for_each(|(shard, n)| self.groups[group].add(Place::Shard(*shard), *n));
     }
 
     /// Where among the groups this one is, which is added if it is new.
@@ -337,7 +359,7 @@ impl Verdict {
     fn cross(&mut self, table: &Table<'_>) -> bool {
         let Gates { live, promised, .. } = *table.gates;
         let mut asked: Vec<(usize, FarSet)> = Vec::new();
-        let plain = table.fars.matches(&self.subject.clone(), live, promised, |name, fars| {
+        let plain = table.fars.matches(&self.subject().to_vec(), live, promised, |name, fars| {
             let at = self.group(name);
             match asked.iter_mut().find(|(i, _)| *i == at) {
                 Some((_, set)) => set.0 |= fars.0,
@@ -345,7 +367,7 @@ impl Verdict {
             }
         });
         let wanted = asked.iter().fold(plain.0, |all, (_, fars)| all | fars.0);
-        self.held = table.gates.shut(table.walls, self.account, &self.subject, FarSet(wanted));
+        self.held = table.gates.shut(table.walls, self.account, self.subject(), FarSet(wanted));
         let mut shut = FarSet::EMPTY;
         self.held.iter().for_each(|(far, _)| shut.insert(*far));
         let open = !shut.0;
@@ -379,7 +401,8 @@ pub struct Sub {
     pub conn: ConnId,
     /// Index of its account.
     pub account: u16,
-    /// What its client may be given of it is judged by this permit; None: all.
+    /// By this permit its client is given only a part of it (then it stands in the replicas under that permit), or may answer
+    /// what he is given; None: neither.
     pub guard: Option<PermitId>,
     /// What it wants.
     pub pattern: Box<[u8]>,
@@ -393,23 +416,10 @@ pub struct Sub {
     pub max: u64,
 }
 
-/// What a subscription is given of a subject.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Has {
-    It,
-    ItAndMayAnswer,
-    Not,
-}
-
 impl Sub {
-    fn may_have(&self, subject: &[u8], permits: &Permits) -> Has {
-        let Some(guard) = self.guard else { return Has::It };
-        match permits.get(guard) {
-            Some(p) if p.guards(&self.pattern) && !p.deliver(subject, &self.queue) => Has::Not,
-            Some(p) if p.responses().is_some() => Has::ItAndMayAnswer,
-            Some(_) => Has::It,
-            None => Has::Not,
-        }
+    /// Whoever is given a message may publish to its reply.
+    fn may_answer(&self, permits: &Permits) -> bool {
+        self.guard.and_then(|g| permits.get(g)).is_some_and(|p| p.responses().is_some())
     }
 }
 
@@ -462,7 +472,7 @@ impl Verdicts {
         if let Some((_, barrier)) = v.entries.iter().find(|(c, _)| *c == class) {
             return *barrier;
         }
-        let judged = walls.imports.judge(usize::from(v.account), &v.subject);
+        let judged = walls.imports.judge(usize::from(v.account), v.subject());
         let barrier = Barrier::of(Side::Imports, judged.of(class));
         v.entries.push((class, barrier));
         barrier
@@ -492,26 +502,26 @@ impl Verdicts {
 
     /// The key of a verdict reached before.
     pub fn find(&self, account: u16, subject: &[u8]) -> Option<Slot> {
-        let same = |k: &Slot| self.entries.get(*k).is_some_and(|v| v.account == account && *v.subject == *subject);
+        let same = |k: &Slot| self.entries.get(*k).is_some_and(|v| v.account == account && *v.subject() == *subject);
         self.index.find(self.hash(account, subject), same).copied()
     }
 
     /// Reaches a verdict and remembers it.
     pub fn reach(&mut self, (account, name): (u16, &str), subject: &[u8], table: &Table<'_>) -> Slot {
         let v = Verdict::new(account, name, subject, table);
-        let heads_bytes = self.heads_bytes + v.heads.len();
+        let heads_bytes = self.heads_bytes + v.words.len();
         if self.entries.len() >= VERDICTS_MAX
             || self.targets + v.targets() > TARGETS_MAX
             || heads_bytes > HEADS_BYTES_MAX
         {
             self.forget_all();
         }
-        self.heads_bytes += v.heads.len();
+        self.heads_bytes += v.words.len();
         let hash = self.hash(account, subject);
         self.targets += v.targets();
         let key = self.entries.insert(v);
         let (entries, hasher) = (&self.entries, self.hasher);
-        self.index.insert_unique(hash, key, |k| entries.get(*k).map_or(0, |v| hash_of(hasher, v.account, &v.subject)));
+        self.index.insert_unique(hash, key, |k| entries.get(*k).map_or(0, |v| hash_of(hasher, v.account, v.subject())));
         key
     }
 
@@ -523,12 +533,12 @@ impl Verdicts {
         }
         let hash = self.hash(account, pattern);
         let entries = &self.entries;
-        let same = |k: &Slot| entries.get(*k).is_some_and(|v| v.account == account && *v.subject == *pattern);
+        let same = |k: &Slot| entries.get(*k).is_some_and(|v| v.account == account && *v.subject() == *pattern);
         if let Ok(found) = self.index.find_entry(hash, same) {
             let (key, _) = found.remove();
             if let Some(v) = self.entries.remove(key) {
                 self.targets -= v.targets();
-                self.heads_bytes -= v.heads.len();
+                self.heads_bytes -= v.words.len();
             }
         }
     }

@@ -65,6 +65,7 @@ fn the_whole_block_in_both_spellings() {
         no_advertise: true,
         login: login("r", "p"),
         auth_timeout: Duration::from_millis(500),
+        stranger_bytes_max: 4096,
         routes: vec![RouteUrl { login: login("x", "y"), ..route("::1", 1) }, route("h", 2)],
         connect_retries: 3,
         ping_interval: Duration::from_secs(2),

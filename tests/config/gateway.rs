@@ -38,6 +38,7 @@ fn the_whole_block_in_both_spellings() {
         advertise: Some("h:1".into()),
         login: login("g", "p"),
         auth_timeout: Duration::from_millis(500),
+        stranger_bytes_max: 4096,
         remotes: vec![
             remote("west", &[RouteUrl { login: login("x", "y"), ..url("w", 1) }]),
             remote("east", &[url("e", 1), url("e", 2)]),

@@ -20,8 +20,8 @@ const FORGET_NS: u64 = 100 * SECOND;
 /// words to be read, and some slack for the world's own delays.
 const GRACE_NS: u64 = 6_000_000_000;
 
-/// Lines of the trace that are shown of the time after the clients' steps.
-const LATER_LINES: usize = 40;
+/// Lines of the trace that are shown of the time after the clients' steps: its end.
+const LATER_LINES: usize = 60;
 
 /// How a run came out.
 #[derive(Clone, Debug)]
@@ -49,8 +49,9 @@ pub fn run(case: &Case, seed: u64, traced: bool) -> Outcome {
         world.wrong = Some(format!("I18: panic: {text}"));
     }
     let (mut trace, later) = (std::mem::take(&mut world.story), world.trace.take().unwrap_or_default());
-    trace.push("here the clients have done their steps".into());
-    trace.extend(later.into_iter().take(LATER_LINES));
+    let hidden = later.len().saturating_sub(LATER_LINES);
+    trace.push(format!("here the clients have done their steps; {hidden} lines later:"));
+    trace.extend(later.into_iter().skip(hidden));
     Outcome { wrong: world.wrong, hash: world.hash, events: world.events, labels: world.oracle.labels, trace }
 }
 
@@ -129,6 +130,7 @@ fn subjects(case: &Case) -> BTreeSet<String> {
 /// I6: every shard's table is right. A new client on each shard publishes to every subject and asks for an answer: the
 /// oracle knows for each who must get it, and where nobody is there it must hear the 503.
 fn probe(w: &mut World) {
+    w.stage = " (found by the clients that ask about every subject at the end; the plan does not name them)";
     let subjects = subjects(&w.case);
     let up = (0..w.case.plan.shards).filter(|s| w.server_of(*s).up);
     for shard in up.collect::<Vec<_>>() {

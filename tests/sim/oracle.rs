@@ -475,14 +475,13 @@ impl Oracle {
 
     fn others_leave(&self, mine: &Sub, m: usize) -> bool {
         self.subs.iter().any(|o| {
-            o.queue == mine.queue && self.kept_back(o, &self.msgs[m])
-                || o.queue == mine.queue
-                    && self.fits(o, &self.msgs[m])
-                    && (self.far(o, &self.msgs[m]).is_some_and(|(a, b)| self.paths.disturbed(a, b, self.msgs[m].sent))
-                        || o.end_asked.is_some()
-                        || o.max.is_some()
-                        || self.conns[o.conn].gone
-                        || self.conns[o.conn].horizon == 0)
+            o.queue == mine.queue
+                && self.fits(o, &self.msgs[m])
+                && (self.far(o, &self.msgs[m]).is_some_and(|(a, b)| self.paths.disturbed(a, b, self.msgs[m].sent))
+                    || o.end_asked.is_some()
+                    || o.max.is_some()
+                    || self.conns[o.conn].gone
+                    || self.conns[o.conn].horizon == 0)
         })
     }
 

@@ -69,6 +69,8 @@ pub struct World {
     pub hash: u64,
     /// The first thing that was wrong.
     pub wrong: Option<String>,
+    /// What is said behind it of when that was.
+    pub stage: &'static str,
     /// The last lines of what happened, if wanted.
     pub trace: Option<VecDeque<String>>,
     /// The same of the part in which the clients did their steps.
@@ -126,6 +128,7 @@ impl World {
             late: Vec::new(),
             hash: 0xcbf2_9ce4_8422_2325,
             wrong: None,
+            stage: "",
             trace: traced.then(VecDeque::new),
             story: Vec::new(),
             depth: 0,
@@ -135,7 +138,8 @@ impl World {
 
     /// Something is wrong; the first thing counts.
     pub fn fail(&mut self, what: String) {
-        self.wrong.get_or_insert(what);
+        let stage = self.stage;
+        self.wrong.get_or_insert_with(|| format!("{what}{stage}"));
     }
 
     /// Writes a line of the trace, if there is one.

@@ -79,6 +79,7 @@ fn setup(guarded: bool) -> Setup {
         no_advertise: false,
         login: guarded.then_some(login),
         auth_timeout: std::time::Duration::from_secs(2),
+        stranger_bytes_max: 4096,
         routes: vec![RouteUrl { host: "10.0.0.2".into(), port: 6222, login: None }],
         connect_retries: 0,
         ping_interval: std::time::Duration::from_secs(30),

@@ -72,10 +72,10 @@ pub fn check(input: &[u8]) {
         assert_eq!(replica.len(), plain.patterns().len());
     }
     for ((p, q), slot) in std::mem::take(&mut plain.own) {
-        replica.remove(&p, &q, slot);
+        replica.remove(&p, &q, None, slot);
     }
     for (((p, q), from), _) in std::mem::take(&mut plain.others) {
-        replica.stated(ShardId(from), &p, &q, 0);
+        replica.stated(ShardId(from), &p, &q, None, 0);
     }
     assert!(replica.is_empty(), "{} patterns are left", replica.len());
     sync(&mut trie, &BTreeSet::new());
@@ -91,7 +91,7 @@ fn step(line: &[u8], i: usize, replica: &mut Replica, plain: &mut Plain) {
         b'+' => {
             let slot = Slot::from_bits(1 << 32 | i as u64);
             let before = plain.count(&name);
-            let news = replica.add(&name.0, &name.1, slot);
+            let news = replica.add(&name.0, &name.1, None, slot);
             plain.own.push((name.clone(), slot));
             assert_eq!(news.own, (!name.1.is_empty() || before == 0).then_some(before + 1));
         }
@@ -99,7 +99,7 @@ fn step(line: &[u8], i: usize, replica: &mut Replica, plain: &mut Plain) {
             let Some(at) = plain.own.iter().position(|(n, _)| n.0 == name.0) else { return };
             let (name, slot) = plain.own.remove(at);
             let left = plain.count(&name);
-            let news = replica.remove(&name.0, &name.1, slot);
+            let news = replica.remove(&name.0, &name.1, None, slot);
             assert_eq!(news.own, (!name.1.is_empty() || left == 0).then_some(left));
         }
         b'0'..=b'9' => {
@@ -108,7 +108,7 @@ fn step(line: &[u8], i: usize, replica: &mut Replica, plain: &mut Plain) {
                 0 => plain.others.remove(&(name.clone(), from)),
                 n => plain.others.insert((name.clone(), from), n),
             };
-            let news = replica.stated(ShardId(from), &name.0, &name.1, n).is_some();
+            let news = replica.stated(ShardId(from), &name.0, &name.1, None, n).is_some();
             assert!(news || had.is_some() == (n > 0) || (!name.1.is_empty() && had == Some(n)), "news went unnoticed");
             assert!(!news || had.is_some() || n > 0, "news of nothing");
         }

@@ -148,7 +148,7 @@ pub(super) fn east() -> Gateway {
     gateway("east", &[("west", 1)])
 }
 
-fn guarded(password: &str) -> Gateway {
+pub(super) fn guarded(password: &str) -> Gateway {
     Gateway { login: Some(RouteLogin { user: "u".into(), password: password.into() }), ..east() }
 }
 
@@ -267,6 +267,38 @@ fn credentials() {
     let mut bench = Bench::dialer(east());
     bench.hear(&info("PEER", "peer", "west")).hear("-ERR 'Authorization Violation'\r\n").refused("", Cause::Refused);
     assert!(bench.said("refused us: Authorization Violation"));
+}
+
+/// Where others have to say who they are, one line is all that they may say before, however it comes.
+#[test]
+fn who_has_to_say_who_he_is_may_say_little_else() {
+    let connect = |length: usize| {
+        let line = CONNECT.replace("\"name\"", "\"user\":\"u\",\"pass\":\"p\",\"x\":\"\",\"name\"");
+        line.replace("\"x\":\"\"", &format!("\"x\":\"{}\"", "y".repeat(length - line.len())))
+    };
+    let too_long = "-ERR 'maximum control line exceeded'\r\n";
+    for piece in [1, 100, 5000] {
+        for (length, passes) in [(4096, true), (4097, false)] {
+            let mut bench = Bench::acceptor(guarded("p"));
+            for part in connect(length).as_bytes().chunks(piece) {
+                bench.hear(std::str::from_utf8(part).unwrap());
+            }
+            assert_eq!(
+                (bench.closed, bench.written.as_str()),
+                (!passes, if passes { "" } else { too_long }),
+                "{piece}"
+            );
+        }
+    }
+    // What follows is not known to be anybody's while the hash is compared.
+    for (more, passes) in [(info("PEER", "peer", "west"), true), ("x".repeat(4000), false)] {
+        let mut bench = Bench::acceptor(guarded("$2b$04$abc"));
+        bench.hear(&(connect(200) + &more));
+        assert_eq!(bench.closed, !passes, "{:?}", bench.log);
+    }
+    let mut unasked = Bench::acceptor(east());
+    unasked.hear(&connect(9000));
+    assert!(!unasked.closed);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Every line of a handshake in every order, against the machine written down once more as a table.
 
-use super::handshake::{dialing, info, open, Bench, CONNECT};
+use super::handshake::{dialing, guarded, info, open, Bench, CONNECT};
 
 /// What each line of the alphabet does, by stage: the machine once more, as a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ fn alphabet() -> Vec<(&'static str, String)> {
     let connect = |more: &str| CONNECT.replace("\"echo\"", &format!("{more},\"echo\""));
     vec![
         ("CONNECT ok", CONNECT.into()),
+        ("CONNECT known", connect("\"user\":\"u\",\"pass\":\"p\"")),
+        ("CONNECT wrong", connect("\"user\":\"u\",\"pass\":\"x\"")),
         ("CONNECT other cluster", CONNECT.replace("c1", "zzz")),
         ("CONNECT client", connect("\"lang\":\"go\"")),
         ("CONNECT gateway", connect("\"gateway\":\"g\"")),
@@ -48,14 +50,31 @@ fn alphabet() -> Vec<(&'static str, String)> {
     ]
 }
 
-fn expected(dialer: bool, state: Expected, line: &str) -> Expected {
+/// Which side we are on, and whether those who come have to say who they are.
+#[derive(Clone, Copy, Debug)]
+struct Side {
+    dialer: bool,
+    guarded: bool,
+}
+
+const SIDES: [Side; 3] = [
+    Side { dialer: false, guarded: false },
+    Side { dialer: false, guarded: true },
+    Side { dialer: true, guarded: false },
+];
+
+fn expected(side: Side, state: Expected, line: &str) -> Expected {
     use Expected::*;
+    let Side { dialer, guarded } = side;
     let speaks = line.starts_with("INFO") || matches!(line, "PONG" | "RS+" | "RMSG");
     match (dialer, state, line) {
         (_, Registered | Ignored | Dead, _) => state,
+        (false, First, "CONNECT known") => Second,
+        // Who has to say who he is says nothing else before.
+        (false, First, _) if guarded => Dead,
+        (false, First, "CONNECT ok" | "CONNECT wrong") => Second,
         (_, _, "PING" | "+OK") => state,
         (false, _, "PONG") => state,
-        (false, First, "CONNECT ok") => Second,
         // A gateway or a client port is not looked for in the INFO of who has said CONNECT as a route.
         (false, Second, "INFO ok" | "INFO pool" | "INFO gateway") => Registered,
         (false, Second, "INFO client port" | "INFO client port of ours" | "INFO takes routes") => Registered,
@@ -77,14 +96,14 @@ fn expected(dialer: bool, state: Expected, line: &str) -> Expected {
 #[test]
 fn every_line_in_every_order_has_one_meaning() {
     let lines = alphabet();
-    for dialer in [false, true] {
+    for side in SIDES {
         for torn in [false, true] {
             let mut begun: Vec<Vec<usize>> = vec![Vec::new()];
             for _ in 0..4 {
                 let further =
                     begun.iter().flat_map(|b| (0..lines.len()).map(move |pick| [b.as_slice(), &[pick]].concat()));
                 let all: Vec<Vec<usize>> = further.collect();
-                let over = |picks: &Vec<usize>| play(&lines, dialer, torn, picks);
+                let over = |picks: &Vec<usize>| play(&lines, side, torn, picks);
                 let (ended, open): (Vec<_>, Vec<_>) = all.into_iter().partition(over);
                 // Of those that are over, some go on all the same.
                 begun = open.into_iter().chain(ended.into_iter().step_by(17)).collect();
@@ -94,23 +113,28 @@ fn every_line_in_every_order_has_one_meaning() {
 }
 
 /// Plays a sequence; true: the handshake is over.
-fn play(lines: &[(&'static str, String)], dialer: bool, torn: bool, picks: &[usize]) -> bool {
-    let mut bench = if dialer { Bench::dialer(dialing()) } else { Bench::acceptor(open()) };
+fn play(lines: &[(&'static str, String)], side: Side, torn: bool, picks: &[usize]) -> bool {
+    let mut bench = match side {
+        Side { dialer: true, .. } => Bench::dialer(dialing()),
+        Side { guarded: true, .. } => Bench::acceptor(guarded("p")),
+        Side { .. } => Bench::acceptor(open()),
+    };
     let mut state = Expected::First;
     for pick in picks {
         let (name, bytes) = &lines[*pick];
         let (a, b) = bytes.split_at(if torn { bytes.len() / 2 } else { bytes.len() });
         let before = state;
-        state = expected(dialer, state, name);
+        state = expected(side, state, name);
         bench.written.clear();
         bench.hear(a);
         bench.hear(b);
         let got = (bench.given.len(), bench.closed);
         let want = (usize::from(state == Expected::Registered), state == Expected::Dead);
         let names = || picks.iter().map(|p| lines[*p].0).collect::<Vec<_>>();
-        assert_eq!(got, want, "dialer {dialer}, torn {torn}, {:?}: {:?}", names(), bench.log);
+        assert_eq!(got, want, "{side:?}, torn {torn}, {:?}: {:?}", names(), bench.log);
         let alive = !matches!(before, Expected::Registered | Expected::Ignored | Expected::Dead);
-        assert_eq!(bench.written == "PONG\r\n", *name == "PING" && alive, "{:?}", names());
+        let answered = *name == "PING" && alive && state != Expected::Dead;
+        assert_eq!(bench.written == "PONG\r\n", answered, "{:?}", names());
     }
     assert!(bench.log.len() <= 2, "{:?}", bench.log);
     matches!(state, Expected::Registered | Expected::Ignored | Expected::Dead)

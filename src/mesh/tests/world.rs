@@ -21,6 +21,7 @@ pub(super) fn cluster(name: Option<&str>, routes: &[usize]) -> Cluster {
         no_advertise: false,
         login: None,
         auth_timeout: Duration::from_secs(2),
+        stranger_bytes_max: 4096,
         routes: routes.iter().map(url).collect(),
         connect_retries: 0,
         ping_interval: Duration::from_secs(30),

@@ -16,6 +16,7 @@ fn cluster() -> Cluster {
         no_advertise: false,
         login: None,
         auth_timeout: Duration::from_secs(2),
+        stranger_bytes_max: 4096,
         routes: Vec::new(),
         connect_retries: 0,
         ping_interval: Duration::from_secs(1),

@@ -21,8 +21,8 @@ impl Oracle {
         let (mut owed, mut possible) = (false, false);
         for (i, s) in self.subs.iter().enumerate() {
             if !self.fits(s, msg) {
-                // Only the receiver's shard knows that.
-                possible |= self.kept_back(s, msg) && self.conns[s.conn].shard != self.conns[msg.conn].shard;
+                // Only the receiver's server knows that.
+                possible |= self.kept_back(s, msg) && self.conns[s.conn].server != self.conns[msg.conn].server;
                 continue;
             }
             let stand = self.stand(s, msg);
@@ -82,17 +82,12 @@ impl Oracle {
         // time may cost the message.
         let sure: Vec<usize> = of(Stand::Must).map(shard).collect();
         let mut leaving: Vec<usize> = of(Stand::May).map(shard).filter(|s| !sure.contains(s)).collect();
-        // Nor is the message for a member from whom it is kept back.
-        let kept = |s: &&super::Sub| s.queue.as_deref() == Some(name) && self.kept_back(s, msg);
-        let kept: Vec<usize> = self.subs.iter().filter(kept).map(|s| s.conn).collect();
-        // Aimed at such a member it is aimed once more, and not at a server that has it already for its plain receivers.
+        // That a member of another server may not be given it is known there only.
         let home = self.conns[msg.conn].server;
-        let abroad = |c: usize| self.conns[c].server != home;
-        let spread = kept.iter().any(|c| abroad(*c)) || members.iter().any(|(i, _)| abroad(self.subs[*i].conn));
-        if !kept.is_empty() && spread {
+        let kept = |s: &super::Sub| s.queue.as_deref() == Some(name) && self.kept_back(s, msg);
+        if self.subs.iter().any(|s| self.conns[s.conn].server != home && kept(s)) {
             return Ok(());
         }
-        leaving.extend(kept.iter().map(|c| self.conns[*c].shard).filter(|s| !sure.contains(s)));
         leaving.sort_unstable();
         leaving.dedup();
         // Aimed anew it may come after somebody else who was there when it was published has left too.

@@ -5,7 +5,7 @@ use super::Node;
 use crate::base::{Cid, ConnId, SECOND};
 use crate::conn::Way;
 use crate::policy::{load, Auth, GatewayInterest, Source};
-use crate::shard::{Answer, Ask, Opening, Order};
+use crate::shard::{Answer, Ask, Lost, Opening, Order};
 use std::path::Path;
 
 struct Text(String);
@@ -323,4 +323,109 @@ fn a_reload_that_says_the_same_takes_nothing_from_who_was_asked() {
     n.heard(0, u);
     n.may_now("{allow_responses: {max: 9}}");
     assert_eq!(n.asks(0, u, "PUB in.2 1\na\n"), no("in.2"), "other permissions");
+}
+
+#[test]
+fn who_may_not_have_it_is_no_receiver_on_whichever_shard_he_is() {
+    for (sub, denies) in [("foo.*", "foo.a"), ("foo.* q", "foo.a"), ("foo.* q", "\"foo.a q\"")] {
+        let mut n = node(3, &format!("{{subscribe: {{deny: {denies}}}}}"));
+        for shard in 0..3 {
+            let u = n.user(shard, "u");
+            n.says(shard, u, &format!("SUB {sub} 1\r\n"));
+        }
+        let asks = n.user(2, "all");
+        let nobody = "HMSG in.1 9 37 37|NATS/1.0 503|Nats-Subject: foo.a|||";
+        assert_eq!(n.asks(2, asks, "SUB in.* 9\nPUB foo.a in.1 1\nx\n"), nobody, "{sub}");
+        // Once for each who would have it else; a group's message is one.
+        let kept = if sub == "foo.*" { 3 } else { 1 };
+        assert_eq!((n.dropped("delivery_denied"), n.dropped("no_interest")), (kept, 0), "{sub}");
+        let all = n.user(1, "all");
+        n.says(1, all, &format!("SUB {sub} 1\r\n"));
+        assert_eq!(n.asks(2, asks, "PUB foo.a in.1 1\nx\n"), "", "{sub}");
+        assert_eq!(n.heard(1, all), "MSG foo.a 1 in.1 1\r\nx\r\n");
+    }
+}
+
+#[test]
+fn a_queue_message_is_never_aimed_at_who_may_not_have_it() {
+    let mut n = node(4, "{subscribe: {deny: foo.a}}");
+    let denied: Vec<ConnId> = (0..3).map(|shard| n.user(shard, "u")).collect();
+    for (shard, u) in denied.iter().enumerate() {
+        n.says(shard, *u, "SUB foo.> q 1\r\nSUB *.a q 2\r\n");
+    }
+    let all = n.user(3, "all");
+    n.says(3, all, "SUB foo.* q 9\r\n");
+    let publisher = n.user(0, "all");
+    for i in 0..60 {
+        n.says(0, publisher, &format!("PUB foo.a 2\r\n{i:02}\r\n"));
+    }
+    let want: String = (0..60).map(|i| format!("MSG foo.a 9 2\r\n{i:02}\r\n")).collect();
+    assert_eq!(n.heard(3, all), want);
+    assert_eq!(n.dropped("delivery_denied") + n.dropped("queue_member_left"), 0);
+    // What is not denied is shared out.
+    for _ in 0..60 {
+        n.says(0, publisher, "PUB foo.b 1\r\nx\r\n");
+    }
+    let heard: Vec<usize> = (0..3).map(|s| n.heard(s, denied[s]).matches("MSG foo.b").count()).collect();
+    assert!(heard.iter().all(|n| *n > 0), "{heard:?}");
+    assert_eq!(heard.iter().sum::<usize>() + n.heard(3, all).matches("MSG").count(), 60);
+}
+
+#[test]
+fn every_shard_learns_of_other_permissions() {
+    let mut n = node(2, "{subscribe: {deny: foo.a}}");
+    let (u, all) = (n.user(0, "u"), n.user(1, "all"));
+    n.says(0, u, "SUB foo.* 1\r\nSUB foo.* q 2\r\nSUB foo.> q 3\r\n");
+    n.says(1, all, "SUB in.* 9\r\n");
+    let nobody = |s: &str| format!("HMSG in.1 9 37 37|NATS/1.0 503|Nats-Subject: {s}|||");
+    let ask = |n: &mut Node, subject: &str, copies: usize| {
+        let heard = n.asks(1, all, &format!("PUB {subject} in.1 1\nx\n"));
+        assert_eq!(heard, if copies == 0 { nobody(subject) } else { String::new() }, "{subject}");
+        assert_eq!(n.heard(0, u).matches(&format!("MSG {subject}")).count(), copies, "{subject}");
+    };
+    // One plain copy, and one of the group.
+    ask(&mut n, "foo.a", 0);
+    ask(&mut n, "foo.b", 2);
+    for (permissions, a, b) in [
+        ("{subscribe: {deny: foo.b}}", 2, 0),
+        ("{subscribe: {deny: \"foo.b q\"}}", 2, 1),
+        ("{subscribe: {deny: \"foo.b q\"}, allow_responses: true}", 2, 1),
+        ("", 2, 2),
+        ("{subscribe: {deny: [foo.a, foo.b]}}", 0, 0),
+        ("{publish: x}", 2, 2),
+        ("{subscribe: {deny: [foo.a, foo.b]}}", 0, 0),
+    ] {
+        n.may_now(permissions);
+        ask(&mut n, "foo.a", a);
+        ask(&mut n, "foo.b", b);
+    }
+    // Nothing is left of it under any of these.
+    n.says(0, u, "UNSUB 1\r\nUNSUB 2\r\nUNSUB 3\r\n");
+    assert!(n.shards.iter().all(|s| s.wants_nothing(0, b"foo.c")));
+}
+
+#[test]
+fn what_a_client_left_behind_ends_under_the_permissions_it_had() {
+    let mut n = node(2, "{subscribe: {deny: foo.1.a}}");
+    let (u, all) = (n.user(0, "u"), n.user(1, "all"));
+    let subs: String = (0..1000).map(|i| format!("SUB foo.{i}.* {i}\r\nSUB foo.{i}.* q q{i}\r\n")).collect();
+    n.says(0, u, &subs);
+    let permits = auth("{subscribe: {deny: foo.2.a}}").permits;
+    n.turn(0, |t| {
+        t.lost(u, Lost::Failed("read: gone".into()));
+        t.order(Order::Permits(permits));
+    });
+    n.turn(1, |_| ());
+    n.says(1, all, "PUB foo.999.b 1\r\nx\r\n");
+    assert_eq!(n.dropped("no_interest"), 1);
+    assert!(n.shards.iter().all(|s| s.wants_nothing(0, b"foo.1.b") && s.wants_nothing(0, b"foo.2.b")));
+}
+
+impl crate::shard::Shard {
+    /// Is this subject in nobody's way, however it is permitted?
+    fn wants_nothing(&self, account: usize, subject: &[u8]) -> bool {
+        let mut found = false;
+        self.worlds[account].replica.matches(subject, |_| found = true);
+        !found
+    }
 }
