@@ -1,6 +1,6 @@
 //! What a server says as it starts, and what it hides.
 
-use crate::support::process::until;
+use crate::support::process::{monitoring, until};
 use crate::support::raw::Raw;
 use crate::{server, turnpike, Folder, Running, AT_ONCE};
 use std::fs;
@@ -51,6 +51,27 @@ fn secrets_of_the_command_line_are_hidden() {
         // And the server knows them.
         let client = Raw::connect(server.clients());
         assert_eq!(client.greeting()["auth_required"], true);
+    }
+}
+
+/// The doors of servers, in the log and in `/varz`.
+#[test]
+fn doors_of_servers_that_ask_nobody_are_warned_about() {
+    let login = ", authorization { user: u, password: p }";
+    for (host, login, warned) in [("0.0.0.0", "", true), ("127.0.0.1", "", false), ("0.0.0.0", login, false)] {
+        for (door, conf) in [
+            ("routes", format!("cluster {{ name: c, listen: \"{host}:-1\"{login} }}")),
+            ("gateways", format!("gateway {{ name: c, listen: \"{host}:-1\"{login} }}")),
+        ] {
+            let server = server(&conf, &[]);
+            let text = format!("{door} need no credentials on host {host}");
+            let varz = monitoring(server.monitor(), "/varz");
+            let warnings = varz["turnpike"]["warnings"].as_array().expect("a list").clone();
+            let shown = warnings.iter().filter(|w| w.as_str().is_some_and(|w| w.contains(&text))).count();
+            let said = server.output();
+            let logged = said.lines().filter(|l| l.contains("[WRN]") && l.contains(&text)).count();
+            assert_eq!((shown, logged), (usize::from(warned), usize::from(warned)), "{conf}: {said}");
+        }
     }
 }
 
