@@ -359,7 +359,8 @@ impl Verdict {
     fn cross(&mut self, table: &Table<'_>) -> bool {
         let Gates { live, promised, .. } = *table.gates;
         let mut asked: Vec<(usize, FarSet)> = Vec::new();
-        let plain = table.fars.matches(&self.subject().to_vec(), live, promised, |name, fars| {
+        let subject = self.subject().to_vec();
+        let plain = table.fars.matches(&subject, live, promised, |name, fars| {
             let at = self.group(name);
             match asked.iter_mut().find(|(i, _)| *i == at) {
                 Some((_, set)) => set.0 |= fars.0,
