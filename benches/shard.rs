@@ -123,7 +123,8 @@ impl Bench {
 
     fn client(&mut self, says: &str) -> ConnId {
         self.cid += 1;
-        let opening = Opening { cid: Cid(self.cid), ip: "127.0.0.1".into(), port: 1, over_limit: false };
+        let opening =
+            Opening { cid: Cid(self.cid), ip: "127.0.0.1".into(), port: 1, over_limit: false, nonce: [0; 11] };
         let mut turn = self.shard.begin(Now { mono: Time(self.ns), wall_ns: self.ns }).sockets();
         let conn = turn.open(opening);
         drop(turn.end().sockets());
@@ -142,7 +143,7 @@ fn restricted() -> Auth {
         Lists { allow: Some(entries(&["bench.>", "orders.*.new", "a.b.c", "_INBOX.>"])), deny: entries(&["bench.no"]) };
     let subscribe = Lists { allow: None, deny: entries(&["bench.secret", "orders.>"]) };
     let may = Permissions { publish, subscribe, responses: None };
-    let user = User { name: "u".into(), password: Secret::Plain("p".into()), account: 0 };
+    let user = User::named("u", Secret::Plain("p".into()), 0);
     let permits = Arc::new(Permits::new([Some(may)]));
     Auth { users: vec![user], no_auth_user: Some(0), permits, ..Auth::open() }
 }

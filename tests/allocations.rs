@@ -34,7 +34,7 @@ impl Pair {
     }
 
     fn client(&mut self, shard: usize, says: &str) -> ConnId {
-        let opening = Opening { cid: Cid(self.ns), ip: "127.0.0.1".into(), port: 1, over_limit: false };
+        let opening = Opening { cid: Cid(self.ns), ip: "127.0.0.1".into(), port: 1, over_limit: false, nonce: [0; 11] };
         let mut turn = self.shards[shard].begin(Now { mono: Time(self.ns), wall_ns: self.ns }).sockets();
         let conn = turn.open(opening);
         let _ = turn.end();

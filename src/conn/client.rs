@@ -15,6 +15,7 @@ use super::{Close, Health, OutBuf, Spares};
 use crate::base::limits::SHORT_REST_MAX;
 use crate::base::{same, Cid, ShardSet, Slot, Time};
 use crate::wire::hello::Connect;
+use crate::wire::nkey::NONCE_BYTES;
 use crate::wire::{quote, Message, Parser, Rules};
 use hashbrown::HashTable;
 
@@ -225,6 +226,8 @@ pub struct Client {
     pub rights: Option<Box<super::Rights>>,
     /// Requests from other clusters that it may answer.
     pub answers: Option<Box<super::Answers>>,
+    /// What it was given to sign, as random as it came.
+    pub nonce: [u8; NONCE_BYTES],
     /// All that its CONNECTs said; a further one only changes what it names. Nothing before the first.
     pub said: Option<Box<Connect>>,
 }
@@ -279,6 +282,7 @@ impl Client {
             gateway: None,
             rights: None,
             answers: None,
+            nonce: [0; NONCE_BYTES],
             said: None,
         }
     }
@@ -409,7 +413,9 @@ impl Client {
         if !program.is_empty() {
             label.push_str(&format!(" - {}", quoted(&program.join(":"))));
         }
-        if !said.user.is_empty() {
+        if !said.nkey.is_empty() && said.user.is_empty() {
+            label.push_str(&format!(" - {}", quoted(&format!("{account}/nkey:{}", said.nkey))));
+        } else if !said.user.is_empty() {
             label.push_str(&format!(" - {}", quoted(&format!("{account}/user:{}", said.user))));
         } else if !said.auth_token.is_empty() {
             label.push_str(&format!(" - {}", quoted(&format!("{account}/token"))));

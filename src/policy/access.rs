@@ -7,10 +7,11 @@ use super::permissions::permissions;
 use super::permits::Permits;
 use super::quantity;
 use super::reading::Notes;
-use super::settings::{Account, Auth, Secret, User};
+use super::settings::{Account, Auth, ConnectionKinds, Secret, User};
 use super::tree::{At, Node, Value};
 use crate::base::Set;
 use crate::interest::permit::Permissions;
+use crate::wire::nkey::{Kind, PublicKey};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,8 +41,11 @@ pub(super) struct Access {
 }
 
 struct Entrant {
+    /// Empty of who is known by a key.
     name: String,
+    key: Option<PublicKey>,
     password: String,
+    kinds: ConnectionKinds,
     /// What he may do; None: everything.
     permissions: Option<Permissions>,
     at: At,
@@ -153,7 +157,8 @@ impl Access {
         let many = !users.is_empty();
         if let Some((name, at)) = self.user.take() {
             let password = self.password.take().map_or(String::new(), |p| p.0);
-            users.push((0, Entrant { name, password, permissions: None, at }));
+            let kinds = ConnectionKinds::default();
+            users.push((0, Entrant { name, key: None, password, kinds, permissions: None, at }));
         }
         auth.token = self.token.take().map(|t| secret(t.0));
         enter(notes, &mut auth, users);
@@ -163,7 +168,7 @@ impl Access {
         auth.announced = (guarded || open_beside_system) && auth.no_auth_user.is_none();
         auth.required = auth.announced && !open_beside_system;
         let plain = |s: &Secret| matches!(s, Secret::Plain(_));
-        if auth.users.iter().any(|u| plain(&u.password)) || auth.token.as_ref().is_some_and(plain) {
+        if auth.users.iter().any(|u| u.key.is_none() && plain(&u.password)) || auth.token.as_ref().is_some_and(plain) {
             notes.warn("Plaintext passwords detected, use nkeys or bcrypt".into());
         }
         auth
@@ -230,7 +235,9 @@ impl Access {
 
     fn check_no_auth_user(&self, notes: &mut Notes<'_>, auth: &Auth, many: bool) -> Option<usize> {
         let (name, at) = self.no_auth_user.as_ref().filter(|(name, _)| !name.is_empty())?;
-        let found = auth.users.iter().position(|u| u.name == *name);
+        // Keys go before names, as in nats-server.
+        let called = |keyed: bool| auth.users.iter().position(|u| u.name == *name && u.key.is_some() == keyed);
+        let found = called(true).or_else(|| called(false));
         if notes.refused {
             return found;
         }
@@ -269,6 +276,13 @@ fn drafted(notes: &mut Notes<'_>, name: &str, node: &Node) -> Drafted {
             out.at = n.at;
         }
         "default_permissions" => default = permissions(notes, key, n),
+        "nkey" => {
+            // nats-server reads it for tools that do no longer exist; it means nothing, but must be one.
+            let text = notes.text(key, n);
+            if text.is_some_and(|text| PublicKey::of(Kind::Account, &text).is_none()) {
+                notes.wrong(n.at, key, "Not a valid public nkey for an account");
+            }
+        }
         _ => limits(notes, n, &mut out.account),
     });
     out.users.iter_mut().filter(|u| u.permissions.is_none()).for_each(|u| u.permissions.clone_from(&default));
@@ -308,20 +322,40 @@ fn entrant(notes: &mut Notes<'_>, node: &Node) -> Option<Entrant> {
         return None;
     };
     let before = notes.mistakes();
-    let (mut name, mut password, mut may) = (String::new(), String::new(), None);
+    let (mut name, mut nkey, mut may) = (String::new(), None, None);
+    let (mut password, mut kinds) = (None, ConnectionKinds::default());
     notes.walk(Scope::User, table, |notes, key, n| match key {
         "permissions" => may = permissions(notes, key, n),
         "user" => name = notes.text(key, n).unwrap_or_default(),
-        _ => password = notes.text(key, n).unwrap_or_default(),
+        "nkey" => nkey = notes.text(key, n).filter(|k| !k.is_empty()).map(|k| (k, n.at)),
+        "allowed_connection_types" => kinds = connection_kinds(notes, key, n),
+        _ => password = notes.text(key, n),
     });
-    if name.is_empty() {
-        // Who is known by a key only was refused for that already.
-        if notes.mistakes() == before {
-            notes.wrong(node.at, "users", "User entry requires a user");
+    let mut key = None;
+    if let Some((text, at)) = nkey {
+        if !name.is_empty() || password.as_ref().is_some_and(|p| !p.is_empty()) {
+            notes.wrong(node.at, "users", "Nkey users do not take usernames or passwords");
         }
-        return None;
+        key = PublicKey::of(Kind::User, &text);
+        if key.is_none() {
+            notes.wrong(at, "nkey", "Not a valid public nkey for a user");
+        }
+    } else if name.is_empty() && notes.mistakes() == before {
+        notes.wrong(node.at, "users", "User entry requires a user");
     }
-    Some(Entrant { name, password, permissions: may, at: node.at })
+    let known = key.is_some() || !name.is_empty();
+    known.then(|| Entrant { name, key, password: password.unwrap_or_default(), kinds, permissions: may, at: node.at })
+}
+
+/// Which kinds of connections a user may come over; an empty list is no restriction.
+fn connection_kinds(notes: &mut Notes<'_>, key: &str, node: &Node) -> ConnectionKinds {
+    let Some(words) = notes.texts(key, node) else { return ConnectionKinds::default() };
+    let known = |w: &&String| ConnectionKinds::WORDS.iter().any(|known| w.eq_ignore_ascii_case(known));
+    let unknown: Vec<String> = words.iter().filter(|w| !known(w)).map(|w| format!("{:?}", w.to_uppercase())).collect();
+    if !unknown.is_empty() {
+        notes.wrong(node.at, key, format!("invalid connection types [{}]", unknown.join(" ")));
+    }
+    ConnectionKinds::of(words.iter().map(String::as_str))
 }
 
 /// Seconds, with or without a fraction, or a duration; much of it is suspicious (operations.md §4).
@@ -358,11 +392,21 @@ pub(super) fn timeout(notes: &mut Notes<'_>, key: &str, node: &Node) -> Option<D
     }
 }
 
-/// Fills `auth.users`; names are unique across all accounts.
+/// Fills `auth.users`; names are unique across all accounts, and so are keys.
 fn enter(notes: &mut Notes<'_>, auth: &mut Auth, users: Vec<(usize, Entrant)>) {
     let mut names: Set<String> = Set::default();
+    let mut keys: Set<String> = Set::default();
     let mut written = Vec::with_capacity(users.len());
     for (account, user) in users {
+        if let Some(key) = user.key {
+            if !keys.insert(key.to_string()) {
+                notes.wrong(user.at, "nkey", format!("Duplicate nkey \"{key}\" detected"));
+                continue;
+            }
+            auth.users.push(User { kinds: user.kinds, ..User::keyed(key, account) });
+            written.push(user.permissions);
+            continue;
+        }
         if !names.insert(user.name.clone()) {
             notes.wrong(user.at, "user", format!("Duplicate user \"{}\" detected", user.name.escape_debug()));
             continue;
@@ -370,7 +414,7 @@ fn enter(notes: &mut Notes<'_>, auth: &mut Auth, users: Vec<(usize, Entrant)>) {
         if user.password.is_empty() {
             notes.warn(format!("user \"{}\" has no password", user.name.escape_debug()));
         }
-        auth.users.push(User { name: user.name, password: secret(user.password), account });
+        auth.users.push(User { kinds: user.kinds, ..User::named(&user.name, secret(user.password), account) });
         written.push(user.permissions);
     }
     auth.permits = Arc::new(Permits::new(written));

@@ -93,12 +93,10 @@ use Treatment::{Ours, Refused, Supported, Warned, Within};
 
 const NO_TLS: &str = "TLS is not supported yet";
 const NO_CALLOUT: &str = "auth callout is not supported yet";
-const NO_NKEYS: &str = "nkeys are not supported yet";
 const NO_SHARING: &str = "sharing between accounts is not supported yet";
 const NO_MAPPINGS: &str = "subject mappings are not supported yet";
 const NO_OPERATORS: &str = "operators and JWTs are not supported yet";
 const NO_PROXIES: &str = "proxies in front of clients are not supported yet";
-const NO_CONNECTION_TYPES: &str = "restricting connection types is not supported yet";
 const NO_JETSTREAM: &str = "JetStream is not offered";
 const NO_LEAFNODES: &str = "leaf nodes are not offered";
 const NO_WEBSOCKET: &str = "WebSocket is not offered";
@@ -233,14 +231,14 @@ pub const KEYS: &[Key] = &[
 
     key(User, Supported, &["user", "username"]),
     key(User, Supported, &["password", "pass"]),
-    key(User, Refused(NO_NKEYS), &["nkey"]),
+    key(User, Supported, &["nkey"]),
     key(User, Supported, &["permissions", "permission", "authorization"]),
-    key(User, Refused(NO_CONNECTION_TYPES), &["allowed_connection_types", "connection_types", "clients"]),
+    key(User, Supported, &["allowed_connection_types", "connection_types", "clients"]),
     key(User, Refused(NO_PROXIES), &["proxy_required"]),
 
     key(Account, Supported, &["users"]),
     key(Account, Supported, &["limits"]),
-    key(Account, Refused(NO_NKEYS), &["nkey"]),
+    key(Account, Supported, &["nkey"]),
     key(Account, Supported, &["default_permissions"]),
     key(Account, Refused(NO_SHARING), &["exports"]),
     key(Account, Refused(NO_SHARING), &["imports"]),

@@ -21,6 +21,7 @@ mod model;
 mod overrides;
 mod permissions;
 mod permits;
+pub mod proof;
 pub mod quantity;
 mod reading;
 pub mod reload;
@@ -34,10 +35,11 @@ pub use access::secret;
 pub use access::{GLOBAL, SYSTEM};
 pub use invalid::Invalid;
 pub use load::{load, load_with};
-pub use login::{designation, Directory, Refusal, Verdict};
+pub use login::{designation, Caller, Directory, Refusal, Verdict};
 pub use model::Loaded;
 pub use overrides::{Overrides, Text};
 pub use permits::{PermitId, Permits};
+pub use proof::{Proof, Signed};
 pub use settings::{
     Account, Auth, Borders, Cluster, Gateway, GatewayInterest, Idle, Limits, Listen, Log, RemoteGateway, RouteLogin,
     RoutePermissions, RouteUrl, Secret, Settings, SubjectRules, Timers, User,

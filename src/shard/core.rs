@@ -31,9 +31,10 @@ use crate::interest::far::Fars;
 use crate::interest::{Place, Replica};
 use crate::policy::login::Directory;
 use crate::policy::walls::Walls;
-use crate::policy::Settings;
+use crate::policy::{Proof, Settings};
 use crate::wire::gateway::ReplyPrefix;
 use crate::wire::hello::PreparedInfo;
+use crate::wire::nkey::NONCE_BYTES;
 use crate::wire::Body;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -66,6 +67,8 @@ pub struct Opening {
     pub port: u16,
     /// The server is full: tell it so and end it (client-protocol.md §2.3).
     pub over_limit: bool,
+    /// Random bytes that no other connection is given: what the client signs who has a key.
+    pub nonce: [u8; NONCE_BYTES],
 }
 
 /// How a socket ended.
@@ -90,14 +93,12 @@ pub enum Act {
     Close(ConnId),
     /// The same for another server's.
     CloseServer(ConnId),
-    /// Compare a password with a bcrypt hash somewhere that moves no messages; [`Order::Verified`] brings the answer.
+    /// Look at what a client presents somewhere that moves no messages; [`Order::Verified`] brings the answer.
     Verify {
         /// Who waits for it.
         conn: ConnId,
-        /// The hash.
-        hash: String,
-        /// The password.
-        password: String,
+        /// What it presents.
+        proof: Proof,
     },
     /// The answer to [`Order::Report`].
     Answer {

@@ -117,6 +117,9 @@ impl Shard {
             _ if !said => {}
             Close::Fault(Fault::Authorization) => {
                 let text = || match client.said.as_deref() {
+                    Some(said) if !said.nkey.is_empty() && self.directory.asks_for_signatures() => {
+                        format!("authentication error - Nkey \"{}\"", said.nkey.escape_debug())
+                    }
                     Some(said) if !said.user.is_empty() => format!("authentication error - User \"{}\"", said.user),
                     Some(said) if !said.auth_token.is_empty() => "authentication error - Token \"[REDACTED]\"".into(),
                     _ => "authentication error".into(),

@@ -8,34 +8,37 @@ use super::strangers::TooMany;
 use crate::base::limits::TURN_INFORMED_MAX;
 use crate::base::{ConnId, Level};
 use crate::conn::{Client, Close, Entry, Memo, Stage};
-use crate::policy::login::{designation, Verdict};
-use crate::wire::hello::{Connect, Info};
-use crate::wire::{Fault, Rules};
+use crate::policy::login::{designation, Caller, Verdict};
+use crate::wire::hello::Info;
+use crate::wire::{nkey, Fault, Rules};
 use std::sync::Arc;
 
 impl Shard {
     /// A connection was accepted: greet it.
     pub(super) fn enter(&mut self, o: Opening) -> ConnId {
         let limits = &self.settings.limits;
-        let anonymous = self.directory.decide(&self.settings.auth, &Connect::default());
+        let nonce = nkey::nonce(&o.nonce);
+        let caller = Caller { nonce: &nonce };
+        let anonymous = self.directory.anonymous(&self.settings.auth, &caller);
         let rules = Rules {
             max_control_line: limits.max_control_line,
             max_payload: limits.max_payload,
             headers: false,
-            connect_first: !matches!(anonymous, Verdict::Enter { .. }),
+            connect_first: anonymous.is_none(),
         };
         let mut client = Client::new(o.cid, &o.ip, o.port, rules, self.now);
         client.max_subs = limits.max_subscriptions;
+        client.nonce = o.nonce;
         let id = self.outbox.conns.insert(client);
         if let Some(client) = self.outbox.conns.get(id) {
             self.outbox.diary.about(client, Level::Debug, || "Client connection created".into());
         }
         match anonymous {
             // Every operation works at once, as whoever the anonymous are.
-            Verdict::Enter { account, user } => {
+            Some((account, user)) => {
                 self.join_account(id, Entry { account: account as u16, user: user.map(|u| u as u32) });
             }
-            _ => {
+            None => {
                 let timeout = self.settings.timers.auth_timeout;
                 self.wheel.add(self.now.mono.plus(timeout), Due::Auth(id));
                 if let Some(too_many) = self.strangers.came(id, o.cid, &o.ip) {
@@ -57,6 +60,8 @@ impl Shard {
         let Some(client) = self.outbox.conns.get(id) else { return };
         let (cid, ip, payload, inside) = (client.cid.0, client.ip.clone(), client.rules.max_payload, client.connected);
         let account = usize::from(client.account);
+        // Said once, before it is needed.
+        let nonce = (!inside && self.directory.asks_for_signatures()).then(|| nkey::nonce(&client.nonce));
         let (urls, ldm) = (Arc::clone(&self.client_urls), self.lame);
         let (greeting, auth) = (&self.greeting, &self.settings.auth);
         let name = auth.accounts.get(account).map(|a| a.name.as_str());
@@ -66,7 +71,7 @@ impl Shard {
                 max_payload: payload,
                 client_id: cid,
                 client_ip: Some(&ip),
-                nonce: None,
+                nonce: nonce.as_deref(),
                 connect_urls: &urls,
                 // As nats-server has it, which lets the anonymous in without asking and asks for more afterwards.
                 auth_required: auth.announced || (inside && auth.no_auth_user.is_some()),
@@ -91,7 +96,8 @@ impl Shard {
         if said.route {
             return self.leave(id, json);
         }
-        let verdict = self.directory.decide(&self.settings.auth, said);
+        let caller = Caller { nonce: &nkey::nonce(&client.nonce) };
+        let verdict = self.directory.decide(&self.settings.auth, said, &caller);
         // A further CONNECT begins anew: what was subscribed is gone (client-protocol.md §2.9).
         if client.connected {
             self.end_subscriptions(id);
@@ -100,12 +106,12 @@ impl Shard {
             Verdict::Enter { account, user } => {
                 self.admit(id, Entry { account: account as u16, user: user.map(|u| u as u32) });
             }
-            Verdict::Check { hash, password, account, user } => {
+            Verdict::Check { proof, account, user } => {
                 let entry = Entry { account: account as u16, user: user.map(|u| u as u32) };
                 let Some(client) = self.outbox.conns.get_mut(id) else { return };
                 client.stage = Stage::Verifying(Box::new(entry));
                 self.acts.push_back(Act::Pause(id));
-                self.acts.push_back(Act::Verify { conn: id, hash, password });
+                self.acts.push_back(Act::Verify { conn: id, proof });
             }
             Verdict::Refuse(_) => {
                 self.acts.push_back(Act::Pause(id));
@@ -178,7 +184,7 @@ impl Shard {
         }
     }
 
-    /// The answer of the password check.
+    /// What was presented proved right, or wrong.
     pub(super) fn verified(&mut self, id: ConnId, ok: bool) {
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
         if !matches!(client.stage, Stage::Verifying(_)) {

@@ -8,6 +8,7 @@ pub mod headers;
 pub mod hello;
 mod json;
 mod marks;
+pub mod nkey;
 mod op;
 mod parse;
 mod quote;

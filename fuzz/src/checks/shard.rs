@@ -59,7 +59,7 @@ fn settings(frame: u8) -> Settings {
         s.auth.announced = true;
         for (name, password) in [("a", Secret::Plain("a".into())), ("b", Secret::Bcrypt("$2a$04$b".into()))] {
             s.auth.accounts.push(Account { max_connections: Some(3), ..Account::named(name) });
-            s.auth.users.push(User { name: name.into(), password, account: s.auth.accounts.len() - 1 });
+            s.auth.users.push(User::named(name, password, s.auth.accounts.len() - 1));
         }
     }
     s

@@ -62,7 +62,7 @@ impl World {
     }
 
     fn client(&mut self, options: &str, says: &str) -> ConnId {
-        let opening = Opening { cid: Cid(1), ip: "127.0.0.1".into(), port: 1, over_limit: false };
+        let opening = Opening { cid: Cid(1), ip: "127.0.0.1".into(), port: 1, over_limit: false, nonce: [0; 11] };
         let mut turn = self.shard.begin(self.now).sockets();
         let conn = turn.open(opening);
         drop(turn.end().sockets());
