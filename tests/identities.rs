@@ -4,7 +4,11 @@
 
 #[path = "identities/keys.rs"]
 mod keys;
+#[path = "identities/official.rs"]
+mod official;
 mod support;
+#[path = "identities/tokens.rs"]
+mod tokens;
 
 use serde_json::{json, Value};
 use std::time::Duration;

@@ -14,6 +14,7 @@
 use super::{Close, Health, OutBuf, Spares};
 use crate::base::limits::SHORT_REST_MAX;
 use crate::base::{same, Cid, ShardSet, Slot, Time};
+use crate::policy::Pass;
 use crate::wire::hello::Connect;
 use crate::wire::nkey::NONCE_BYTES;
 use crate::wire::{quote, Message, Parser, Rules};
@@ -47,6 +48,8 @@ pub struct Entry {
     pub account: u16,
     /// Index of the user; None for a token.
     pub user: Option<u32>,
+    /// What a user's JWT gave.
+    pub pass: Option<Box<Pass>>,
 }
 
 /// What passed over a connection. "In" is from the client.
@@ -194,8 +197,8 @@ pub struct Client {
     pub subs: HashTable<Slot>,
     /// Bytes that its subscriptions take.
     pub sub_bytes: usize,
-    /// Most subscriptions it may have; 0: no limit.
-    pub max_subs: usize,
+    /// Most subscriptions it may have; None: no limit.
+    pub max_subs: Option<usize>,
     /// Shards on which every receiver of its last message was congested.
     pub pressed: ShardSet,
     /// Shards with a congested route that its messages go over.
@@ -226,6 +229,10 @@ pub struct Client {
     pub rights: Option<Box<super::Rights>>,
     /// Requests from other clusters that it may answer.
     pub answers: Option<Box<super::Answers>>,
+    /// What a user's JWT gave it.
+    pub pass: Option<Box<Pass>>,
+    /// What it presented is looked at once more.
+    pub rechecked: bool,
     /// What it was given to sign, as random as it came.
     pub nonce: [u8; NONCE_BYTES],
     /// All that its CONNECTs said; a further one only changes what it names. Nothing before the first.
@@ -266,7 +273,7 @@ impl Client {
             stage: Stage::Greeted,
             subs: HashTable::new(),
             sub_bytes: 0,
-            max_subs: 0,
+            max_subs: None,
             pressed: ShardSet::EMPTY,
             route_pressed: ShardSet::EMPTY,
             reached: ShardSet::EMPTY,
@@ -282,6 +289,8 @@ impl Client {
             gateway: None,
             rights: None,
             answers: None,
+            pass: None,
+            rechecked: false,
             nonce: [0; NONCE_BYTES],
             said: None,
         }

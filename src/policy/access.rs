@@ -2,23 +2,19 @@
 //! 8–10). Called by the model, once per configuration.
 
 use super::keys::Scope;
+use super::operator::Operators;
 use super::overrides::{Overrides, Text};
 use super::permissions::permissions;
 use super::permits::Permits;
 use super::quantity;
 use super::reading::Notes;
-use super::settings::{Account, Auth, ConnectionKinds, Secret, User};
+use super::settings::{Account, Auth, ConnectionKinds, Secret, User, GLOBAL, SYSTEM};
 use super::tree::{At, Node, Value};
 use crate::base::Set;
 use crate::interest::permit::Permissions;
 use crate::wire::nkey::{Kind, PublicKey};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The account of everybody who names none.
-pub const GLOBAL: &str = "$G";
-/// The system account, unless another is named.
-pub const SYSTEM: &str = "$SYS";
 
 /// What was read, before it is known to fit together.
 #[derive(Default)]
@@ -36,6 +32,7 @@ pub(super) struct Access {
     system: Option<(String, At)>,
     no_system: bool,
     no_auth_user: Option<(String, At)>,
+    pub(super) operators: Operators,
     /// `authorization.timeout`
     pub(super) timeout: Option<Duration>,
 }
@@ -69,7 +66,7 @@ impl Access {
                 Value::String(s) => self.system = Some((s.clone(), node.at)),
                 _ => notes.wrong(node.at, key, "system account name must be a string"),
             },
-            _ => return false,
+            _ => return self.operators.read(notes, key, node),
         }
         true
     }
@@ -132,6 +129,11 @@ impl Access {
 
     /// Fits everything together.
     pub(super) fn finish(mut self, notes: &mut Notes<'_>) -> Auth {
+        if self.operators.decide() {
+            self.check_beside_operators(notes);
+            return self.operators.finish(notes, self.system, self.no_system);
+        }
+        self.operators.check_idle(notes);
         self.check_kinds(notes);
         let system = self.system_account(notes);
         let mut auth = Auth { accounts: vec![Account::named(GLOBAL)], ..Auth::default() };
@@ -172,6 +174,22 @@ impl Access {
             notes.warn("Plaintext passwords detected, use nkeys or bcrypt".into());
         }
         auth
+    }
+
+    /// Where operators say who may enter, nothing else does.
+    fn check_beside_operators(&self, notes: &mut Notes<'_>) {
+        if let Some(account) = self.accounts.first() {
+            notes.wrong(account.at, "accounts", "operators do not allow Accounts to be configured directly");
+        }
+        if let (Some(_), Some(at)) = (&self.users, self.block) {
+            notes.wrong(at, "users", "operators do not allow users to be configured directly");
+        }
+        if let Some((_, at)) = self.no_auth_user.as_ref().filter(|(name, _)| !name.is_empty()) {
+            notes.wrong(*at, "no_auth_user", "no_auth_user not compatible with Trusted Operator");
+        }
+        if self.user.is_some() || self.token.is_some() {
+            notes.warn("authorization: user and token are without effect, operators say who may enter".into());
+        }
     }
 
     /// One user, one token, and lists of users exclude each other.

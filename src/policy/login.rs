@@ -8,8 +8,10 @@ use std::hint::black_box;
 
 use sha2::{Digest, Sha256};
 
+pub use super::caller::{Caller, Refusal};
 use super::proof::{Proof, Signed};
 use super::settings::{Auth, Secret};
+use super::token::{self, Pass};
 use crate::base::{Map, Seeded};
 use crate::wire::hello::Connect;
 use crate::wire::nkey;
@@ -33,6 +35,13 @@ pub enum Verdict {
         /// As in `Enter`.
         user: Option<usize>,
     },
+    /// Welcome by a token, if what is presented proves right.
+    CheckToken {
+        /// What is presented.
+        proof: Proof,
+        /// What it gives.
+        pass: Box<Pass>,
+    },
     /// Not welcome. The client is told `Authorization Violation`, whatever the reason.
     Refuse(Refusal),
 }
@@ -42,33 +51,10 @@ impl std::fmt::Debug for Verdict {
         match self {
             Verdict::Enter { account, user } => write!(f, "Enter {{ account: {account}, user: {user:?} }}"),
             Verdict::Check { account, user, .. } => write!(f, "Check {{ account: {account}, user: {user:?}, .. }}"),
+            Verdict::CheckToken { pass, .. } => write!(f, "CheckToken {{ account: {}, .. }}", pass.account),
             Verdict::Refuse(refusal) => write!(f, "Refuse({refusal:?})"),
         }
     }
-}
-
-/// Who asks: what a shard knows of a connection beside what it says.
-#[derive(Clone, Copy, Debug)]
-pub struct Caller<'a> {
-    /// What it was given to sign, as it was said.
-    pub nonce: &'a str,
-}
-
-/// Why somebody may not enter; for the log, never for the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// Credentials are required and none were presented that could be used.
-    Missing,
-    /// The user is unknown or the password is wrong; which of them is not told, even here.
-    UserOrPassword,
-    /// The token is wrong.
-    Token,
-    /// The key is unknown, or there is no signature that could be one.
-    Key,
-    /// The user may not come over this kind of connection.
-    ConnectionKind,
-    /// The client asked for an account by name, or for a new one (obsolete).
-    Designation,
 }
 
 /// The users of an [`Auth`], found by name. Built once per settings; one per shard, immutable.
@@ -78,6 +64,8 @@ pub struct Directory {
     users: Map<String, usize>,
     /// The same of those who are known by a key, by the key as text.
     keys: Map<String, usize>,
+    /// Are there any who sign what INFO says?
+    signs: bool,
     /// What a refused name is compared with where names have bcrypt hashes, so that the time of a refusal does not
     /// tell which names exist.
     decoy: Option<String>,
@@ -98,20 +86,27 @@ impl Directory {
         });
         // Among hashes of different cost the dearest: a cheaper one then shows as a name that exists, the lesser evil
         // to all names showing.
-        Directory { users: by_name(false), keys: by_name(true), decoy: costs.max().map(decoy) }
+        let (users, keys) = (by_name(false), by_name(true));
+        Directory { signs: !keys.is_empty() || auth.trust.is_some(), users, keys, decoy: costs.max().map(decoy) }
     }
 
     /// Are there users who sign what INFO says?
     pub fn asks_for_signatures(&self) -> bool {
-        !self.keys.is_empty()
+        self.signs
     }
 
     /// The verdict on what `connect` presents; `auth` is what this directory was built from. The one place that decides who
     /// somebody is, for those too who present nothing, or begin with another operation: whatever restricts a user restricts
     /// him here.
     ///
-    /// A JWT is not supported yet: it counts as nothing presented, as it does in nats-server without operators.
+    /// Without operators a token counts as nothing presented, as it does in nats-server.
     pub fn decide(&self, auth: &Auth, connect: &Connect, caller: &Caller<'_>) -> Verdict {
+        if let Some(trust) = &auth.trust {
+            return match token::decide(trust, connect, caller) {
+                Ok((pass, proof)) => Verdict::CheckToken { proof, pass },
+                Err(refusal) => Verdict::Refuse(refusal),
+            };
+        }
         if !auth.users.is_empty() {
             return self.decide_user(auth, connect, caller);
         }
@@ -122,6 +117,11 @@ impl Directory {
         }
     }
 
+    /// A user by his name, or by his key.
+    pub fn find(&self, name: &str, keyed: bool) -> Option<usize> {
+        if keyed { &self.keys } else { &self.users }.get(name).copied()
+    }
+
     /// Who those are that begin with another operation than CONNECT: whom [`Directory::decide`] makes of nothing presented,
     /// if anybody. As in nats-server a user with a key is not lent to them, only to who says CONNECT.
     pub fn anonymous(&self, auth: &Auth, caller: &Caller<'_>) -> Option<(usize, Option<usize>)> {
@@ -130,7 +130,7 @@ impl Directory {
                 let keyed = user.is_some_and(|u| auth.users[u].key.is_some());
                 (!keyed).then_some((account, user))
             }
-            Verdict::Check { .. } | Verdict::Refuse(_) => None,
+            Verdict::Check { .. } | Verdict::CheckToken { .. } | Verdict::Refuse(_) => None,
         }
     }
 

@@ -4,12 +4,18 @@
 //! validator. Sizes are bytes, times are [`Duration`]s.
 
 use super::permits::Permits;
+use super::trust::Trust;
 use crate::interest::border::Rule;
 use crate::wire::nkey::PublicKey;
 use crate::wire::subject;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// The account of everybody who names none.
+pub const GLOBAL: &str = "$G";
+/// The system account, unless another is named.
+pub const SYSTEM: &str = "$SYS";
 
 /// Everything an operator can decide.
 #[derive(Clone, Debug, PartialEq)]
@@ -333,6 +339,8 @@ pub struct Auth {
     pub announced: bool,
     /// What users may do.
     pub permits: Arc<Permits>,
+    /// Whom operators trust, where they say who may enter instead of a list of users.
+    pub trust: Option<Arc<Trust>>,
 }
 
 /// An account: a world of subjects of its own.
@@ -541,6 +549,11 @@ impl Account {
 }
 
 impl Auth {
+    /// Is anybody asked who he is?
+    pub fn is_guarded(&self) -> bool {
+        !self.users.is_empty() || self.token.is_some() || self.trust.is_some()
+    }
+
     /// Everybody enters `$G`; the system account exists and has no users.
     pub fn open() -> Auth {
         Auth { accounts: vec![Account::named("$G"), Account::named("$SYS")], system: Some(1), ..Auth::default() }

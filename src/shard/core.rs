@@ -7,6 +7,7 @@ use super::batch::{Batch, Groups};
 use super::diary::Diary;
 use super::due::Due;
 use super::ends::Ends;
+use super::expiries::Expiries;
 use super::forgetting::{Forgetting, ForgettingFars};
 use super::gates::Gates;
 use super::grants::Grants;
@@ -31,7 +32,7 @@ use crate::interest::far::Fars;
 use crate::interest::{Place, Replica};
 use crate::policy::login::Directory;
 use crate::policy::walls::Walls;
-use crate::policy::{Proof, Settings};
+use crate::policy::{Permits, Proof, Settings};
 use crate::wire::gateway::ReplyPrefix;
 use crate::wire::hello::PreparedInfo;
 use crate::wire::nkey::NONCE_BYTES;
@@ -232,6 +233,7 @@ pub struct Shard {
     pub(super) reply_prefix: ReplyPrefix,
     pub(super) repeats: Repeats,
     pub(super) strangers: Strangers,
+    pub(super) expiries: Expiries,
     /// Connections that are routes and go to the mesh.
     pub(super) leaving: Vec<ConnId>,
     /// A buffer for lines to new peers.
@@ -281,7 +283,7 @@ fn outbox(settings: &Arc<Settings>, shards: usize) -> Outbox {
         settings.no_fast_producer_stall,
         Diary::new(settings.clone()),
     );
-    outbox.permits = settings.auth.permits.clone();
+    outbox.permits = Permits::clone(&settings.auth.permits);
     outbox
 }
 
@@ -337,6 +339,7 @@ impl Shard {
             reply_prefix,
             repeats: Repeats::default(),
             strangers: Strangers::new(shards),
+            expiries: Expiries::new(&settings.auth),
             leaving: Vec::new(),
             lines: Vec::new(),
             abandoned: Abandoned::default(),
@@ -411,7 +414,7 @@ impl Shard {
                 let answer = self.answer(ask);
                 self.acts.push_back(Act::Answer { ticket, answer });
             }
-            Order::Verified { conn, ok } => self.verified(conn, ok),
+            Order::Verified { conn, found } => self.verified(conn, found),
             Order::Drain => self.drain(),
             Order::Instruct(instruction) => self.instructed(instruction),
             Order::InstructGateway(instruction) => self.gateway_instructed(instruction),
@@ -422,7 +425,7 @@ impl Shard {
             }
             Order::SendAway { over_ns } => self.send_away(over_ns),
             Order::Scarce(scarce) => self.scarce(scarce),
-            Order::Permits(permits) => self.change_permits(permits),
+            Order::Auth(auth) => self.change_auth(&auth),
             Order::ClusterName(name) => {
                 self.greeting = self.identity.greeting(&self.settings, Some(&name));
                 self.reply_prefix = self.identity.reply_prefix(&name);

@@ -24,6 +24,11 @@ pub struct Diary {
 }
 
 impl Diary {
+    /// Accounts and users are these from now on.
+    pub fn follow(&mut self, settings: &Arc<Settings>) {
+        self.settings = Arc::clone(settings);
+    }
+
     /// Empty; what it takes is decided by `settings`.
     pub fn new(settings: Arc<Settings>) -> Diary {
         Diary { traces: settings.log.trace, settings, lines: VecDeque::new(), traced_bytes: 0, untold: 0 }

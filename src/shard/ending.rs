@@ -126,7 +126,9 @@ impl Shard {
                 };
                 diary.about(client, Level::Error, text);
             }
-            Close::Fault(f @ (Fault::AuthTimeout | Fault::Stale)) => {
+            Close::Fault(
+                f @ (Fault::AuthTimeout | Fault::Stale | Fault::Expired | Fault::AccountExpired | Fault::Revoked),
+            ) => {
                 diary.about(client, Level::Debug, || f.text().into());
             }
             Close::Route { why, .. } if !is_server => diary.about(client, Level::Error, || why.clone()),

@@ -37,7 +37,7 @@ impl Shard {
             self.outbox.say(id, |out| write_complaint(out, Complaint::Tokens(pattern)));
             return;
         }
-        let full = client.max_subs > 0 && client.subs.len() >= client.max_subs;
+        let full = client.max_subs.is_some_and(|max| client.subs.len() >= max);
         let cost = SUB_OVERHEAD + 2 * pattern.len() + queue.len() + sid.len();
         if full || client.sub_bytes + cost > limits.max_subscription_bytes {
             self.outbox.say(id, |out| write_complaint(out, Complaint::Subscriptions));

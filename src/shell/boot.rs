@@ -23,7 +23,7 @@ use super::serve::{Event, Executors, Server};
 use super::signal;
 use super::verify::{Check, Verifier};
 use crate::base::{Level, Rng, ShardId};
-use crate::policy::{doors, Idle, Settings};
+use crate::policy::{doors, Found, Idle, Settings};
 use crate::shard::{Identity, Order, Setup, Shard};
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
 use crossbeam_channel::{unbounded, Sender};
@@ -370,11 +370,11 @@ impl Outward {
             closed: Box::new(move || load.gone(shard)),
             verify: Box::new(move |conn, proof| {
                 let door = door.clone();
-                let reply: Box<dyn FnOnce(bool) + Send> =
-                    Box::new(move |ok| door.send(Mail::Order(Order::Verified { conn, ok })));
+                let reply: Box<dyn FnOnce(Found) + Send> =
+                    Box::new(move |found| door.send(Mail::Order(Order::Verified { conn, found })));
                 // Too many wait already: refused, as a wrong password is.
                 if let Err(check) = verifier.submit(Check { ticket: conn.to_bits(), proof, reply }) {
-                    (check.reply)(false);
+                    (check.reply)(Found::plainly(false));
                 }
             }),
             tidings: Box::new(move |shard, tidings| {

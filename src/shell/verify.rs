@@ -2,7 +2,9 @@
 //! milliseconds at the usual cost, a signature some 50 µs. Two threads with a bounded queue each, so that no signature waits
 //! for passwords; a shard hands over a [`Check`] and hears the verdict through its `reply`.
 
-use crate::policy::{Proof, Signed};
+use super::hours;
+use crate::policy::{Found, Proof, Signed};
+use jiff::Timestamp;
 use std::fmt;
 use std::io;
 
@@ -21,7 +23,7 @@ pub struct Check {
     /// What is presented.
     pub proof: Proof,
     /// Told the verdict, on the verifier's thread.
-    pub reply: Box<dyn FnOnce(bool) + Send>,
+    pub reply: Box<dyn FnOnce(Found) + Send>,
 }
 
 impl fmt::Debug for Check {
@@ -47,7 +49,7 @@ impl Verifier {
         let (passwords, compared) = bounded(PASSWORDS_MAX);
         let (signatures, signed) = bounded(SIGNATURES_MAX);
         let start = |name: &str, queue: Receiver<Check>| {
-            let work = move || queue.into_iter().for_each(|check: Check| (check.reply)(holds(&check.proof)));
+            let work = move || queue.into_iter().for_each(|check: Check| (check.reply)(found(&check.proof)));
             std::thread::Builder::new().name(name.into()).spawn(work).map(drop)
         };
         start("turnpike-verify", compared)?;
@@ -63,7 +65,7 @@ impl Verifier {
     pub fn submit(&self, check: Check) -> Result<(), Check> {
         let queue = match check.proof {
             Proof::Password { .. } => &self.passwords,
-            Proof::Signatures(_) => &self.signatures,
+            Proof::Signatures(_) | Proof::Within { .. } => &self.signatures,
         };
         queue.try_send(check).map_err(crossbeam_channel::TrySendError::into_inner)
     }
@@ -71,11 +73,17 @@ impl Verifier {
 
 /// Is it right? A hash that is none fits nothing, and no signatures prove nothing; the validator of settings has said so
 /// at start.
-fn holds(proof: &Proof) -> bool {
+fn found(proof: &Proof) -> Found {
     match proof {
-        Proof::Password { hash, password } => bcrypt::verify(password, hash).unwrap_or(false),
-        Proof::Signatures(all) => !all.is_empty() && all.iter().all(Signed::holds),
+        Proof::Password { hash, password } => Found::plainly(bcrypt::verify(password, hash).unwrap_or(false)),
+        Proof::Signatures(all) => Found::plainly(all_hold(all)),
+        Proof::Within { signed, .. } if !all_hold(signed) => Found::plainly(false),
+        Proof::Within { hours, .. } => hours::within(hours, Timestamp::now()),
     }
+}
+
+fn all_hold(all: &[Signed]) -> bool {
+    !all.is_empty() && all.iter().all(Signed::holds)
 }
 
 #[cfg(test)]
@@ -88,14 +96,14 @@ mod tests {
         Proof::Password { hash: hash.into(), password: password.into() }
     }
 
-    fn check(proof: Proof, reply: impl FnOnce(bool) + Send + 'static) -> Check {
+    fn check(proof: Proof, reply: impl FnOnce(Found) + Send + 'static) -> Check {
         Check { ticket: 1, proof, reply: Box::new(reply) }
     }
 
     fn verdict(proof: Proof) -> bool {
         let verifier = Verifier::start().unwrap();
         let (tx, rx) = bounded(1);
-        verifier.submit(check(proof, move |v| tx.send(v).unwrap())).unwrap();
+        verifier.submit(check(proof, move |v| tx.send(v.holds).unwrap())).unwrap();
         rx.recv().unwrap()
     }
 
@@ -149,7 +157,7 @@ mod tests {
         assert_eq!(back.proof, password("", "late"));
         assert!(!format!("{back:?} {:?}", back.proof).contains("late"));
         let (tx, rx) = bounded(1);
-        verifier.submit(check(Proof::Signatures(Vec::new()), move |v| tx.send(v).unwrap())).unwrap();
+        verifier.submit(check(Proof::Signatures(Vec::new()), move |v| tx.send(v.holds).unwrap())).unwrap();
         assert!(!rx.recv().unwrap());
         drop(release);
     }

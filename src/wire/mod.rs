@@ -7,6 +7,7 @@ pub mod greeting;
 pub mod headers;
 pub mod hello;
 mod json;
+pub mod jwt;
 mod marks;
 pub mod nkey;
 mod op;

@@ -71,8 +71,7 @@ impl PublicKey {
         }
         let kind = Kind::ALL.into_iter().find(|k| k.prefix() == raw[0])?;
         let bytes: [u8; 32] = body[1..].try_into().ok()?;
-        let weak = VerifyingKey::from_bytes(&bytes).is_ok_and(|key| key.is_weak());
-        (!weak).then_some(PublicKey { kind, bytes })
+        (!is_weak(&bytes)).then_some(PublicKey { kind, bytes })
     }
 
     /// Reads a key of one kind.
@@ -103,6 +102,28 @@ impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// Is this a point of small order? Such a key "signs" everything. Told by its bytes, in all spellings, as that costs nothing.
+fn is_weak(key: &[u8; 32]) -> bool {
+    /// Points of order eight: their ordinates, the lowest byte first.
+    const EIGHT: [[u8; 32]; 2] = [
+        [
+            0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf,
+            0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+        ],
+        [
+            0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a, 0x20,
+            0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+        ],
+    ];
+    // The highest bit is the sign of the abscissa.
+    let (low, middle, high) = (key[0], &key[1..31], key[31] & 0x7f);
+    let small = low <= 1 && high == 0 && middle.iter().all(|b| *b == 0);
+    // 2^255 - 19, and its neighbours: minus one, and other spellings of zero and one.
+    let large = (0xec..=0xee).contains(&low) && high == 0x7f && middle.iter().all(|b| *b == 0xff);
+    let same = |point: &[u8; 32]| point[..31] == key[..31] && point[31] == high;
+    small || large || EIGHT.iter().any(same)
 }
 
 /// A key as text.
@@ -209,14 +230,23 @@ mod tests {
 
     #[test]
     fn keys_whose_signatures_prove_nothing_are_none() {
-        // Points of small order, in all their spellings (advisory 38 is the class).
-        let mut one = [0; 32];
-        one[0] = 1;
-        let mut order_two = [0xff; 32];
-        (order_two[0], order_two[31]) = (0xec, 0x7f);
-        for bytes in [[0; 32], one, order_two] {
-            assert_eq!(PublicKey::decode(&encode(Kind::User, &bytes)), None);
+        // Points of small order, in all their spellings: what the library of signatures calls weak, and only that.
+        let hex = |text: &str| std::array::from_fn(|n| u8::from_str_radix(&text[2 * n..2 * n + 2], 16).unwrap());
+        let mut weak: Vec<[u8; 32]> = vec![[0; 32], std::array::from_fn(|n| u8::from(n == 0))];
+        weak.extend(
+            [0xec, 0xed, 0xee]
+                .map(|low| std::array::from_fn(|n| [low, 0xff, 0x7f][usize::from(n > 0) + usize::from(n == 31)])),
+        );
+        weak.push(hex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"));
+        weak.push(hex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"));
+        for mut bytes in weak {
+            for sign in [0, 0x80] {
+                bytes[31] |= sign;
+                assert!(VerifyingKey::from_bytes(&bytes).map_or(true, |key| key.is_weak()), "{bytes:?}");
+                assert_eq!(PublicKey::decode(&encode(Kind::User, &bytes)), None, "{bytes:?}");
+            }
         }
+        assert!(!is_weak(&pair(1).1.bytes) && !is_weak(&[0xff; 32]) && !is_weak(&[1; 32]));
         // No point at all: a key by its letters, with which nothing was signed.
         let mut none = [0; 32];
         none[0] = 2;

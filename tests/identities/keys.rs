@@ -1,6 +1,7 @@
 //! Users with keys, users without credentials, kinds of connections, and what all of them are to one another.
 
 use super::support::keys::Key;
+use super::tokens::reloaded;
 use super::{server, verdict, Caller, REFUSED};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -135,4 +136,52 @@ fn permissions_of_a_key_hold() {
     let lines: Vec<String> = (0..3).map(|_| caller.hears(super::PATIENCE)).filter(|l| !l.starts_with("INFO")).collect();
     assert_eq!(lines[0], "-ERR 'Permissions Violation for Publish to \"b\"'");
     assert_eq!(lines[1], "-ERR 'Permissions Violation for Subscription to \"b\"'");
+}
+
+#[test]
+fn a_reload_cuts_who_is_no_user_any_more_and_nobody_else() {
+    let [a, b, c] = users();
+    let conf =
+        |first: &str, second: &str| format!("accounts {{ A {{ users: [{first}] }}\n B {{ users: [{second}] }} }}\n");
+    let nkey = |key: &Key| format!("{{nkey: {}}}", key.public());
+    let before = conf(
+        &format!("{}, {}, {{user: stays, password: p}}, {{user: other, password: old}}", nkey(&a), nkey(&b)),
+        &format!("{}, {{user: moves, password: p}}, {{user: goes, password: p}}", nkey(&c)),
+    );
+    let server = server(&before);
+    let signed = |key: &Key| {
+        let key = key.clone();
+        Caller::new(&server, move |nonce| json!({"nkey": key.public(), "sig": key.sign(nonce)}))
+    };
+    let named = |user: &str, pass: &str| Caller::new(&server, |_| json!({"user": user, "pass": pass}));
+    let (mut first, mut second, mut third) = (signed(&a), signed(&b), signed(&c));
+    let (mut stays, mut other) = (named("stays", "p"), named("other", "old"));
+    let (mut moves, mut goes) = (named("moves", "p"), named("goes", "p"));
+    for (caller, account) in
+        [(&first, "A"), (&second, "A"), (&third, "B"), (&stays, "A"), (&other, "A"), (&moves, "B"), (&goes, "B")]
+    {
+        assert_eq!(caller.outcome, format!("in {account}"));
+    }
+    // One key goes, one moves; a password is another now, one user moves, one goes.
+    let after = conf(
+        &format!(
+            "{}, {{user: stays, password: p}}, {{user: other, password: new}}, {{user: moves, password: p}}",
+            nkey(&a)
+        ),
+        &nkey(&b),
+    );
+    reloaded(&server, &after);
+    assert_eq!(other.hears(super::PATIENCE), REFUSED);
+    for (caller, what) in
+        [(&mut second, "a key that moved"), (&mut third, "a key that went"), (&mut moves, "moved"), (&mut goes, "gone")]
+    {
+        assert_eq!(caller.hears(super::PATIENCE), "closed", "{what}");
+    }
+    for caller in [&mut first, &mut stays] {
+        caller.raw.write(b"PING\r\n");
+        assert_eq!(caller.hears(super::PATIENCE), "PONG");
+    }
+    assert_eq!(verdict(&server, |nonce| json!({"nkey": b.public(), "sig": b.sign(nonce)})), "in B");
+    assert_eq!(verdict(&server, |_| json!({"user": "other", "pass": "new"})), "in A");
+    assert_eq!(verdict(&server, |_| json!({"user": "goes", "pass": "p"})), REFUSED);
 }

@@ -516,9 +516,9 @@ fn do_act(w: &mut World, s: usize, act: Act, sockets: &mut BTreeMap<ConnId, Sock
             }
         }
         Act::Verify { conn, proof } => {
-            let (ok, label) = looked_at(&proof);
+            let (found, label) = looked_at(&proof);
             w.oracle.label(label);
-            said.verify.push(Order::Verified { conn, ok });
+            said.verify.push(Order::Verified { conn, found });
         }
         Act::Drained => said.drained = true,
         _ if w.case.plan.cluster.is_none() => {

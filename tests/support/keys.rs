@@ -21,6 +21,22 @@ impl Key {
         Key { kind, secret: SigningKey::from_bytes(&seed) }
     }
 
+    /// A user's key from its seed, as the tools write it: two bytes of prefix, 32 of the key, a checksum, in base 32.
+    pub fn from_seed(text: &str) -> Key {
+        let (mut raw, mut held, mut bits) = (Vec::new(), 0u32, 0);
+        for letter in text.trim().bytes() {
+            let five = if letter.is_ascii_uppercase() { letter - b'A' } else { letter - b'2' + 26 };
+            held = held << 5 | u32::from(five);
+            bits += 5;
+            if bits >= 8 {
+                bits -= 8;
+                raw.push((held >> bits) as u8);
+            }
+        }
+        let seed: [u8; 32] = raw[2..34].try_into().expect("32 bytes of a seed");
+        Key { kind: Kind::User, secret: SigningKey::from_bytes(&seed) }
+    }
+
     /// The public half, as text.
     pub fn public(&self) -> String {
         encode(self.kind, self.secret.verifying_key().as_bytes())

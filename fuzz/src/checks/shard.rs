@@ -8,7 +8,7 @@
 use super::house::{Event, House};
 use turnpike::base::{Time, MILLISECOND, SECOND};
 use turnpike::policy::settings::{Account, Secret, User};
-use turnpike::policy::Settings;
+use turnpike::policy::{Found, Settings};
 use turnpike::shard::{Answer, Ask, Lost, Order};
 
 /// Connections that may be open at a time.
@@ -129,7 +129,7 @@ impl Play {
 
     fn verified(&mut self, ok: bool) {
         if let Some((shard, conn)) = self.house.verifying.pop() {
-            self.house.turn(shard, Some(Event::Order(Order::Verified { conn, ok })));
+            self.house.turn(shard, Some(Event::Order(Order::Verified { conn, found: Found::plainly(ok) })));
         }
     }
 

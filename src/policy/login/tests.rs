@@ -11,7 +11,7 @@ const HASH: &str = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW
 const PASSWORD: &str = "U*U";
 
 /// The nonce is nothing to whoever has a password.
-const CALLER: Caller<'static> = Caller { nonce: "n0nce" };
+const CALLER: Caller<'static> = Caller { nonce: "n0nce", ip: "127.0.0.1", now_s: 1 };
 
 fn plain(name: &str, password: &str, account: usize) -> User {
     User::named(name, Secret::Plain(password.into()), account)
@@ -71,7 +71,7 @@ fn lets_in_whom_nats_server_lets_in() {
             Verdict::Check { proof: Proof::Password { hash, password }, account, user } => {
                 (hash == HASH && password == PASSWORD).then_some((account, user))
             }
-            Verdict::Check { .. } => panic!("{row}: nobody signs here"),
+            Verdict::Check { .. } | Verdict::CheckToken { .. } => panic!("{row}: nobody signs here"),
             Verdict::Refuse(_) => None,
         };
         let entered = entered.filter(|_| designation(&said).is_ok());
@@ -166,12 +166,12 @@ mod keys {
 
     /// What becomes of a CONNECT once its proof was looked at.
     fn enters(auth: &Auth, json: &str, nonce: &str) -> Option<(usize, Option<usize>)> {
-        match Directory::new(auth, 7).decide(auth, &connect(json), &Caller { nonce }) {
+        match Directory::new(auth, 7).decide(auth, &connect(json), &Caller { nonce, ..CALLER }) {
             Verdict::Enter { account, user } => Some((account, user)),
             Verdict::Check { proof: Proof::Signatures(all), account, user } => {
                 (!all.is_empty() && all.iter().all(Signed::holds)).then_some((account, user))
             }
-            Verdict::Check { .. } => panic!("no password is hashed here"),
+            Verdict::Check { .. } | Verdict::CheckToken { .. } => panic!("no password is hashed here"),
             Verdict::Refuse(_) => None,
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use turnpike::base::Cid;
 use turnpike::policy::settings::{Account, Secret, User};
-use turnpike::policy::{Permits, Proof, Settings, Signed};
+use turnpike::policy::{Found, Permits, Proof, Settings, Signed};
 use turnpike::shard::Opening;
 
 /// What stands for the bcrypt hash of a password.
@@ -15,11 +15,14 @@ fn hash_of(password: &str) -> String {
 }
 
 /// What the verifying threads find of something presented, and what is found of the run by that.
-pub(super) fn looked_at(proof: &Proof) -> (bool, &'static str) {
-    match proof {
+pub(super) fn looked_at(proof: &Proof) -> (Found, &'static str) {
+    let (holds, label) = match proof {
         Proof::Password { hash, password } => (*hash == hash_of(password), "bcrypt password checked"),
-        Proof::Signatures(all) => (!all.is_empty() && all.iter().all(Signed::holds), "signatures checked"),
-    }
+        Proof::Signatures(all) | Proof::Within { signed: all, .. } => {
+            (!all.is_empty() && all.iter().all(Signed::holds), "signatures checked")
+        }
+    };
+    (Found::plainly(holds), label)
 }
 
 /// A client's connection as it is accepted. What it is given to sign is as random as a run may be that is to be repeated.

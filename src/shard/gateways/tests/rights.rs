@@ -7,6 +7,7 @@ use crate::conn::Way;
 use crate::policy::{load, Auth, GatewayInterest, Source};
 use crate::shard::{Answer, Ask, Opening, Order};
 use std::path::Path;
+use std::sync::Arc;
 
 struct Text(String);
 
@@ -49,9 +50,9 @@ impl Node {
     }
 
     fn may_now(&mut self, permissions: &str) {
-        let permits = auth(permissions).permits;
+        let auth = Arc::new(auth(permissions));
         for shard in 0..self.shards.len() {
-            self.turn(shard, |t| t.order(Order::Permits(permits.clone())));
+            self.turn(shard, |t| t.order(Order::Auth(auth.clone())));
         }
     }
 
