@@ -58,7 +58,7 @@ impl Hours {
     /// As a token says it. None: it is no time of day.
     pub(super) fn read(said: &jwt::Hours, place: &str) -> Option<Hours> {
         let time = |text: &str| {
-            let parts: Vec<u8> = text.split(':').map(|n| two_digits(n)).collect::<Option<_>>()?;
+            let parts: Vec<u8> = text.split(':').map(two_digits).collect::<Option<_>>()?;
             let time: [u8; 3] = parts.try_into().ok()?;
             (time[0] < 24 && time[1] < 60 && time[2] < 60).then_some(time)
         };

@@ -296,12 +296,12 @@ impl Shard {
         // Drawn apart, so that servers without gateways choose as they did before there were any.
         let far_seed = ends_seed.rotate_left(17);
         let worlds = settings.auth.accounts.iter().map(|_| World::new(rng.next_u64(), far_seed, shards));
-        let reply_prefix = identity.reply_prefix(settings.cluster_name());
         let mut shard = Shard {
             id,
             worlds: worlds.collect(),
             verdicts: Verdicts::new(rng.next_u64()),
             greeting: identity.greeting(&settings, None),
+            reply_prefix: identity.reply_prefix(settings.cluster_name()),
             identity,
             directory: Directory::new(&settings.auth, rng.next_u64()),
             outbox: outbox(&settings, shards),
@@ -336,7 +336,6 @@ impl Shard {
             wide_ends: Ends::new(far_seed),
             forgetting_fars: ForgettingFars::default(),
             outdated_fars: VecDeque::new(),
-            reply_prefix,
             repeats: Repeats::default(),
             strangers: Strangers::new(shards),
             expiries: Expiries::new(&settings.auth),
