@@ -331,7 +331,15 @@ fn nobody_is_where_his_credentials_do_not_lead() {
         for guest in &world.guests {
             let lasting = guest.expires == 0 && !world.is_revoked(guest.account, guest.user, guest.issued);
             let here = rows.get(&guest.conn.to_bits()).is_some_and(|(place, _)| place != "$G") && !guest.closed;
-            assert_eq!(here, guest.welcome && lasting, "seed {seed}: user {}: {}", guest.user, guest.heard);
+            // Who has an end may be here yet, or was cut before the clock was set back.
+            let may = guest.welcome && (lasting || guest.expires > world.now_s());
+            assert!(may || !here, "seed {seed}: user {} is still here: {}", guest.user, guest.heard);
+            assert!(
+                here || !(guest.welcome && lasting),
+                "seed {seed}: user {} is not here: {}",
+                guest.user,
+                guest.heard
+            );
             if here {
                 assert!(guest.heard.contains("PONG"), "seed {seed}: {}", guest.heard);
                 *met.entry("here").or_default() += 1;
