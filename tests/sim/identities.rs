@@ -19,7 +19,7 @@ use turnpike::shard::{Act, Answer, Ask, Identity, Opening, Order, Setup, Shard};
 use turnpike::wire::jwt;
 use turnpike::wire::nkey::Kind;
 
-const SEEDS: u64 = 6;
+const SEEDS: u64 = 10;
 const STEPS: usize = 120;
 /// Accounts that there are; one more signs tokens and is unknown.
 const ACCOUNTS: u8 = 3;
@@ -233,7 +233,9 @@ impl World {
                     Some(self.rng.below(4) as u8).filter(|_| !self.rng.one_in(3)),
                 );
                 let at = self.now_s() - self.rng.below(60) as i64;
-                self.revoked.insert(which, at);
+                // As the libraries have it: what is revoked stays so.
+                let second = self.revoked.entry(which).or_insert(at);
+                *second = at.max(*second);
                 // Who is being looked at is turned away, whoever he is.
                 let asked: BTreeSet<u64> = self.proofs.drain(..).map(|(conn, _)| conn.to_bits()).collect();
                 self.guests.iter_mut().filter(|g| asked.contains(&g.conn.to_bits())).for_each(|g| g.welcome = false);
