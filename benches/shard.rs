@@ -84,7 +84,7 @@ fn restricted() -> Auth {
         Lists { allow: Some(entries(&["bench.>", "orders.*.new", "a.b.c", "_INBOX.>"])), deny: entries(&["bench.no"]) };
     let subscribe = Lists { allow: None, deny: entries(&["bench.secret", "orders.>"]) };
     let may = Permissions { publish, subscribe, responses: None };
-    let user = User { name: "u".into(), password: Secret::Plain("p".into()), account: 0 };
+    let user = User::named("u", Secret::Plain("p".into()), 0);
     let permits = Arc::new(Permits::new([Some(may)]));
     Auth { users: vec![user], no_auth_user: Some(0), permits, ..Auth::open() }
 }

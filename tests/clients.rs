@@ -372,3 +372,53 @@ async fn many_publishers(server: Server) {
         task.await.expect("a task failed");
     }
 }
+
+/// A file of what the official libraries made (scripts/credentials).
+fn official(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/identities/official").join(name)
+}
+
+/// A server with a configuration from there.
+fn serve_official(conf: &str) -> Server {
+    let which = Which::under_test();
+    let conf = std::fs::read_to_string(official(conf)).expect("a configuration");
+    Server::start(&which, &conf, &shard_args(&which, 2))
+}
+
+async fn is_let_in(options: ConnectOptions, server: &Server) {
+    let client = options.connect(server.url()).await.expect("it is let in");
+    let mut sub = client.subscribe("who").await.unwrap();
+    client.publish("who", "me".into()).await.unwrap();
+    assert_eq!(sub.next().await.unwrap().payload, "me");
+}
+
+async fn is_refused(options: ConnectOptions, server: &Server) {
+    let refused = options.connect(server.url()).await.expect_err("it is let in");
+    assert_eq!(refused.kind(), async_nats::ConnectErrorKind::AuthorizationViolation, "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn credentials() {
+    in_time(async {
+        let server = serve_official("operator.conf");
+        let file = |name: &str| ConnectOptions::with_credentials_file(official(name));
+        for name in ["plain.creds", "signed.creds"] {
+            is_let_in(file(name).await.unwrap(), &server).await;
+        }
+        for name in ["revoked.creds", "expired.creds", "foreign.creds"] {
+            is_refused(file(name).await.unwrap(), &server).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys() {
+    in_time(async {
+        let server = serve_official("keys.conf");
+        let seed = |name: &str| std::fs::read_to_string(official(name)).unwrap().trim().to_owned();
+        is_let_in(ConnectOptions::with_nkey(seed("key.seed")), &server).await;
+        is_refused(ConnectOptions::with_nkey(seed("stranger.seed")), &server).await;
+    })
+    .await;
+}

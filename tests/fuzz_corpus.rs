@@ -72,6 +72,7 @@ fn every_target_has_a_corpus_and_a_test() {
         "handshake",
         "headers",
         "hello",
+        "identity",
         "interest",
         "route_parser",
         "shard",
@@ -113,6 +114,11 @@ fn headers() {
 #[test]
 fn hello() {
     replay("hello");
+}
+
+#[test]
+fn identity() {
+    replay("identity");
 }
 
 #[test]

@@ -29,6 +29,9 @@ pub const ROUTE_LINE_BYTES_MAX: usize = 64 << 10;
 /// The weight of a queue group that a peer can read.
 pub const ROUTE_WEIGHT_MAX: u32 = 999_999_999;
 
+/// Bytes of a token (a JWT), as the official library has it; what a client says is limited by `max_control_line`, too.
+pub const TOKEN_BYTES_MAX: usize = 1 << 20;
+
 // A configuration (floor 3).
 
 /// Bytes of one file.
@@ -57,6 +60,8 @@ pub const BORDER_RULES_MAX: usize = 100_000;
 pub const BORDER_WARNINGS_MAX: usize = 10;
 /// Warnings of a configuration past which none about entries of permissions is added.
 pub const PERMISSION_WARNINGS_MAX: usize = 20;
+/// Subjects that the template of a scoped key may make of one list, as in nats-server.
+pub const TEMPLATE_SUBJECTS_MAX: usize = 4096;
 /// The longest `reply_window`: for so long each request that crossed may be remembered.
 pub const BORDER_REPLY_WINDOW_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// The longest `spin`; beyond it `poll` is meant.

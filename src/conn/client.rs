@@ -14,7 +14,9 @@
 use super::{Close, Health, OutBuf, Spares};
 use crate::base::limits::SHORT_REST_MAX;
 use crate::base::{same, Cid, ShardSet, Slot, Time};
+use crate::policy::Pass;
 use crate::wire::hello::Connect;
+use crate::wire::nkey::NONCE_BYTES;
 use crate::wire::{quote, Message, Parser, Rules};
 use hashbrown::HashTable;
 
@@ -46,6 +48,8 @@ pub struct Entry {
     pub account: u16,
     /// Index of the user; None for a token.
     pub user: Option<u32>,
+    /// What a user's JWT gave.
+    pub pass: Option<Box<Pass>>,
 }
 
 /// What passed over a connection. "In" is from the client.
@@ -195,8 +199,8 @@ pub struct Client {
     pub subs: HashTable<Slot>,
     /// Bytes that its subscriptions take.
     pub sub_bytes: usize,
-    /// Most subscriptions it may have; 0: no limit.
-    pub max_subs: usize,
+    /// Most subscriptions it may have; None: no limit.
+    pub max_subs: Option<usize>,
     /// Shards on which every receiver of its last message was congested.
     pub pressed: ShardSet,
     /// Shards with a congested route that its messages go over.
@@ -227,6 +231,12 @@ pub struct Client {
     pub rights: Option<Box<super::Rights>>,
     /// Requests from other clusters that it may answer.
     pub answers: Option<Box<super::Answers>>,
+    /// What a user's JWT gave it.
+    pub pass: Option<Box<Pass>>,
+    /// What it presented is looked at once more.
+    pub rechecked: bool,
+    /// What it was given to sign, as random as it came.
+    pub nonce: [u8; NONCE_BYTES],
     /// All that its CONNECTs said; a further one only changes what it names. Nothing before the first.
     pub said: Option<Box<Connect>>,
 }
@@ -266,7 +276,7 @@ impl Client {
             sent_early: 0,
             subs: HashTable::new(),
             sub_bytes: 0,
-            max_subs: 0,
+            max_subs: None,
             pressed: ShardSet::EMPTY,
             route_pressed: ShardSet::EMPTY,
             reached: ShardSet::EMPTY,
@@ -282,6 +292,9 @@ impl Client {
             gateway: None,
             rights: None,
             answers: None,
+            pass: None,
+            rechecked: false,
+            nonce: [0; NONCE_BYTES],
             said: None,
         }
     }
@@ -412,7 +425,9 @@ impl Client {
         if !program.is_empty() {
             label.push_str(&format!(" - {}", quoted(&program.join(":"))));
         }
-        if !said.user.is_empty() {
+        if !said.nkey.is_empty() && said.user.is_empty() {
+            label.push_str(&format!(" - {}", quoted(&format!("{account}/nkey:{}", said.nkey))));
+        } else if !said.user.is_empty() {
             label.push_str(&format!(" - {}", quoted(&format!("{account}/user:{}", said.user))));
         } else if !said.auth_token.is_empty() {
             label.push_str(&format!(" - {}", quoted(&format!("{account}/token"))));

@@ -21,6 +21,11 @@ pub enum Close {
     WriteDeadline,
     /// The server stops.
     Shutdown,
+    /// Who was let in is not any more, and is told nothing.
+    Withdrawn {
+        /// As monitoring names it.
+        reason: &'static str,
+    },
     /// A route is ended for a reason of the cluster's.
     Route {
         /// What the peer is told; empty: nothing.
@@ -40,6 +45,7 @@ impl Close {
             Close::PendingBytes | Close::PendingTotal | Close::Scarce => "Slow Consumer (Pending Bytes)",
             Close::WriteDeadline => "Slow Consumer (Write Deadline)",
             Close::Shutdown => "Server Shutdown",
+            Close::Withdrawn { reason } => reason,
             Close::Route { .. } => "Route Removed",
             Close::Fault(f) => match f {
                 Fault::UnknownOperation
@@ -51,6 +57,8 @@ impl Close {
                 Fault::Payload => "Maximum Message Payload Exceeded",
                 Fault::Authorization => "Authentication Failure",
                 Fault::AuthTimeout => "Authentication Timeout",
+                Fault::Expired | Fault::AccountExpired => "Authentication Expired",
+                Fault::Revoked => "Credentials Revoked",
                 Fault::ClientProtocol => "Bad Client Protocol Version",
                 Fault::NoRespondersNeedsHeaders => "No Responders Requires Headers",
                 Fault::Connections => "Maximum Connections Exceeded",
@@ -76,6 +84,7 @@ impl Close {
             Close::Route { why, .. } => why.clone(),
             Close::Io(what) => what.clone(),
             Close::Client => "the peer closed it".to_owned(),
+            Close::Withdrawn { .. } => "its user is not let in any more".to_owned(),
             other => other.reason().to_owned(),
         }
     }

@@ -2,22 +2,19 @@
 //! 8–10). Called by the model, once per configuration.
 
 use super::keys::Scope;
+use super::operator::Operators;
 use super::overrides::{Overrides, Text};
 use super::permissions::permissions;
 use super::permits::Permits;
 use super::quantity;
 use super::reading::Notes;
-use super::settings::{Account, Auth, Secret, User};
+use super::settings::{Account, Auth, ConnectionKinds, Secret, User, GLOBAL, SYSTEM};
 use super::tree::{At, Node, Value};
 use crate::base::Set;
 use crate::interest::permit::Permissions;
+use crate::wire::nkey::{Kind, PublicKey};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The account of everybody who names none.
-pub const GLOBAL: &str = "$G";
-/// The system account, unless another is named.
-pub const SYSTEM: &str = "$SYS";
 
 /// What was read, before it is known to fit together.
 #[derive(Default)]
@@ -35,13 +32,17 @@ pub(super) struct Access {
     system: Option<(String, At)>,
     no_system: bool,
     no_auth_user: Option<(String, At)>,
+    pub(super) operators: Operators,
     /// `authorization.timeout`
     pub(super) timeout: Option<Duration>,
 }
 
 struct Entrant {
+    /// Empty of who is known by a key.
     name: String,
+    key: Option<PublicKey>,
     password: String,
+    kinds: ConnectionKinds,
     /// What he may do; None: everything.
     permissions: Option<Permissions>,
     at: At,
@@ -65,7 +66,7 @@ impl Access {
                 Value::String(s) => self.system = Some((s.clone(), node.at)),
                 _ => notes.wrong(node.at, key, "system account name must be a string"),
             },
-            _ => return false,
+            _ => return self.operators.read(notes, key, node),
         }
         true
     }
@@ -128,6 +129,11 @@ impl Access {
 
     /// Fits everything together.
     pub(super) fn finish(mut self, notes: &mut Notes<'_>) -> Auth {
+        if self.operators.decide() {
+            self.check_beside_operators(notes);
+            return self.operators.finish(notes, self.system, self.no_system);
+        }
+        self.operators.check_idle(notes);
         self.check_kinds(notes);
         let system = self.system_account(notes);
         let mut auth = Auth { accounts: vec![Account::named(GLOBAL)], ..Auth::default() };
@@ -153,7 +159,8 @@ impl Access {
         let many = !users.is_empty();
         if let Some((name, at)) = self.user.take() {
             let password = self.password.take().map_or(String::new(), |p| p.0);
-            users.push((0, Entrant { name, password, permissions: None, at }));
+            let kinds = ConnectionKinds::default();
+            users.push((0, Entrant { name, key: None, password, kinds, permissions: None, at }));
         }
         auth.token = self.token.take().map(|t| secret(t.0));
         enter(notes, &mut auth, users);
@@ -163,10 +170,26 @@ impl Access {
         auth.announced = (guarded || open_beside_system) && auth.no_auth_user.is_none();
         auth.required = auth.announced && !open_beside_system;
         let plain = |s: &Secret| matches!(s, Secret::Plain(_));
-        if auth.users.iter().any(|u| plain(&u.password)) || auth.token.as_ref().is_some_and(plain) {
+        if auth.users.iter().any(|u| u.key.is_none() && plain(&u.password)) || auth.token.as_ref().is_some_and(plain) {
             notes.warn("Plaintext passwords detected, use nkeys or bcrypt".into());
         }
         auth
+    }
+
+    /// Where operators say who may enter, nothing else does.
+    fn check_beside_operators(&self, notes: &mut Notes<'_>) {
+        if let Some(account) = self.accounts.first() {
+            notes.wrong(account.at, "accounts", "operators do not allow Accounts to be configured directly");
+        }
+        if let (Some(_), Some(at)) = (&self.users, self.block) {
+            notes.wrong(at, "users", "operators do not allow users to be configured directly");
+        }
+        if let Some((_, at)) = self.no_auth_user.as_ref().filter(|(name, _)| !name.is_empty()) {
+            notes.wrong(*at, "no_auth_user", "no_auth_user not compatible with Trusted Operator");
+        }
+        if self.user.is_some() || self.token.is_some() {
+            notes.warn("authorization: user and token are without effect, operators say who may enter".into());
+        }
     }
 
     /// One user, one token, and lists of users exclude each other.
@@ -230,7 +253,9 @@ impl Access {
 
     fn check_no_auth_user(&self, notes: &mut Notes<'_>, auth: &Auth, many: bool) -> Option<usize> {
         let (name, at) = self.no_auth_user.as_ref().filter(|(name, _)| !name.is_empty())?;
-        let found = auth.users.iter().position(|u| u.name == *name);
+        // Keys go before names, as in nats-server.
+        let called = |keyed: bool| auth.users.iter().position(|u| u.name == *name && u.key.is_some() == keyed);
+        let found = called(true).or_else(|| called(false));
         if notes.refused {
             return found;
         }
@@ -269,6 +294,13 @@ fn drafted(notes: &mut Notes<'_>, name: &str, node: &Node) -> Drafted {
             out.at = n.at;
         }
         "default_permissions" => default = permissions(notes, key, n),
+        "nkey" => {
+            // nats-server reads it for tools that do no longer exist; it means nothing, but must be one.
+            let text = notes.text(key, n);
+            if text.is_some_and(|text| PublicKey::of(Kind::Account, &text).is_none()) {
+                notes.wrong(n.at, key, "Not a valid public nkey for an account");
+            }
+        }
         _ => limits(notes, n, &mut out.account),
     });
     out.users.iter_mut().filter(|u| u.permissions.is_none()).for_each(|u| u.permissions.clone_from(&default));
@@ -308,20 +340,40 @@ fn entrant(notes: &mut Notes<'_>, node: &Node) -> Option<Entrant> {
         return None;
     };
     let before = notes.mistakes();
-    let (mut name, mut password, mut may) = (String::new(), String::new(), None);
+    let (mut name, mut nkey, mut may) = (String::new(), None, None);
+    let (mut password, mut kinds) = (None, ConnectionKinds::default());
     notes.walk(Scope::User, table, |notes, key, n| match key {
         "permissions" => may = permissions(notes, key, n),
         "user" => name = notes.text(key, n).unwrap_or_default(),
-        _ => password = notes.text(key, n).unwrap_or_default(),
+        "nkey" => nkey = notes.text(key, n).filter(|k| !k.is_empty()).map(|k| (k, n.at)),
+        "allowed_connection_types" => kinds = connection_kinds(notes, key, n),
+        _ => password = notes.text(key, n),
     });
-    if name.is_empty() {
-        // Who is known by a key only was refused for that already.
-        if notes.mistakes() == before {
-            notes.wrong(node.at, "users", "User entry requires a user");
+    let mut key = None;
+    if let Some((text, at)) = nkey {
+        if !name.is_empty() || password.as_ref().is_some_and(|p| !p.is_empty()) {
+            notes.wrong(node.at, "users", "Nkey users do not take usernames or passwords");
         }
-        return None;
+        key = PublicKey::of(Kind::User, &text);
+        if key.is_none() {
+            notes.wrong(at, "nkey", "Not a valid public nkey for a user");
+        }
+    } else if name.is_empty() && notes.mistakes() == before {
+        notes.wrong(node.at, "users", "User entry requires a user");
     }
-    Some(Entrant { name, password, permissions: may, at: node.at })
+    let known = key.is_some() || !name.is_empty();
+    known.then(|| Entrant { name, key, password: password.unwrap_or_default(), kinds, permissions: may, at: node.at })
+}
+
+/// Which kinds of connections a user may come over; an empty list is no restriction.
+fn connection_kinds(notes: &mut Notes<'_>, key: &str, node: &Node) -> ConnectionKinds {
+    let Some(words) = notes.texts(key, node) else { return ConnectionKinds::default() };
+    let known = |w: &&String| ConnectionKinds::WORDS.iter().any(|known| w.eq_ignore_ascii_case(known));
+    let unknown: Vec<String> = words.iter().filter(|w| !known(w)).map(|w| format!("{:?}", w.to_uppercase())).collect();
+    if !unknown.is_empty() {
+        notes.wrong(node.at, key, format!("invalid connection types [{}]", unknown.join(" ")));
+    }
+    ConnectionKinds::of(words.iter().map(String::as_str))
 }
 
 /// Seconds, with or without a fraction, or a duration; much of it is suspicious (operations.md §4).
@@ -358,11 +410,21 @@ pub(super) fn timeout(notes: &mut Notes<'_>, key: &str, node: &Node) -> Option<D
     }
 }
 
-/// Fills `auth.users`; names are unique across all accounts.
+/// Fills `auth.users`; names are unique across all accounts, and so are keys.
 fn enter(notes: &mut Notes<'_>, auth: &mut Auth, users: Vec<(usize, Entrant)>) {
     let mut names: Set<String> = Set::default();
+    let mut keys: Set<String> = Set::default();
     let mut written = Vec::with_capacity(users.len());
     for (account, user) in users {
+        if let Some(key) = user.key {
+            if !keys.insert(key.to_string()) {
+                notes.wrong(user.at, "nkey", format!("Duplicate nkey \"{key}\" detected"));
+                continue;
+            }
+            auth.users.push(User { kinds: user.kinds, ..User::keyed(key, account) });
+            written.push(user.permissions);
+            continue;
+        }
         if !names.insert(user.name.clone()) {
             notes.wrong(user.at, "user", format!("Duplicate user \"{}\" detected", user.name.escape_debug()));
             continue;
@@ -370,7 +432,7 @@ fn enter(notes: &mut Notes<'_>, auth: &mut Auth, users: Vec<(usize, Entrant)>) {
         if user.password.is_empty() {
             notes.warn(format!("user \"{}\" has no password", user.name.escape_debug()));
         }
-        auth.users.push(User { name: user.name, password: secret(user.password), account });
+        auth.users.push(User { kinds: user.kinds, ..User::named(&user.name, secret(user.password), account) });
         written.push(user.permissions);
     }
     auth.permits = Arc::new(Permits::new(written));

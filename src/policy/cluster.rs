@@ -302,7 +302,7 @@ impl ClusterDraft {
 
 /// Where routes come in on the client port, what admits a client must not admit a route: a route sees every account.
 fn check_shared_port(notes: &mut Notes<'_>, at: At, login: Option<&RouteLogin>, auth: &Auth) {
-    let guarded = !auth.users.is_empty() || auth.token.is_some();
+    let guarded = auth.is_guarded();
     match login {
         None if guarded => {
             let remedy = if notes.toml() {

@@ -12,7 +12,7 @@ pub fn open(settings: &Settings) -> Vec<String> {
 }
 
 fn open_to_clients(settings: &Settings) -> Option<String> {
-    let guarded = !settings.auth.users.is_empty() || settings.auth.token.is_some();
+    let guarded = settings.auth.is_guarded();
     (!guarded && !is_loopback(&settings.listen)).then(|| {
         let Listen { host, port } = &settings.listen;
         let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };

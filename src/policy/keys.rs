@@ -93,12 +93,10 @@ use Treatment::{Ours, Refused, Supported, Warned, Within};
 
 const NO_TLS: &str = "TLS is not supported yet";
 const NO_CALLOUT: &str = "auth callout is not supported yet";
-const NO_NKEYS: &str = "nkeys are not supported yet";
 const NO_SHARING: &str = "sharing between accounts is not supported yet";
 const NO_MAPPINGS: &str = "subject mappings are not supported yet";
-const NO_OPERATORS: &str = "operators and JWTs are not supported yet";
+const NO_RESOLVERS: &str = "accounts by URL or from a directory are not supported yet: list them in resolver_preload";
 const NO_PROXIES: &str = "proxies in front of clients are not supported yet";
-const NO_CONNECTION_TYPES: &str = "restricting connection types is not supported yet";
 const NO_JETSTREAM: &str = "JetStream is not offered";
 const NO_LEAFNODES: &str = "leaf nodes are not offered";
 const NO_WEBSOCKET: &str = "WebSocket is not offered";
@@ -114,10 +112,9 @@ pub const fn section(scope: Scope) -> Treatment {
         AuthCallout => Refused(NO_CALLOUT),
         Export | Import => Refused(NO_SHARING),
         Mapping => Refused(NO_MAPPINGS),
-        Resolver => Refused(NO_OPERATORS),
         Leafnodes | RemoteLeaf => Warned(NO_LEAFNODES),
         Websocket => Warned(NO_WEBSOCKET),
-        Top | Authorization | User | Account | Limits => Supported,
+        Top | Authorization | User | Account | Limits | Resolver => Supported,
         Permissions | PermissionSubjects | Responses => Supported,
         Cluster | ClusterAuthorization | ClusterPermissions | ClusterSubjects => Supported,
         Gateway | GatewayAuthorization | RemoteGateway => Supported,
@@ -195,13 +192,13 @@ pub const KEYS: &[Key] = &[
     key(Top, Refused(NO_PROXIES), &["proxy_protocol"]),
     key(Top, Refused(NO_PROXIES), &["proxies"]),
     key(Top, Refused(NO_MAPPINGS), &["mappings", "maps"]),
-    key(Top, Refused(NO_OPERATORS), &["operator", "operators", "root", "roots", "root_operator", "root_operators"]),
-    key(Top, Refused(NO_OPERATORS), &["resolver", "account_resolver", "accounts_resolver"]),
-    key(Top, Refused(NO_OPERATORS), &["resolver_preload"]),
-    key(Top, Refused(NO_OPERATORS), &["resolver_tls"]),
-    key(Top, Refused(NO_OPERATORS), &["resolver_pinned_accounts"]),
-    key(Top, Refused(NO_OPERATORS), &["trusted_keys", "trusted"]),
-    key(Top, Refused(NO_OPERATORS), &["default_sentinel"]),
+    key(Top, Supported, &["operator", "operators", "root", "roots", "root_operator", "root_operators"]),
+    key(Top, Supported, &["resolver", "account_resolver", "accounts_resolver"]),
+    key(Top, Supported, &["resolver_preload"]),
+    key(Top, Refused(NO_RESOLVERS), &["resolver_tls"]),
+    key(Top, Supported, &["resolver_pinned_accounts"]),
+    key(Top, Supported, &["trusted_keys", "trusted"]),
+    key(Top, Supported, &["default_sentinel"]),
 
     key(Top, Warned(NO_LEAFNODES), &["leafnodes", "leaf"]),
     key(Top, Warned(NO_WEBSOCKET), &["websocket", "ws"]),
@@ -233,14 +230,14 @@ pub const KEYS: &[Key] = &[
 
     key(User, Supported, &["user", "username"]),
     key(User, Supported, &["password", "pass"]),
-    key(User, Refused(NO_NKEYS), &["nkey"]),
+    key(User, Supported, &["nkey"]),
     key(User, Supported, &["permissions", "permission", "authorization"]),
-    key(User, Refused(NO_CONNECTION_TYPES), &["allowed_connection_types", "connection_types", "clients"]),
+    key(User, Supported, &["allowed_connection_types", "connection_types", "clients"]),
     key(User, Refused(NO_PROXIES), &["proxy_required"]),
 
     key(Account, Supported, &["users"]),
     key(Account, Supported, &["limits"]),
-    key(Account, Refused(NO_NKEYS), &["nkey"]),
+    key(Account, Supported, &["nkey"]),
     key(Account, Supported, &["default_permissions"]),
     key(Account, Refused(NO_SHARING), &["exports"]),
     key(Account, Refused(NO_SHARING), &["imports"]),
@@ -389,9 +386,14 @@ pub const KEYS: &[Key] = &[
     key(Mapping, Within, &["destination", "dest"]), key(Mapping, Within, &["weight"]),
     key(Mapping, Within, &["cluster"]),
 
-    key(Resolver, Within, &["type"]), key(Resolver, Within, &["dir"]), key(Resolver, Within, &["limit"]),
-    key(Resolver, Within, &["ttl"]), key(Resolver, Within, &["interval"]), key(Resolver, Within, &["allow_delete"]),
-    key(Resolver, Within, &["hard_delete"]), key(Resolver, Within, &["timeout"]),
+    key(Resolver, Supported, &["type"]),
+    key(Resolver, Refused(NO_RESOLVERS), &["dir"]),
+    key(Resolver, Refused(NO_RESOLVERS), &["limit"]),
+    key(Resolver, Refused(NO_RESOLVERS), &["ttl"]),
+    key(Resolver, Refused(NO_RESOLVERS), &["interval"]),
+    key(Resolver, Refused(NO_RESOLVERS), &["allow_delete"]),
+    key(Resolver, Refused(NO_RESOLVERS), &["hard_delete"]),
+    key(Resolver, Refused(NO_RESOLVERS), &["timeout"]),
 
     key(RemoteGateway, Supported, &["name"]),
     key(RemoteGateway, Supported, &["url"]),

@@ -3,6 +3,7 @@
 
 use super::invalid::Invalid;
 use super::model::{self, Loaded};
+use super::operator;
 use super::overrides::Overrides;
 use super::source::{opened, Source};
 use super::tree::{invalid, At, Tree};
@@ -24,9 +25,10 @@ pub fn load(path: &Path, source: &mut dyn Source) -> Result<Loaded, Vec<Invalid>
 /// # Errors
 /// All mistakes at once; a syntax error in a `.conf` alone.
 pub fn load_with(path: Option<&Path>, over: &Overrides, source: &mut dyn Source) -> Result<Loaded, Vec<Invalid>> {
-    let Some(path) = path else { return model::settings(&Tree::default(), over) };
+    let Some(path) = path else { return model::settings(&Tree::default(), over, operator::Files::new()) };
     let tree = read(path, source)?;
-    let mut loaded = model::settings(&tree, over)?;
+    let files = operator::files(&tree, source);
+    let mut loaded = model::settings(&tree, over, files)?;
     loaded.settings.digest = tree.digest();
     if tree.root.entries().is_empty() {
         loaded.deprecations.push(invalid(&tree.files, At::default(), "", "config has no values or is empty"));

@@ -7,6 +7,8 @@
 mod access;
 mod address;
 mod border;
+mod caller;
+mod claims;
 mod cluster;
 pub mod conf;
 pub mod cores;
@@ -18,28 +20,35 @@ pub mod keys;
 mod load;
 pub mod login;
 mod model;
+mod operator;
 mod overrides;
 mod permissions;
 mod permits;
+pub mod proof;
 pub mod quantity;
 mod reading;
 pub mod reload;
 mod route_url;
 pub mod settings;
 mod source;
+mod template;
+pub mod token;
 pub mod tree;
+pub mod trust;
 pub mod walls;
 
 pub use access::secret;
-pub use access::{GLOBAL, SYSTEM};
 pub use invalid::Invalid;
 pub use load::{load, load_with};
-pub use login::{designation, Directory, Refusal, Verdict};
+pub use login::{designation, Caller, Directory, Refusal, Verdict};
 pub use model::Loaded;
 pub use overrides::{Overrides, Text};
 pub use permits::{PermitId, Permits};
+pub use proof::{Found, Hours, Proof, Signed};
 pub use settings::{
     Account, Auth, Borders, Cluster, Gateway, GatewayInterest, Idle, Limits, Listen, Log, RemoteGateway, RouteLogin,
-    RoutePermissions, RouteUrl, Secret, Settings, SubjectRules, Timers, User,
+    RoutePermissions, RouteUrl, Secret, Settings, SubjectRules, Timers, User, GLOBAL, SYSTEM,
 };
 pub use source::Source;
+pub use token::Pass;
+pub use trust::Trust;

@@ -9,6 +9,7 @@ use super::doors;
 use super::gateway::GatewayDraft;
 use super::invalid::Invalid;
 use super::keys::Scope;
+use super::operator;
 use super::overrides::Overrides;
 use super::quantity::show_duration;
 use super::reading::Notes;
@@ -55,9 +56,10 @@ struct Draft {
 }
 
 /// The whole way. A tree without keys is the default configuration.
-pub(super) fn settings(tree: &Tree, over: &Overrides) -> Result<Loaded, Vec<Invalid>> {
+pub(super) fn settings(tree: &Tree, over: &Overrides, files: operator::Files) -> Result<Loaded, Vec<Invalid>> {
     let mut notes = Notes::new(&tree.files);
     let mut draft = Draft::new();
+    draft.access.operators.files = files;
     notes.walk(Scope::Top, &tree.root, |notes, key, node| draft.read(notes, key, node));
     draft.overlay(&mut notes, over);
     let mut settings = draft.finish(&mut notes);

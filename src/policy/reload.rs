@@ -129,17 +129,24 @@ impl Changes {
     }
 
     fn auth(&mut self, old: &Auth, new: &Auth) {
-        let Auth { accounts, system, users, token, no_auth_user, required, announced, permits } = old;
-        let same = *accounts == new.accounts
-            && *system == new.system
-            && *users == new.users
+        let Auth { accounts, system, users, token, no_auth_user, required, announced, permits, trust } = old;
+        // Everything else knows accounts by their places, for as long as the server runs.
+        let same_names = accounts.iter().map(|a| &a.name).eq(new.accounts.iter().map(|a| &a.name));
+        let lent = |auth: &Auth, user: &Option<usize>| user.map(|u| auth.users[u].name.clone());
+        self.restart("accounts", !same_names);
+        self.restart("system_account", *system != new.system);
+        self.restart("no_auth_user", lent(old, no_auth_user) != lent(new, &new.no_auth_user));
+        self.restart("operator", trust.is_some() != new.trust.is_some());
+        let same_users = *users == new.users
             && *token == new.token
-            && *no_auth_user == new.no_auth_user
-            && (*required, *announced) == (new.required, new.announced);
-        self.restart("authorization or accounts", !same);
-        if permits != &new.permits {
-            // In nats-server's words.
+            && (*required, *announced) == (new.required, new.announced)
+            && *permits == new.permits;
+        // In nats-server's words.
+        if !same_users {
             self.live.push("authorization users");
+        }
+        if *accounts != new.accounts || *trust != new.trust {
+            self.live.push("accounts");
         }
     }
 
@@ -325,12 +332,18 @@ mod tests {
         assert_eq!(between(&users(may), &users(other)), (vec![], vec![]), "the same in other words");
         let default = format!("authorization {{users: [{open}], default_permissions: {{publish: x}}}}");
         assert_eq!(between(&users(may), &default), (vec![], vec![]));
-        let restart = vec!["authorization or accounts"];
-        assert_eq!(
-            between(&users(open), &users(&format!("{may}, {b}"))),
-            (vec!["authorization users"], restart.clone())
-        );
-        assert_eq!(between(&users(open), &users("{user: a, password: other}")), (vec![], restart));
+    }
+
+    #[test]
+    fn users_come_and_go_while_the_server_runs_and_accounts_do_not() {
+        let accounts = |all: &str| format!("accounts {{ A {{ users: [{all}] }} }}");
+        let a = accounts("{user: a, password: p}");
+        let live = (vec!["authorization users"], vec![]);
+        assert_eq!(between(&a, &accounts("{user: a, password: p}, {user: b, password: p}")), live);
+        assert_eq!(between(&a, &accounts("{user: a, password: q}")), live);
+        assert_eq!(between(&a, &a.replace("users", "limits {max_conn: 1}, users")), (vec!["accounts"], vec![]));
+        assert_eq!(between(&a, &a.replace('A', "B")).1, ["accounts"]);
+        assert_eq!(between(&a, &format!("{a}\nno_auth_user: a")).1, ["no_auth_user"]);
     }
 
     #[test]
@@ -350,12 +363,11 @@ mod tests {
             "max_payload",
             "ping_max",
             "authorization.timeout",
-            "authorization or accounts",
             "cluster.name",
             "cluster.peer_timeout",
             "trace",
         ];
-        assert_eq!(between(CLUSTER, new), (vec!["cluster.routes"], restart.to_vec()));
+        assert_eq!(between(CLUSTER, new), (vec!["authorization users", "cluster.routes"], restart.to_vec()));
         assert_eq!(between(CLUSTER, ""), (vec![], vec!["cluster"]));
         assert_eq!(between("", CLUSTER), (vec![], vec!["cluster"]));
         // Where routes come in is another matter than which there are.

@@ -4,12 +4,19 @@
 //! validator. Sizes are bytes, times are [`Duration`]s.
 
 use super::permits::Permits;
+use super::trust::Trust;
 use crate::base::limits::STRANGER_BYTES_MIN;
 use crate::interest::border::Rule;
+use crate::wire::nkey::PublicKey;
 use crate::wire::subject;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// The account of everybody who names none.
+pub const GLOBAL: &str = "$G";
+/// The system account, unless another is named.
+pub const SYSTEM: &str = "$SYS";
 
 /// Everything an operator can decide.
 #[derive(Clone, Debug, PartialEq)]
@@ -324,7 +331,7 @@ pub struct Auth {
     pub accounts: Vec<Account>,
     /// Index of the system account in `accounts`.
     pub system: Option<usize>,
-    /// All users of all accounts, names unique.
+    /// All users of all accounts, names unique among those with a password and among those with a key.
     pub users: Vec<User>,
     /// One token for all, instead of users.
     pub token: Option<Secret>,
@@ -337,6 +344,8 @@ pub struct Auth {
     pub announced: bool,
     /// What users may do.
     pub permits: Arc<Permits>,
+    /// Whom operators trust, where they say who may enter instead of a list of users.
+    pub trust: Option<Arc<Trust>>,
 }
 
 /// An account: a world of subjects of its own.
@@ -355,12 +364,55 @@ pub struct Account {
 /// Somebody who may connect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    /// The user name.
+    /// The user name; of who is known by a key, the key as text.
     pub name: String,
-    /// The password.
+    /// The public half of a key: who has the other half signs what the server says, and needs no password.
+    pub key: Option<PublicKey>,
+    /// The password; empty, and good for nothing, of who is known by a key.
     pub password: Secret,
     /// Index in [`Auth::accounts`].
     pub account: usize,
+    /// From where (`allowed_connection_types`).
+    pub kinds: ConnectionKinds,
+}
+
+impl User {
+    /// A user who may come over any kind of connection.
+    pub fn named(name: &str, password: Secret, account: usize) -> User {
+        User { name: name.into(), key: None, password, account, kinds: ConnectionKinds::default() }
+    }
+
+    /// A user who is known by a key.
+    pub fn keyed(key: PublicKey, account: usize) -> User {
+        User { key: Some(key), ..User::named(&key.to_string(), Secret::Plain(String::new()), account) }
+    }
+}
+
+/// Kinds of connections, in nats-server's words (operations.md §4). Of them there is one here: plain TCP, with TLS or
+/// without, `STANDARD`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionKinds {
+    /// May a client come in as clients do here?
+    pub standard: bool,
+}
+
+impl Default for ConnectionKinds {
+    /// Nothing is restricted.
+    fn default() -> ConnectionKinds {
+        ConnectionKinds { standard: true }
+    }
+}
+
+impl ConnectionKinds {
+    /// Every word there is.
+    pub const WORDS: [&str; 7] = ["STANDARD", "WEBSOCKET", "LEAFNODE", "LEAFNODE_WS", "MQTT", "MQTT_WS", "IN_PROCESS"];
+
+    /// Those that are named, in any case; an empty list restricts nothing.
+    pub fn of<'w>(words: impl IntoIterator<Item = &'w str>) -> ConnectionKinds {
+        let mut words = words.into_iter().peekable();
+        let all = words.peek().is_none();
+        ConnectionKinds { standard: all || words.any(|w| w.eq_ignore_ascii_case("STANDARD")) }
+    }
 }
 
 /// A password or token as configured. Its `Debug` never shows it.
@@ -510,6 +562,11 @@ impl Account {
 }
 
 impl Auth {
+    /// Is anybody asked who he is?
+    pub fn is_guarded(&self) -> bool {
+        !self.users.is_empty() || self.token.is_some() || self.trust.is_some()
+    }
+
     /// Everybody enters `$G`; the system account exists and has no users.
     pub fn open() -> Auth {
         Auth { accounts: vec![Account::named("$G"), Account::named("$SYS")], system: Some(1), ..Auth::default() }

@@ -3,10 +3,10 @@
 //! connection does not live any more, and a message for its queue group goes to another member.
 
 use crate::base::Slot;
-use crate::policy::Permits;
+use crate::interest::permit::Permit;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// What is still to be taken out, by connection, with what users were permitted when it ended: by that it stands in the
+/// What is still to be taken out, by connection, with what its client was permitted when it ended: by that it stands in the
 /// replicas, whatever a reload says. One per shard.
-pub(super) type Abandoned = VecDeque<(hashbrown::hash_table::IntoIter<Slot>, Arc<Permits>)>;
+pub(super) type Abandoned = VecDeque<(hashbrown::hash_table::IntoIter<Slot>, Option<Arc<Permit>>)>;

@@ -168,7 +168,9 @@ impl Shard {
             name: said(|s| &s.name),
             lang: said(|s| &s.lang),
             version: said(|s| &s.version),
-            user: configured.or_else(|| Some(said(|s| &s.user)).filter(|u| !u.is_empty())),
+            user: configured
+                .or_else(|| c.pass.as_deref().map(|p| p.user.clone()))
+                .or_else(|| Some(said(|s| &s.user)).filter(|u| !u.is_empty())),
             account: self.settings.auth.accounts[usize::from(c.account)].name.clone(),
             lost_msgs: 0,
             subs: keys.iter().filter_map(|k| self.outbox.subs.get(*k)).map(|s| self.sub_row(s)).collect(),

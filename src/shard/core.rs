@@ -7,6 +7,7 @@ use super::batch::{Batch, Bookmark, Groups};
 use super::diary::Diary;
 use super::due::Due;
 use super::ends::Ends;
+use super::expiries::Expiries;
 use super::forgetting::{Forgetting, ForgettingFars};
 use super::gates::Gates;
 use super::grants::Grants;
@@ -31,9 +32,10 @@ use crate::interest::far::Fars;
 use crate::interest::{Place, Replica};
 use crate::policy::login::Directory;
 use crate::policy::walls::Walls;
-use crate::policy::Settings;
+use crate::policy::{Permits, Proof, Settings};
 use crate::wire::gateway::ReplyPrefix;
 use crate::wire::hello::PreparedInfo;
+use crate::wire::nkey::NONCE_BYTES;
 use crate::wire::Body;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -66,6 +68,8 @@ pub struct Opening {
     pub port: u16,
     /// The server is full: tell it so and end it (client-protocol.md §2.3).
     pub over_limit: bool,
+    /// Random bytes that no other connection is given: what the client signs who has a key.
+    pub nonce: [u8; NONCE_BYTES],
 }
 
 /// How a socket ended.
@@ -90,14 +94,12 @@ pub enum Act {
     Close(ConnId),
     /// The same for another server's.
     CloseServer(ConnId),
-    /// Compare a password with a bcrypt hash somewhere that moves no messages; [`Order::Verified`] brings the answer.
+    /// Look at what a client presents somewhere that moves no messages; [`Order::Verified`] brings the answer.
     Verify {
         /// Who waits for it.
         conn: ConnId,
-        /// The hash.
-        hash: String,
-        /// The password.
-        password: String,
+        /// What it presents.
+        proof: Proof,
     },
     /// The answer to [`Order::Report`].
     Answer {
@@ -233,6 +235,7 @@ pub struct Shard {
     pub(super) reply_prefix: ReplyPrefix,
     pub(super) repeats: Repeats,
     pub(super) strangers: Strangers,
+    pub(super) expiries: Expiries,
     /// Connections that are routes and go to the mesh.
     pub(super) leaving: Vec<ConnId>,
     /// A buffer for lines to new peers.
@@ -282,7 +285,7 @@ fn outbox(settings: &Arc<Settings>, shards: usize) -> Outbox {
         settings.no_fast_producer_stall,
         Diary::new(settings.clone()),
     );
-    outbox.permits = settings.auth.permits.clone();
+    outbox.permits = Permits::clone(&settings.auth.permits);
     outbox
 }
 
@@ -295,12 +298,12 @@ impl Shard {
         // Drawn apart, so that servers without gateways choose as they did before there were any.
         let far_seed = ends_seed.rotate_left(17);
         let worlds = settings.auth.accounts.iter().map(|_| World::new(rng.next_u64(), far_seed, shards));
-        let reply_prefix = identity.reply_prefix(settings.cluster_name());
         let mut shard = Shard {
             id,
             worlds: worlds.collect(),
             verdicts: Verdicts::new(rng.next_u64()),
             greeting: identity.greeting(&settings, None),
+            reply_prefix: identity.reply_prefix(settings.cluster_name()),
             identity,
             directory: Directory::new(&settings.auth, rng.next_u64()),
             outbox: outbox(&settings, shards),
@@ -336,9 +339,9 @@ impl Shard {
             wide_ends: Ends::new(far_seed),
             forgetting_fars: ForgettingFars::default(),
             outdated_fars: VecDeque::new(),
-            reply_prefix,
             repeats: Repeats::default(),
             strangers: Strangers::new(shards),
+            expiries: Expiries::new(&settings.auth),
             leaving: Vec::new(),
             lines: Vec::new(),
             abandoned: Abandoned::default(),
@@ -420,7 +423,7 @@ impl Shard {
                 let answer = self.answer(ask);
                 self.acts.push_back(Act::Answer { ticket, answer });
             }
-            Order::Verified { conn, ok } => self.verified(conn, ok),
+            Order::Verified { conn, found } => self.verified(conn, found),
             Order::Drain => self.drain(),
             Order::Instruct(instruction) => self.instructed(instruction),
             Order::InstructGateway(instruction) => self.gateway_instructed(instruction),
@@ -431,7 +434,7 @@ impl Shard {
             }
             Order::SendAway { over_ns } => self.send_away(over_ns),
             Order::Scarce(scarce) => self.scarce(scarce),
-            Order::Permits(permits) => self.change_permits(permits),
+            Order::Auth(auth) => self.change_auth(&auth),
             Order::ClusterName(name) => {
                 self.greeting = self.identity.greeting(&self.settings, Some(&name));
                 self.reply_prefix = self.identity.reply_prefix(&name);

@@ -24,6 +24,11 @@ pub struct Diary {
 }
 
 impl Diary {
+    /// Accounts and users are these from now on.
+    pub fn follow(&mut self, settings: &Arc<Settings>) {
+        self.settings = Arc::clone(settings);
+    }
+
     /// Empty; what it takes is decided by `settings`.
     pub fn new(settings: Arc<Settings>) -> Diary {
         Diary { traces: settings.log.trace, settings, lines: VecDeque::new(), traced_bytes: 0, untold: 0 }
@@ -115,7 +120,7 @@ mod tests {
         let mut shard =
             Shard::new(Setup { id: ShardId(0), shards: 1, seed: 1, settings, identity, turn_deliveries_max: 50_000 });
         let mut turn = shard.begin(Now { mono: Time(1), wall_ns: 1 }).sockets();
-        let conn = turn.open(Opening { cid: Cid(1), ip: "::1".into(), port: 2, over_limit: false });
+        let conn = turn.open(Opening { cid: Cid(1), ip: "::1".into(), port: 2, over_limit: false, nonce: [0; 11] });
         turn.bytes(conn, says);
         let Ok(mut flush) = turn.end().sockets() else { panic!("no ring is full") };
         let acts = std::iter::from_fn(|| flush.act());

@@ -32,6 +32,8 @@ pub(super) enum Due {
     Answers(ConnId),
     /// Requests to other clusters can be answered no longer.
     Grants,
+    /// Somebody's time may be over.
+    Expiry,
     /// What clients began to want in this account is new no longer.
     Recent(u16),
 }
@@ -48,7 +50,13 @@ impl Due {
             | Due::Linger(c)
             | Due::Answers(c)
             | Due::Server(c) => Some(c),
-            Due::Repeats | Due::Jams | Due::Assurance(_) | Due::Farewell | Due::Grants | Due::Recent(_) => None,
+            Due::Repeats
+            | Due::Jams
+            | Due::Assurance(_)
+            | Due::Farewell
+            | Due::Grants
+            | Due::Expiry
+            | Due::Recent(_) => None,
         }
     }
 }

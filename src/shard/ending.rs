@@ -6,6 +6,7 @@ use super::ledger::Drop;
 use super::repeats::Repeat;
 use crate::base::{ConnId, Level, MILLISECOND, SECOND};
 use crate::conn::{give_back, Client, Close, Memo, Spares, Stage};
+use crate::wire::hello::Connect;
 use crate::wire::{fault, Fault};
 
 /// How long an ending connection has to take its last bytes. nats-server gives at least 100 ms.
@@ -14,6 +15,18 @@ const LAST_WORDS_NS: u64 = 2 * SECOND;
 const LINGER_NS: u64 = 500 * MILLISECOND;
 /// Where less than that waits for a client, cutting it would give back too little memory to be worth the harm, bytes.
 const SCARCE_LEAST: usize = 64 << 10;
+
+/// What the log is told of wrong credentials, in nats-server's words; `signs`: there are users with keys.
+fn login_failed(said: Option<&Connect>, signs: bool) -> String {
+    match said {
+        Some(said) if !said.nkey.is_empty() && signs => {
+            format!("authentication error - Nkey \"{}\"", said.nkey.escape_debug())
+        }
+        Some(said) if !said.user.is_empty() => format!("authentication error - User \"{}\"", said.user),
+        Some(said) if !said.auth_token.is_empty() => "authentication error - Token \"[REDACTED]\"".into(),
+        _ => "authentication error".into(),
+    }
+}
 
 impl Shard {
     /// Ends a connection: its subscriptions go at once; what waits for it is still written, where that makes sense,
@@ -116,14 +129,12 @@ impl Shard {
             }
             _ if !said => {}
             Close::Fault(Fault::Authorization) => {
-                let text = || match client.said.as_deref() {
-                    Some(said) if !said.user.is_empty() => format!("authentication error - User \"{}\"", said.user),
-                    Some(said) if !said.auth_token.is_empty() => "authentication error - Token \"[REDACTED]\"".into(),
-                    _ => "authentication error".into(),
-                };
-                diary.about(client, Level::Error, text);
+                let signs = self.directory.asks_for_signatures();
+                diary.about(client, Level::Error, || login_failed(client.said.as_deref(), signs));
             }
-            Close::Fault(f @ (Fault::AuthTimeout | Fault::Stale)) => {
+            Close::Fault(
+                f @ (Fault::AuthTimeout | Fault::Stale | Fault::Expired | Fault::AccountExpired | Fault::Revoked),
+            ) => {
                 diary.about(client, Level::Debug, || f.text().into());
             }
             Close::Route { why, .. } if !is_server => diary.about(client, Level::Error, || why.clone()),

@@ -8,34 +8,38 @@ use super::strangers::TooMany;
 use crate::base::limits::TURN_INFORMED_MAX;
 use crate::base::{ConnId, Level};
 use crate::conn::{Client, Close, Entry, Memo, Stage};
-use crate::policy::login::{designation, Verdict};
-use crate::wire::hello::{Connect, Info};
-use crate::wire::{Fault, Rules};
+use crate::policy::login::{designation, Caller, Verdict};
+use crate::policy::{Found, Proof};
+use crate::wire::hello::Info;
+use crate::wire::{nkey, Fault, Rules};
 use std::sync::Arc;
 
 impl Shard {
     /// A connection was accepted: greet it.
     pub(super) fn enter(&mut self, o: Opening) -> ConnId {
         let limits = &self.settings.limits;
-        let anonymous = self.directory.decide(&self.settings.auth, &Connect::default());
+        let nonce = nkey::nonce(&o.nonce);
+        let caller = Caller { nonce: &nonce, ip: &o.ip, now_s: self.now_s() };
+        let anonymous = self.directory.anonymous(&self.settings.auth, &caller);
         let rules = Rules {
             max_control_line: limits.max_control_line,
             max_payload: limits.max_payload,
             headers: false,
-            connect_first: !matches!(anonymous, Verdict::Enter { .. }),
+            connect_first: anonymous.is_none(),
         };
         let mut client = Client::new(o.cid, &o.ip, o.port, rules, self.now);
-        client.max_subs = limits.max_subscriptions;
+        client.max_subs = Some(limits.max_subscriptions).filter(|max| *max > 0);
+        client.nonce = o.nonce;
         let id = self.outbox.conns.insert(client);
         if let Some(client) = self.outbox.conns.get(id) {
             self.outbox.diary.about(client, Level::Debug, || "Client connection created".into());
         }
         match anonymous {
             // Every operation works at once, as whoever the anonymous are.
-            Verdict::Enter { account, user } => {
-                self.join_account(id, Entry { account: account as u16, user: user.map(|u| u as u32) });
+            Some((account, user)) => {
+                self.join_account(id, Entry { account: account as u16, user: user.map(|u| u as u32), pass: None });
             }
-            _ => {
+            None => {
                 let timeout = self.settings.timers.auth_timeout;
                 self.wheel.add(self.now.mono.plus(timeout), Due::Auth(id));
                 if let Some(too_many) = self.strangers.came(id, o.cid, &o.ip) {
@@ -57,6 +61,8 @@ impl Shard {
         let Some(client) = self.outbox.conns.get(id) else { return };
         let (cid, ip, payload, inside) = (client.cid.0, client.ip.clone(), client.rules.max_payload, client.connected);
         let account = usize::from(client.account);
+        // Said once, before it is needed.
+        let nonce = (!inside && self.directory.asks_for_signatures()).then(|| nkey::nonce(&client.nonce));
         let (urls, ldm) = (Arc::clone(&self.client_urls), self.lame);
         let (greeting, auth) = (&self.greeting, &self.settings.auth);
         let name = auth.accounts.get(account).map(|a| a.name.as_str());
@@ -66,7 +72,7 @@ impl Shard {
                 max_payload: payload,
                 client_id: cid,
                 client_ip: Some(&ip),
-                nonce: None,
+                nonce: nonce.as_deref(),
                 connect_urls: &urls,
                 // As nats-server has it, which lets the anonymous in without asking and asks for more afterwards.
                 auth_required: auth.announced || (inside && auth.no_auth_user.is_some()),
@@ -81,6 +87,7 @@ impl Shard {
 
     /// `CONNECT`, the first or a further one.
     pub(super) fn connect(&mut self, id: ConnId, json: &[u8]) {
+        let now_s = self.now_s();
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
         let mut said = client.said.take().unwrap_or_default();
         let read = said.update(json);
@@ -91,27 +98,38 @@ impl Shard {
         if said.route {
             return self.leave(id, json);
         }
-        let verdict = self.directory.decide(&self.settings.auth, said);
+        let caller = Caller { nonce: &nkey::nonce(&client.nonce), ip: &client.ip, now_s };
+        let verdict = self.directory.decide(&self.settings.auth, said, &caller);
         // A further CONNECT begins anew: what was subscribed is gone (client-protocol.md §2.9).
         if client.connected {
             self.end_subscriptions(id);
         }
         match verdict {
             Verdict::Enter { account, user } => {
-                self.admit(id, Entry { account: account as u16, user: user.map(|u| u as u32) });
+                self.admit(id, Entry { account: account as u16, user: user.map(|u| u as u32), pass: None });
             }
-            Verdict::Check { hash, password, account, user } => {
-                let entry = Entry { account: account as u16, user: user.map(|u| u as u32) };
-                let Some(client) = self.outbox.conns.get_mut(id) else { return };
-                client.stage = Stage::Verifying(Box::new(entry));
-                self.acts.push_back(Act::Pause(id));
-                self.acts.push_back(Act::Verify { conn: id, hash, password });
+            Verdict::Check { proof, account, user } => {
+                let entry = Entry { account: account as u16, user: user.map(|u| u as u32), pass: None };
+                self.look_into(id, entry, proof);
             }
-            Verdict::Refuse(_) => {
+            Verdict::CheckToken { proof, pass } => {
+                let entry = Entry { account: pass.account as u16, user: None, pass: Some(pass) };
+                self.look_into(id, entry, proof);
+            }
+            Verdict::Refuse(why) => {
+                self.log_about(id, Level::Debug, || format!("refused: {why}"));
                 self.acts.push_back(Act::Pause(id));
                 self.refuse(id);
             }
         }
+    }
+
+    /// Has what is presented looked at; nothing is read on meanwhile.
+    fn look_into(&mut self, id: ConnId, entry: Entry, proof: Proof) {
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        client.stage = Stage::Verifying(Box::new(entry));
+        self.acts.push_back(Act::Pause(id));
+        self.acts.push_back(Act::Verify { conn: id, proof });
     }
 
     /// The credentials are wrong, which is said after a pause: whoever guesses is to take his time (scenarios.md §3.1).
@@ -178,25 +196,28 @@ impl Shard {
         }
     }
 
-    /// The answer of the password check.
-    pub(super) fn verified(&mut self, id: ConnId, ok: bool) {
+    /// What was presented proved right, or wrong.
+    pub(super) fn verified(&mut self, id: ConnId, found: Found) {
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
         if !matches!(client.stage, Stage::Verifying(_)) {
-            return;
+            return self.rechecked(id, found.holds);
         }
-        let Stage::Verifying(entry) = std::mem::replace(&mut client.stage, Stage::Greeted) else { return };
-        if !ok {
+        let Stage::Verifying(mut entry) = std::mem::replace(&mut client.stage, Stage::Greeted) else { return };
+        if !found.holds {
             return self.refuse(id);
+        }
+        if let Some(pass) = &mut entry.pass {
+            pass.hours_end_ns = found.ends_ns;
         }
         self.acts.push_back(Act::Resume(id));
         self.admit(id, *entry);
+        self.watch_expiry(id);
         self.wait(id);
     }
 
     /// The credentials are good: what CONNECT said takes effect, in nats-server's order of checks (§4).
     fn admit(&mut self, id: ConnId, entry: Entry) {
-        let account = &self.settings.auth.accounts[usize::from(entry.account)];
-        let (limits, has_headers) = (&self.settings.limits, self.settings.headers);
+        let has_headers = self.settings.headers;
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
         let Some(said) = client.said.as_deref() else { return };
         if designation(said).is_err() {
@@ -225,12 +246,8 @@ impl Shard {
         if std::mem::take(&mut client.rules.connect_first) {
             self.strangers.left(client.cid, &client.ip);
         }
-        client.rules.max_payload = account.max_payload.map_or(limits.max_payload, |m| m.min(limits.max_payload));
-        client.max_subs = match (limits.max_subscriptions, account.max_subscriptions) {
-            (0, own) => own.unwrap_or(0),
-            (all, own) => own.map_or(all, |o| o.min(all)),
-        };
         self.join_account(id, entry);
+        self.limit(id);
         if self.account_is_over(id) {
             return self.close(id, Close::Fault(Fault::AccountConnections));
         }
@@ -240,20 +257,36 @@ impl Shard {
         self.ok(id);
     }
 
+    /// The least of what the server, the account and the token allow.
+    pub(super) fn limit(&mut self, id: ConnId) {
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        let (limits, account) = (&self.settings.limits, &self.settings.auth.accounts[usize::from(client.account)]);
+        let pass = client.pass.as_deref();
+        let own = [account.max_payload, pass.and_then(|p| p.max_payload)].into_iter().flatten().min();
+        client.rules.max_payload = own.unwrap_or(usize::MAX).min(limits.max_payload);
+        let all = Some(limits.max_subscriptions).filter(|max| *max > 0);
+        client.max_subs =
+            [all, account.max_subscriptions, pass.and_then(|p| p.max_subscriptions)].into_iter().flatten().min();
+    }
+
     /// Counts a connection to an account, and no longer to the one it was in.
     fn join_account(&mut self, id: ConnId, entry: Entry) {
         self.leave_account(id);
-        let rights = self.rights_of(entry.user);
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
-        client.rights = rights;
         client.account = entry.account;
         client.user = entry.user;
+        client.pass = entry.pass;
+        let permit = self.permit_of(id);
+        let rights = self.rights_by(permit);
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        client.rights = rights;
         client.joined = true;
         client.memo = Memo::NOTHING;
-        let ledger = &mut self.worlds[usize::from(entry.account)].ledger;
+        let account = client.account;
+        let ledger = &mut self.worlds[usize::from(account)].ledger;
         ledger.connections += 1;
         ledger.total_connections += 1;
-        self.state_connections(entry.account);
+        self.state_connections(account);
     }
 
     /// The connection no longer counts to its account; what passed over it stays there.

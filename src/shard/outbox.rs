@@ -11,7 +11,6 @@ use crate::base::{ConnId, Now, Seeded, Slot, Slots};
 use crate::conn::{Answers, Client, Spares, WayBack, WAY_KNOWN_NS};
 use crate::policy::Permits;
 use crate::wire::Message;
-use std::sync::Arc;
 
 /// How many deliveries one copy of this message counts as: what a turn makes the shard grow by is bounded, too.
 #[inline(always)]
@@ -92,7 +91,7 @@ pub struct Outbox {
     /// How long the way of answers to other clusters is known, nanoseconds.
     pub answered_within_ns: u64,
     /// What users may do.
-    pub permits: Arc<Permits>,
+    pub permits: Permits,
     /// Hashes replies.
     pub hashing: Seeded,
     /// The receivers of the current message.
@@ -131,7 +130,7 @@ impl Outbox {
             answerers: Vec::new(),
             answering: None,
             unsent: None,
-            permits: Arc::default(),
+            permits: Permits::default(),
             hashing: Seeded::default(),
             crowd: Crowd::default(),
             now: Now::default(),

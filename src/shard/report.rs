@@ -6,7 +6,7 @@ mod question;
 
 use crate::base::ConnId;
 use crate::conn::{Counts, GatewayInstruction, Instruction, Telling};
-use crate::policy::Permits;
+use crate::policy::{Auth, Found};
 use std::sync::Arc;
 
 pub use gateways::{BarrierTally, EntryTally, FarTally, GatewayAccountRow, GatewayReport, GatewayRow, InterestMode};
@@ -22,12 +22,12 @@ pub enum Order {
         /// The question.
         ask: Ask,
     },
-    /// The password check of this connection is done.
+    /// What this connection presented was looked at.
     Verified {
         /// The connection.
         conn: ConnId,
-        /// Was the password right?
-        ok: bool,
+        /// What was found.
+        found: Found,
     },
     /// Write what waits, then end every connection; [`Act::Drained`](super::Act::Drained) when done.
     Drain,
@@ -51,8 +51,8 @@ pub enum Order {
     /// Memory has become scarce, or (said again) is still: subscriptions are refused, and clients are cut for whom much
     /// waits. `false`: no longer.
     Scarce(bool),
-    /// Users may do this from now on. The users are the same.
-    Permits(Arc<Permits>),
+    /// These may enter from now on, and do this. The accounts are the same.
+    Auth(Arc<Auth>),
     /// The cluster is called so from now on.
     ClusterName(Arc<str>),
 }

@@ -10,7 +10,6 @@ use crate::conn::{Client, Memo, Replies, Rights};
 use crate::policy::{PermitId, Permits};
 use crate::wire::fault::{write_complaint, Complaint};
 use crate::wire::quote;
-use std::sync::Arc;
 
 /// May a client publish to a subject?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,35 +88,39 @@ impl Shard {
         (permit.guards(pattern) || permit.responses().is_some()).then_some(id)
     }
 
-    /// What a client may do who is this user.
-    pub(super) fn rights_of(&self, user: Option<u32>) -> Option<Box<Rights>> {
-        let permit = self.outbox.permits.of_user(user)?;
+    /// By which permit a client's rights are judged: its user's, or what its token gave; None: it may do everything.
+    pub(super) fn permit_of(&mut self, id: ConnId) -> Option<PermitId> {
+        let client = self.outbox.conns.get(id)?;
+        let Some(pass) = client.pass.as_deref() else { return self.outbox.permits.of_user(client.user) };
+        let written = pass.permissions.as_ref()?;
+        // Numbers never run out where each is asked for by a signature; if they did, nothing would be allowed.
+        let permit = self.outbox.permits.issue(written);
+        if self.outbox.permits.is_crowded() {
+            let rights = self.outbox.conns.iter().filter_map(|(_, c)| c.rights.as_deref());
+            let used = rights.map(|r| r.permit).chain(permit).collect();
+            self.outbox.permits.keep(&used);
+        }
+        Some(permit.unwrap_or(PermitId::NOTHING))
+    }
+
+    /// What a client may do by this permit.
+    pub(super) fn rights_by(&self, permit: Option<PermitId>) -> Option<Box<Rights>> {
+        let permit = permit?;
         let rule = self.outbox.permits.get(permit).and_then(|p| p.responses());
         Some(Box::new(Rights { permit, replies: rule.map(|rule| Replies::new(rule, self.sids)) }))
     }
 
-    /// Users may do other things from now on. Who has lost the right to a subscription loses it, and is told; nobody else
-    /// notices.
-    pub(super) fn change_permits(&mut self, permits: Arc<Permits>) {
-        let before = std::mem::replace(&mut self.outbox.permits, permits);
-        self.verdicts.forget_all();
-        let users = self.outbox.conns.iter().filter(|(_, c)| c.is_client() && c.lives() && c.user.is_some());
-        let users: Vec<ConnId> = users.map(|(id, _)| id).collect();
-        for id in users {
-            self.change_rights(id, &before);
-        }
-    }
-
-    fn change_rights(&mut self, id: ConnId, before: &Permits) {
+    /// Its permissions may be others now. If it has lost the right to a subscription it loses it, and is told.
+    pub(super) fn change_rights(&mut self, id: ConnId, before: &Permits) {
+        let permit = self.permit_of(id);
         let Some(client) = self.outbox.conns.get(id) else { return };
         let had = client.rights.as_deref().and_then(|r| before.get(r.permit));
-        let permit = self.outbox.permits.of_user(client.user);
         let has = permit.and_then(|p| self.outbox.permits.get(p));
         if had.is_none() && has.is_none() {
             return;
         }
         let changed = had != has;
-        let rights = if changed { self.rights_of(client.user) } else { None };
+        let rights = if changed { self.rights_by(permit) } else { None };
         let mut subs: Vec<Slot> = client.subs.iter().copied().collect();
         // In the order of their places, not of a hash table.
         subs.sort_unstable();
@@ -138,10 +141,10 @@ impl Shard {
         let Some(client) = self.outbox.conns.get(id) else { return };
         let Some(sub) = self.outbox.subs.get(key) else { return };
         let guard = self.guard(client, &sub.pattern);
-        let permits = self.outbox.permits.clone();
+        let has = self.outbox.permits.guard(guard, &sub.pattern).cloned();
         let Some(sub) = self.outbox.subs.get_mut(key) else { return };
         let had = before.guard(std::mem::replace(&mut sub.guard, guard), &sub.pattern);
-        let has = permits.guard(guard, &sub.pattern);
+        let has = has.as_ref();
         if had == has {
             return;
         }
@@ -166,7 +169,8 @@ impl Shard {
         }
         let (pattern, queue, sid) = (sub.pattern.clone(), sub.queue.clone(), sub.sid.clone());
         let user = client.user.and_then(|u| self.settings.auth.users.get(u as usize));
-        let user = user.map_or(String::new(), |u| quoted(u.name.as_bytes()));
+        let name = user.map(|u| u.name.as_str()).or(client.pass.as_deref().map(|p| p.user.as_str()));
+        let user = name.map_or(String::new(), |name| quoted(name.as_bytes()));
         if self.may_say(Repeat::Denied) {
             let group = if queue.is_empty() { String::new() } else { format!(" using queue {}", quoted(&queue)) };
             let text = format!(

@@ -39,7 +39,7 @@ impl Shard {
             self.outbox.say(id, |out| write_complaint(out, Complaint::Tokens(pattern)));
             return;
         }
-        let full = client.max_subs > 0 && client.subs.len() >= client.max_subs;
+        let full = client.max_subs.is_some_and(|max| client.subs.len() >= max);
         let cost = SUB_OVERHEAD + 2 * pattern.len() + queue.len() + sid.len();
         if full || client.sub_bytes + cost > limits.max_subscription_bytes {
             self.outbox.say(id, |out| write_complaint(out, Complaint::Subscriptions));
@@ -159,19 +159,20 @@ impl Shard {
         if client.subs.len() <= TURN_ABANDONED_MAX {
             return self.end_subscriptions(id);
         }
-        self.abandoned.push_back((std::mem::take(&mut client.subs).into_iter(), self.outbox.permits.clone()));
+        let permit = client.rights.as_deref().and_then(|r| self.outbox.permits.shared(r.permit)).cloned();
+        self.abandoned.push_back((std::mem::take(&mut client.subs).into_iter(), permit));
     }
 
     /// Goes on ending them, a slice.
     pub(super) fn go_on_with_abandoned(&mut self) {
         for _ in 0..TURN_ABANDONED_MAX {
-            let Some((subs, permits)) = self.abandoned.front_mut() else { return };
+            let Some((subs, permit)) = self.abandoned.front_mut() else { return };
             let Some(key) = subs.next() else {
                 self.abandoned.pop_front();
                 continue;
             };
             let sub = self.outbox.subs.get(key);
-            let guard = sub.and_then(|sub| permits.guard(sub.guard, &sub.pattern)).cloned();
+            let guard = sub.and_then(|sub| permit.clone().filter(|p| p.guards(&sub.pattern)));
             self.end_guarded(key, guard);
         }
     }

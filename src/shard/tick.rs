@@ -71,6 +71,7 @@ impl Shard {
                 Due::Farewell => self.send_next_away(),
                 Due::Answers(id) => self.forget_answers(id),
                 Due::Grants => self.forget_grants(),
+                Due::Expiry => self.expiry_due(),
                 Due::Recent(account) => self.forget_recent(account),
             }
         }

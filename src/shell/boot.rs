@@ -23,7 +23,7 @@ use super::serve::{Event, Executors, Server};
 use super::signal;
 use super::verify::{Check, Verifier};
 use crate::base::{Level, Rng, ShardId};
-use crate::policy::{doors, Idle, Settings};
+use crate::policy::{doors, Found, Idle, Settings};
 use crate::shard::{Identity, Order, Setup, Shard};
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
 use crossbeam_channel::{unbounded, Sender};
@@ -101,7 +101,7 @@ impl Server {
         log.line(Level::Info, plan.why.clone());
         plan.warning.iter().for_each(|w| log.line(Level::Warn, w.clone()));
         let load = Arc::new(Load::new(plan.cpus.len()));
-        let (verifier, _) = Verifier::start().map_err(no_room)?;
+        let verifier = Verifier::start().map_err(no_room)?;
         let mut seeds = Rng::new(identity::seed(&key));
         let outlets = Outward {
             log: log.clone(),
@@ -368,14 +368,13 @@ impl Outward {
         Outlets {
             log: Box::new(move |level, text| log.line(level, text)),
             closed: Box::new(move || load.gone(shard)),
-            verify: Box::new(move |conn, hash, password| {
+            verify: Box::new(move |conn, proof| {
                 let door = door.clone();
-                let reply: Box<dyn FnOnce(bool) + Send> =
-                    Box::new(move |ok| door.send(Mail::Order(Order::Verified { conn, ok })));
+                let reply: Box<dyn FnOnce(Found) + Send> =
+                    Box::new(move |found| door.send(Mail::Order(Order::Verified { conn, found })));
                 // Too many wait already: refused, as a wrong password is.
-                let password = password.into_bytes();
-                if let Err(check) = verifier.submit(Check { ticket: conn.to_bits(), hash, password, reply }) {
-                    (check.reply)(false);
+                if let Err(check) = verifier.submit(Check { ticket: conn.to_bits(), proof, reply }) {
+                    (check.reply)(Found::plainly(false));
                 }
             }),
             tidings: Box::new(move |shard, tidings| {

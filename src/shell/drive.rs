@@ -7,7 +7,7 @@ use super::scarcity::Gauge;
 use super::socket::{Read, Sockets};
 use crate::base::{Cid, ConnId, Level, ShardId};
 use crate::conn::{GatewayTidings, Tidings};
-use crate::policy::Idle;
+use crate::policy::{Idle, Proof};
 use crate::shard::{Act, Answer, Flush, Lost, Order, Rings, Shard, Turn};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -22,8 +22,8 @@ pub struct Outlets {
     pub log: Box<dyn Fn(Level, String) + Send>,
     /// A connection is closed.
     pub closed: Box<dyn Fn() + Send>,
-    /// A password is to be checked: hash, password, and who waits.
-    pub verify: Box<dyn Fn(ConnId, String, String) + Send>,
+    /// Something presented is to be looked at, for whom.
+    pub verify: Box<dyn Fn(ConnId, Proof) + Send>,
     /// News of a route, for the mesh.
     pub tidings: Box<dyn Fn(ShardId, Tidings) + Send>,
     /// News of a link to another cluster, for the machine that made it.
@@ -307,7 +307,7 @@ impl Outlets {
             Act::Measure(_) => {} // answered where the answer can be kept
             Act::Tidings(tidings) => (self.tidings)(shard, tidings),
             Act::GatewayTidings(tidings) => (self.gateway_tidings)(shard, tidings),
-            Act::Verify { conn, hash, password } => (self.verify)(conn, hash, password),
+            Act::Verify { conn, proof } => (self.verify)(conn, proof),
             Act::Answer { ticket, answer } => (self.answer)(shard, ticket, answer),
             Act::Log { level, text } => (self.log)(level, text),
             Act::Drained => (self.drained)(),

@@ -3,6 +3,7 @@
 //! One thread and not one listener per shard: the kernel spreads few connections badly, we give each to the shard that
 //! has the fewest.
 
+use super::identity;
 use super::log::Log;
 use super::monitor::Facts;
 use super::rings::{Door, Mail};
@@ -174,7 +175,12 @@ impl Listener {
             self.complain("maximum connections exceeded");
         }
         let ip = peer.ip().to_canonical().to_string();
-        self.doors[shard].send(Mail::Accepted(stream, Opening { cid, ip, port: peer.port(), over_limit }));
+        let Ok(nonce) = identity::random() else {
+            self.load.gone(shard);
+            return self.complain("a client is refused: the system has no random bytes");
+        };
+        let opening = Opening { cid, ip, port: peer.port(), over_limit, nonce };
+        self.doors[shard].send(Mail::Accepted(stream, opening));
     }
 
     /// At most one line a second, with the number of those that were kept back.

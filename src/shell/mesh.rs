@@ -16,7 +16,7 @@ use crate::base::{Cid, Level, ShardId, Time};
 use crate::conn::{GatewayTidings, Tidings};
 use crate::gateways::Gateways;
 use crate::mesh::{Act, Dial, Mesh, Report, Setup, Unreached};
-use crate::policy::{Borders, RemoteGateway, RouteUrl};
+use crate::policy::{Borders, Found, Proof, RemoteGateway, RouteUrl};
 use crate::shard::Order;
 use crossbeam_channel::{unbounded, Receiver, Sender};
 use rustix::event::{eventfd, EventfdFlags};
@@ -410,11 +410,11 @@ impl Driver {
 
     fn verify(&self, link: Cid, hash: String, password: String) {
         let door = self.door.clone();
-        let reply: Box<dyn FnOnce(bool) + Send> = Box::new(move |ok| door.send(Note::Verified(link, ok)));
-        let check = Check { ticket: link.0, hash, password: password.into_bytes(), reply };
+        let reply: Box<dyn FnOnce(Found) + Send> = Box::new(move |found| door.send(Note::Verified(link, found.holds)));
+        let check = Check { ticket: link.0, proof: Proof::Password { hash, password }, reply };
         // Too many wait already: refused, as a wrong password is.
         if let Err(check) = self.around.verifier.submit(check) {
-            (check.reply)(false);
+            (check.reply)(Found::plainly(false));
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod cores;
 pub mod descriptors;
 mod drive;
 pub mod files;
+mod hours;
 mod identity;
 mod join;
 mod kernel;

@@ -154,9 +154,9 @@ impl Server {
                     mesh.door().reload_gateways(gateway.remotes.clone());
                     mesh.door().set_borders(gateway.borders.clone());
                 }
-                let permits = &reloaded.settings.auth.permits;
-                if *permits != self.settings.auth.permits {
-                    self.doors.iter().for_each(|d| d.send(Mail::Order(Order::Permits(permits.clone()))));
+                if reloaded.settings.auth != self.settings.auth {
+                    let auth = Arc::new(reloaded.settings.auth.clone());
+                    self.doors.iter().for_each(|d| d.send(Mail::Order(Order::Auth(auth.clone()))));
                 }
                 reloaded.applied.iter().for_each(|what| self.log.line(Level::Info, format!("Reloaded: {what}")));
                 let digest = &reloaded.settings.digest;

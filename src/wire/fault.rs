@@ -20,6 +20,12 @@ pub enum Fault {
     Authorization,
     /// No `CONNECT` in time.
     AuthTimeout,
+    /// The user's token is over.
+    Expired,
+    /// The token of the user's account is.
+    AccountExpired,
+    /// The user's token is void.
+    Revoked,
     /// `protocol` is neither 0 nor 1.
     ClientProtocol,
     /// `no_responders` without headers.
@@ -50,6 +56,9 @@ impl Fault {
             Fault::InvalidSubscription => "Invalid Subscription",
             Fault::Authorization => "Authorization Violation",
             Fault::AuthTimeout => "Authentication Timeout",
+            Fault::Expired => "User Authentication Expired",
+            Fault::AccountExpired => "Account Authentication Expired",
+            Fault::Revoked => "User Authentication Revoked",
             Fault::ClientProtocol => "invalid client protocol",
             Fault::NoRespondersNeedsHeaders => "no responders requires headers support",
             Fault::Connections => "maximum connections exceeded",

@@ -9,6 +9,7 @@ mod client;
 mod cluster;
 mod crowd;
 mod garbage;
+mod identities;
 mod node;
 mod oracle;
 mod pipes;

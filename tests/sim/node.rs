@@ -12,17 +12,17 @@ use super::pipes::Way;
 use super::world::World;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use turnpike::base::{Cid, ConnId, Level, Now, ShardId, Time};
+use turnpike::base::{ConnId, Level, Now, ShardId, Time};
 use turnpike::conn::{GatewayIntroduction, GatewayTidings, Introduction, Tidings};
-use turnpike::shard::{Act, Answer, Batch, Flush, Identity, Lost, Opening, Order, Rings, Setup, Shard, Sockets, Turn};
+use turnpike::shard::{Act, Answer, Batch, Flush, Identity, Lost, Order, Rings, Setup, Shard, Sockets, Turn};
 
 mod configured;
 mod reading;
 mod rings;
 mod wrong;
 
-use self::configured::hash_of;
 pub use self::configured::settings;
+use self::configured::{looked_at, opening_of};
 use self::reading::{pause, receive};
 pub use self::rings::RingSet;
 use self::wrong::{endless, misdirect, mistaken, postponed, repeated, unmeasured, unwanted, without_way_back};
@@ -275,8 +275,7 @@ pub fn turn(w: &mut World, s: usize) {
     }
     if node.full.is_empty() {
         for link in node.accepted.drain(..) {
-            let opening = Opening { cid: Cid(link as u64 + 1), ip: "127.0.0.1".into(), port: 5000, over_limit: false };
-            let conn = turn.open(opening);
+            let conn = turn.open(opening_of(link));
             w.note(|| format!("shard {s} opens link {link}"));
             node.sockets.insert(conn, Socket::new(link, Way::Down, None));
         }
@@ -479,9 +478,10 @@ fn do_act(w: &mut World, s: usize, act: Act, sockets: &mut BTreeMap<ConnId, Sock
                 w.servers[at].log.push((now, text));
             }
         }
-        Act::Verify { conn, hash, password } => {
-            w.oracle.label("bcrypt password checked");
-            said.verify.push(Order::Verified { conn, ok: hash == hash_of(&password) });
+        Act::Verify { conn, proof } => {
+            let (found, label) = looked_at(&proof);
+            w.oracle.label(label);
+            said.verify.push(Order::Verified { conn, found });
         }
         Act::Drained => said.drained = true,
         _ if w.case.plan.cluster.is_none() => {

@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod differences;
 pub mod frames;
 pub mod kernel;
+pub mod keys;
 pub mod netns;
 pub mod process;
 pub mod proxy;

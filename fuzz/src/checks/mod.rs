@@ -9,6 +9,7 @@ pub mod handshake;
 pub mod headers;
 pub mod hello;
 mod house;
+pub mod identity;
 pub mod interest;
 pub mod route_parser;
 pub mod shard;
@@ -18,7 +19,7 @@ pub mod writer;
 pub type Check = fn(&[u8]);
 
 /// Every target: the name of its corpus, and its check.
-pub const TARGETS: [(&str, Check); 11] = [
+pub const TARGETS: [(&str, Check); 12] = [
     ("client_parser", client_parser::check),
     ("config", config::check),
     ("gateway_handshake", gateway_handshake::check),
@@ -26,6 +27,7 @@ pub const TARGETS: [(&str, Check); 11] = [
     ("handshake", handshake::check),
     ("headers", headers::check),
     ("hello", hello::check),
+    ("identity", identity::check),
     ("interest", interest::check),
     ("route_parser", route_parser::check),
     ("shard", shard::check),

@@ -8,7 +8,7 @@
 use super::house::{Event, House};
 use turnpike::base::{Time, MILLISECOND, SECOND};
 use turnpike::policy::settings::{Account, Secret, User};
-use turnpike::policy::Settings;
+use turnpike::policy::{Found, Settings};
 use turnpike::shard::{Answer, Ask, Lost, Order};
 
 /// Connections that may be open at a time.
@@ -59,7 +59,7 @@ fn settings(frame: u8) -> Settings {
         s.auth.announced = true;
         for (name, password) in [("a", Secret::Plain("a".into())), ("b", Secret::Bcrypt("$2a$04$b".into()))] {
             s.auth.accounts.push(Account { max_connections: Some(3), ..Account::named(name) });
-            s.auth.users.push(User { name: name.into(), password, account: s.auth.accounts.len() - 1 });
+            s.auth.users.push(User::named(name, password, s.auth.accounts.len() - 1));
         }
     }
     s
@@ -129,7 +129,7 @@ impl Play {
 
     fn verified(&mut self, ok: bool) {
         if let Some((shard, conn)) = self.house.verifying.pop() {
-            self.house.turn(shard, Some(Event::Order(Order::Verified { conn, ok })));
+            self.house.turn(shard, Some(Event::Order(Order::Verified { conn, found: Found::plainly(ok) })));
         }
     }
 

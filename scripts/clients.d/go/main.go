@@ -24,6 +24,11 @@ var url string
 
 func main() {
 	url = "nats://" + os.Args[1]
+	if len(os.Args) > 2 {
+		identify(os.Args[2], os.Args[3])
+		fmt.Fprintln(os.Stderr, "  ok   "+os.Args[2])
+		return
+	}
 	steps := []struct {
 		name string
 		run  func()
@@ -260,4 +265,28 @@ func reconnect() {
 	defer two.Close()
 	must(two.Publish("still", []byte("there")))
 	check(string(next(sub).Data) == "there", "another message")
+}
+
+// identify presents credentials or the seed of a key, in files of this folder: the right ones let in, others do not.
+func identify(form, folder string) {
+	present := func(name string) (*nats.Conn, error) {
+		if form == "creds" {
+			return nats.Connect(url, nats.UserCredentials(folder+"/"+name))
+		}
+		option, err := nats.NkeyOptionFromSeed(folder + "/" + name)
+		must(err)
+		return nats.Connect(url, option)
+	}
+	right, wrong := "plain.creds", "revoked.creds"
+	if form == "nkey" {
+		right, wrong = "key.seed", "stranger.seed"
+	}
+	nc, err := present(right)
+	must(err)
+	sub := subscribe(nc, "who")
+	must(nc.Publish("who", []byte("me")))
+	check(string(next(sub).Data) == "me", "not me")
+	nc.Close()
+	_, err = present(wrong)
+	check(errors.Is(err, nats.ErrAuthorization), "%s is answered with %v", wrong, err)
 }

@@ -5,7 +5,16 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { connect as dial, headers as newHeaders, InvalidArgumentError, RequestError } from "@nats-io/transport-node";
+import { readFileSync } from "node:fs";
+import {
+  AuthorizationError,
+  connect as dial,
+  credsAuthenticator,
+  headers as newHeaders,
+  InvalidArgumentError,
+  nkeyAuthenticator,
+  RequestError,
+} from "@nats-io/transport-node";
 
 const servers = process.argv[2];
 const patience = 20_000;
@@ -184,6 +193,27 @@ async function reconnect() {
   assert.equal((await take(sub, 1))[0].string(), "there");
   await one.close();
   await two.close();
+}
+
+// Presents credentials or the seed of a key, in files of this folder: the right ones let in, others do not.
+async function identify(form, folder) {
+  const [present, right, wrong] = {
+    creds: [credsAuthenticator, "plain.creds", "revoked.creds"],
+    nkey: [(seed) => nkeyAuthenticator(seed.subarray(0, 58)), "key.seed", "stranger.seed"],
+  }[form];
+  const authenticator = (name) => present(new Uint8Array(readFileSync(`${folder}/${name}`)));
+  const nc = await connect({ authenticator: authenticator(right) });
+  const sub = await subscribe(nc, "who");
+  nc.publish("who", "me");
+  assert.equal((await take(sub, 1))[0].string(), "me");
+  await nc.close();
+  await assert.rejects(connect({ authenticator: authenticator(wrong), reconnect: false }), AuthorizationError);
+}
+
+if (process.argv.length > 3) {
+  await identify(process.argv[3], process.argv[4]);
+  process.stderr.write(`  ok   ${process.argv[3]}\n`);
+  process.exit(0);
 }
 
 const steps = {

@@ -188,7 +188,32 @@ async def reconnect():
     await two.close()
 
 
+async def identify(form, folder):
+    """Presents credentials or the seed of a key, in files of this folder: the right ones let in, others do not."""
+    option = {"creds": "user_credentials", "nkey": "nkeys_seed"}[form]
+    right, wrong = {"creds": ("plain.creds", "revoked.creds"), "nkey": ("key.seed", "stranger.seed")}[form]
+
+    async def quiet(_):
+        pass
+
+    nc = await connect(**{option: f"{folder}/{right}"})
+    sub = await subscribe(nc, "who")
+    await nc.publish("who", b"me")
+    assert (await sub.next_msg(PATIENCE)).data == b"me"
+    await nc.close()
+    try:
+        await connect(**{option: f"{folder}/{wrong}"}, allow_reconnect=False, error_cb=quiet)
+    except Exception as error:
+        assert "authorization violation" in str(error).lower(), error
+    else:
+        raise AssertionError(f"{wrong} lets in")
+
+
 async def main():
+    if len(sys.argv) > 2:
+        await asyncio.wait_for(identify(*sys.argv[2:]), 3 * PATIENCE)
+        print("  ok   " + sys.argv[2], file=sys.stderr)
+        return
     steps = (
         publish_and_subscribe,
         wildcards,

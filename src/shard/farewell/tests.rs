@@ -23,7 +23,13 @@ impl World {
         let mut world = World { shard: Shard::new(setup), now: SECOND, ended: Vec::new(), vacant: 0 };
         world.turn(|turn| {
             for n in 1..=clients {
-                let id = turn.open(Opening { cid: Cid(n), ip: "127.0.0.1".into(), port: 1, over_limit: false });
+                let id = turn.open(Opening {
+                    cid: Cid(n),
+                    ip: "127.0.0.1".into(),
+                    port: 1,
+                    over_limit: false,
+                    nonce: [0; 11],
+                });
                 turn.bytes(id, b"CONNECT {\"verbose\":false}\r\nPING\r\n");
             }
         });

@@ -239,7 +239,7 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
         host: &facts.host,
         port: facts.port,
         // INFO may keep silent about it (`no_auth_user`); monitoring does not.
-        auth_required: !settings.auth.users.is_empty() || settings.auth.token.is_some(),
+        auth_required: settings.auth.is_guarded(),
         connect_urls: look.mesh.as_ref().map_or(&[], |m| &m.connect_urls),
         max_connections: limits.max_connections,
         max_subscriptions: Some(limits.max_subscriptions).filter(|n| *n > 0),

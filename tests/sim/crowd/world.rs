@@ -221,7 +221,7 @@ impl World {
         for (n, account) in ACCOUNTS.iter().enumerate() {
             policy.auth.accounts.push(Account::named(account));
             let account = policy.auth.accounts.len() - 1;
-            policy.auth.users.push(User { name: format!("u{n}"), password: Secret::Plain("p".into()), account });
+            policy.auth.users.push(User::named(&format!("u{n}"), Secret::Plain("p".into()), account));
         }
         let shard = Shard::new(Setup {
             id: ShardId(0),

@@ -4,12 +4,32 @@ use super::super::case::{Broken, Plan};
 use super::super::cluster::gateways::gateway;
 use std::sync::Arc;
 use std::time::Duration;
+use turnpike::base::Cid;
 use turnpike::policy::settings::{Account, Secret, User};
-use turnpike::policy::{Permits, Settings};
+use turnpike::policy::{Found, Permits, Proof, Settings, Signed};
+use turnpike::shard::Opening;
 
 /// What stands for the bcrypt hash of a password.
-pub(super) fn hash_of(password: &str) -> String {
+fn hash_of(password: &str) -> String {
     format!("$2a$04$of-{}", password.len() * 1000 + usize::from(*password.as_bytes().last().unwrap_or(&0)))
+}
+
+/// What the verifying threads find of something presented, and what is found of the run by that.
+pub(super) fn looked_at(proof: &Proof) -> (Found, &'static str) {
+    let (holds, label) = match proof {
+        Proof::Password { hash, password } => (*hash == hash_of(password), "bcrypt password checked"),
+        Proof::Signatures(all) | Proof::Within { signed: all, .. } => {
+            (!all.is_empty() && all.iter().all(Signed::holds), "signatures checked")
+        }
+    };
+    (Found::plainly(holds), label)
+}
+
+/// A client's connection as it is accepted. What it is given to sign is as random as a run may be that is to be repeated.
+pub(super) fn opening_of(link: usize) -> Opening {
+    let seed = (link as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
+    let nonce = std::array::from_fn(|n| seed[n % 8] ^ n as u8);
+    Opening { cid: Cid(link as u64 + 1), ip: "127.0.0.1".into(), port: 5000, over_limit: false, nonce }
 }
 
 /// Settings of a server.
@@ -41,10 +61,10 @@ pub fn settings(plan: &Plan, server: usize) -> Settings {
         // Some passwords are hashed. Nobody here compares hashes for real: see `Act::Verify` above.
         let password = if i % 2 == 1 { Secret::Bcrypt(hash_of(&password)) } else { Secret::Plain(password) };
         let account = s.auth.accounts.len() - 1;
-        s.auth.users.push(User { name: format!("user{i}"), password: password.clone(), account });
+        s.auth.users.push(User::named(&format!("user{i}"), password.clone(), account));
         may.push(None);
         for (r, user) in plan.rights.iter().enumerate() {
-            s.auth.users.push(User { name: format!("user{i}r{r}"), password: password.clone(), account });
+            s.auth.users.push(User::named(&format!("user{i}r{r}"), password.clone(), account));
             may.push(Some(user.written()).filter(|_| plan.broken != Broken::NoPermissions));
         }
     }

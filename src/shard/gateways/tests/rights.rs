@@ -7,6 +7,7 @@ use crate::conn::Way;
 use crate::policy::{load, Auth, GatewayInterest, Source};
 use crate::shard::{Answer, Ask, Lost, Opening, Order};
 use std::path::Path;
+use std::sync::Arc;
 
 struct Text(String);
 
@@ -33,7 +34,9 @@ fn node(shards: usize, permissions: &str) -> Node {
 
 impl Node {
     fn user_with(&mut self, shard: usize, user: &str, more: &str) -> ConnId {
-        let conn = self.turn(shard, |t| t.open(Opening { cid: Cid(5), ip: "::1".into(), port: 9, over_limit: false }));
+        let conn = self.turn(shard, |t| {
+            t.open(Opening { cid: Cid(5), ip: "::1".into(), port: 9, over_limit: false, nonce: [0; 11] })
+        });
         let json = format!(
             "CONNECT {{\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true,\"user\":\"{user}\",\"pass\":\"p\"{more}}}"
         );
@@ -47,9 +50,9 @@ impl Node {
     }
 
     fn may_now(&mut self, permissions: &str) {
-        let permits = auth(permissions).permits;
+        let auth = Arc::new(auth(permissions));
         for shard in 0..self.shards.len() {
-            self.turn(shard, |t| t.order(Order::Permits(permits.clone())));
+            self.turn(shard, |t| t.order(Order::Auth(auth.clone())));
         }
     }
 
@@ -410,10 +413,10 @@ fn what_a_client_left_behind_ends_under_the_permissions_it_had() {
     let (u, all) = (n.user(0, "u"), n.user(1, "all"));
     let subs: String = (0..1000).map(|i| format!("SUB foo.{i}.* {i}\r\nSUB foo.{i}.* q q{i}\r\n")).collect();
     n.says(0, u, &subs);
-    let permits = auth("{subscribe: {deny: foo.2.a}}").permits;
+    let other = Arc::new(auth("{subscribe: {deny: foo.2.a}}"));
     n.turn(0, |t| {
         t.lost(u, Lost::Failed("read: gone".into()));
-        t.order(Order::Permits(permits));
+        t.order(Order::Auth(other));
     });
     n.turn(1, |_| ());
     n.says(1, all, "PUB foo.999.b 1\r\nx\r\n");
