@@ -123,7 +123,7 @@ pub const STRETCH_BYTES_MAX: usize = 24 << 10;
 /// or to break a rule.
 pub const TRACED_BYTES_MAX: usize = 4 << 20;
 /// Bytes for one other shard after which a turn parses nothing more, where `max_pending` and the number of shards ask
-/// for no less: more in one push gains nothing.
+/// for no less: as much as one read of a socket brings, so that a stream leaves in one piece.
 pub const BATCH_BYTES_MAX: usize = 512 << 10;
 /// The same where they ask for hardly anything: a batch is to hold some messages.
 pub const BATCH_BYTES_MIN: usize = 2 << 10;

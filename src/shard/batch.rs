@@ -29,56 +29,17 @@ struct Span {
 
 #[derive(Clone, Copy, Debug)]
 enum Item {
-    Interest {
-        account: u16,
-        n: u32,
-        pattern: Span,
-        queue: Span,
-        guard: u32,
-    },
-    PeerInterest {
-        account: u16,
-        peer: PeerId,
-        n: u32,
-        pattern: Span,
-        queue: Span,
-    },
-    Route {
-        peer: PeerId,
-        up: Option<Hash6>,
-    },
-    Gate {
-        far: FarId,
-        up: Option<bool>,
-        cluster: Span,
-    },
-    Measured {
-        far: FarId,
-        rtt_ns: u64,
-    },
-    Rules {
-        far: FarId,
-        said: Option<Digest>,
-        rules: u32,
-    },
-    Far {
-        account: u16,
-        far: FarId,
-        said: FarWord,
-        pattern: Span,
-        queue: Span,
-    },
-    Connections {
-        account: u16,
-        n: u32,
-    },
+    Interest { account: u16, n: u32, pattern: Span, queue: Span, guard: u32 },
+    PeerInterest { account: u16, peer: PeerId, n: u32, pattern: Span, queue: Span },
+    Route { peer: PeerId, up: Option<Hash6> },
+    Gate { far: FarId, up: Option<bool>, cluster: Span },
+    Measured { far: FarId, rtt_ns: u64 },
+    Rules { far: FarId, said: Option<Digest>, rules: u32 },
+    Far { account: u16, far: FarId, said: FarWord, pattern: Span, queue: Span },
+    Connections { account: u16, n: u32 },
     Message(Parcel),
-    /// Index of it.
-    Stretch(u32),
-    Pressure {
-        conn: ConnId,
-        press: Press,
-    },
+    Stretch { at: u32 },
+    Pressure { conn: ConnId, press: Press },
 }
 
 /// [`FarSaid`] without its words.
@@ -485,7 +446,7 @@ impl Batch {
         let first = self.tails.len() as u32;
         self.tails.extend_from_slice(stretch.tails());
         self.messages += 1;
-        self.items.push(Item::Stretch(self.streams.len() as u32));
+        self.items.push(Item::Stretch { at: self.streams.len() as u32 });
         self.streams.push(Streamed { to, subject, data, tails: (first, self.tails.len() as u32) });
     }
 
@@ -523,7 +484,7 @@ impl Batch {
             }
             Item::Connections { account, n } => Said::Connections { account, n },
             Item::Pressure { conn, press } => Said::Pressure { conn, press },
-            Item::Stretch(at) => Said::Stream(self.stream(at)),
+            Item::Stretch { at } => Said::Stream(self.stream(at)),
             Item::Message(p) => Said::Message(Delivery {
                 account: p.account,
                 plain: p.plain,

@@ -52,9 +52,7 @@ impl Shard {
         let Some(v) = self.verdicts.get(verdict) else { return (0, ShardSet::EMPTY) };
         let plain = match to.origin {
             _ if !to.plain => ShardSet::EMPTY,
-            Origin::Client => v.remote,
-            Origin::Gateway => v.near,
-            Origin::Route => v.clients,
+            origin => v.shards(origin),
         };
         let mut reached = plain;
         for (place, _) in &self.away {

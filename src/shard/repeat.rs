@@ -84,14 +84,11 @@ impl Shard {
         let mut came = Came::default();
         let Some(v) = self.verdicts.get(memo.verdict) else { return came };
         let subject = memo.subject();
-        let (mut others, simple) = match run.origin {
-            Origin::Client => (v.remote, v.groups.is_empty() && v.held.is_empty()),
-            Origin::Route => (v.clients, true),
-            Origin::Gateway => (v.near, true),
-        };
+        let simple = run.origin != Origin::Client || (v.groups.is_empty() && v.held.is_empty());
         if !simple || !v.is_unguarded() {
             return came;
         }
+        let mut others = v.shards(run.origin);
         others.remove(self.id);
         let publisher = (run.origin == Origin::Client).then_some(id);
         let to = Receivers::of(v, run.origin, publisher);

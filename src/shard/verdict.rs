@@ -5,6 +5,7 @@
 //! step, and that removes every entry the change could touch.
 
 use super::gates::Gates;
+use super::origin::Origin;
 use super::peers::{At, Peers};
 use crate::base::limits::{HEADS_BYTES_MAX, TARGETS_MAX, VERDICTS_MAX, VERDICT_PERMITS_MAX};
 use crate::base::{ConnId, FarId, FarSet, PeerId, PeerSet, Rng, Seeded, ShardSet, Slot, Slots};
@@ -242,6 +243,15 @@ impl Verdict {
     /// Are there no other plain receivers here than those in `plain`, and none from whom it is kept back?
     pub fn is_unguarded(&self) -> bool {
         self.answering.is_empty() && self.denied == 0
+    }
+
+    /// The other shards with plain receivers of what came from there, or with links that it may go to.
+    pub fn shards(&self, origin: Origin) -> ShardSet {
+        match origin {
+            Origin::Client => self.remote,
+            Origin::Gateway => self.near,
+            Origin::Route => self.clients,
+        }
     }
 
     fn targets(&self) -> usize {
