@@ -26,8 +26,8 @@ const AFTER: &str = "Examples:
   turnpike bench request --repeats 5 --json >a.json             median and spread of five runs
   turnpike bench compare a.json b.json                          is b worse than a?
 
-Exit code: 0 all well; 1 messages were lost, or no result; 2 the words make no sense; 3 the generator was too late or too
-busy for the result to be valid. `compare`: 0 nothing worse, 1 something worse, 2 cannot be compared.";
+Exit code: 0 all well; 1 messages were lost, or no result; 2 the words make no sense; 3 the generator sent too late or
+looked too rarely for the result to be valid. `compare`: 0 nothing worse, 1 something worse, 2 cannot be compared.";
 
 /// What every row understands.
 #[derive(Debug, Args)]

@@ -79,6 +79,7 @@ pub struct Open {
     answer: (Vec<u8>, usize),
     churn: Option<Churn>,
     behind: Histogram<u64>,
+    unheard: Histogram<u64>,
     held_back: u64,
     batch: Vec<u8>,
 }
@@ -156,6 +157,7 @@ impl Open {
             answer: message("bench.reply", load.size),
             churn,
             behind: histogram()?,
+            unheard: histogram()?,
             held_back: 0,
             batch: Vec::with_capacity(2 * BATCH),
             load,
@@ -172,12 +174,16 @@ impl Open {
         };
         self.book.begin(warm);
         let (mut lap, mut idle, mut was_idle, mut before) = (None, 0, false, 0);
+        // When it last looked and left nothing unread.
+        let mut emptied = 0;
         let mut last_sent = 0;
         loop {
             let now = self.book.elapsed();
             if was_idle && before >= warm {
                 idle += now - before;
             }
+            // What comes while it sleeps wakes it.
+            let since_look = if was_idle && self.load.sleep { 0 } else { now - emptied };
             before = now;
             if lap.is_none() && now >= warm {
                 lap = Some(meter.lap()?);
@@ -193,7 +199,14 @@ impl Open {
             if let Some(churn) = &mut self.churn {
                 churn.go(&mut self.links.all, self.book.elapsed(), over)?;
             }
+            let heard = self.book.received;
             let came = self.hear()?;
+            if now >= warm {
+                self.unheard.saturating_record_n(since_look, self.book.received - heard);
+            }
+            if self.ready.is_empty() {
+                emptied = now;
+            }
             let due_in_all = self.voices.iter().map(|v| v.sent).sum::<u64>() * self.copies;
             if over {
                 let quiet = self.book.elapsed().saturating_sub(self.book.last.max(last_sent));
@@ -225,6 +238,7 @@ impl Open {
             latency: self.book.latency,
             from_sent: self.book.from_sent,
             behind: self.behind,
+            unheard: self.unheard,
             held_back: self.held_back,
             foreign: self.book.foreign,
             busy: busy.clamp(0.0, 1.0),

@@ -79,6 +79,7 @@ struct OpenFigures {
     latency_us: Quantiles,
     latency_from_sent_us: Quantiles,
     generator_behind_us: Quantiles,
+    generator_unheard_us: Quantiles,
     held_back: u64,
     foreign: u64,
     #[serde(flatten)]
@@ -212,6 +213,7 @@ impl OpenFigures {
             latency_us: Quantiles::of(&open.latency),
             latency_from_sent_us: Quantiles::of(&open.from_sent),
             generator_behind_us: Quantiles::of(&open.behind),
+            generator_unheard_us: Quantiles::of(&open.unheard),
             held_back: open.held_back,
             foreign: open.foreign,
             churn: open.churned.as_ref().map(|c| ChurnFigures {
@@ -330,6 +332,7 @@ impl fmt::Display for Traffic {
                 writeln!(f, "  latency     {}", open.latency_us)?;
                 writeln!(f, "  from sent   {}", open.latency_from_sent_us)?;
                 writeln!(f, "  behind      {}", open.generator_behind_us)?;
+                writeln!(f, "  unheard     {}", open.generator_unheard_us)?;
                 let busy = self.generator_busy * 100.0;
                 let (held, foreign) = (grouped(open.held_back as f64), open.foreign);
                 write!(f, "  generator   busy {busy:.0} % of the time; {held} messages held back by the socket")?;
