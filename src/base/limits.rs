@@ -99,6 +99,11 @@ pub const REPEATS_SECOND_MAX: u32 = 10;
 pub const SPARES_MAX: usize = 64;
 /// Bytes of a spare chunk; a larger one is given back to the system (one huge message made it grow).
 pub const SPARE_BYTES_MAX: usize = 1 << 20;
+/// Publications to different subjects that are read ahead of the one that is carried out: as many as the processor can fetch
+/// something for at a time.
+pub const AHEAD_MAX: usize = 8;
+/// Verdicts from which on that is done: fewer lie in the near caches anyway.
+pub const AHEAD_VERDICTS_MIN: usize = 128;
 /// Verdicts held; past it all are forgotten. More subjects than this in use at a time cost a match each.
 pub const VERDICTS_MAX: usize = 32_768;
 /// Receivers held over all verdicts (a fan-out of 10,000 is one verdict with as many).

@@ -30,11 +30,19 @@ impl Slot {
 /// Entries in places that are reused last-freed first. Deterministic: the same calls give the same keys.
 #[derive(Debug)]
 pub struct Slots<T> {
-    /// The generation that lives, or lived last, in each place, and its entry.
-    places: Vec<(u32, Option<T>)>,
+    places: Vec<Place<T>>,
     free: Vec<u32>,
     /// Every key ever handed out for a place that no longer exists is of this generation or an earlier one.
     past: u32,
+}
+
+/// In this order: whoever looks up a key needs the beginning of what it names next.
+#[derive(Debug)]
+#[repr(C)]
+struct Place<T> {
+    /// The generation that lives here, or lived last.
+    born: u32,
+    entry: Option<T>,
 }
 
 impl<T> Default for Slots<T> {
@@ -49,13 +57,13 @@ impl<T> Slots<T> {
         match self.free.pop() {
             Some(place) => {
                 let p = &mut self.places[place as usize];
-                p.0 = p.0.wrapping_add(1);
-                p.1 = Some(value);
-                Slot { place, born: p.0 }
+                p.born = p.born.wrapping_add(1);
+                p.entry = Some(value);
+                Slot { place, born: p.born }
             }
             None => {
                 let place = self.places.len() as u32;
-                self.places.push((self.past + 1, Some(value)));
+                self.places.push(Place { born: self.past + 1, entry: Some(value) });
                 Slot { place, born: self.past + 1 }
             }
         }
@@ -65,7 +73,7 @@ impl<T> Slots<T> {
     #[inline]
     pub fn get(&self, key: Slot) -> Option<&T> {
         match self.places.get(key.place as usize) {
-            Some((born, value)) if *born == key.born => value.as_ref(),
+            Some(p) if p.born == key.born => p.entry.as_ref(),
             _ => None,
         }
     }
@@ -74,19 +82,19 @@ impl<T> Slots<T> {
     #[inline]
     pub fn get_mut(&mut self, key: Slot) -> Option<&mut T> {
         match self.places.get_mut(key.place as usize) {
-            Some((born, value)) if *born == key.born => value.as_mut(),
+            Some(p) if p.born == key.born => p.entry.as_mut(),
             _ => None,
         }
     }
 
     /// Takes the entry of `key` out.
     pub fn remove(&mut self, key: Slot) -> Option<T> {
-        let p = self.places.get_mut(key.place as usize).filter(|p| p.0 == key.born)?;
-        let value = p.1.take()?;
+        let p = self.places.get_mut(key.place as usize).filter(|p| p.born == key.born)?;
+        let value = p.entry.take()?;
         self.free.push(key.place);
         // An emptied table gives its memory back.
         if self.free.len() == self.places.len() && self.places.capacity() > 1024 {
-            self.past = self.places.iter().map(|p| p.0).max().unwrap_or(self.past);
+            self.past = self.places.iter().map(|p| p.born).max().unwrap_or(self.past);
             self.places = Vec::new();
             self.free = Vec::new();
         }
@@ -95,8 +103,8 @@ impl<T> Slots<T> {
 
     /// The live entry at `place`, whatever its generation.
     pub fn at(&self, place: u32) -> Option<(Slot, &T)> {
-        let (born, value) = self.places.get(place as usize)?;
-        value.as_ref().map(|v| (Slot { place, born: *born }, v))
+        let p = self.places.get(place as usize)?;
+        p.entry.as_ref().map(|v| (Slot { place, born: p.born }, v))
     }
 
     /// One more than the highest place ever in use: where a walk with [`Slots::at`] ends.
@@ -109,7 +117,7 @@ impl<T> Slots<T> {
         self.places
             .iter()
             .enumerate()
-            .filter_map(|(i, (born, v))| v.as_ref().map(|v| (Slot { place: i as u32, born: *born }, v)))
+            .filter_map(|(i, p)| p.entry.as_ref().map(|v| (Slot { place: i as u32, born: p.born }, v)))
     }
 
     /// How many live.

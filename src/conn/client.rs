@@ -134,6 +134,8 @@ pub struct Publisher {
     pub calm: bool,
     /// Where its last message went, if that had the same subject.
     pub verdict: Slot,
+    /// The verdict on its subject where that was looked for before; it does not say that it may be published.
+    pub found: Slot,
 }
 
 /// See the file's head.
@@ -315,6 +317,7 @@ impl Client {
             talks: self.verbose | self.pedantic | self.answers.is_some() | !judged,
             calm: self.pressed.is_empty(),
             verdict,
+            found: Slot::NONE,
         }
     }
 

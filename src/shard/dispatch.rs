@@ -118,7 +118,7 @@ impl Shard {
             _ => {}
         }
         let traces = self.outbox.diary.traces();
-        let (mut at, mut alike) = (0, !traces);
+        let (mut at, mut alike, mut scattered) = (0, !traces, false);
         loop {
             let Some(client) = self.outbox.conns.get_mut(id) else { return data.len() };
             if !client.ready() {
@@ -132,12 +132,19 @@ impl Shard {
                 at += self.repeat(id, &data[at..]);
                 continue;
             }
+            if scattered {
+                let (done, go_on) = self.publish_ahead(id, &data[at..]);
+                at += done;
+                scattered = go_on;
+                continue;
+            }
             // Nearly all there is to parse; by itself, so that it need not be wrapped and unwrapped.
             let usual = if traces { None } else { client.parser.publication(&data[at..], &client.rules) };
             if let Some((m, used)) = usual {
                 at += used;
                 let from = client.publishes(&m, self.now.mono);
                 alike = from.verdict != Slot::NONE;
+                scattered = !alike && self.has_many_subjects();
                 self.publish(id, from, &m);
                 if self.outbox.unsettled() {
                     self.settle();

@@ -30,6 +30,7 @@ mod recent;
 mod relayed;
 mod repeats;
 pub mod report;
+mod reserved;
 mod rights;
 mod rounds;
 mod strangers;
@@ -39,6 +40,7 @@ mod verdict;
 mod core;
 
 // What it does.
+mod ahead;
 mod answer;
 mod assurance;
 mod border;

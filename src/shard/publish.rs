@@ -6,8 +6,9 @@ use super::ledger::Drop;
 use super::outbox::{weight, Fate};
 use super::relay::{give, Given};
 use super::repeats::Repeat;
+use super::reserved::{may_be_reserved, reserved_reply, reserved_subject};
 use super::rights::Leave;
-use super::verdict::{may_be_reserved, reserved_reply, reserved_subject, Table};
+use super::verdict::Table;
 use crate::base::{ConnId, Level, ShardId, ShardSet, Slot};
 use crate::conn::Publisher;
 use crate::interest::Place;
@@ -175,6 +176,12 @@ impl Shard {
         let (account, mut verdict) = (from.account, from.verdict);
         let v = match self.verdicts.get(verdict) {
             Some(v) => v,
+            None if self.verdicts.get(from.found).is_some() => {
+                self.outbox.ledger.cache_hits += 1;
+                verdict = from.found;
+                let Some(v) = self.verdicts.get(verdict) else { return Reached::default() };
+                v
+            }
             None => {
                 verdict = self.judge(id, account, m.subject);
                 let Some(v) = self.verdicts.get(verdict) else { return Reached::default() };

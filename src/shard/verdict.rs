@@ -8,7 +8,7 @@ use super::gates::Gates;
 use super::origin::Origin;
 use super::peers::{At, Peers};
 use crate::base::limits::{HEADS_BYTES_MAX, TARGETS_MAX, VERDICTS_MAX, VERDICT_PERMITS_MAX};
-use crate::base::{ConnId, FarId, FarSet, PeerId, PeerSet, Rng, Seeded, ShardSet, Slot, Slots};
+use crate::base::{same, ConnId, FarId, FarSet, PeerId, PeerSet, Rng, Seeded, ShardSet, Slot, Slots};
 use crate::interest::border::Class;
 use crate::interest::far::Fars;
 use crate::interest::{Guarded, Place, Replica};
@@ -507,14 +507,34 @@ impl Verdicts {
         self.entries.len()
     }
 
-    fn hash(&self, account: u16, subject: &[u8]) -> u64 {
+    /// By what a subject of an account is found.
+    pub fn hash(&self, account: u16, subject: &[u8]) -> u64 {
         hash_of(self.hasher, account, subject)
     }
 
     /// The key of a verdict reached before.
     pub fn find(&self, account: u16, subject: &[u8]) -> Option<Slot> {
-        let same = |k: &Slot| self.entries.get(*k).is_some_and(|v| v.account == account && *v.subject() == *subject);
-        self.index.find(self.hash(account, subject), same).copied()
+        self.find_hashed(self.hash(account, subject), account, subject)
+    }
+
+    /// The same where the hash is known.
+    #[inline]
+    pub fn find_hashed(&self, hash: u64, account: u16, subject: &[u8]) -> Option<Slot> {
+        let is = |k: &Slot| self.entries.get(*k).is_some_and(|v| v.account == account && same(v.subject(), subject));
+        self.index.find(hash, is).copied()
+    }
+
+    /// The key of a verdict that has this hash, or seems to: which it is has not been looked at.
+    #[inline]
+    pub fn likely(&self, hash: u64) -> Slot {
+        self.index.find(hash, |_| true).copied().unwrap_or(Slot::NONE)
+    }
+
+    /// Looks at what a message needs of a verdict, so that it lies in the cache. What it says means nothing.
+    #[inline]
+    pub fn touch(&self, key: Slot) -> u32 {
+        let Some(v) = self.entries.get(key) else { return 0 };
+        u32::from(v.words.first().copied().unwrap_or(0)) ^ v.plain.first().map_or(0, |t| t.len)
     }
 
     /// Reaches a verdict and remembers it.
@@ -544,8 +564,8 @@ impl Verdicts {
         }
         let hash = self.hash(account, pattern);
         let entries = &self.entries;
-        let same = |k: &Slot| entries.get(*k).is_some_and(|v| v.account == account && *v.subject() == *pattern);
-        if let Ok(found) = self.index.find_entry(hash, same) {
+        let is = |k: &Slot| entries.get(*k).is_some_and(|v| v.account == account && *v.subject() == *pattern);
+        if let Ok(found) = self.index.find_entry(hash, is) {
             let (key, _) = found.remove();
             if let Some(v) = self.entries.remove(key) {
                 self.targets -= v.targets();
@@ -570,25 +590,4 @@ fn hash_of(hasher: Seeded, account: u16, subject: &[u8]) -> u64 {
     h.write_u32(u32::from(account));
     h.write(subject);
     h.finish()
-}
-
-/// Could subject or reply be reserved? One look at each beginning.
-#[inline]
-pub fn may_be_reserved(subject: &[u8], reply: &[u8]) -> bool {
-    let starts = |s: &[u8]| matches!(s, [b'_', b'R' | b'G', ..] | [b'$', b'J' | b'N' | b'S', ..]);
-    starts(subject) || starts(reply)
-}
-
-/// Subjects that clients may not publish to (client-protocol.md §5, "Reserved for clients").
-pub fn reserved_subject(s: &[u8]) -> bool {
-    (s.starts_with(b"_GR_.") && s.len() > 5) || s.starts_with(b"$NRG.")
-}
-
-/// Replies that clients may not ask for (the same section).
-pub fn reserved_reply(r: &[u8]) -> bool {
-    match r.first() {
-        Some(b'_') => r.starts_with(b"_R_.") || (r.starts_with(b"_GR_.") && r.len() > 5),
-        Some(b'$') => r.starts_with(b"$JS.ACK.") && r.len() > 8,
-        _ => false,
-    }
 }

@@ -68,6 +68,9 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
+    /// None.
+    pub const EMPTY: Message<'static> = Message { subject: &[], reply: &[], header: 0, size: 0, tail: &[] };
+
     /// Header and payload, without sizes and CR LF.
     pub fn payload(&self) -> &'a [u8] {
         let end = self.tail.len() - 2;

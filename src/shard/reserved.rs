@@ -1,0 +1,22 @@
+//! Subjects and replies that clients may not use (client-protocol.md §5, "Reserved for clients"). Asked by `publish`.
+
+/// Could subject or reply be reserved? One look at each beginning.
+#[inline]
+pub fn may_be_reserved(subject: &[u8], reply: &[u8]) -> bool {
+    let starts = |s: &[u8]| matches!(s, [b'_', b'R' | b'G', ..] | [b'$', b'J' | b'N' | b'S', ..]);
+    starts(subject) || starts(reply)
+}
+
+/// Subjects that clients may not publish to.
+pub fn reserved_subject(s: &[u8]) -> bool {
+    (s.starts_with(b"_GR_.") && s.len() > 5) || s.starts_with(b"$NRG.")
+}
+
+/// Replies that clients may not ask for.
+pub fn reserved_reply(r: &[u8]) -> bool {
+    match r.first() {
+        Some(b'_') => r.starts_with(b"_R_.") || (r.starts_with(b"_GR_.") && r.len() > 5),
+        Some(b'$') => r.starts_with(b"$JS.ACK.") && r.len() > 8,
+        _ => false,
+    }
+}
