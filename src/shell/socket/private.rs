@@ -10,6 +10,8 @@ use std::net::TcpStream;
 
 /// Plain bytes sealed at a time: what is not taken of them is kept.
 const SEAL_BYTES: usize = 256 << 10;
+/// The longest record, and a little more.
+const RECORD_BYTES: usize = 17 << 10;
 const FLAGS: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
 
 /// What a shard's private sockets share.
@@ -54,21 +56,28 @@ impl Sockets {
         self.private.fresh = fresh;
     }
 
-    /// Reads what is there, once, and opens it.
-    pub(super) fn read_private(&mut self, conn: ConnId) -> Read<'_> {
+    /// Reads what is there, once, and opens it; `most` bytes of that are said now.
+    pub(super) fn read_private(&mut self, conn: ConnId, most: usize) -> Read<'_> {
         let Sockets { sockets, buffer, private, read_left, passed, read_bytes, .. } = self;
         let Private { plain, sealed, fresh } = private;
         let found = sockets.get_mut(conn.place() as usize).and_then(Option::as_mut);
         let Some((stream, session)) = found.and_then(|s| Some((&s.stream, s.tls.as_mut()?))) else {
             return Read::Nothing;
         };
-        if session.closed && session.early.is_empty() {
+        plain.clear();
+        if !session.early.is_empty() {
+            let n = most.min(session.early.len());
+            plain.extend(session.early.drain(..n));
+            return Read::Bytes(plain);
+        }
+        if session.closed {
             session.fresh = false;
             return Read::Eof;
         }
         let kept = session.rest.len();
         buffer[..kept].copy_from_slice(&session.rest);
-        let end = (*read_bytes).max(kept + 1).min(buffer.len());
+        // Of who may say only little not more than a record.
+        let end = kept.saturating_add(most.max(RECORD_BYTES)).min(*read_bytes);
         let n = match rustix::net::recv(stream, &mut buffer[kept..end], RecvFlags::DONTWAIT) {
             Ok((0, _)) if !session.fresh => return Read::Eof,
             Ok((n, _)) => n,
@@ -79,8 +88,6 @@ impl Sockets {
         *read_left = read_left.saturating_sub(n);
         passed.0 += n;
         let filled = kept + n;
-        plain.clear();
-        plain.append(&mut session.early);
         session.early = Vec::new();
         session.fresh = false;
         sealed.clear();
@@ -90,9 +97,14 @@ impl Sockets {
             Ok(used) => {
                 // Nothing is owned while nothing waits.
                 session.rest = buffer[used..filled].to_vec();
-                if session.closed {
+                if plain.len() > most {
+                    session.early = plain.split_off(most);
+                }
+                if session.closed || !session.early.is_empty() {
                     session.fresh = true;
-                    fresh.push(conn);
+                    if !fresh.contains(&conn) {
+                        fresh.push(conn);
+                    }
                 }
                 if plain.is_empty() {
                     Read::Nothing
