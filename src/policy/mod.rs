@@ -34,6 +34,7 @@ pub mod settings;
 mod source;
 mod template;
 pub mod tls;
+mod tls_block;
 pub mod token;
 pub mod tree;
 pub mod trust;

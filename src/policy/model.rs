@@ -14,7 +14,7 @@ use super::overrides::Overrides;
 use super::quantity::show_duration;
 use super::reading::Notes;
 use super::settings::{Listen, Settings};
-use super::tls::{self, Side};
+use super::tls_block::{self as tls, Side};
 use super::tree::{At, Node, Tree, Value};
 use crate::base::limits::MEMORY_LIMIT_MIN;
 use std::time::Duration;

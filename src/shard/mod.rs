@@ -68,6 +68,7 @@ mod tick;
 mod wanted;
 
 mod turn;
+mod upgrade;
 
 pub use self::core::{Act, Lost, Opening, Setup, Shard};
 pub use crate::base::limits::TURN_DELIVERIES_MAX;
