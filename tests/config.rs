@@ -15,6 +15,8 @@ mod gateway;
 mod identities;
 #[path = "config/recorded.rs"]
 mod recorded;
+#[path = "config/tls.rs"]
+mod tls;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -301,6 +303,7 @@ fn documented() -> String {
         (Scope::PermissionSubjects, "In `publish` and `subscribe` of these"),
         (Scope::Responses, "In `allow_responses` of these"),
         (Scope::Tls, "In `tls`"),
+        (Scope::TlsCert, "In an entry of `certs` of `tls`"),
         (Scope::Cluster, "In `cluster`"),
         (Scope::ClusterAuthorization, "In the `authorization` of `cluster`"),
         (Scope::ClusterPermissions, "In the `permissions` of `cluster`"),

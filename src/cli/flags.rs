@@ -3,11 +3,22 @@
 
 use crate::base::limits::CONF_FILE_BYTES_MAX;
 use crate::policy::{self, Invalid, Loaded, Overrides, Source, Text};
+use crate::shell::tls::Acceptor;
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 const USAGE: &str = include_str!("usage.txt");
+
+const HELP_TLS: &str = "\
+TLS for clients:
+        --tls                      Clients must speak TLS; needs --tlscert and --tlskey
+        --tlscert FILE             Certificate of this server, with those between it and its authority (PEM)
+        --tlskey FILE              Its private key (PEM)
+        --tlsverify                Clients must show a certificate; needs --tlscacert
+        --tlscacert FILE           Authorities whose certificates are believed (PEM)
+Everything else about TLS stands in the configuration: docs/security.md.
+";
 
 /// What a command line asks for.
 #[derive(Debug, PartialEq)]
@@ -197,7 +208,7 @@ pub fn parse(args: &[String], source: &mut dyn Source) -> Command {
     } else if said.help {
         return say(usage(&program));
     } else if said.help_tls {
-        return say("TLS is not supported yet.\n".into());
+        return say(HELP_TLS.into());
     }
     match first.as_deref() {
         None => {}
@@ -253,7 +264,7 @@ fn check(program: &str, files: &[String], over: &Overrides, source: &mut dyn Sou
     }
     let (mut text, mut code) = (String::new(), 0);
     for file in files {
-        match policy::load_with(Some(Path::new(file)), over, source) {
+        match policy::load_with(Some(Path::new(file)), over, source).and_then(with_certificates) {
             Ok(loaded) if loaded.deprecations.is_empty() => {
                 text += &format!("{program}: configuration file {file} is valid ({})\n", loaded.settings.digest);
                 for w in &loaded.settings.warnings {
@@ -271,6 +282,14 @@ fn check(program: &str, files: &[String], over: &Overrides, source: &mut dyn Sou
         }
     }
     Command::Print { text, code, to_stderr: true }
+}
+
+/// The files that `tls` names must be good too: what is found valid will start.
+fn with_certificates(loaded: Loaded) -> Result<Loaded, Vec<Invalid>> {
+    match loaded.settings.tls.as_ref().map(Acceptor::new) {
+        Some(Err(why)) => Err(vec![Invalid::nowhere("tls", why)]),
+        _ => Ok(loaded),
+    }
 }
 
 /// `-t --against`: the file has to be valid.
@@ -371,7 +390,8 @@ impl Said {
             "VV" => (over.trace, over.trace_verbose) = (Some(b), Some(b)),
             "DV" => (over.debug, over.trace) = (Some(b), Some(b)),
             "DVV" => (over.debug, over.trace, over.trace_verbose) = (Some(b), Some(b), Some(b)),
-            "tls" | "tlsverify" if b => self.refuse(name, "TLS is not supported yet"),
+            "tls" => over.tls.tls = Some(b),
+            "tlsverify" => over.tls.verify = Some(b),
             "jetstream" if b => self.warn(name, "JetStream is not offered"),
             "syslog" if b => self.warn(name, "syslog is not offered"),
             "no_advertise" => over.no_advertise = Some(b),
@@ -386,7 +406,7 @@ impl Said {
             "http_port" => over.http_port = Some(n),
             "log_size_limit" => over.log_size_limit = Some(n),
             "max_traced_msg_len" => over.max_traced_msg_len = Some(n),
-            "https_port" if n != 0 => self.refuse(name, "TLS is not supported yet"),
+            "https_port" if n != 0 => self.refuse(name, "monitoring over TLS is not supported yet"),
             "profile" if n != 0 => self.warn(name, "profiling over HTTP is not offered"),
             "connect_retries" => over.connect_retries = Some(n),
             _ => {}
@@ -416,7 +436,9 @@ impl Said {
             "cluster_advertise" => over.cluster_advertise = Some(text),
             _ if text.is_empty() => {}
             "routes" => over.routes = Some(Text(text)),
-            "tlscert" | "tlskey" | "tlscacert" => self.refuse(name, "TLS is not supported yet"),
+            "tlscert" => over.tls.cert = Some(text),
+            "tlskey" => over.tls.key = Some(text),
+            "tlscacert" => over.tls.ca = Some(text),
             "store_dir" => self.warn(name, "JetStream is not offered"),
             "remote_syslog" => self.warn(name, "syslog is not offered"),
             _ => {}

@@ -14,7 +14,7 @@
 use super::{Close, Health, OutBuf, Spares};
 use crate::base::limits::SHORT_REST_MAX;
 use crate::base::{same, Cid, ShardSet, Slot, Time};
-use crate::policy::Pass;
+use crate::policy::{Pass, Peer};
 use crate::wire::hello::Connect;
 use crate::wire::nkey::NONCE_BYTES;
 use crate::wire::{quote, Message, Parser, Rules};
@@ -23,6 +23,11 @@ use hashbrown::HashTable;
 /// Where a connection stands; see the file's head.
 #[derive(Debug)]
 pub enum Stage {
+    /// INFO is being written; when it is, the socket is `away` for a handshake, and nothing is read or written here.
+    Upgrading {
+        /// It has gone.
+        away: bool,
+    },
     /// INFO is sent. Without authentication every operation works from here on.
     Greeted,
     /// Somebody is comparing a bcrypt hash; nothing is read on meanwhile.
@@ -235,6 +240,8 @@ pub struct Client {
     pub answers: Option<Box<super::Answers>>,
     /// What a user's JWT gave it.
     pub pass: Option<Box<Pass>>,
+    /// How it is secured; None: it is in the clear.
+    pub peer: Option<Box<Peer>>,
     /// What it presented is looked at once more.
     pub rechecked: bool,
     /// What it was given to sign, as random as it came.
@@ -295,6 +302,7 @@ impl Client {
             rights: None,
             answers: None,
             pass: None,
+            peer: None,
             rechecked: false,
             nonce: [0; NONCE_BYTES],
             said: None,
@@ -403,6 +411,11 @@ impl Client {
     pub fn must_wait(&self) -> bool {
         let everywhere = !self.reached.is_empty() && self.reached.0 & !self.pressed.0 == 0;
         everywhere || !self.route_pressed.is_empty()
+    }
+
+    /// Is something due once all that waits for it is written?
+    pub fn has_plans(&self) -> bool {
+        matches!(self.stage, Stage::Upgrading { .. } | Stage::Closing(_) | Stage::Lingering(_))
     }
 
     /// Must what comes wait?

@@ -9,6 +9,8 @@ pub enum Close {
     Client,
     /// Reading or writing failed.
     Io(String),
+    /// It could not be made private: why.
+    Handshake(String),
     /// The client broke a rule.
     Fault(Fault),
     /// More bytes waited than `max_pending`.
@@ -42,6 +44,7 @@ impl Close {
             Close::Client => "Client Closed",
             Close::Io(what) if what.starts_with("write") => "Write Error",
             Close::Io(_) => "Read Error",
+            Close::Handshake(_) => "TLS Handshake Failure",
             Close::PendingBytes | Close::PendingTotal | Close::Scarce => "Slow Consumer (Pending Bytes)",
             Close::WriteDeadline => "Slow Consumer (Write Deadline)",
             Close::Shutdown => "Server Shutdown",
@@ -61,7 +64,7 @@ impl Close {
                 Fault::Revoked => "Credentials Revoked",
                 Fault::ClientProtocol => "Bad Client Protocol Version",
                 Fault::NoRespondersNeedsHeaders => "No Responders Requires Headers",
-                Fault::Connections => "Maximum Connections Exceeded",
+                Fault::Connections | Fault::Throttled => "Maximum Connections Exceeded",
                 Fault::AccountConnections => "Maximum Account Connections Exceeded",
                 Fault::Stale => "Stale Connection",
                 Fault::PeerError => "Parse Error",
@@ -82,7 +85,7 @@ impl Close {
     pub fn detail(&self) -> String {
         match self {
             Close::Route { why, .. } => why.clone(),
-            Close::Io(what) => what.clone(),
+            Close::Io(what) | Close::Handshake(what) => what.clone(),
             Close::Client => "the peer closed it".to_owned(),
             Close::Withdrawn { .. } => "its user is not let in any more".to_owned(),
             other => other.reason().to_owned(),
@@ -91,6 +94,14 @@ impl Close {
 
     /// Is what waits for the peer still written? Not where writing is what failed.
     pub fn flushes(&self) -> bool {
-        !matches!(self, Close::Io(_) | Close::PendingBytes | Close::PendingTotal | Close::Scarce | Close::WriteDeadline)
+        !matches!(
+            self,
+            Close::Io(_)
+                | Close::Handshake(_)
+                | Close::PendingBytes
+                | Close::PendingTotal
+                | Close::Scarce
+                | Close::WriteDeadline
+        )
     }
 }

@@ -33,6 +33,8 @@ pub(super) struct Access {
     no_system: bool,
     no_auth_user: Option<(String, At)>,
     pub(super) operators: Operators,
+    /// Certificates say who clients are (`verify_and_map`).
+    pub(super) mapped: bool,
     /// `authorization.timeout`
     pub(super) timeout: Option<Duration>,
 }
@@ -136,7 +138,7 @@ impl Access {
         self.operators.check_idle(notes);
         self.check_kinds(notes);
         let system = self.system_account(notes);
-        let mut auth = Auth { accounts: vec![Account::named(GLOBAL)], ..Auth::default() };
+        let mut auth = Auth { accounts: vec![Account::named(GLOBAL)], by_certificate: self.mapped, ..Auth::default() };
         if let Some(name) = &system {
             auth.system = Some(1);
             auth.accounts.push(Account::named(name));
@@ -170,7 +172,10 @@ impl Access {
         auth.announced = (guarded || open_beside_system) && auth.no_auth_user.is_none();
         auth.required = auth.announced && !open_beside_system;
         let plain = |s: &Secret| matches!(s, Secret::Plain(_));
-        if auth.users.iter().any(|u| u.key.is_none() && plain(&u.password)) || auth.token.as_ref().is_some_and(plain) {
+        let bare = |u: &User| auth.by_certificate && u.password == Secret::Plain(String::new());
+        if auth.users.iter().any(|u| u.key.is_none() && plain(&u.password) && !bare(u))
+            || auth.token.as_ref().is_some_and(plain)
+        {
             notes.warn("Plaintext passwords detected, use nkeys or bcrypt".into());
         }
         auth
@@ -429,7 +434,7 @@ fn enter(notes: &mut Notes<'_>, auth: &mut Auth, users: Vec<(usize, Entrant)>) {
             notes.wrong(user.at, "user", format!("Duplicate user \"{}\" detected", user.name.escape_debug()));
             continue;
         }
-        if user.password.is_empty() {
+        if user.password.is_empty() && !auth.by_certificate {
             notes.warn(format!("user \"{}\" has no password", user.name.escape_debug()));
         }
         auth.users.push(User { kinds: user.kinds, ..User::named(&user.name, secret(user.password), account) });

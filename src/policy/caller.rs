@@ -1,5 +1,7 @@
 //! Who asks to enter, and why he may not. Made by a connection for each CONNECT; used by the verdicts on it.
 
+use super::certificate::Peer;
+
 /// Who asks: what a shard knows of a connection beside what it says.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller<'a> {
@@ -7,6 +9,8 @@ pub struct Caller<'a> {
     pub nonce: &'a str,
     /// The peer's address.
     pub ip: &'a str,
+    /// How the connection is secured; None: it is in the clear.
+    pub peer: Option<&'a Peer>,
     /// The time, seconds since 1970.
     pub now_s: i64,
 }
@@ -34,6 +38,8 @@ pub enum Refusal {
     Grant,
     /// The token is void.
     Revoked,
+    /// The certificate names nobody who is known, or none was shown.
+    Certificate,
     /// The client asked for an account by name, or for a new one (obsolete).
     Designation,
 }
@@ -51,6 +57,7 @@ impl std::fmt::Display for Refusal {
             Refusal::Issuer => "the JWT's issuer may not sign for its account",
             Refusal::Grant => "what the JWT gives cannot be given, or not to a connection from there",
             Refusal::Revoked => "the JWT is revoked",
+            Refusal::Certificate => "the certificate names nobody who is known, or none was shown",
             Refusal::Designation => "an account was asked for by name",
         })
     }

@@ -16,6 +16,8 @@ pub enum Scope {
     Limits,
     /// `tls { … }`
     Tls,
+    /// An entry of `certs [ … ]` in it.
+    TlsCert,
     /// `cluster { … }`
     Cluster,
     /// `authorization { … }` of a cluster.
@@ -87,11 +89,15 @@ pub struct Key {
 use Scope::{
     Account, AuthCallout, Authorization, Cluster, ClusterAuthorization, ClusterPermissions, ClusterSubjects, Export,
     Gateway, GatewayAuthorization, GatewayExport, GatewayImport, Import, Leafnodes, Limits, Mapping,
-    PermissionSubjects, Permissions, RemoteGateway, RemoteLeaf, Resolver, Responses, Tls, Top, User, Websocket,
+    PermissionSubjects, Permissions, RemoteGateway, RemoteLeaf, Resolver, Responses, Tls, TlsCert, Top, User,
+    Websocket,
 };
 use Treatment::{Ours, Refused, Supported, Warned, Within};
 
-const NO_TLS: &str = "TLS is not supported yet";
+const NO_TLS: &str = "TLS between servers is not supported yet";
+const NO_HTTPS: &str = "monitoring over TLS is not supported yet";
+const NO_WEAK_CIPHERS: &str = "weak cipher suites are not offered";
+const NO_STORE: &str = "certificate stores are Windows's: name files";
 const NO_CALLOUT: &str = "auth callout is not supported yet";
 const NO_SHARING: &str = "sharing between accounts is not supported yet";
 const NO_MAPPINGS: &str = "subject mappings are not supported yet";
@@ -108,13 +114,12 @@ const NO_REPORTS: &str = "how often failed dials are logged cannot be changed";
 /// How a whole section fares, where its keys are [`Within`].
 pub const fn section(scope: Scope) -> Treatment {
     match scope {
-        Tls => Refused(NO_TLS),
         AuthCallout => Refused(NO_CALLOUT),
         Export | Import => Refused(NO_SHARING),
         Mapping => Refused(NO_MAPPINGS),
         Leafnodes | RemoteLeaf => Warned(NO_LEAFNODES),
         Websocket => Warned(NO_WEBSOCKET),
-        Top | Authorization | User | Account | Limits | Resolver => Supported,
+        Tls | TlsCert | Top | Authorization | User | Account | Limits | Resolver => Supported,
         Permissions | PermissionSubjects | Responses => Supported,
         Cluster | ClusterAuthorization | ClusterPermissions | ClusterSubjects => Supported,
         Gateway | GatewayAuthorization | RemoteGateway => Supported,
@@ -186,9 +191,9 @@ pub const KEYS: &[Key] = &[
     key(Top, Ours, &["strict_headers"]),
     key(Top, Ours, &["routes"]),
 
-    key(Top, Refused(NO_TLS), &["tls"]),
-    key(Top, Refused(NO_TLS), &["https"]),
-    key(Top, Refused(NO_TLS), &["https_port"]),
+    key(Top, Supported, &["tls"]),
+    key(Top, Refused(NO_HTTPS), &["https"]),
+    key(Top, Refused(NO_HTTPS), &["https_port"]),
     key(Top, Refused(NO_PROXIES), &["proxy_protocol"]),
     key(Top, Refused(NO_PROXIES), &["proxies"]),
     key(Top, Refused(NO_MAPPINGS), &["mappings", "maps"]),
@@ -213,7 +218,7 @@ pub const KEYS: &[Key] = &[
     key(Top, Warned(NO_PROFILING), &["prof_block_rate"]),
     key(Top, Warned(NO_OCSP), &["ocsp"]),
     key(Top, Warned(NO_OCSP), &["ocsp_cache"]),
-    key(Top, Warned("without tls every connection is in the clear anyway"), &["allow_non_tls"]),
+    key(Top, Supported, &["allow_non_tls"]),
     key(Top, Warned("there is no cache of this kind to switch off"), &["disable_sublist_cache", "no_sublist_cache"]),
     key(Top, Warned("there are no feature flags"), &["feature_flags"]),
     key(Top, Warned(NO_REPORTS), &["connect_error_reports"]),
@@ -250,16 +255,30 @@ pub const KEYS: &[Key] = &[
     key(Limits, Supported, &["max_payload", "max_pay"]),
     key(Limits, Warned(NO_LEAFNODES), &["max_leafnodes", "max_leafs"]),
 
-    key(Tls, Within, &["cert_file"]), key(Tls, Within, &["key_file"]), key(Tls, Within, &["ca_file"]),
-    key(Tls, Within, &["certs", "certificates"]), key(Tls, Within, &["verify"]), key(Tls, Within, &["verify_and_map"]),
-    key(Tls, Within, &["verify_cert_and_check_known_urls"]), key(Tls, Within, &["insecure"]),
-    key(Tls, Within, &["timeout"]), key(Tls, Within, &["cipher_suites"]),
-    key(Tls, Within, &["allow_insecure_cipher_suites"]), key(Tls, Within, &["curve_preferences"]),
-    key(Tls, Within, &["min_version"]), key(Tls, Within, &["pinned_certs"]),
-    key(Tls, Within, &["connection_rate_limit"]), key(Tls, Within, &["handshake_first", "first", "immediate"]),
-    key(Tls, Within, &["ocsp_peer"]), key(Tls, Within, &["cert_store"]), key(Tls, Within, &["cert_match"]),
-    key(Tls, Within, &["cert_match_by"]), key(Tls, Within, &["cert_match_skip_invalid"]),
-    key(Tls, Within, &["ca_certs_match"]),
+    key(Tls, Supported, &["cert_file"]),
+    key(Tls, Supported, &["key_file"]),
+    key(Tls, Supported, &["ca_file"]),
+    key(Tls, Supported, &["certs", "certificates"]),
+    key(Tls, Supported, &["verify"]),
+    key(Tls, Supported, &["verify_and_map"]),
+    key(Tls, Supported, &["verify_cert_and_check_known_urls"]),
+    key(Tls, Supported, &["insecure"]),
+    key(Tls, Supported, &["timeout"]),
+    key(Tls, Supported, &["cipher_suites"]),
+    key(Tls, Supported, &["curve_preferences"]),
+    key(Tls, Supported, &["min_version"]),
+    key(Tls, Supported, &["pinned_certs"]),
+    key(Tls, Supported, &["connection_rate_limit"]),
+    key(Tls, Supported, &["handshake_first", "first", "immediate"]),
+    key(Tls, Refused(NO_WEAK_CIPHERS), &["allow_insecure_cipher_suites"]),
+    key(Tls, Refused(NO_OCSP), &["ocsp_peer"]),
+    key(Tls, Refused(NO_STORE), &["cert_store"]),
+    key(Tls, Refused(NO_STORE), &["cert_match"]),
+    key(Tls, Refused(NO_STORE), &["cert_match_by"]),
+    key(Tls, Refused(NO_STORE), &["cert_match_skip_invalid"]),
+    key(Tls, Refused(NO_STORE), &["ca_certs_match"]),
+    key(TlsCert, Supported, &["cert_file"]),
+    key(TlsCert, Supported, &["key_file"]),
 
     key(Cluster, Supported, &["name"]),
     key(Cluster, Supported, &["listen"]),

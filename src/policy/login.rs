@@ -9,8 +9,9 @@ use std::hint::black_box;
 use sha2::{Digest, Sha256};
 
 pub use super::caller::{Caller, Refusal};
+use super::certificate::{Dn, Names};
 use super::proof::{Proof, Signed};
-use super::settings::{Auth, Secret};
+use super::settings::{Auth, Secret, User};
 use super::token::{self, Pass};
 use crate::base::{Map, Seeded};
 use crate::wire::hello::Connect;
@@ -64,6 +65,8 @@ pub struct Directory {
     users: Map<String, usize>,
     /// The same of those who are known by a key, by the key as text.
     keys: Map<String, usize>,
+    /// Users whose names are those of certificates, where these say who somebody is.
+    subjects: Vec<(Dn, usize)>,
     /// Are there any who sign what INFO says?
     signs: bool,
     /// What a refused name is compared with where names have bcrypt hashes, so that the time of a refusal does not
@@ -87,7 +90,18 @@ impl Directory {
         // Among hashes of different cost the dearest: a cheaper one then shows as a name that exists, the lesser evil
         // to all names showing.
         let (users, keys) = (by_name(false), by_name(true));
-        Directory { signs: !keys.is_empty() || auth.trust.is_some(), users, keys, decoy: costs.max().map(decoy) }
+        let named = |(i, user): (usize, &User)| Dn::parse(&user.name).map(|dn| (dn, i));
+        let subjects = match auth.by_certificate {
+            true => auth.users.iter().enumerate().filter_map(named).collect(),
+            false => Vec::new(),
+        };
+        Directory {
+            subjects,
+            signs: !keys.is_empty() || auth.trust.is_some(),
+            users,
+            keys,
+            decoy: costs.max().map(decoy),
+        }
     }
 
     /// Are there users who sign what INFO says?
@@ -142,6 +156,9 @@ impl Directory {
                 None => Verdict::Refuse(Refusal::Key),
             };
         }
+        if auth.by_certificate {
+            return self.decide_named(auth, connect, caller);
+        }
         if connect.user.is_empty() {
             return match auth.no_auth_user {
                 _ if !connect.pass.is_empty() || !connect.auth_token.is_empty() => Verdict::Refuse(Refusal::Missing),
@@ -158,6 +175,33 @@ impl Directory {
             compare(&user.password, &connect.pass, user.account, Some(i)).filter(|_| may)
         });
         known.unwrap_or_else(|| self.refuse_user(&connect.pass))
+    }
+
+    /// Who the certificate says he is; a password that is configured besides has to fit too.
+    fn decide_named(&self, auth: &Auth, connect: &Connect, caller: &Caller<'_>) -> Verdict {
+        let names = caller.peer.and_then(|p| p.names.as_ref());
+        let Some(i) = names.and_then(|names| self.named(auth, names)) else {
+            return Verdict::Refuse(Refusal::Certificate);
+        };
+        let user = &auth.users[i];
+        let known = compare(&user.password, &connect.pass, user.account, Some(i));
+        known.unwrap_or_else(|| self.refuse_user(&connect.pass))
+    }
+
+    /// The user that a certificate names, in nats-server's order: by an address, a host name or a URI, by the subject part
+    /// by part, the same in another order, the subject as one text.
+    fn named(&self, auth: &Auth, names: &Names) -> Option<usize> {
+        let may = |i: &usize| auth.users[*i].kinds.standard;
+        let by_text = |text: &String| self.users.get(text).copied().filter(may);
+        let by_dn = |fits: &dyn Fn(&Dn) -> bool| {
+            self.subjects.iter().filter(|(_, i)| may(i)).find(|(dn, _)| fits(dn)).map(|(_, i)| *i)
+        };
+        // What says nothing is nobody.
+        let others = names.others.iter().filter(|n| !n.is_empty()).find_map(by_text);
+        others
+            .or_else(|| by_dn(&|dn| dn.equals(&names.dn)))
+            .or_else(|| by_dn(&|dn| dn.has_parts_of(&names.dn)))
+            .or_else(|| by_text(&names.subject).filter(|_| !names.subject.is_empty()))
     }
 
     /// Refuses a user, at the price of a comparison where others cost one.

@@ -8,6 +8,7 @@ mod access;
 mod address;
 mod border;
 mod caller;
+pub mod certificate;
 mod claims;
 mod cluster;
 pub mod conf;
@@ -32,17 +33,20 @@ mod route_url;
 pub mod settings;
 mod source;
 mod template;
+pub mod tls;
+mod tls_block;
 pub mod token;
 pub mod tree;
 pub mod trust;
 pub mod walls;
 
 pub use access::secret;
+pub use certificate::{Names, Peer};
 pub use invalid::Invalid;
 pub use load::{load, load_with};
 pub use login::{designation, Caller, Directory, Refusal, Verdict};
 pub use model::Loaded;
-pub use overrides::{Overrides, Text};
+pub use overrides::{Overrides, Text, TlsFlags};
 pub use permits::{PermitId, Permits};
 pub use proof::{Found, Hours, Proof, Signed};
 pub use settings::{
@@ -50,5 +54,6 @@ pub use settings::{
     RoutePermissions, RouteUrl, Secret, Settings, SubjectRules, Timers, User, GLOBAL, SYSTEM,
 };
 pub use source::Source;
+pub use tls::Tls;
 pub use token::Pass;
 pub use trust::Trust;

@@ -14,6 +14,7 @@ use super::overrides::Overrides;
 use super::quantity::show_duration;
 use super::reading::Notes;
 use super::settings::{Listen, Settings};
+use super::tls_block::{self as tls, Side};
 use super::tree::{At, Node, Tree, Value};
 use crate::base::limits::MEMORY_LIMIT_MIN;
 use std::time::Duration;
@@ -51,6 +52,8 @@ struct Draft {
     idle_at: At,
     name_at: At,
     advertise_at: At,
+    /// `allow_non_tls` stands here, and is true.
+    optional_at: Option<At>,
     /// `strict: true` stands here.
     strict_at: Option<At>,
 }
@@ -88,6 +91,7 @@ impl Draft {
             idle_at: At::default(),
             name_at: At::default(),
             advertise_at: At::default(),
+            optional_at: None,
             strict_at: None,
         }
     }
@@ -130,6 +134,8 @@ impl Draft {
                 self.settings.client_advertise = notes.text(key, node).filter(|s| !s.is_empty());
                 self.advertise_at = at;
             }
+            "tls" => self.settings.tls = tls::tls(notes, node, Side::Clients),
+            "allow_non_tls" => self.optional_at = notes.boolean(key, node).unwrap_or_default().then_some(at),
             "no_header_support" => self.settings.headers = !notes.boolean(key, node).unwrap_or_default(),
             "strict_headers" => self.settings.strict_headers = notes.boolean(key, node).unwrap_or_default(),
             "no_fast_producer_stall" => {
@@ -358,6 +364,7 @@ impl Draft {
         put(&mut s.log.debug, &over.debug);
         put(&mut s.log.trace, &over.trace);
         put(&mut s.log.trace_verbose, &over.trace_verbose);
+        tls::overlay(notes, &mut s.tls, over);
         self.access.overlay(over);
         self.cluster.overlay(notes, over);
         let flag = |text: &str| Node { value: Value::String(text.into()), at: nowhere };
@@ -412,12 +419,15 @@ impl Draft {
             );
             notes.wrong(self.idle_at, "idle", text);
         }
-        if let Some(t) = self.access.timeout {
-            s.timers.auth_timeout = t;
-        }
+        let handshake = s.tls.as_ref().map(|t| t.timeout);
+        // As in nats-server: whoever needs long for one needs longer for both.
+        s.timers.auth_timeout =
+            self.access.timeout.or(handshake.map(|t| t + Duration::from_secs(1))).unwrap_or(s.timers.auth_timeout);
+        self.access.mapped = s.tls.as_ref().is_some_and(|t| t.map);
         s.auth = self.access.finish(notes);
         s.cluster = self.cluster.finish(notes, &s.listen, &s.auth);
         s.gateway = self.gateway.finish(notes, s.cluster.as_mut(), &s.auth);
+        tls::fit(notes, s, self.optional_at);
         let early = s.limits.stranger_bytes_max();
         s.cluster.iter_mut().for_each(|c| c.stranger_bytes_max = early);
         s.gateway.iter_mut().for_each(|g| g.stranger_bytes_max = early);

@@ -60,8 +60,25 @@ pub struct Overrides {
     pub connect_retries: Option<i64>,
     /// `--routes`: URLs, comma separated
     pub routes: Option<Text>,
+    /// `--tls` and what goes with it.
+    pub tls: TlsFlags,
     /// Sentences for [`Settings::warnings`](super::Settings::warnings): services that flags asked for and that we do not offer.
     pub warnings: Vec<String>,
+}
+
+/// What the command line says of TLS for clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFlags {
+    /// `--tls`
+    pub tls: Option<bool>,
+    /// `--tlsverify`
+    pub verify: Option<bool>,
+    /// `--tlscert`
+    pub cert: Option<String>,
+    /// `--tlskey`
+    pub key: Option<String>,
+    /// `--tlscacert`
+    pub ca: Option<String>,
 }
 
 /// Text whose `Debug` does not show it.

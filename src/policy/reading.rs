@@ -265,7 +265,14 @@ impl<'t> Notes<'t> {
 /// Does this value say that there is nothing to guard? Narrower than [`is_off`]: a guard that is mistyped is refused.
 fn is_open(key: &str, value: &Value) -> bool {
     match value {
-        Value::Bool(false) => matches!(key, "proxy_protocol" | "proxy_required"),
+        Value::Bool(false) => matches!(
+            key,
+            "proxy_protocol"
+                | "proxy_required"
+                | "allow_insecure_cipher_suites"
+                | "ocsp_peer"
+                | "cert_match_skip_invalid"
+        ),
         Value::Integer(0) => key == "https_port",
         Value::String(s) => s.is_empty() && key == "token",
         Value::Array(a) => a.is_empty() && !matches!(key, "to" | "from"),

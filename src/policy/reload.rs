@@ -21,6 +21,7 @@ pub fn changes(old: &Settings, new: &Settings) -> Changes {
         server_name,
         listen,
         client_advertise,
+        tls,
         monitor,
         http_base_path,
         cores,
@@ -43,11 +44,21 @@ pub fn changes(old: &Settings, new: &Settings) -> Changes {
     changes.restart("server_name", *server_name != new.server_name);
     changes.restart("listen", *listen != new.listen);
     changes.restart("client_advertise", *client_advertise != new.client_advertise);
+    match (tls, &new.tls) {
+        // Its files may say something else.
+        (Some(_), Some(_)) => changes.live.push("tls"),
+        (old, new) => changes.restart("tls", old.is_some() != new.is_some()),
+    }
     changes.restart("http", *monitor != new.monitor);
     changes.restart("http_base_path", *http_base_path != new.http_base_path);
     changes.cores(cores, &new.cores);
     changes.limits(limits, &new.limits);
-    changes.timers(timers, &new.timers);
+    // With TLS it follows the time for a handshake, and changes with it.
+    let timers = Timers {
+        auth_timeout: if new.tls.is_some() { new.timers.auth_timeout } else { timers.auth_timeout },
+        ..timers.clone()
+    };
+    changes.timers(&timers, &new.timers);
     changes.auth(auth, &new.auth);
     match (cluster, &new.cluster) {
         (Some(old), Some(new)) => changes.cluster(old, new),
@@ -129,7 +140,8 @@ impl Changes {
     }
 
     fn auth(&mut self, old: &Auth, new: &Auth) {
-        let Auth { accounts, system, users, token, no_auth_user, required, announced, permits, trust } = old;
+        let Auth { accounts, system, users, token, no_auth_user, required, announced, by_certificate, permits, trust } =
+            old;
         // Everything else knows accounts by their places, for as long as the server runs.
         let same_names = accounts.iter().map(|a| &a.name).eq(new.accounts.iter().map(|a| &a.name));
         let lent = |auth: &Auth, user: &Option<usize>| user.map(|u| auth.users[u].name.clone());
@@ -139,7 +151,7 @@ impl Changes {
         self.restart("operator", trust.is_some() != new.trust.is_some());
         let same_users = *users == new.users
             && *token == new.token
-            && (*required, *announced) == (new.required, new.announced)
+            && (*required, *announced, *by_certificate) == (new.required, new.announced, new.by_certificate)
             && *permits == new.permits;
         // In nats-server's words.
         if !same_users {

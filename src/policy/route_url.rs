@@ -34,7 +34,9 @@ pub(super) fn parts(text: &str) -> Result<Parts, String> {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("nats") || scheme.eq_ignore_ascii_case("nats-route") => {
             rest
         }
-        Some((scheme, _)) if scheme.eq_ignore_ascii_case("tls") => return Err("TLS is not supported yet".into()),
+        Some((scheme, _)) if scheme.eq_ignore_ascii_case("tls") => {
+            return Err("TLS between servers is not supported yet".into())
+        }
         Some(_) => return Err(expected("its scheme is another")),
     };
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -125,7 +127,7 @@ mod tests {
             ("nats://u:secret@h:1,nats://u:secret@i:1", "more behind"),
             ("nats://u:secret@h h:1", "more behind"),
             ("http://u:secret@h:1", "scheme"),
-            ("tls://u:secret@h:1", "TLS is not supported yet"),
+            ("tls://u:secret@h:1", "TLS between servers is not supported yet"),
             ("", "names no port"),
         ] {
             let found = route(text).unwrap_err();

@@ -4,6 +4,7 @@
 //! validator. Sizes are bytes, times are [`Duration`]s.
 
 use super::permits::Permits;
+use super::tls::Tls;
 use super::trust::Trust;
 use crate::base::limits::STRANGER_BYTES_MIN;
 use crate::interest::border::Rule;
@@ -27,6 +28,8 @@ pub struct Settings {
     pub listen: Listen,
     /// `host[:port]` told to clients instead of the listen address.
     pub client_advertise: Option<String>,
+    /// How clients are served with TLS; `None`: they are not.
+    pub tls: Option<Tls>,
     /// HTTP monitoring, if wanted.
     pub monitor: Option<Listen>,
     /// Path prefix of all monitoring endpoints; "/" for none.
@@ -342,6 +345,8 @@ pub struct Auth {
     pub required: bool,
     /// INFO says `auth_required` (also in the case above, as nats-server does).
     pub announced: bool,
+    /// The client's certificate says which of them he is (`verify_and_map`).
+    pub by_certificate: bool,
     /// What users may do.
     pub permits: Arc<Permits>,
     /// Whom operators trust, where they say who may enter instead of a list of users.
@@ -461,6 +466,7 @@ impl Default for Settings {
             server_name: None,
             listen: Listen { host: "0.0.0.0".into(), port: Some(4222) },
             client_advertise: None,
+            tls: None,
             monitor: None,
             http_base_path: "/".into(),
             cores: Cores { shards: None, cpus: None, idle: vec![Idle::Park], io_memory: 512 << 10 },

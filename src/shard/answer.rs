@@ -172,6 +172,7 @@ impl Shard {
                 .or_else(|| c.pass.as_deref().map(|p| p.user.clone()))
                 .or_else(|| Some(said(|s| &s.user)).filter(|u| !u.is_empty())),
             account: self.settings.auth.accounts[usize::from(c.account)].name.clone(),
+            tls: c.peer.as_deref().map(|p| (p.version, p.cipher, p.first)),
             lost_msgs: 0,
             subs: keys.iter().filter_map(|k| self.outbox.subs.get(*k)).map(|s| self.sub_row(s)).collect(),
         }

@@ -18,6 +18,7 @@ use super::ledger::AccountLedger;
 use super::outbox::Outbox;
 use super::past::Past;
 use super::peers::Peers;
+use super::privacy::Privacy;
 use super::recent::Recent;
 use super::repeats::Repeats;
 use super::report::{Answer, Order};
@@ -27,7 +28,7 @@ use super::stretch::Tail;
 use super::verdict::Verdicts;
 use crate::base::limits::{BATCH_BYTES_MAX, BATCH_BYTES_MIN, LEFT_OVER_MAX};
 use crate::base::{Cid, ConnId, Level, Now, Rng, Seeded, ShardId, Time, Wheel};
-use crate::conn::{Client, GatewayTidings, Tidings};
+use crate::conn::{Client, GatewayTidings, Stage, Tidings};
 use crate::interest::far::Fars;
 use crate::interest::{Place, Replica};
 use crate::policy::login::Directory;
@@ -68,6 +69,8 @@ pub struct Opening {
     pub port: u16,
     /// The server is full: tell it so and end it (client-protocol.md §2.3).
     pub over_limit: bool,
+    /// Is it private, or to be?
+    pub privacy: Privacy,
     /// Random bytes that no other connection is given: what the client signs who has a key.
     pub nonce: [u8; NONCE_BYTES],
 }
@@ -79,6 +82,8 @@ pub enum Lost {
     Eof,
     /// Reading or writing failed, in the system's words ("read: …", "write: …").
     Failed(String),
+    /// It could not be made private: why.
+    Handshake(String),
 }
 
 /// What the shell is to do; cold.
@@ -94,6 +99,8 @@ pub enum Act {
     Close(ConnId),
     /// The same for another server's.
     CloseServer(ConnId),
+    /// A client has its INFO: its socket is to be made private. It comes back with `Turn::upgraded`, or is lost.
+    Upgrade(ConnId),
     /// Look at what a client presents somewhere that moves no messages; [`Order::Verified`] brings the answer.
     Verify {
         /// Who waits for it.
@@ -177,6 +184,8 @@ pub struct Shard {
     pub(super) settings: Arc<Settings>,
     pub(super) identity: Arc<Identity>,
     pub(super) greeting: PreparedInfo,
+    /// The cluster's name, once it is told.
+    pub(super) cluster_name: Option<Arc<str>>,
     /// The server is a lame duck: clients are told to go elsewhere.
     pub(super) lame: bool,
     pub(super) farewell: Farewell,
@@ -303,6 +312,7 @@ impl Shard {
             worlds: worlds.collect(),
             verdicts: Verdicts::new(rng.next_u64()),
             greeting: identity.greeting(&settings, None),
+            cluster_name: None,
             reply_prefix: identity.reply_prefix(settings.cluster_name()),
             identity,
             directory: Directory::new(&settings.auth, rng.next_u64()),
@@ -395,6 +405,9 @@ impl Shard {
     /// send, and one more that shows it: what is behind his CONNECT stays in the kernel while his password is looked at.
     pub fn reads(&self, conn: ConnId) -> usize {
         let Some(client) = self.outbox.conns.get(conn) else { return usize::MAX };
+        if matches!(client.stage, Stage::Upgrading { .. }) {
+            return 0;
+        }
         if self.waits(client) && client.tail.len() >= client.need().max(LEFT_OVER_MAX) {
             return 0;
         }
@@ -446,9 +459,11 @@ impl Shard {
             Order::SendAway { over_ns } => self.send_away(over_ns),
             Order::Scarce(scarce) => self.scarce(scarce),
             Order::Auth(auth) => self.change_auth(&auth),
+            Order::Tls { tls, auth_timeout } => self.change_tls(&tls, auth_timeout),
             Order::ClusterName(name) => {
                 self.greeting = self.identity.greeting(&self.settings, Some(&name));
                 self.reply_prefix = self.identity.reply_prefix(&name);
+                self.cluster_name = Some(name);
             }
         }
     }

@@ -120,7 +120,14 @@ mod tests {
         let mut shard =
             Shard::new(Setup { id: ShardId(0), shards: 1, seed: 1, settings, identity, turn_deliveries_max: 50_000 });
         let mut turn = shard.begin(Now { mono: Time(1), wall_ns: 1 }).sockets();
-        let conn = turn.open(Opening { cid: Cid(1), ip: "::1".into(), port: 2, over_limit: false, nonce: [0; 11] });
+        let conn = turn.open(Opening {
+            cid: Cid(1),
+            ip: "::1".into(),
+            port: 2,
+            over_limit: false,
+            privacy: Default::default(),
+            nonce: [0; 11],
+        });
         turn.bytes(conn, says);
         let Ok(mut flush) = turn.end().sockets() else { panic!("no ring is full") };
         let acts = std::iter::from_fn(|| flush.act());

@@ -39,7 +39,8 @@ impl Shard {
         self.leave_account(id);
         self.route_ended(id, &why);
         self.gateway_ended(id, &why);
-        let flushes = why.flushes();
+        let away = self.outbox.conns.get(id).is_some_and(|c| matches!(c.stage, Stage::Upgrading { away: true }));
+        let flushes = why.flushes() && !away;
         let text = why.text();
         if flushes && !text.is_empty() {
             self.outbox.say(id, |out| fault::write_fatal(out, text));
@@ -84,6 +85,7 @@ impl Shard {
         // They may come a thousand times a second.
         let kind = match why {
             Close::Route { .. } => Some(Repeat::WrongDial),
+            Close::Handshake(_) => Some(Repeat::Handshake),
             Close::Fault(Fault::Authorization) => Some(Repeat::Login),
             Close::Fault(f) if !matches!(f, Fault::AuthTimeout | Fault::Stale | Fault::PeerError) => {
                 Some(Repeat::Fault)
@@ -128,6 +130,7 @@ impl Shard {
                 diary.about(client, Level::Info, text);
             }
             _ if !said => {}
+            Close::Handshake(why) => diary.about(client, Level::Error, || format!("TLS handshake error: {why}")),
             Close::Fault(Fault::Authorization) => {
                 let signs = self.directory.asks_for_signatures();
                 diary.about(client, Level::Error, || login_failed(client.said.as_deref(), signs));
@@ -226,7 +229,8 @@ impl Shard {
                 _ => client.eof = true,
             },
             (Lost::Failed(what), true) => self.close(id, Close::Io(what)),
-            (Lost::Failed(_), false) => self.remove(id, Drop::ConnectionEnded),
+            (Lost::Handshake(what), true) => self.close(id, Close::Handshake(what)),
+            (Lost::Failed(_) | Lost::Handshake(_), false) => self.remove(id, Drop::ConnectionEnded),
         }
     }
 
@@ -264,9 +268,9 @@ impl Shard {
         if n > 0 {
             client.progress_at = self.now.mono;
         }
-        let all_said = client.out.pending() == 0 && !client.lives();
+        let all_said = client.out.pending() == 0 && client.has_plans();
         self.outbox.recount(id);
-        if all_said {
+        if all_said && !self.give_to_handshake(id) {
             self.all_said(id);
         }
     }

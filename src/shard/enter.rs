@@ -3,6 +3,7 @@
 
 use super::core::{Act, Opening, Shard};
 use super::due::Due;
+use super::privacy::Privacy;
 use super::repeats::Repeat;
 use super::strangers::TooMany;
 use crate::base::limits::TURN_INFORMED_MAX;
@@ -19,7 +20,8 @@ impl Shard {
     pub(super) fn enter(&mut self, o: Opening) -> ConnId {
         let limits = &self.settings.limits;
         let nonce = nkey::nonce(&o.nonce);
-        let caller = Caller { nonce: &nonce, ip: &o.ip, now_s: self.now_s() };
+        let peer = if let Privacy::Secured(peer) = o.privacy.clone() { Some(peer) } else { None };
+        let caller = Caller { nonce: &nonce, ip: &o.ip, peer: peer.as_deref(), now_s: self.now_s() };
         let anonymous = self.directory.anonymous(&self.settings.auth, &caller);
         let rules = Rules {
             max_control_line: limits.max_control_line,
@@ -30,6 +32,11 @@ impl Shard {
         let mut client = Client::new(o.cid, &o.ip, o.port, rules, self.now);
         client.max_subs = Some(limits.max_subscriptions).filter(|max| *max > 0);
         client.nonce = o.nonce;
+        client.peer = peer;
+        let upgrades = matches!(o.privacy, Privacy::Upgrade);
+        if upgrades {
+            client.stage = Stage::Upgrading { away: false };
+        }
         let id = self.outbox.conns.insert(client);
         if let Some(client) = self.outbox.conns.get(id) {
             self.outbox.diary.about(client, Level::Debug, || "Client connection created".into());
@@ -40,8 +47,9 @@ impl Shard {
                 self.join_account(id, Entry { account: account as u16, user: user.map(|u| u as u32), pass: None });
             }
             None => {
-                let timeout = self.settings.timers.auth_timeout;
-                self.wheel.add(self.now.mono.plus(timeout), Due::Auth(id));
+                if !upgrades {
+                    self.await_connect(id);
+                }
                 if let Some(too_many) = self.strangers.came(id, o.cid, &o.ip) {
                     self.make_room(&too_many);
                 }
@@ -51,6 +59,8 @@ impl Shard {
         self.arm_ping(id, false);
         if o.over_limit {
             self.close(id, Close::Fault(Fault::Connections));
+        } else if matches!(o.privacy, Privacy::Throttled) {
+            self.close(id, Close::Fault(Fault::Throttled));
         } else if self.draining {
             self.close(id, Close::Shutdown);
         }
@@ -98,7 +108,8 @@ impl Shard {
         if said.route {
             return self.leave(id, json);
         }
-        let caller = Caller { nonce: &nkey::nonce(&client.nonce), ip: &client.ip, now_s };
+        let nonce = nkey::nonce(&client.nonce);
+        let caller = Caller { nonce: &nonce, ip: &client.ip, peer: client.peer.as_deref(), now_s };
         let verdict = self.directory.decide(&self.settings.auth, said, &caller);
         // A further CONNECT begins anew: what was subscribed is gone (client-protocol.md §2.9).
         if client.connected {

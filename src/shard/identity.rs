@@ -36,6 +36,9 @@ impl Identity {
             host: &self.host,
             port: self.port,
             headers: settings.headers,
+            tls_required: settings.tls.as_ref().is_some_and(|t| !t.optional),
+            tls_verify: settings.tls.as_ref().is_some_and(|t| t.verify),
+            tls_available: settings.tls.as_ref().is_some_and(|t| t.optional),
             cluster,
             takes_routes: settings.cluster.as_ref().is_some_and(|c| c.listen.is_none()),
         })

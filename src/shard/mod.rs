@@ -26,6 +26,7 @@ mod origin;
 mod outbox;
 mod past;
 mod peers;
+mod privacy;
 mod recent;
 mod relayed;
 mod repeats;
@@ -69,10 +70,12 @@ mod tick;
 mod wanted;
 
 mod turn;
+mod upgrade;
 
 pub use self::core::{Act, Lost, Opening, Setup, Shard};
 pub use crate::base::limits::TURN_DELIVERIES_MAX;
 pub use batch::Batch;
 pub use identity::Identity;
+pub use privacy::Privacy;
 pub use report::{Answer, Ask, Order};
 pub use turn::{Flush, Rings, Sockets, Stuck, Turn};

@@ -137,7 +137,7 @@ impl Shard {
                 return Err(Close::Withdrawn { reason: "Authentication Failure" });
             }
         }
-        let caller = Caller { nonce: "", ip: &client.ip, now_s };
+        let caller = Caller { nonce: "", ip: &client.ip, peer: client.peer.as_deref(), now_s };
         let mut pass = token::again(&trust, &said.jwt, &caller).map_err(|_: Refusal| refused)?;
         pass.hours_end_ns = had.hours_end_ns;
         client.pass = Some(pass);
@@ -157,7 +157,7 @@ impl Shard {
                 return Err(Close::Withdrawn { reason: "Client Closed" });
             };
             client.user = Some(place as u32);
-            let lent = said.user.is_empty() && said.nkey.is_empty();
+            let lent = auth.by_certificate || said.user.is_empty() && said.nkey.is_empty();
             return match &is.password {
                 _ if !is.kinds.standard => Err(refused),
                 _ if was.password == is.password || lent => Ok(()),
@@ -171,7 +171,7 @@ impl Shard {
             };
         }
         let nonce = nkey::nonce(&client.nonce);
-        let caller = Caller { nonce: &nonce, ip: &client.ip, now_s };
+        let caller = Caller { nonce: &nonce, ip: &client.ip, peer: client.peer.as_deref(), now_s };
         match self.directory.decide(auth, said, &caller) {
             Verdict::Enter { account, user } if account == usize::from(client.account) => {
                 client.user = user.map(|u| u as u32);

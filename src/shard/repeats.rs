@@ -9,6 +9,8 @@ use crate::base::{Time, SECOND};
 pub(super) enum Repeat {
     /// A route came to the client port.
     WrongDial,
+    /// A handshake failed.
+    Handshake,
     /// Credentials were wrong or missing.
     Login,
     /// A client broke a rule of the protocol.
@@ -26,8 +28,9 @@ pub(super) enum Repeat {
 }
 
 impl Repeat {
-    const ALL: [(Repeat, &'static str); 8] = [
+    const ALL: [(Repeat, &'static str); 9] = [
         (Repeat::WrongDial, "routes that came to the client port"),
+        (Repeat::Handshake, "TLS handshakes failed"),
         (Repeat::Login, "authentication errors"),
         (Repeat::Fault, "clients that broke a rule of the protocol"),
         (Repeat::Stranger, "connections that had not said who they are were dropped"),

@@ -6,8 +6,9 @@ mod question;
 
 use crate::base::ConnId;
 use crate::conn::{Counts, GatewayInstruction, Instruction, Telling};
-use crate::policy::{Auth, Found};
+use crate::policy::{Auth, Found, Tls};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use gateways::{BarrierTally, EntryTally, FarTally, GatewayAccountRow, GatewayReport, GatewayRow, InterestMode};
 pub use question::{Asked, Explanation, Ground, Question};
@@ -53,6 +54,13 @@ pub enum Order {
     Scarce(bool),
     /// These may enter from now on, and do this. The accounts are the same.
     Auth(Arc<Auth>),
+    /// Handshakes with clients go so from now on; nobody who is here notices.
+    Tls {
+        /// How.
+        tls: Arc<Tls>,
+        /// From the handshake to a valid CONNECT.
+        auth_timeout: Duration,
+    },
     /// The cluster is called so from now on.
     ClusterName(Arc<str>),
 }
@@ -297,6 +305,8 @@ pub struct ConnRow {
     pub user: Option<String>,
     /// Its account.
     pub account: String,
+    /// How it is secured: version, suite, and whether that came before INFO.
+    pub tls: Option<(&'static str, &'static str, bool)>,
     /// Messages that were queued for it and never left.
     pub lost_msgs: u64,
     /// Its subscriptions, if asked for.

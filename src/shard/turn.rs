@@ -17,6 +17,7 @@ use super::core::{Act, Lost, Opening, Shard};
 use super::report::Order;
 use crate::base::{ConnId, Now, ShardId};
 use crate::conn::{Client, GatewayIntroduction, Introduction};
+use crate::policy::Peer;
 use std::marker::PhantomData;
 
 /// The step of hearing, or telling, the other shards.
@@ -96,6 +97,11 @@ impl<'a> Turn<'a, Sockets> {
     /// A connection was accepted for this shard.
     pub fn open(&mut self, opening: Opening) -> ConnId {
         self.shard.enter(opening)
+    }
+
+    /// The socket of [`Act::Upgrade`] is back, private; None: it stays in the clear, as it may.
+    pub fn upgraded(&mut self, conn: ConnId, peer: Option<Box<Peer>>) {
+        self.shard.upgraded(conn, peer);
     }
 
     /// A registered route is this shard's from now on.

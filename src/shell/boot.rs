@@ -21,6 +21,7 @@ use super::rings::{self, Door, Mail, Post};
 use super::scarcity::{Gauge, Scarcity};
 use super::serve::{Event, Executors, Server};
 use super::signal;
+use super::tls::{Acceptor, Gate, Handshakes};
 use super::verify::{Check, Verifier};
 use crate::base::{Level, Rng, ShardId};
 use crate::policy::{doors, Found, Idle, Settings};
@@ -101,6 +102,7 @@ impl Server {
         log.line(Level::Info, plan.why.clone());
         plan.warning.iter().for_each(|w| log.line(Level::Warn, w.clone()));
         let load = Arc::new(Load::new(plan.cpus.len()));
+        let gate = gate(&settings, log)?;
         let verifier = Verifier::start().map_err(no_room)?;
         let mut seeds = Rng::new(identity::seed(&key));
         let outlets = Outward {
@@ -108,6 +110,7 @@ impl Server {
             load: load.clone(),
             verifier: verifier.clone(),
             mesh: joining.as_ref().map(Joining::door),
+            gate: gate.clone(),
             tell,
         };
         let scarcity = Scarcity::new(settings.limits.memory_limit, Instant::now());
@@ -133,7 +136,8 @@ impl Server {
         let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, log)?;
         gather(mesh.as_ref().filter(|_| routes_apart), log);
         let reminders = say_where(&settings, bound, log);
-        let listening = listen::start(socket, shares.clients, doors.clone(), load, numbers, facts, log.clone());
+        let listening =
+            listen::start(socket, shares.clients, doors.clone(), load, numbers, facts, gate.clone(), log.clone());
         let listening = listening.map_err(|e| Refusal::new(format!("cannot accept clients: {e}"), ""))?;
         gather(mesh.as_ref().filter(|_| !routes_apart), log);
         let at = Addresses { clients: bound, monitor: monitor.as_ref().map(Monitor::addr), cluster: cluster_at };
@@ -149,6 +153,7 @@ impl Server {
             executors,
             monitor,
             mesh,
+            gate,
             lame_duck: None,
             reminders,
             scarcity,
@@ -184,6 +189,16 @@ fn say_ready(log: &Log) {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 }
 
+/// How clients are made private, if they are.
+fn gate(settings: &Settings, log: &Log) -> Result<Option<Arc<Gate>>, Refusal> {
+    let Some(tls) = &settings.tls else { return Ok(None) };
+    let remedy = "name PEM files in tls that this user may read";
+    let acceptor = Acceptor::new(tls).map_err(|why| Refusal::new(why, remedy))?;
+    let handshakes = Handshakes::start();
+    let handshakes = handshakes.map_err(|e| Refusal::new(format!("no threads for TLS handshakes: {e}"), ""))?;
+    Ok(Some(Arc::new(Gate::new(acceptor, handshakes, log.clone()))))
+}
+
 /// The socket for clients, and its address.
 fn bind_here(settings: &Settings) -> Result<(TcpListener, SocketAddr), Refusal> {
     let socket = bind(&settings.listen)?;
@@ -216,7 +231,8 @@ fn write_files(settings: &Settings, program: &str, at: &Addresses, log: &Log) ->
     let Some(dir) = &settings.ports_file_dir else { return Ok(None) };
     let monitoring = at.monitor.map(|m| files::urls("http", m)).unwrap_or_default();
     let cluster = at.cluster.map(|c| files::urls("nats", c)).unwrap_or_default();
-    let ports = Ports { nats: files::urls("nats", at.clients), monitoring, cluster };
+    let scheme = if settings.tls.as_ref().is_some_and(|t| !t.optional) { "tls" } else { "nats" };
+    let ports = Ports { nats: files::urls(scheme, at.clients), monitoring, cluster };
     match PortsFile::write(dir, program, &ports) {
         Ok(file) => Ok(Some(file)),
         Err(e) => {
@@ -243,6 +259,10 @@ fn announce(log: &Log, start: &Start, server_id: &str, name: &str) {
 fn say_where(settings: &Settings, bound: SocketAddr, log: &Log) -> Reminders {
     let at = display(&settings.listen.host, bound.port());
     log.line(Level::Info, format!("Listening for client connections on {at}"));
+    if let Some(tls) = &settings.tls {
+        let must = if tls.optional { "offered to" } else { "required for" };
+        log.line(Level::Info, format!("TLS {must} client connections"));
+    }
     let mut really = settings.clone();
     really.listen.port = Some(bound.port());
     if bound.ip().to_canonical().is_loopback() {
@@ -356,13 +376,14 @@ struct Outward {
     load: Arc<Load>,
     verifier: Verifier,
     mesh: Option<MeshDoor>,
+    gate: Option<Arc<Gate>>,
     tell: Sender<Event>,
 }
 
 impl Outward {
     fn outlets(&self, shard: usize, door: &Door, replies: &Replies) -> Outlets {
         let (log, load, verifier, door) = (self.log.clone(), self.load.clone(), self.verifier.clone(), door.clone());
-        let replies = replies.clone();
+        let (replies, gate, returns) = (replies.clone(), self.gate.clone(), door.clone());
         let [tell, vacant, scarce, failed] = [(); 4].map(|()| self.tell.clone());
         let (mesh, entrance, gateways) = (self.mesh.clone(), self.mesh.clone(), self.mesh.clone());
         Outlets {
@@ -375,6 +396,12 @@ impl Outward {
                 // Too many wait already: refused, as a wrong password is.
                 if let Err(check) = verifier.submit(Check { ticket: conn.to_bits(), proof, reply }) {
                     (check.reply)(Found::plainly(false));
+                }
+            }),
+            upgrade: Box::new(move |conn, stream| {
+                if let Some(gate) = &gate {
+                    let door = returns.clone();
+                    gate.upgrade(stream, Box::new(move |found| door.send(Mail::Upgraded(conn, found))));
                 }
             }),
             tidings: Box::new(move |shard, tidings| {

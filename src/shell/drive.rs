@@ -5,10 +5,12 @@ use super::clock::Clock;
 use super::rings::{Mail, Post};
 use super::scarcity::Gauge;
 use super::socket::{Read, Sockets};
+use super::tls::Secured;
 use crate::base::{Cid, ConnId, Level, ShardId};
 use crate::conn::{GatewayTidings, Tidings};
 use crate::policy::{Idle, Proof};
 use crate::shard::{Act, Answer, Flush, Lost, Order, Rings, Shard, Turn};
+use std::collections::HashSet;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -24,6 +26,8 @@ pub struct Outlets {
     pub closed: Box<dyn Fn() + Send>,
     /// Something presented is to be looked at, for whom.
     pub verify: Box<dyn Fn(ConnId, Proof) + Send>,
+    /// A client's socket is to be made private; [`Mail::Upgraded`] brings it back.
+    pub upgrade: Box<dyn Fn(ConnId, TcpStream) + Send>,
     /// News of a route, for the mesh.
     pub tidings: Box<dyn Fn(ShardId, Tidings) + Send>,
     /// News of a link to another cluster, for the machine that made it.
@@ -58,7 +62,11 @@ pub struct Driver {
     overrun: bool,
     /// What peers have not acknowledged, for the next turn.
     measured: Vec<(ConnId, u64)>,
+    /// Connections whose sockets are being made private.
+    away: Away,
 }
+
+type Away = HashSet<ConnId>;
 
 impl Driver {
     /// A driver for `shard`, one of `shards`, that watches what it takes with `gauge`.
@@ -71,7 +79,7 @@ impl Driver {
         gauge: Option<Gauge>,
     ) -> Driver {
         let (stop, stuck, overrun, measured) = (false, false, false, Vec::new());
-        Driver { shard, shards, post, clock, outlets, stop, stuck, gauge, overrun, measured }
+        Driver { shard, shards, post, clock, outlets, stop, stuck, gauge, overrun, measured, away: Away::new() }
     }
 
     /// Runs until [`Mail::Stop`]. Nothing else runs on its executor: it sleeps where its sockets are polled, which costs one
@@ -147,7 +155,7 @@ impl Driver {
         }
         while let Some(mail) = self.post.mail() {
             worked = true;
-            self.stop |= take_in(mail, &mut turn, sockets);
+            self.stop |= take_in(mail, &mut turn, sockets, &mut self.away);
         }
         if self.stuck {
             sockets.skip();
@@ -182,7 +190,7 @@ impl Driver {
             }
         }
         let flush = turn.end();
-        self.stuck = !self.outlets.flush(flush, self.shards, &self.post, sockets, &mut self.measured);
+        self.stuck = !self.outlets.flush(flush, self.shards, &self.post, sockets, &mut self.measured, &mut self.away);
         self.watch_memory();
         worked
     }
@@ -197,7 +205,8 @@ impl Driver {
 }
 
 /// Gives the shard what came from a thread that is no shard. True: that all has been said.
-fn take_in(mail: Mail, turn: &mut Turn<'_, crate::shard::Sockets>, sockets: &mut Sockets) -> bool {
+fn take_in(mail: Mail, turn: &mut Turn<'_, crate::shard::Sockets>, sockets: &mut Sockets, away: &mut Away) -> bool {
+    let mut session = None;
     let (conn, stream) = match mail {
         Mail::Order(order) => {
             turn.order(order);
@@ -211,9 +220,29 @@ fn take_in(mail: Mail, turn: &mut Turn<'_, crate::shard::Sockets>, sockets: &mut
         Mail::Route(stream, introduction) => (turn.introduce(introduction), stream),
         Mail::Gateway(stream, introduction) => (turn.introduce_gateway(introduction), stream),
         Mail::Accepted(stream, opening) => (turn.open(opening), stream),
+        Mail::Secured(stream, secured, opening) => {
+            session = Some(secured);
+            (turn.open(opening), stream)
+        }
+        // It has ended meanwhile: so does its socket.
+        Mail::Upgraded(conn, _) if !away.contains(&conn) => return false,
+        Mail::Upgraded(conn, Ok(Secured { stream, tls })) => {
+            away.remove(&conn);
+            let (secured, peer) = tls.unzip();
+            session = secured;
+            turn.upgraded(conn, peer);
+            (conn, stream)
+        }
+        // That it was away is forgotten when it is closed.
+        Mail::Upgraded(conn, Err(why)) => {
+            turn.lost(conn, Lost::Handshake(why));
+            return false;
+        }
     };
     if let Err(e) = sockets.add(conn, stream) {
         turn.lost(conn, Lost::Failed(format!("read: {e}")));
+    } else if let Some(session) = session {
+        sockets.secure(conn, session);
     }
     false
 }
@@ -236,6 +265,7 @@ impl Outlets {
         post: &Post,
         sockets: &mut Sockets,
         measured: &mut Vec<(ConnId, u64)>,
+        away: &mut Away,
     ) -> bool {
         for to in (0..shards).map(|i| ShardId(i as u8)) {
             if let Some(batch) = flush.batch(to) {
@@ -282,19 +312,25 @@ impl Outlets {
         while let Some(act) = flush.act() {
             match act {
                 Act::Measure(conn) => measured.extend(sockets.unacked(conn).map(|n| (conn, n))),
-                act => self.act(act, post.id(), sockets),
+                Act::Upgrade(conn) => {
+                    if let Some(stream) = sockets.take(conn) {
+                        away.insert(conn);
+                        (self.upgrade)(conn, stream);
+                    }
+                }
+                act => self.act(act, post.id(), sockets, away),
             }
         }
         true
     }
 
-    fn act(&self, act: Act, shard: ShardId, sockets: &mut Sockets) {
+    fn act(&self, act: Act, shard: ShardId, sockets: &mut Sockets, away: &mut Away) {
         match act {
             Act::Pause(conn) => sockets.read_on(conn, false),
             Act::Resume(conn) => sockets.read_on(conn, true),
             Act::Finish(conn) => sockets.finish(conn),
             Act::Close(conn) => {
-                if sockets.close(conn) {
+                if sockets.close(conn) || away.remove(&conn) {
                     (self.closed)();
                 }
             }
@@ -305,7 +341,7 @@ impl Outlets {
                     (self.hand_over)(stream, cid, said);
                 }
             }
-            Act::Measure(_) => {} // answered where the answer can be kept
+            Act::Measure(_) | Act::Upgrade(_) => {} // done where there is what it takes
             Act::Tidings(tidings) => (self.tidings)(shard, tidings),
             Act::GatewayTidings(tidings) => (self.gateway_tidings)(shard, tidings),
             Act::Verify { conn, proof } => (self.verify)(conn, proof),

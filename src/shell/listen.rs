@@ -7,8 +7,10 @@ use super::identity;
 use super::log::Log;
 use super::monitor::Facts;
 use super::rings::{Door, Mail};
+use super::tls::{Acceptor, Gate, Secured};
 use crate::base::{Cid, Level};
-use crate::shard::Opening;
+use crate::policy::tls::First;
+use crate::shard::{Opening, Privacy};
 use rustix::event::{eventfd, poll, EventfdFlags, PollFd, PollFlags};
 use rustix::io::Errno;
 use std::io::Write;
@@ -72,6 +74,7 @@ struct Listener {
     load: Arc<Load>,
     facts: Arc<Facts>,
     log: Log,
+    tls: Option<Arc<Gate>>,
     max: u64,
     files: u64,
     numbers: Arc<AtomicU64>,
@@ -90,6 +93,7 @@ pub fn start(
     load: Arc<Load>,
     numbers: Arc<AtomicU64>,
     facts: Arc<Facts>,
+    tls: Option<Arc<Gate>>,
     log: Log,
 ) -> std::io::Result<Listening> {
     socket.set_nonblocking(true)?;
@@ -103,6 +107,7 @@ pub fn start(
         max: facts.settings.limits.max_connections as u64,
         facts,
         log,
+        tls,
         files,
         numbers,
         said: None,
@@ -179,8 +184,46 @@ impl Listener {
             self.load.gone(shard);
             return self.complain("a client is refused: the system has no random bytes");
         };
-        let opening = Opening { cid, ip, port: peer.port(), over_limit, nonce };
+        let mut opening = Opening { cid, ip, port: peer.port(), over_limit, nonce, privacy: Privacy::Plain };
+        if let Some(gate) = self.tls.as_ref().filter(|_| !over_limit) {
+            match gate.enter() {
+                None => opening.privacy = Privacy::Throttled,
+                Some(acceptor) => match acceptor.tls.first {
+                    First::Info => opening.privacy = Privacy::Upgrade,
+                    First::Tls => return self.tls_first(gate, acceptor, None, shard, stream, opening),
+                    First::Wait(d) => return self.tls_first(gate, acceptor, Some(d), shard, stream, opening),
+                },
+            }
+        }
         self.doors[shard].send(Mail::Accepted(stream, opening));
+    }
+
+    /// TLS comes first: a shard hears of the client when he is there, or has waited in vain to be spoken to.
+    fn tls_first(
+        &self,
+        gate: &Arc<Gate>,
+        acceptor: Arc<Acceptor>,
+        wait: Option<Duration>,
+        shard: usize,
+        stream: TcpStream,
+        mut opening: Opening,
+    ) {
+        let (door, load, says) = (self.doors[shard].clone(), self.load.clone(), gate.clone());
+        let done = move |found: Result<Secured, String>| match found {
+            Ok(Secured { stream, tls: Some((session, peer)) }) => {
+                opening.privacy = Privacy::Secured(peer);
+                door.send(Mail::Secured(stream, session, opening));
+            }
+            Ok(Secured { stream, tls: None }) => {
+                opening.privacy = Privacy::Upgrade;
+                door.send(Mail::Accepted(stream, opening));
+            }
+            Err(why) => {
+                load.gone(shard);
+                says.failed(&format!("{}:{} - cid:{}", opening.ip, opening.port, opening.cid.0), &why);
+            }
+        };
+        gate.first(acceptor, stream, wait, Box::new(done));
     }
 
     /// At most one line a second, with the number of those that were kept back.
@@ -242,7 +285,7 @@ mod tests {
         let client = TcpStream::connect(socket.local_addr().unwrap()).unwrap();
         let (log, _) = Log::start(&Settings::default().log).unwrap();
         let listening =
-            start(socket, 10, doors, Arc::new(Load::new(1)), Arc::new(AtomicU64::new(1)), facts(), log).unwrap();
+            start(socket, 10, doors, Arc::new(Load::new(1)), Arc::new(AtomicU64::new(1)), facts(), None, log).unwrap();
         (listening, posts.remove(0), client)
     }
 

@@ -29,6 +29,7 @@ mod scarcity;
 mod serve;
 pub mod signal;
 mod socket;
+pub mod tls;
 pub mod verify;
 
 pub use refusal::Refusal;

@@ -4,7 +4,8 @@
 //! puts something in marks itself in the receiver's [`Bell`]; the receiver looks at one word instead of at every ring,
 //! and only a sleeping one costs a system call.
 
-use crate::base::{ShardId, ShardSet};
+use super::tls::{Secured, Session};
+use crate::base::{ConnId, ShardId, ShardSet};
 use crate::conn::{GatewayInstruction, GatewayIntroduction, Introduction};
 use crate::shard::{Batch, Opening, Order};
 use crossbeam_channel::{bounded, unbounded, Receiver, Sender, TryRecvError, TrySendError};
@@ -26,6 +27,10 @@ const MAIL_MAX: usize = 4096;
 pub enum Mail {
     /// A connection for this shard.
     Accepted(TcpStream, Opening),
+    /// The same, private already.
+    Secured(TcpStream, Box<Session>, Opening),
+    /// What became of the handshake of a connection of this shard.
+    Upgraded(ConnId, Result<Secured, String>),
     /// A registered route for this shard.
     Route(TcpStream, Introduction),
     /// A registered link to another cluster for this shard.

@@ -3,7 +3,10 @@
 //!
 //! One per shard, which sleeps here too.
 
+mod private;
+
 use super::kernel::{bound_queue_if_near, unacknowledged};
+use super::tls::Session;
 use crate::base::{ConnId, MILLISECOND};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
@@ -71,6 +74,8 @@ struct Socket {
     writing: bool,
     /// It was sent a stream before.
     streams: bool,
+    /// It speaks TLS.
+    tls: Option<Box<Session>>,
 }
 
 /// See the file's head.
@@ -86,6 +91,7 @@ pub struct Sockets {
     read_bytes: usize,
     /// What this turn has read and written.
     passed: (usize, usize),
+    private: private::Private,
 }
 
 /// How much is read at a time after a turn that read and wrote so much. Of what goes to many, less: else its receivers have
@@ -107,7 +113,17 @@ impl Sockets {
         epoll::add(&epoll, wake, EventData::new_u64(WAKE), EventFlags::IN)?;
         let buffer = vec![0; READ_BYTES];
         let (sockets, events, ready) = (Vec::new(), Vec::with_capacity(EVENTS_MAX), VecDeque::new());
-        Ok(Sockets { epoll, sockets, buffer, events, ready, read_left: 0, read_bytes: READ_BYTES, passed: (0, 0) })
+        Ok(Sockets {
+            epoll,
+            sockets,
+            buffer,
+            events,
+            ready,
+            read_left: 0,
+            read_bytes: READ_BYTES,
+            passed: (0, 0),
+            private: Default::default(),
+        })
     }
 
     /// Takes what has happened since the last look; if nothing has, waits for it so long at most (None: as long as it
@@ -119,6 +135,7 @@ impl Sockets {
         if look.sockets {
             return look;
         }
+        let patience_ns = if self.has_fresh() { Some(0) } else { patience_ns };
         self.events.clear();
         let spare = rustix::buffer::spare_capacity(&mut self.events);
         // Whole milliseconds: with others it would be another system call, which not every sandbox knows.
@@ -138,6 +155,9 @@ impl Sockets {
             let read = end || f.intersects(EventFlags::IN | EventFlags::RDHUP);
             let write = end || f.contains(EventFlags::OUT);
             self.ready.push_back(Ready { conn: ConnId::from_bits(data), read, write });
+        }
+        if self.has_fresh() {
+            self.say_fresh();
         }
         look.sockets = !self.ready.is_empty();
         look
@@ -168,7 +188,7 @@ impl Sockets {
         if self.sockets.len() <= place {
             self.sockets.resize_with(place + 1, || None);
         }
-        self.sockets[place] = Some(Socket { stream, conn, reading: true, writing: false, streams: false });
+        self.sockets[place] = Some(Socket { stream, conn, reading: true, writing: false, streams: false, tls: None });
         Ok(())
     }
 
@@ -205,6 +225,9 @@ impl Sockets {
         else {
             return Read::Nothing;
         };
+        if s.tls.is_some() {
+            return self.read_private(conn, most);
+        }
         let most = most.min(self.read_bytes);
         match rustix::net::recv(&s.stream, &mut self.buffer[..most], RecvFlags::DONTWAIT) {
             Ok((0, _)) => Read::Eof,
@@ -230,6 +253,9 @@ impl Sockets {
     ) -> Result<usize, String> {
         const FLAGS: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
         let Some(s) = self.get(conn) else { return Ok(0) };
+        if s.tls.is_some() {
+            return self.write_private(conn, bytes, behind);
+        }
         let mut parts = [IoSlice::new(&[]); PARTS_MAX];
         let mut n = 0;
         for part in [bytes].into_iter().chain(behind).take(PARTS_MAX) {
@@ -259,11 +285,14 @@ impl Sockets {
 
     /// The socket took bytes again: no longer watched for that.
     pub fn written_again(&mut self, conn: ConnId) {
-        self.watch(conn, |s| s.writing = false);
+        if self.write_answers(conn) {
+            self.watch(conn, |s| s.writing = false);
+        }
     }
 
     /// Shuts the sending side.
     pub fn finish(&mut self, conn: ConnId) {
+        self.say_goodbye(conn);
         if let Some(s) = self.get(conn) {
             let _ = rustix::net::shutdown(&s.stream, Shutdown::Write);
         }
@@ -275,7 +304,7 @@ impl Sockets {
         unacknowledged(&s.stream).ok()
     }
 
-    /// Gives a socket away.
+    /// Gives a socket away; what makes it private is forgotten.
     pub fn take(&mut self, conn: ConnId) -> Option<TcpStream> {
         self.get(conn)?;
         let Socket { stream, .. } = self.sockets[conn.place() as usize].take()?;

@@ -32,6 +32,8 @@ pub enum Fault {
     NoRespondersNeedsHeaders,
     /// The server is full.
     Connections,
+    /// More handshakes were begun than may be.
+    Throttled,
     /// The account is full.
     AccountConnections,
     /// Pings went unanswered.
@@ -62,6 +64,7 @@ impl Fault {
             Fault::ClientProtocol => "invalid client protocol",
             Fault::NoRespondersNeedsHeaders => "no responders requires headers support",
             Fault::Connections => "maximum connections exceeded",
+            Fault::Throttled => "Connection throttled is active. Please try again later.",
             Fault::AccountConnections => "maximum account active connections exceeded",
             Fault::Stale => "Stale Connection",
             Fault::InterestFromDialer => "the dialing side of a gateway sends no RS+, RS-, A+ or A-",

@@ -208,6 +208,15 @@ pub struct ServerInfo<'a> {
     pub port: u16,
     /// Are headers supported?
     pub headers: bool,
+    /// Clients must speak TLS.
+    #[serde(skip_serializing_if = "is_false")]
+    pub tls_required: bool,
+    /// They must show a certificate.
+    #[serde(skip_serializing_if = "is_false")]
+    pub tls_verify: bool,
+    /// They may speak TLS.
+    #[serde(skip_serializing_if = "is_false")]
+    pub tls_available: bool,
     /// Name of the cluster, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<&'a str>,

@@ -195,7 +195,7 @@ fn every_mistake_of_a_cluster_at_its_place() {
             "f.conf:2:2: cluster name cannot contain spaces",
             "f.conf:3:2: port: 70000 is not a port: −1 (the system chooses) or 1 to 65535",
             "f.conf:4:2: unknown field \"lisen\", did you mean \"listen\"?",
-            "f.conf:5:2: tls: TLS is not supported yet",
+            "f.conf:5:2: tls: TLS between servers is not supported yet",
             "f.conf:7:3: unknown field \"usr\", did you mean \"user\"?",
             "f.conf:8:3: a password without a user would guard nothing: name the user too",
             "f.conf:9:3: token: Cluster authorization does not support tokens",

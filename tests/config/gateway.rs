@@ -147,7 +147,7 @@ fn what_says_nothing_is_none_and_what_says_half_is_refused() {
             "gateway {name: a, port: 70000}",
             "f.conf:1:19: port: 70000 is not a port: −1 (the system chooses) or 1 to 65535",
         ),
-        ("gateway {name: a, port: -1, tls {}}", "f.conf:1:29: tls: TLS is not supported yet"),
+        ("gateway {name: a, port: -1, tls {}}", "f.conf:1:29: tls: TLS between servers is not supported yet"),
         (
             "gateway {name: a, port: -1, gateways: {b: 1}}",
             "f.conf:1:29: gateways: expected a list of clusters, found a map",
@@ -164,7 +164,7 @@ fn what_says_nothing_is_none_and_what_says_half_is_refused() {
         ),
         (
             "gateway {name: a, port: -1, gateways: [{name: b, url: b:1, tls {}}]}",
-            "f.conf:1:60: tls: TLS is not supported yet",
+            "f.conf:1:60: tls: TLS between servers is not supported yet",
         ),
         (
             "gateway {name: a, port: -1, interest: x}",

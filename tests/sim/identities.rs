@@ -245,7 +245,14 @@ impl World {
             2..=5 => {
                 let n = self.guests.len() as u64;
                 let nonce = std::array::from_fn(|i| (self.rng.next_u64() >> i) as u8);
-                let opening = Opening { cid: Cid(n + 1), ip: "10.0.0.1".into(), port: 1, over_limit: false, nonce };
+                let opening = Opening {
+                    cid: Cid(n + 1),
+                    ip: "10.0.0.1".into(),
+                    port: 1,
+                    over_limit: false,
+                    privacy: Default::default(),
+                    nonce,
+                };
                 self.turn(vec![], &[], Some(opening));
             }
             6..=9 if !self.proofs.is_empty() => {

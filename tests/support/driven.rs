@@ -42,7 +42,14 @@ impl Driven {
 
     /// A client of a shard, connected, that has said this.
     pub fn client(&mut self, shard: usize, says: &str) -> ConnId {
-        let opening = Opening { cid: Cid(self.ns), ip: "127.0.0.1".into(), port: 1, over_limit: false, nonce: [0; 11] };
+        let opening = Opening {
+            cid: Cid(self.ns),
+            ip: "127.0.0.1".into(),
+            port: 1,
+            over_limit: false,
+            privacy: Default::default(),
+            nonce: [0; 11],
+        };
         let conn = self.with(shard, |turn| turn.open(opening));
         self.say(shard, conn, b"CONNECT {\"verbose\":false,\"pedantic\":false}\r\nPING\r\n");
         self.say(shard, conn, says.as_bytes());

@@ -17,3 +17,4 @@ pub mod proxy;
 pub mod raw;
 pub mod server;
 pub mod supercluster;
+pub mod tls;

@@ -133,6 +133,9 @@ fn check_info(text: &str) {
         host: text,
         port: 1,
         headers: true,
+        tls_required: false,
+        tls_verify: false,
+        tls_available: false,
         cluster: Some(text),
         takes_routes: true,
     };

@@ -123,8 +123,14 @@ impl House {
             None => {}
             Some(Event::Open) => {
                 let cid = Cid(self.clients.len() as u64 + 1);
-                let conn =
-                    turn.open(Opening { cid, ip: "127.0.0.1".into(), port: 1, over_limit: false, nonce: [0; 11] });
+                let conn = turn.open(Opening {
+                    cid,
+                    ip: "127.0.0.1".into(),
+                    port: 1,
+                    over_limit: false,
+                    privacy: Default::default(),
+                    nonce: [0; 11],
+                });
                 let (read, conn) = (Vec::new(), Some(conn));
                 self.clients.push(Socket { shard, conn, read, takes: usize::MAX, heeded: true });
             }

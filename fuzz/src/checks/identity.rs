@@ -50,7 +50,7 @@ pub fn check(bytes: &[u8]) {
     let mut auth = Auth { trust: Some(Arc::new(trust)), ..Auth::open() };
     auth.accounts.push(Account::named("A"));
     let connect = Connect { jwt: token(user), sig: sig.into(), nkey: key.into(), ..Connect::default() };
-    let caller = Caller { nonce: "nonce", ip: "10.0.0.1", now_s: 1_800_000_000 };
+    let caller = Caller { nonce: "nonce", ip: "10.0.0.1", peer: None, now_s: 1_800_000_000 };
     match Directory::new(&auth, 1).decide(&auth, &connect, &caller) {
         Verdict::CheckToken { pass, proof: Proof::Signatures(all) | Proof::Within { signed: all, .. } } => {
             assert_eq!(Some(&pass.account_key), said.map(|s| s.claims.sub).as_ref(), "the account is the token's");

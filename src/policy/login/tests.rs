@@ -11,7 +11,7 @@ const HASH: &str = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW
 const PASSWORD: &str = "U*U";
 
 /// The nonce is nothing to whoever has a password.
-const CALLER: Caller<'static> = Caller { nonce: "n0nce", ip: "127.0.0.1", now_s: 1 };
+const CALLER: Caller<'static> = Caller { nonce: "n0nce", ip: "127.0.0.1", peer: None, now_s: 1 };
 
 fn plain(name: &str, password: &str, account: usize) -> User {
     User::named(name, Secret::Plain(password.into()), account)

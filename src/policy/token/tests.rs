@@ -84,7 +84,7 @@ fn presented(token: &str, nonce: &str) -> Connect {
     Connect { jwt: token.into(), sig: user().sign(nonce), ..Connect::default() }
 }
 
-const CALLER: Caller<'static> = Caller { nonce: "n0nce", ip: "10.1.2.3", now_s: NOW };
+const CALLER: Caller<'static> = Caller { nonce: "n0nce", ip: "10.1.2.3", peer: None, now_s: NOW };
 
 /// Who comes in once the proof was looked at.
 fn enters(trust: &Trust, connect: &Connect) -> Result<Pass, Refusal> {

@@ -34,7 +34,14 @@ impl World {
         let mut turn = self.shard.begin(Now { mono: Time(self.now), wall_ns: self.now }).sockets();
         turn.time();
         reads.into_iter().for_each(|conn| turn.writable(conn));
-        let opening = |n| Opening { cid: Cid(n as u64), ip: "::1".into(), port: 2, over_limit: false, nonce: [0; 11] };
+        let opening = |n| Opening {
+            cid: Cid(n as u64),
+            ip: "::1".into(),
+            port: 2,
+            over_limit: false,
+            privacy: Default::default(),
+            nonce: [0; 11],
+        };
         let conns = (0..opens).map(|n| turn.open(opening(n))).collect();
         says.iter().for_each(|(conn, text)| turn.bytes(*conn, text.as_bytes()));
         let acts = finish(turn, reads);

@@ -28,6 +28,7 @@ impl World {
                     ip: "127.0.0.1".into(),
                     port: 1,
                     over_limit: false,
+                    privacy: Default::default(),
                     nonce: [0; 11],
                 });
                 turn.bytes(id, b"CONNECT {\"verbose\":false}\r\nPING\r\n");

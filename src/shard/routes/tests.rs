@@ -114,7 +114,14 @@ impl Node {
     }
 
     fn client(&mut self, shard: usize) -> ConnId {
-        let opening = Opening { cid: Cid(1), ip: "::1".into(), port: 9, over_limit: false, nonce: [0; 11] };
+        let opening = Opening {
+            cid: Cid(1),
+            ip: "::1".into(),
+            port: 9,
+            over_limit: false,
+            privacy: Default::default(),
+            nonce: [0; 11],
+        };
         let conn = self.turn(shard, |t| t.open(opening));
         self.says(shard, conn, "CONNECT {\"verbose\":false,\"headers\":true,\"no_responders\":true}\r\nPING\r\n");
         self.heard(shard, conn);

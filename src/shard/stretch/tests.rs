@@ -89,7 +89,14 @@ impl World {
     }
 
     fn client(&mut self, shard: usize, options: &str, says: &str) -> At {
-        let opening = Opening { cid: Cid(1), ip: "127.0.0.1".into(), port: 1, over_limit: false, nonce: [0; 11] };
+        let opening = Opening {
+            cid: Cid(1),
+            ip: "127.0.0.1".into(),
+            port: 1,
+            over_limit: false,
+            privacy: Default::default(),
+            nonce: [0; 11],
+        };
         let conn = self.with(shard, |turn| turn.open(opening));
         let connect = format!("CONNECT {{\"verbose\":false,\"pedantic\":false{options}}}\r\n");
         self.turn((shard, conn), &[connect.as_bytes(), says.as_bytes()]);

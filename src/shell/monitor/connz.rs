@@ -296,6 +296,12 @@ struct Connection {
     #[serde(skip_serializing_if = "String::is_empty")]
     version: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    tls_version: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_cipher_suite: Option<&'static str>,
+    #[serde(skip_serializing_if = "super::json::is_false")]
+    tls_first: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
     authorized_user: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<String>,
@@ -342,6 +348,9 @@ fn connection(row: ConnRow, request: &Request, now_ns: u64) -> Connection {
         name: row.name,
         lang: row.lang,
         version: row.version,
+        tls_version: row.tls.map(|t| t.0),
+        tls_cipher_suite: row.tls.map(|t| t.1),
+        tls_first: row.tls.is_some_and(|t| t.2),
         authorized_user: row.user.filter(|_| request.auth),
         // The global account goes without saying (operations.md §22, 8).
         account: (named && row.account != "$G").then(|| row.account.clone()),

@@ -55,6 +55,10 @@ pub struct Varz<'a> {
     port: u16,
     #[serde(skip_serializing_if = "super::json::is_false")]
     auth_required: bool,
+    #[serde(skip_serializing_if = "super::json::is_false")]
+    tls_required: bool,
+    #[serde(skip_serializing_if = "super::json::is_false")]
+    tls_verify: bool,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     connect_urls: &'a [String],
     max_connections: usize,
@@ -226,6 +230,7 @@ struct ShardRow {
 /// Builds the answer; `tallies` are in order of shards.
 pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a> {
     let (settings, timers, limits) = (&facts.settings, &facts.settings.timers, &facts.settings.limits);
+    let tls = settings.tls.as_ref();
     let sum = |field: fn(&Tally) -> u64| tallies.iter().map(field).sum::<u64>();
     let (slow, stale) = (sum(slow_consumers), sum(|t| t.stale_connections));
     let [in_msgs, in_bytes, out_msgs, out_bytes] =
@@ -240,6 +245,8 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
         port: facts.port,
         // INFO may keep silent about it (`no_auth_user`); monitoring does not.
         auth_required: settings.auth.is_guarded(),
+        tls_required: tls.is_some_and(|t| !t.optional),
+        tls_verify: tls.is_some_and(|t| t.verify),
         connect_urls: look.mesh.as_ref().map_or(&[], |m| &m.connect_urls),
         max_connections: limits.max_connections,
         max_subscriptions: Some(limits.max_subscriptions).filter(|n| *n > 0),
@@ -259,8 +266,8 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
         mqtt: UNUSED,
         websocket: UNUSED,
         jetstream: UNUSED,
-        // TLS is not offered yet; nats-server shows its default here too.
-        tls_timeout: Float(2.0),
+        // Shown without TLS too, as nats-server does.
+        tls_timeout: Float(tls.map_or(2.0, |t| t.timeout.as_secs_f64())),
         write_deadline: nanoseconds(timers.write_deadline),
         start: stamp(facts.start_ns),
         now: stamp(look.now_ns),

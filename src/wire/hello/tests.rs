@@ -95,6 +95,9 @@ fn server() -> ServerInfo<'static> {
         host: "0.0.0.0",
         port: 4222,
         headers: true,
+        tls_required: false,
+        tls_verify: false,
+        tls_available: false,
         cluster: None,
         takes_routes: false,
     }
@@ -134,6 +137,9 @@ fn info_says_only_what_holds() {
     let prepared = PreparedInfo::new(&ServerInfo {
         git_commit: Some("abc"),
         headers: false,
+        tls_required: false,
+        tls_verify: false,
+        tls_available: false,
         cluster: Some("east"),
         takes_routes: true,
         ..server()

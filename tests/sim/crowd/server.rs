@@ -194,8 +194,14 @@ impl Server {
         turn.time();
         for place in self.accepted.drain(..) {
             let cid = Cid(2 * place.0 as u64 + 1 + place.1 as u64);
-            let conn =
-                turn.open(Opening { cid, ip: "127.0.0.1".into(), port: 5000, over_limit: false, nonce: [0; 11] });
+            let conn = turn.open(Opening {
+                cid,
+                ip: "127.0.0.1".into(),
+                port: 5000,
+                over_limit: false,
+                privacy: Default::default(),
+                nonce: [0; 11],
+            });
             self.sockets.insert(conn, place);
             w.wires[place.0].ends[place.1].whose = Whose::Shard(conn);
         }

@@ -29,7 +29,14 @@ pub(super) fn looked_at(proof: &Proof) -> (Found, &'static str) {
 pub(super) fn opening_of(link: usize) -> Opening {
     let seed = (link as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
     let nonce = std::array::from_fn(|n| seed[n % 8] ^ n as u8);
-    Opening { cid: Cid(link as u64 + 1), ip: "127.0.0.1".into(), port: 5000, over_limit: false, nonce }
+    Opening {
+        cid: Cid(link as u64 + 1),
+        ip: "127.0.0.1".into(),
+        port: 5000,
+        over_limit: false,
+        privacy: Default::default(),
+        nonce,
+    }
 }
 
 /// Settings of a server.

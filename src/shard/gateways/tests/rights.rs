@@ -35,7 +35,14 @@ fn node(shards: usize, permissions: &str) -> Node {
 impl Node {
     fn user_with(&mut self, shard: usize, user: &str, more: &str) -> ConnId {
         let conn = self.turn(shard, |t| {
-            t.open(Opening { cid: Cid(5), ip: "::1".into(), port: 9, over_limit: false, nonce: [0; 11] })
+            t.open(Opening {
+                cid: Cid(5),
+                ip: "::1".into(),
+                port: 9,
+                over_limit: false,
+                privacy: Default::default(),
+                nonce: [0; 11],
+            })
         });
         let json = format!(
             "CONNECT {{\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true,\"user\":\"{user}\",\"pass\":\"p\"{more}}}"

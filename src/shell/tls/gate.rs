@@ -1,0 +1,107 @@
+//! How clients are made private: what holds now, how many may begin in a second, and what is said of those that fail
+//! before a shard knows them. Shared by the listener, the shards' shells and the reload; asked once per connection.
+
+use super::{Acceptor, Handshakes, How, Job, Secured, Wait};
+use crate::base::Level;
+use crate::shell::log::Log;
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// See the file's head.
+pub struct Gate {
+    handshakes: Handshakes,
+    now: Mutex<Now>,
+    log: Log,
+}
+
+struct Now {
+    acceptor: Arc<Acceptor>,
+    second: Instant,
+    /// Handshakes begun in it.
+    begun: u32,
+    /// Failures in it that were not said.
+    unsaid: u64,
+    failed: u32,
+    failing: Instant,
+}
+
+/// Failures said in a second.
+const SAID_MAX: u32 = 5;
+const SECOND: Duration = Duration::from_secs(1);
+
+impl Gate {
+    /// A gate where `acceptor` holds.
+    pub fn new(acceptor: Acceptor, handshakes: Handshakes, log: Log) -> Gate {
+        let (acceptor, second) = (Arc::new(acceptor), Instant::now());
+        let now = Now { acceptor, second, begun: 0, unsaid: 0, failed: 0, failing: second };
+        Gate { handshakes, now: Mutex::new(now), log }
+    }
+
+    fn now(&self) -> std::sync::MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on this holds.
+    pub fn change(&self, acceptor: Acceptor) {
+        self.now().acceptor = Arc::new(acceptor);
+    }
+
+    /// One more wants to begin: how? None: there are too many in this second.
+    pub fn enter(&self) -> Option<Arc<Acceptor>> {
+        let mut now = self.now();
+        if now.second.elapsed() >= SECOND {
+            (now.second, now.begun) = (Instant::now(), 0);
+        }
+        now.begun = now.begun.saturating_add(1);
+        let may = now.acceptor.tls.rate.is_none_or(|max| now.begun <= max);
+        may.then(|| now.acceptor.clone())
+    }
+
+    /// INFO is said: the handshake begins, unless the client need not and does not want to.
+    pub fn upgrade(&self, stream: TcpStream, done: Box<dyn FnOnce(Result<Secured, String>) + Send>) {
+        let acceptor = self.now().acceptor.clone();
+        let wait = if acceptor.tls.optional { Wait::Other } else { Wait::Never };
+        self.begin(acceptor, stream, wait, false, done);
+    }
+
+    /// The handshake comes before INFO; who says nothing `for` so long comes back in the clear, to be sent INFO.
+    pub fn first(
+        &self,
+        acceptor: Arc<Acceptor>,
+        stream: TcpStream,
+        wait: Option<Duration>,
+        done: Box<dyn FnOnce(Result<Secured, String>) + Send>,
+    ) {
+        let wait = wait.map_or(Wait::Never, |d| Wait::Silence(Instant::now() + d));
+        self.begin(acceptor, stream, wait, true, done);
+    }
+
+    fn begin(
+        &self,
+        acceptor: Arc<Acceptor>,
+        stream: TcpStream,
+        wait: Wait,
+        first: bool,
+        done: Box<dyn FnOnce(Result<Secured, String>) + Send>,
+    ) {
+        let until = Instant::now() + acceptor.tls.timeout;
+        self.handshakes.begin(Job { stream, how: How::Accept(acceptor, wait), until, first, done });
+    }
+
+    /// A handshake before INFO has failed, which no shard will say.
+    pub fn failed(&self, whom: &str, why: &str) {
+        let mut now = self.now();
+        if now.failing.elapsed() >= SECOND {
+            (now.failing, now.failed) = (Instant::now(), 0);
+        }
+        now.failed = now.failed.saturating_add(1);
+        if now.failed > SAID_MAX {
+            now.unsaid += 1;
+            return;
+        }
+        let more = std::mem::take(&mut now.unsaid);
+        let more = if more > 0 { format!(" ({more} more since)") } else { String::new() };
+        self.log.line(Level::Error, format!("{whom} - TLS handshake error: {why}{more}"));
+    }
+}
