@@ -306,10 +306,9 @@ impl Shard {
         let ends_seed = rng.next_u64();
         // Drawn apart, so that servers without gateways choose as they did before there were any.
         let far_seed = ends_seed.rotate_left(17);
-        let worlds = settings.auth.accounts.iter().map(|_| World::new(rng.next_u64(), far_seed, shards));
         let mut shard = Shard {
             id,
-            worlds: worlds.collect(),
+            worlds: settings.auth.accounts.iter().map(|_| World::new(rng.next_u64(), far_seed, shards)).collect(),
             verdicts: Verdicts::new(rng.next_u64()),
             greeting: identity.greeting(&settings, None),
             cluster_name: None,

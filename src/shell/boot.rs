@@ -8,7 +8,7 @@ use super::drive::{Driver, Outlets};
 use super::files::{self, Ports, PortsFile};
 use super::identity;
 use super::join::{Joining, Neighbours};
-use super::listen::{self, Load};
+use super::listen::{self, Inside, Load};
 use super::log::Log;
 use super::memory;
 use super::mesh::{MeshDoor, Running};
@@ -118,27 +118,23 @@ impl Server {
         let numbers = Arc::new(AtomicU64::new(1));
         let ports @ (cluster_at, _) = joining.as_ref().map_or((None, 0), Joining::ports);
         let routes_apart = joining.as_ref().is_some_and(Joining::has_listener);
-        let mesh = joining.map(|joining| {
-            let neighbours = Neighbours {
-                settings: &settings,
-                identity: &identity,
-                doors: doors.clone(),
-                clients: bound,
-                numbers: numbers.clone(),
-                verifier,
-                seed: seeds.next_u64(),
-                log,
-            };
-            joining.start(neighbours)
-        });
-        let mesh = mesh.transpose()?;
+        let neighbours = Neighbours {
+            settings: &settings,
+            identity: &identity,
+            doors: doors.clone(),
+            clients: bound,
+            numbers: numbers.clone(),
+            verifier,
+            seed: seeds.next_u64(),
+            log,
+        };
+        let mesh = joining.map(|joining| joining.start(neighbours)).transpose()?;
         let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref(), ports, &scarcity));
         let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, log)?;
         gather(mesh.as_ref().filter(|_| routes_apart), log);
         let reminders = say_where(&settings, bound, log);
-        let listening =
-            listen::start(socket, shares.clients, doors.clone(), load, numbers, facts, gate.clone(), log.clone());
-        let listening = listening.map_err(|e| Refusal::new(format!("cannot accept clients: {e}"), ""))?;
+        let inside = Inside { doors: doors.clone(), load, numbers, facts, tls: gate.clone(), log: log.clone() };
+        let listening = listen::start(socket, shares.clients, inside).map_err(cannot_accept)?;
         gather(mesh.as_ref().filter(|_| !routes_apart), log);
         let at = Addresses { clients: bound, monitor: monitor.as_ref().map(Monitor::addr), cluster: cluster_at };
         let ports_file = write_files(&settings, &start.program, &at, log)?;
@@ -241,6 +237,10 @@ fn write_files(settings: &Settings, program: &str, at: &Addresses, log: &Log) ->
             Ok(None)
         }
     }
+}
+
+fn cannot_accept(e: std::io::Error) -> Refusal {
+    Refusal::new(format!("cannot accept clients: {e}"), "")
 }
 
 fn announce(log: &Log, start: &Start, server_id: &str, name: &str) {

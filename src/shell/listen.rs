@@ -82,20 +82,28 @@ struct Listener {
     unsaid: u64,
 }
 
+/// What the listener needs of the server.
+pub struct Inside {
+    /// The shards.
+    pub doors: Vec<Door>,
+    /// Who has how many clients.
+    pub load: Arc<Load>,
+    /// The last number given to a connection.
+    pub numbers: Arc<AtomicU64>,
+    /// What monitoring knows.
+    pub facts: Arc<Facts>,
+    /// Where clients are made private; none: TLS is not configured.
+    pub tls: Option<Arc<Gate>>,
+    /// Where failures are told.
+    pub log: Log,
+}
+
 /// Begins to accept on `socket`, at most `files` clients.
 ///
 /// # Errors
 /// When the system has no more threads or descriptors.
-pub fn start(
-    socket: TcpListener,
-    files: u64,
-    doors: Vec<Door>,
-    load: Arc<Load>,
-    numbers: Arc<AtomicU64>,
-    facts: Arc<Facts>,
-    tls: Option<Arc<Gate>>,
-    log: Log,
-) -> std::io::Result<Listening> {
+pub fn start(socket: TcpListener, files: u64, inside: Inside) -> std::io::Result<Listening> {
+    let Inside { doors, load, numbers, facts, tls, log } = inside;
     socket.set_nonblocking(true)?;
     let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
     facts.listening.store(true, Ordering::SeqCst);
@@ -284,8 +292,9 @@ mod tests {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(socket.local_addr().unwrap()).unwrap();
         let (log, _) = Log::start(&Settings::default().log).unwrap();
-        let listening =
-            start(socket, 10, doors, Arc::new(Load::new(1)), Arc::new(AtomicU64::new(1)), facts(), None, log).unwrap();
+        let (load, numbers) = (Arc::new(Load::new(1)), Arc::new(AtomicU64::new(1)));
+        let inside = Inside { doors, load, numbers, facts: facts(), tls: None, log };
+        let listening = start(socket, 10, inside).unwrap();
         (listening, posts.remove(0), client)
     }
 

@@ -174,8 +174,9 @@ impl House {
                 | Act::GatewayTidings(_)
                 | Act::HandOver { .. }
                 | Act::Tidings(_)
-                | Act::Measure(_) => {
-                    panic!("a house without a cluster: {act:?}")
+                | Act::Measure(_)
+                | Act::Upgrade(_) => {
+                    panic!("a house without a cluster and without TLS: {act:?}")
                 }
             }
         }

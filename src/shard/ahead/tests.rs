@@ -3,7 +3,7 @@
 use crate::base::limits::{AHEAD_MAX, AHEAD_VERDICTS_MIN};
 use crate::base::{Cid, ConnId, Now, ShardId, Time};
 use crate::policy::Settings;
-use crate::shard::{Identity, Opening, Setup, Shard, Sockets, Turn};
+use crate::shard::{Identity, Opening, Privacy, Setup, Shard, Sockets, Turn};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -32,7 +32,8 @@ impl World {
     }
 
     fn client(&mut self) -> ConnId {
-        let opening = Opening { cid: Cid(self.ns), ip: "::1".into(), port: 1, over_limit: false, nonce: [0; 11] };
+        let (cid, ip, privacy) = (Cid(self.ns), "::1".into(), Privacy::Plain);
+        let opening = Opening { cid, ip, port: 1, over_limit: false, privacy, nonce: [0; 11] };
         let conn = self.turn(|turn| turn.open(opening));
         self.says(conn, "CONNECT {\"verbose\":false,\"pedantic\":false}\r\nPING\r\n");
         conn

@@ -230,11 +230,8 @@ struct ShardRow {
 /// Builds the answer; `tallies` are in order of shards.
 pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a> {
     let (settings, timers, limits) = (&facts.settings, &facts.settings.timers, &facts.settings.limits);
-    let tls = settings.tls.as_ref();
-    let sum = |field: fn(&Tally) -> u64| tallies.iter().map(field).sum::<u64>();
-    let (slow, stale) = (sum(slow_consumers), sum(|t| t.stale_connections));
-    let [in_msgs, in_bytes, out_msgs, out_bytes] =
-        [sum(|t| t.in_msgs), sum(|t| t.in_bytes), sum(|t| t.out_msgs), sum(|t| t.out_bytes)];
+    let (slow, stale) = (sum(tallies, slow_consumers), sum(tallies, |t| t.stale_connections));
+    let [in_msgs, in_bytes, out_msgs, out_bytes] = passed(tallies);
     Varz {
         server_id: &facts.server_id,
         server_name: &facts.server_name,
@@ -245,8 +242,8 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
         port: facts.port,
         // INFO may keep silent about it (`no_auth_user`); monitoring does not.
         auth_required: settings.auth.is_guarded(),
-        tls_required: tls.is_some_and(|t| !t.optional),
-        tls_verify: tls.is_some_and(|t| t.verify),
+        tls_required: settings.tls.as_ref().is_some_and(|t| !t.optional),
+        tls_verify: settings.tls.as_ref().is_some_and(|t| t.verify),
         connect_urls: look.mesh.as_ref().map_or(&[], |m| &m.connect_urls),
         max_connections: limits.max_connections,
         max_subscriptions: Some(limits.max_subscriptions).filter(|n| *n > 0),
@@ -267,7 +264,7 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
         websocket: UNUSED,
         jetstream: UNUSED,
         // Shown without TLS too, as nats-server does.
-        tls_timeout: Float(tls.map_or(2.0, |t| t.timeout.as_secs_f64())),
+        tls_timeout: Float(settings.tls.as_ref().map_or(2.0, |t| t.timeout.as_secs_f64())),
         write_deadline: nanoseconds(timers.write_deadline),
         start: stamp(facts.start_ns),
         now: stamp(look.now_ns),
@@ -276,23 +273,23 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
         cores: facts.cores,
         gomaxprocs: facts.pins.len(),
         cpu: Float(look.cpu_percent),
-        connections: sum(|t| t.connections),
+        connections: sum(tallies, |t| t.connections),
         total_connections: facts.accepted.load(Relaxed),
         routes: look.routes(),
         remotes: look.routes(),
         leafnodes: 0,
         in_msgs,
         in_bytes,
-        in_client_msgs: in_msgs - sum(|t| t.routed.in_msgs + t.crossed.in_msgs),
-        in_client_bytes: in_bytes - sum(|t| t.routed.in_bytes + t.crossed.in_bytes),
+        in_client_msgs: in_msgs - sum(tallies, |t| t.routed.in_msgs + t.crossed.in_msgs),
+        in_client_bytes: in_bytes - sum(tallies, |t| t.routed.in_bytes + t.crossed.in_bytes),
         out_msgs,
         out_bytes,
-        out_client_msgs: out_msgs - sum(|t| t.routed.out_msgs + t.crossed.out_msgs),
-        out_client_bytes: out_bytes - sum(|t| t.routed.out_bytes + t.crossed.out_bytes),
+        out_client_msgs: out_msgs - sum(tallies, |t| t.routed.out_msgs + t.crossed.out_msgs),
+        out_client_bytes: out_bytes - sum(tallies, |t| t.routed.out_bytes + t.crossed.out_bytes),
         slow_consumers: slow,
         stale_connections: stale,
-        stalled_clients: sum(|t| t.stalled_clients),
-        subscriptions: sum(|t| t.subscriptions),
+        stalled_clients: sum(tallies, |t| t.stalled_clients),
+        subscriptions: sum(tallies, |t| t.subscriptions),
         http_req_stats: &look.requests,
         config_load_time: stamp(facts.start_ns),
         config_digest: &settings.digest,
@@ -306,9 +303,24 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
     }
 }
 
+/// Of all shards together.
+fn sum(tallies: &[Tally], field: fn(&Tally) -> u64) -> u64 {
+    tallies.iter().map(field).sum()
+}
+
+/// Messages and bytes that came in, and those that went out.
+fn passed(tallies: &[Tally]) -> [u64; 4] {
+    [
+        sum(tallies, |t| t.in_msgs),
+        sum(tallies, |t| t.in_bytes),
+        sum(tallies, |t| t.out_msgs),
+        sum(tallies, |t| t.out_bytes),
+    ]
+}
+
 fn stale_by_kind(tallies: &[Tally]) -> ByKind {
-    let sum = |field: fn(&Tally) -> u64| tallies.iter().map(field).sum::<u64>();
-    let (all, routes, gateways) = (sum(|t| t.stale_connections), sum(|t| t.stale_routes), sum(|t| t.stale_gateways));
+    let (all, routes, gateways) =
+        (sum(tallies, |t| t.stale_connections), sum(tallies, |t| t.stale_routes), sum(tallies, |t| t.stale_gateways));
     ByKind { clients: all - routes - gateways, routes, gateways, ..ByKind::default() }
 }
 

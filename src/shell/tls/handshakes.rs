@@ -145,9 +145,12 @@ struct Work {
     writing: bool,
 }
 
+/// What became of a handshake: none where the peer wanted none, else why it failed.
+type Outcome = Result<Option<(Box<Session>, Box<Peer>)>, String>;
+
 enum Came {
     Nothing,
-    Done(Result<Option<(Box<Session>, Box<Peer>)>, String>),
+    Done(Outcome),
 }
 
 struct Worker {
@@ -253,7 +256,7 @@ impl Worker {
         self.end(id, if silent { Ok(None) } else { Err("it took too long (timeout of tls)".into()) });
     }
 
-    fn end(&mut self, id: u64, found: Result<Option<(Box<Session>, Box<Peer>)>, String>) {
+    fn end(&mut self, id: u64, found: Outcome) {
         let Some(work) = self.works.remove(&id) else { return };
         self.due.remove(&(work.due, id));
         self.under_way.fetch_sub(1, Ordering::Relaxed);
