@@ -109,7 +109,7 @@ impl Shard {
             return None;
         }
         let leave = match from.verdict {
-            Slot::NONE => self.may_publish(id, account, subject),
+            Slot::NONE => self.may_publish(id, account, subject, from.found),
             remembered => Leave::Given(remembered),
         };
         if leave == Leave::Denied {

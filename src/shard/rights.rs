@@ -24,14 +24,19 @@ pub(super) enum Leave {
 
 impl Shard {
     /// May this client publish to this subject? That costs others nothing if not: the interest in what is denied is looked
-    /// up for nobody.
-    pub(super) fn may_publish(&mut self, id: ConnId, account: u16, subject: &[u8]) -> Leave {
+    /// up for nobody. `found` is the verdict on the subject where that was looked for already.
+    pub(super) fn may_publish(&mut self, id: ConnId, account: u16, subject: &[u8], found: Slot) -> Leave {
         let Some(client) = self.outbox.conns.get_mut(id) else { return Leave::Denied };
         let Some(rights) = client.rights.as_deref_mut() else { return Leave::Given(Slot::NONE) };
         let own = rights.permit;
         // Most often the same was asked before.
-        if let Some(verdict) = self.verdicts.allowed(account, subject, own) {
-            client.memo.remember(&[b"PUB "], subject, verdict);
+        let ahead = found != Slot::NONE;
+        let known = if ahead { Some(found) } else { self.verdicts.find(account, subject) };
+        if let Some(verdict) = known.filter(|known| self.verdicts.allows(*known, own)) {
+            // One of many will not be the next one's.
+            if !ahead {
+                client.memo.remember(&[b"PUB "], subject, verdict);
+            }
             self.outbox.ledger.cache_hits += 1;
             return Leave::Given(verdict);
         }

@@ -489,10 +489,9 @@ impl Verdicts {
         barrier
     }
 
-    /// The key of a verdict reached before, if this permit is known to allow to publish its subject.
-    pub fn allowed(&self, account: u16, subject: &[u8], permit: PermitId) -> Option<Slot> {
-        let key = self.find(account, subject)?;
-        self.entries.get(key)?.publishers.contains(&permit).then_some(key)
+    /// Is this permit known to allow to publish the subject of a verdict?
+    pub fn allows(&self, key: Slot, permit: PermitId) -> bool {
+        self.entries.get(key).is_some_and(|v| v.publishers.contains(&permit))
     }
 
     /// This permit allows to publish the subject of a verdict.
