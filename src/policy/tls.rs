@@ -262,7 +262,8 @@ impl Draft {
             (None, None) => {}
         }
         let servers = self.side == Side::Servers;
-        if (self.tls.verify || servers && !self.tls.insecure) && self.tls.ca_file.is_none() && sound {
+        self.tls.verify |= servers;
+        if self.tls.verify && self.tls.ca_file.is_none() && sound {
             wrong(match servers {
                 true => "servers look at each other's certificates: give ca_file, the authorities that are believed",
                 false => "to verify clients give ca_file, the authorities whose certificates are believed",
