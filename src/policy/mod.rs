@@ -30,6 +30,7 @@ mod reading;
 pub mod reload;
 mod route_url;
 pub mod settings;
+pub mod shares;
 mod source;
 mod template;
 pub mod token;

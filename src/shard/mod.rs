@@ -32,6 +32,7 @@ mod repeats;
 pub mod report;
 mod rights;
 mod rounds;
+mod shares;
 mod strangers;
 mod stretch;
 mod verdict;
@@ -63,6 +64,7 @@ mod replies;
 mod routes;
 mod subscribe;
 mod system;
+mod table;
 mod tick;
 mod wanted;
 
