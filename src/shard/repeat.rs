@@ -84,11 +84,15 @@ impl Shard {
         let mut came = Came::default();
         let Some(v) = self.verdicts.get(memo.verdict) else { return came };
         let subject = memo.subject();
-        let simple = run.origin != Origin::Client || (v.groups.is_empty() && v.held.is_empty());
+        // As Verdict::shards, in one match with the rest: asked apart it costs each message six instructions more.
+        let (mut others, simple) = match run.origin {
+            Origin::Client => (v.remote, v.groups.is_empty() && v.held.is_empty()),
+            Origin::Route => (v.clients, true),
+            Origin::Gateway => (v.near, true),
+        };
         if !simple || !v.is_unguarded() {
             return came;
         }
-        let mut others = v.shards(run.origin);
         others.remove(self.id);
         let publisher = (run.origin == Origin::Client).then_some(id);
         let to = Receivers::of(v, run.origin, publisher);
