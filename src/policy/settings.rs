@@ -560,7 +560,13 @@ impl Default for Cluster {
 impl Account {
     /// An account without limits.
     pub fn named(name: &str) -> Account {
-        Account { name: name.into(), max_connections: None, max_subscriptions: None, max_payload: None, shares: Arc::default() }
+        Account {
+            name: name.into(),
+            max_connections: None,
+            max_subscriptions: None,
+            max_payload: None,
+            shares: Arc::default(),
+        }
     }
 }
 

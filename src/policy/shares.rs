@@ -232,7 +232,7 @@ pub(super) fn bind(notes: &mut Notes<'_>, mut offers: Vec<(usize, Offers)>, acco
             let kind = import.kind.word();
             if import.kind == Kind::Service {
                 notes.refused = true;
-                notes.wrong(import.at, kind, "services of other accounts are not supported yet");
+                notes.wrong(import.at, kind, "importing services of other accounts is not supported yet");
                 continue;
             }
             let Some((from, theirs)) = known(&import.account) else {
@@ -317,9 +317,8 @@ fn take(shares: &mut Shares, from: u16, import: &Import, export: &Export) -> Res
 fn names(import: &Import) -> Result<Mapping, String> {
     let (subject, to) = (import.subject.as_str(), import.to.as_str());
     let literal = is_literal(subject.as_bytes());
-    let explained = |why: String| {
-        format!("failed to create mapping transform for {} import: {why}", import.kind.word())
-    };
+    let explained =
+        |why: String| format!("failed to create mapping transform for {} import: {why}", import.kind.word());
     if import.kind == Kind::Stream && !import.prefix.is_empty() {
         let prefix = import.prefix.strip_suffix('.').unwrap_or(&import.prefix);
         if !is_literal(prefix.as_bytes()) || !valid_subscription(prefix.as_bytes()) {

@@ -79,4 +79,3 @@ pub(super) fn may_have(who: &Sub, shown: &[u8], queue: &[u8], table: &Table<'_>)
 pub(super) fn is_own(who: &Sub, account: u16, table: &Table<'_>) -> bool {
     who.account == account && table.accounts[usize::from(account)].shares.streams.is_empty()
 }
-

@@ -7,8 +7,8 @@
 use super::gates::Gates;
 use super::origin::Origin;
 use super::peers::At;
-pub use super::table::{Sub, Table};
 use super::table::{is_own, may_have, shown};
+pub use super::table::{Sub, Table};
 use crate::base::limits::{HEADS_BYTES_MAX, TARGETS_MAX, VERDICTS_MAX, VERDICT_PERMITS_MAX};
 use crate::base::{ConnId, FarId, FarSet, PeerId, PeerSet, Rng, Seeded, ShardSet, Slot, Slots};
 use crate::interest::border::Class;

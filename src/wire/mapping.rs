@@ -287,7 +287,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_found_back_is_refused() {
-        let wrong = [("foo.*.*", "x.$1"), ("foo.>", "x"), ("foo.*", "x.$2"), ("foo.*", "x.{{split(1,-)}}"), ("foo", "x.>")];
+        let wrong =
+            [("foo.*.*", "x.$1"), ("foo.>", "x"), ("foo.*", "x.$2"), ("foo.*", "x.{{split(1,-)}}"), ("foo", "x.>")];
         for (theirs, ours) in wrong {
             assert!(Mapping::renamed(theirs, ours).is_err(), "{theirs} {ours}");
         }
