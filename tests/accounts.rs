@@ -175,7 +175,7 @@ fn crosses(from: &Server, to: &Server) {
     }
     says(&mut a, "PUB s.end 1\nx\n");
     while !matches!(b.next(WHOLE), Next::Frame(f) if f.starts_with(b"MSG fromA.s.end")) {}
-    let jobs = || workers.iter_mut().map(|w| heard(w).len()).sum::<usize>();
+    let mut jobs = || workers.iter_mut().map(|w| heard(w).len()).sum::<usize>();
     assert_eq!(jobs(), 10, "one copy for the group");
 }
 

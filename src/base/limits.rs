@@ -160,10 +160,8 @@ pub const ANSWERS_MAX: usize = 65_536;
 pub const RESPONSES_MAX: usize = 65_536;
 /// Permits known to allow what a verdict is on; where users have more different ones, some are asked each time.
 pub const VERDICT_PERMITS_MAX: usize = 8;
-/// Accounts through which a request goes, each of which imports the service from the next.
+/// Accounts, each of which imports from the next, that are looked at for a way back to the first.
 pub const IMPORT_DEPTH_MAX: usize = 16;
-/// Requests to services of other accounts that wait for an answer on one shard; past it the oldest is forgotten.
-pub const ASKED_MAX: usize = 1 << 20;
 /// Requests to other clusters whose answers a border lets in; past it the oldest is forgotten.
 pub const GRANTS_MAX: usize = 1 << 20;
 /// Subscriptions of the last two seconds that a shard remembers for an account; while there were more, every one counts as

@@ -1,6 +1,7 @@
 //! `authorization`, `accounts` and what goes with them, from the tree to [`Auth`] (operations.md §§4, 5 and §21 rows
 //! 8–10). Called by the model, once per configuration.
 
+use super::agreements::{self, Offers};
 use super::keys::Scope;
 use super::operator::Operators;
 use super::overrides::{Overrides, Text};
@@ -9,7 +10,6 @@ use super::permits::Permits;
 use super::quantity;
 use super::reading::Notes;
 use super::settings::{Account, Auth, ConnectionKinds, Secret, User, GLOBAL, SYSTEM};
-use super::shares::{self, Offers};
 use super::tree::{At, Node, Value};
 use crate::base::Set;
 use crate::interest::permit::Permissions;
@@ -164,7 +164,7 @@ impl Access {
             users.extend(drafted.users.into_iter().map(|u| (place, u)));
             offers.push((place, drafted.offers));
         }
-        shares::bind(notes, offers, &mut auth.accounts);
+        agreements::bind(notes, offers, &mut auth.accounts);
         users.extend(self.users.take().into_iter().flatten().map(|u| (0, u)));
         let many = !users.is_empty();
         if let Some((name, at)) = self.user.take() {

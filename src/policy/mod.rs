@@ -6,6 +6,7 @@
 
 mod access;
 mod address;
+mod agreements;
 mod border;
 mod caller;
 mod claims;

@@ -60,8 +60,8 @@ pub struct Table<'a> {
     pub accounts: &'a [Account],
 }
 
-/// Under which subjects a subscription is given a message that is published to `subject` of `account`, another than its own
-/// or its own, and which it stands in the replica of that account for.
+/// Under which subjects a subscription is given a message that is published to `subject` of `account`, its own
+/// account or one that it imports from: as many as the times that it stands in that account's replica for it.
 pub(super) fn shown(who: &Sub, account: u16, subject: &[u8], table: &Table<'_>) -> Vec<Vec<u8>> {
     let streams = &table.accounts[usize::from(who.account)].shares.streams;
     let names = streams.iter().filter(|s| s.from == account).filter_map(|s| s.names.ours(subject));
@@ -75,7 +75,7 @@ pub(super) fn may_have(who: &Sub, shown: &[u8], queue: &[u8], table: &Table<'_>)
     who.guard.and_then(|g| table.permits.get(g)).is_none_or(|p| p.deliver(shown, queue))
 }
 
-/// Has an account anything of others, or others of it, that makes the question worth asking?
+/// Is it a subscription of the account itself, that can have but one name for the subject?
 pub(super) fn is_own(who: &Sub, account: u16, table: &Table<'_>) -> bool {
     who.account == account && table.accounts[usize::from(account)].shares.streams.is_empty()
 }
