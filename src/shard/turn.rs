@@ -15,7 +15,7 @@
 use super::batch::Batch;
 use super::core::{Act, Lost, Opening, Shard};
 use super::report::Order;
-use crate::base::{ConnId, Now, ShardId};
+use crate::base::{Cid, ConnId, Now, ShardId};
 use crate::conn::{Client, GatewayIntroduction, Introduction};
 use std::marker::PhantomData;
 
@@ -96,6 +96,11 @@ impl<'a> Turn<'a, Sockets> {
     /// A connection was accepted for this shard.
     pub fn open(&mut self, opening: Opening) -> ConnId {
         self.shard.enter(opening)
+    }
+
+    /// The server's own connection for what it answers in the system account; nobody is told of it.
+    pub fn open_service(&mut self, cid: Cid) -> ConnId {
+        self.shard.enter_service(cid)
     }
 
     /// A registered route is this shard's from now on.

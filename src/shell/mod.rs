@@ -29,6 +29,7 @@ mod scarcity;
 mod serve;
 pub mod signal;
 mod socket;
+mod system;
 pub mod verify;
 
 pub use refusal::Refusal;

@@ -4,7 +4,7 @@
 //! puts something in marks itself in the receiver's [`Bell`]; the receiver looks at one word instead of at every ring,
 //! and only a sleeping one costs a system call.
 
-use crate::base::{ShardId, ShardSet};
+use crate::base::{Cid, ShardId, ShardSet};
 use crate::conn::{GatewayInstruction, GatewayIntroduction, Introduction};
 use crate::shard::{Batch, Opening, Order};
 use crossbeam_channel::{bounded, unbounded, Receiver, Sender, TryRecvError, TrySendError};
@@ -26,6 +26,8 @@ const MAIL_MAX: usize = 4096;
 pub enum Mail {
     /// A connection for this shard.
     Accepted(TcpStream, Opening),
+    /// The server's own connection for what it answers in the system account.
+    Service(TcpStream, Cid),
     /// A registered route for this shard.
     Route(TcpStream, Introduction),
     /// A registered link to another cluster for this shard.
