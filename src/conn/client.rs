@@ -410,6 +410,11 @@ impl Client {
         self.paused || matches!(self.stage, Stage::Verifying(_) | Stage::Refused | Stage::Leaving(_))
     }
 
+    /// Has it yet to say who it is, where that has to be?
+    pub fn is_stranger(&self) -> bool {
+        self.rules.connect_first && matches!(self.stage, Stage::Greeted)
+    }
+
     /// The prefix of its log lines (operations.md §12). `account` is the name of the one it is in; it is said together
     /// with the user, or that there was a token.
     pub fn label(&self, account: &str) -> String {

@@ -27,7 +27,7 @@ use super::stretch::Tail;
 use super::verdict::Verdicts;
 use crate::base::limits::{BATCH_BYTES_MAX, BATCH_BYTES_MIN, LEFT_OVER_MAX};
 use crate::base::{Cid, ConnId, Level, Now, Rng, Seeded, ShardId, Time, Wheel};
-use crate::conn::{GatewayTidings, Tidings};
+use crate::conn::{Client, GatewayTidings, Tidings};
 use crate::interest::far::Fars;
 use crate::interest::{Place, Replica};
 use crate::policy::login::Directory;
@@ -394,12 +394,23 @@ impl Shard {
         self.wheel.next_at()
     }
 
-    /// Is a connection to be read? Not while it has left over what turns have yet to carry out: what comes is kept, and what
-    /// is kept has to have an end.
-    pub fn reads(&self, conn: ConnId) -> bool {
-        let Some(client) = self.outbox.conns.get(conn) else { return true };
-        let waits = self.held > 0 || client.waiting;
-        !waits || client.tail.len() < client.need().max(LEFT_OVER_MAX)
+    /// How many bytes of a connection are to be read now, at most. None while it has left over what turns have yet to carry
+    /// out: what comes is kept, and what is kept has to have an end. Of somebody who has not said who he is as many as he may
+    /// send, and one more that shows it: what is behind his CONNECT stays in the kernel while his password is looked at.
+    pub fn reads(&self, conn: ConnId) -> usize {
+        let Some(client) = self.outbox.conns.get(conn) else { return usize::MAX };
+        if self.waits(client) && client.tail.len() >= client.need().max(LEFT_OVER_MAX) {
+            return 0;
+        }
+        match client.is_stranger() {
+            true => (self.settings.limits.stranger_bytes_max() + 1).saturating_sub(client.sent_early),
+            false => usize::MAX,
+        }
+    }
+
+    /// Does what a connection sends wait for a later turn?
+    pub(super) fn waits(&self, client: &Client) -> bool {
+        self.held > 0 || client.waiting
     }
 
     /// Are messages of other shards held for later turns? Then turns have to go on even while a ring is full: the shard at

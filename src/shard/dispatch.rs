@@ -20,11 +20,11 @@ impl Shard {
         }
     }
 
-    /// Who has to say who he is may send only so much before it is known (client-protocol.md §2.3).
+    /// Who has to say who he is may send only so much before he does (client-protocol.md §2.3). Of what waits for a later
+    /// turn it is not known yet what it says.
     fn measure_stranger(&mut self, id: ConnId) {
-        let Some(client) = self.outbox.conns.get(id) else { return };
-        let unknown = client.rules.connect_first && matches!(client.stage, Stage::Greeted | Stage::Verifying(_));
-        if unknown && client.sent_early > self.settings.limits.stranger_bytes_max() {
+        let Some(client) = self.outbox.conns.get(id).filter(|c| c.is_stranger() && !self.waits(c)) else { return };
+        if client.sent_early > self.settings.limits.stranger_bytes_max() {
             self.close(id, Close::Fault(Fault::ControlLine));
         }
     }
@@ -201,6 +201,7 @@ impl Shard {
         }
         if !client.tail.is_empty() {
             self.parse_tail(id);
+            self.measure_stranger(id);
         }
         self.end_of_input(id);
     }

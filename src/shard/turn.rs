@@ -119,7 +119,7 @@ impl<'a> Turn<'a, Sockets> {
     }
 
     /// See [`Shard::reads`].
-    pub fn reads(&self, conn: ConnId) -> bool {
+    pub fn reads(&self, conn: ConnId) -> usize {
         self.shard.reads(conn)
     }
 

@@ -163,10 +163,11 @@ impl Driver {
                 turn.writable(conn);
             }
             // What is not read is ready again at the next look.
-            if !ready.read || !turn.reads(conn) {
+            let most = if ready.read { turn.reads(conn) } else { 0 };
+            if most == 0 {
                 continue;
             }
-            match sockets.read(conn) {
+            match sockets.read(conn, most) {
                 Read::Bytes(data) => {
                     let mut rings = turn.rings();
                     hear(&self.post, &mut rings);

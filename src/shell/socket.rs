@@ -203,14 +203,15 @@ impl Sockets {
         self.watch(conn, |s| s.reading = on);
     }
 
-    /// Reads what is there, once.
-    pub fn read(&mut self, conn: ConnId) -> Read<'_> {
+    /// Reads what is there, once, and `most` bytes of it.
+    pub fn read(&mut self, conn: ConnId, most: usize) -> Read<'_> {
         let Some(Some(s)) =
             self.sockets.get(conn.place() as usize).filter(|s| s.as_ref().is_some_and(|s| s.conn == conn))
         else {
             return Read::Nothing;
         };
-        match rustix::net::recv(&s.stream, &mut self.buffer[..self.read_bytes], RecvFlags::DONTWAIT) {
+        let most = most.min(self.read_bytes);
+        match rustix::net::recv(&s.stream, &mut self.buffer[..most], RecvFlags::DONTWAIT) {
             Ok((0, _)) => Read::Eof,
             Ok((n, _)) => {
                 self.read_left = self.read_left.saturating_sub(n);

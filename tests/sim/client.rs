@@ -8,7 +8,6 @@ use super::cluster::member::ip;
 use super::pipes::{Link, Read, Way};
 use super::speech::{Ear, Heard};
 use super::world::World;
-use turnpike::base::limits::STRANGER_BYTES_MIN;
 use turnpike::base::MILLISECOND;
 
 /// Where a client stands.
@@ -50,10 +49,6 @@ pub struct Client {
     asked_at: u64,
     pub patience: u64,
     wake_at: Option<u64>,
-    /// It has had a PONG on this connection: the server knows who it is.
-    known: bool,
-    /// Bytes that it has said on it.
-    said_bytes: usize,
     oks: u64,
     oks_owed: u64,
     /// Messages received over this connection.
@@ -95,8 +90,6 @@ impl Client {
             asked_at: 0,
             patience: 0,
             wake_at: None,
-            known: false,
-            said_bytes: 0,
             oks: 0,
             oks_owed: 0,
             received: 0,
@@ -193,8 +186,7 @@ impl Client {
     }
 
     fn can_step(&self, w: &World) -> bool {
-        let waits = self.out.len() > self.actor.talk || self.syncing || self.wake_at.is_some_and(|t| t > w.now);
-        if waits || self.is_early(w) {
+        if self.out.len() > self.actor.talk || self.syncing || self.wake_at.is_some_and(|t| t > w.now) {
             return false;
         }
         match self.actor.steps.get(self.at) {
@@ -209,18 +201,6 @@ impl Client {
             Some(Step::Quit(_) | Step::Reconnect { .. }) => self.out.is_empty() || self.stage == Stage::Fresh,
             Some(_) => true,
         }
-    }
-
-    /// Would the next step be more than may be said while a password's hash is compared?
-    fn is_early(&self, w: &World) -> bool {
-        let accounts = w.case.plan.accounts;
-        let hashed = accounts > 0 && self.actor.account % accounts % 2 == 1;
-        let next = match self.actor.steps.get(self.at) {
-            Some(Step::Pub { size, .. }) => size + 300,
-            _ => 500,
-        };
-        let hears = self.actor.reads != Reads::Never && !self.actor.hostile;
-        self.stage == Stage::On && hashed && hears && !self.known && self.said_bytes + next > STRANGER_BYTES_MIN
     }
 
     /// Does something: reads, writes, goes a step further, in this order and each by chance.
@@ -277,7 +257,6 @@ impl Client {
         self.ear = Ear::default();
         self.subs.clear();
         (self.oks, self.oks_owed, self.received, self.syncing) = (0, 0, 0, false);
-        (self.known, self.said_bytes) = (false, 0);
         self.greet(w);
         self.inbox = None;
         if self.actor.headers && self.actor.steps.iter().any(|s| matches!(s, Step::Request(_))) {
@@ -312,7 +291,6 @@ impl Client {
     fn say(&mut self, w: &mut World, bytes: &[u8]) {
         w.note(|| format!("client {} says {:?}", self.id, String::from_utf8_lossy(bytes)));
         self.out.extend_from_slice(bytes);
-        self.said_bytes += bytes.len();
     }
 
     fn owe_ok(&mut self) {
@@ -490,7 +468,6 @@ impl Client {
                 Ok(())
             }
             Heard::Pong => {
-                self.known = true;
                 if self.actor.hostile {
                     return Ok(());
                 }

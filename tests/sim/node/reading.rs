@@ -13,7 +13,7 @@ use turnpike::shard::Lost;
 pub(super) fn receive(
     w: &mut World,
     through: bool,
-    reads: impl Fn(ConnId) -> bool,
+    reads: impl Fn(ConnId) -> usize,
     sockets: &mut BTreeMap<ConnId, Socket>,
     arrived: &mut Vec<Arrived>,
 ) {
@@ -33,11 +33,12 @@ pub(super) fn receive(
             socket.ended = true;
             arrived.push(Arrived::Lost(*conn, Lost::Failed("write: broken pipe".into())));
         }
-        if socket.paused || socket.ended || !reads(*conn) || w.rng.one_in(8) {
+        let wanted = reads(*conn);
+        if socket.paused || socket.ended || wanted == 0 || w.rng.one_in(8) {
             continue;
         }
         let mut bytes = Vec::new();
-        let max = 1 + w.rng.below(most) as usize;
+        let max = wanted.min(1 + w.rng.below(most) as usize);
         match link.read(socket.writes.other(), max, &mut bytes) {
             Read::Some(_) => arrived.push(Arrived::Bytes(*conn, bytes)),
             Read::Empty => {}
