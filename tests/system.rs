@@ -93,57 +93,56 @@ fn lacking(what: &str, ours: &Value, theirs: &Value) -> Option<String> {
     (!lacking.is_empty()).then(|| format!("{what}: {lacking:?}"))
 }
 
+/// What a server says to every request there is.
+fn told_by(which: &Which) -> BTreeMap<String, Value> {
+    let server = server(which);
+    let mut a = user(&server, "a");
+    a.say("SUB a.b 1\r\n");
+    let mut s = asker(&server, "s");
+    let id = ask(&mut s, "$SYS.REQ.SERVER.PING.IDZ", "")["id"].as_str().expect("an id").to_owned();
+    let mut told = BTreeMap::new();
+    for (what, options) in [
+        ("STATSZ", ""),
+        ("IDZ", ""),
+        ("VARZ", ""),
+        ("CONNZ", r#"{"auth":true,"subscriptions_detail":true,"user":"a"}"#),
+        ("CONNZ", r#"{"state":1,"limit":2}"#),
+        ("CONNZ", r#"{"acc":"A","filter_subject":"a.*","sort":"cid"}"#),
+        ("SUBSZ", r#"{"subscriptions":true,"account":"A"}"#),
+        ("ROUTEZ", "{}"),
+        ("GATEWAYZ", ""),
+        ("LEAFZ", ""),
+        ("ACCOUNTZ", ""),
+        ("ACCOUNTZ", r#"{"account":"A"}"#),
+        ("ACCOUNTZ", r#"{"account":"none"}"#),
+        ("JSZ", ""),
+        ("HEALTHZ", r#"{"details":true}"#),
+        ("VARZ", "{"),
+    ] {
+        told.insert(format!("PING.{what} {options}"), ask(&mut s, &format!("$SYS.REQ.SERVER.PING.{what}"), options));
+        told.insert(format!("ID.{what} {options}"), ask(&mut s, &format!("$SYS.REQ.SERVER.{id}.{what}"), options));
+    }
+    told.insert("PING".into(), ask(&mut s, "$SYS.REQ.SERVER.PING", ""));
+    for what in ["CONNZ", "SUBSZ", "LEAFZ", "INFO", "JSZ", "CONNS"] {
+        told.insert(format!("ACCOUNT.{what}"), ask(&mut s, &format!("$SYS.REQ.ACCOUNT.A.{what}"), ""));
+    }
+    told.insert("STATZ".into(), ask(&mut s, "$SYS.REQ.ACCOUNT.PING.STATZ", r#"{"accounts":["A"]}"#));
+    told.insert("KICK nobody".into(), ask(&mut s, &format!("$SYS.REQ.SERVER.{id}.KICK"), r#"{"cid":99999}"#));
+    told.insert("SYS USER.INFO".into(), ask(&mut s, "$SYS.REQ.USER.INFO", ""));
+    for name in ["a", "few"] {
+        let mut other = asker(&server, name);
+        told.insert(format!("{name} USER.INFO"), ask(&mut other, "$SYS.REQ.USER.INFO", ""));
+    }
+    let mut a = asker(&server, "a");
+    for subject in ["SERVER.PING.CONNZ", "ACCOUNT.PING.CONNZ", "ACCOUNT.PING.STATZ"] {
+        told.insert(format!("a {subject}"), ask(&mut a, &format!("$SYS.REQ.{subject}"), ""));
+    }
+    told
+}
+
 #[test]
 fn every_request_is_answered_as_nats_server_answers_it() {
-    let mut answers: Vec<BTreeMap<String, Value>> = Vec::new();
-    for which in both() {
-        let server = server(&which);
-        let mut a = user(&server, "a");
-        a.say("SUB a.b 1\r\n");
-        let mut s = asker(&server, "s");
-        let id = ask(&mut s, "$SYS.REQ.SERVER.PING.IDZ", "")["id"].as_str().expect("an id").to_owned();
-        let mut told = BTreeMap::new();
-        for (what, options) in [
-            ("STATSZ", ""),
-            ("IDZ", ""),
-            ("VARZ", ""),
-            ("CONNZ", r#"{"auth":true,"subscriptions_detail":true,"user":"a"}"#),
-            ("CONNZ", r#"{"state":1,"limit":2}"#),
-            ("CONNZ", r#"{"acc":"A","filter_subject":"a.*","sort":"cid"}"#),
-            ("SUBSZ", r#"{"subscriptions":true,"account":"A"}"#),
-            ("ROUTEZ", "{}"),
-            ("GATEWAYZ", ""),
-            ("LEAFZ", ""),
-            ("ACCOUNTZ", ""),
-            ("ACCOUNTZ", r#"{"account":"A"}"#),
-            ("ACCOUNTZ", r#"{"account":"none"}"#),
-            ("JSZ", ""),
-            ("HEALTHZ", r#"{"details":true}"#),
-            ("VARZ", "{"),
-        ] {
-            told.insert(
-                format!("PING.{what} {options}"),
-                ask(&mut s, &format!("$SYS.REQ.SERVER.PING.{what}"), options),
-            );
-            told.insert(format!("ID.{what} {options}"), ask(&mut s, &format!("$SYS.REQ.SERVER.{id}.{what}"), options));
-        }
-        told.insert("PING".into(), ask(&mut s, "$SYS.REQ.SERVER.PING", ""));
-        for what in ["CONNZ", "SUBSZ", "LEAFZ", "INFO", "JSZ", "CONNS"] {
-            told.insert(format!("ACCOUNT.{what}"), ask(&mut s, &format!("$SYS.REQ.ACCOUNT.A.{what}"), ""));
-        }
-        told.insert("STATZ".into(), ask(&mut s, "$SYS.REQ.ACCOUNT.PING.STATZ", r#"{"accounts":["A"]}"#));
-        told.insert("KICK nobody".into(), ask(&mut s, &format!("$SYS.REQ.SERVER.{id}.KICK"), r#"{"cid":99999}"#));
-        told.insert("SYS USER.INFO".into(), ask(&mut s, "$SYS.REQ.USER.INFO", ""));
-        for name in ["a", "few"] {
-            let mut other = asker(&server, name);
-            told.insert(format!("{name} USER.INFO"), ask(&mut other, "$SYS.REQ.USER.INFO", ""));
-        }
-        let mut a = asker(&server, "a");
-        for subject in ["SERVER.PING.CONNZ", "ACCOUNT.PING.CONNZ", "ACCOUNT.PING.STATZ"] {
-            told.insert(format!("a {subject}"), ask(&mut a, &format!("$SYS.REQ.{subject}"), ""));
-        }
-        answers.push(told);
-    }
+    let mut answers: Vec<BTreeMap<String, Value>> = both().iter().map(told_by).collect();
     // Alone, turnpike is its own reference.
     let theirs = answers.last().expect("a server").clone();
     let ours = answers.swap_remove(0);

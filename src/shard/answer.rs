@@ -16,6 +16,12 @@ fn is_listed(c: &Client) -> bool {
     c.lives() && c.is_client() && !c.service
 }
 
+fn sum<'a>(counts: impl Iterator<Item = &'a Counts>) -> Counts {
+    let mut all = Counts::default();
+    counts.for_each(|c| all.add(c));
+    all
+}
+
 impl Shard {
     /// Answers a question.
     pub(super) fn answer(&self, ask: Ask) -> Answer {
@@ -95,10 +101,7 @@ impl Shard {
                 (None, None) => passed[usize::from(c.account)].add(&c.counts.since(&c.booked)),
             }
         }
-        let mut all = Counts::default();
-        passed.iter().for_each(|p| all.add(p));
-        all.add(&routes);
-        all.add(&crossed);
+        let all = sum(passed.iter().chain([&routes, &crossed]));
         let ways_back = self.outbox.conns.iter().filter_map(|(_, c)| c.answers.as_ref());
         let recent = self.worlds.iter().map(|w| w.recent.held() as u64);
         let named = self.worlds.iter().zip(&self.settings.auth.accounts).zip(&passed);

@@ -85,10 +85,7 @@ impl Server {
     }
 
     fn start_with(start: Start, settings: Arc<Settings>, log: &Log) -> Result<Server, Refusal> {
-        let key = identity::random().map_err(|e| Refusal::new(format!("no randomness: {e}"), ""))?;
-        let server_id = identity::server_id(&key);
-        let name = settings.server_name.clone().unwrap_or_else(|| server_id.clone());
-        announce(log, &start, &server_id, &name);
+        let (key, server_id, name) = who(&settings, &start, log)?;
         let plan = cores::plan(&settings.cores, &Machine::read()?)?;
         let shares = descriptors::shares(plan.cpus.len(), settings.cluster.is_some(), settings.gateway.is_some())?;
         probe::probe(settings.cores.io_memory)?;
@@ -99,8 +96,7 @@ impl Server {
 
         let (tell, events) = unbounded();
         let signals = heed_signals(&tell)?;
-        log.line(Level::Info, plan.why.clone());
-        plan.warning.iter().for_each(|w| log.line(Level::Warn, w.clone()));
+        say_plan(&plan, log);
         let load = Arc::new(Load::new(plan.cpus.len()));
         let verifier = Verifier::start().map_err(no_room)?;
         let mut seeds = Rng::new(identity::seed(&key));
@@ -161,6 +157,20 @@ impl Server {
             ports_file,
         })
     }
+}
+
+/// Who this run of the server is: random bytes, the id made of them, the name; the log is told.
+fn who(settings: &Settings, start: &Start, log: &Log) -> Result<([u8; 32], String, String), Refusal> {
+    let key = identity::random().map_err(|e| Refusal::new(format!("no randomness: {e}"), ""))?;
+    let server_id = identity::server_id(&key);
+    let name = settings.server_name.clone().unwrap_or_else(|| server_id.clone());
+    announce(log, start, &server_id, &name);
+    Ok((key, server_id, name))
+}
+
+fn say_plan(plan: &Plan, log: &Log) {
+    log.line(Level::Info, plan.why.clone());
+    plan.warning.iter().for_each(|w| log.line(Level::Warn, w.clone()));
 }
 
 /// Gives the routes a moment before clients come in: to whom nobody answers here may be answered by the next server, as

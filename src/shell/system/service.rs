@@ -44,6 +44,9 @@ const UNWRITTEN_MAX: usize = 1024;
 /// A connection that was cut is made anew after so long.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// Asks for a reload; what becomes of it comes back.
+pub type Reload = Box<dyn Fn(oneshot::Sender<Result<(), String>>) + Send + Sync>;
+
 /// What the service is made from.
 pub struct Parts {
     /// The shards; the first has the service's connection.
@@ -51,7 +54,7 @@ pub struct Parts {
     /// What shards and boot say.
     pub words: Words,
     /// Reads the configuration again; answers why not, line by line.
-    pub reload: Box<dyn Fn(oneshot::Sender<Result<(), String>>) + Send + Sync>,
+    pub reload: Reload,
     /// The cluster's name; empty: there is none.
     pub cluster: String,
     /// For what goes wrong.
@@ -105,7 +108,7 @@ struct State {
 struct Service {
     site: Arc<Site>,
     doors: Vec<Door>,
-    reload: Box<dyn Fn(oneshot::Sender<Result<(), String>>) + Send + Sync>,
+    reload: Reload,
     cluster: String,
     out: Mutex<mpsc::Sender<Vec<u8>>>,
     seq: AtomicU64,
