@@ -10,6 +10,9 @@
 //!                 ▼
 //!              Closing ── all written ──▶ Lingering ── peer gone, or time up ──▶ (removed)
 //! ```
+//!
+//! Where TLS begins after INFO a client is `Upgrading` before it is `Greeted`: INFO is written, then its socket is away
+//! for the handshake.
 
 use super::{Close, Health, OutBuf, Spares};
 use crate::base::limits::SHORT_REST_MAX;
