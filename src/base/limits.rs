@@ -93,6 +93,17 @@ pub const STRANGERS_MAX: usize = 4096;
 pub const STRANGERS_SOURCE_MAX: usize = 256;
 /// Addresses remembered because wrong passwords came from them, on each shard.
 pub const FAILED_SOURCES_MAX: usize = 1024;
+/// Passwords that are to be compared with a bcrypt hash, at most: at tens of milliseconds each the last of them waits longer
+/// than any sensible auth timeout. More would only keep memory and a core busy for connections that are gone.
+pub const PASSWORDS_MAX: usize = 256;
+/// Those that come while one is compared: as many as may be connected, for a reload may ask for all of them.
+pub const PASSWORDS_COMING_MAX: usize = 65_536;
+/// Addresses, and hashes that were guessed at from there, that are remembered for it.
+pub const GUESSERS_MAX: usize = 1024;
+/// Passwords that are known again without being compared anew.
+pub const KNOWN_PASSWORDS_MAX: usize = 65_536;
+/// Signatures that wait: a fifth of a second of them.
+pub const SIGNATURES_MAX: usize = 4096;
 /// Lines of the log of a kind that a stranger can cause, in a second and from one shard; the others are counted.
 pub const REPEATS_SECOND_MAX: u32 = 10;
 /// Spare chunks kept by a shard.

@@ -97,6 +97,8 @@ pub enum Act {
     Verify {
         /// Who waits for it.
         link: Cid,
+        /// The address it comes from.
+        ip: String,
         /// The hash.
         hash: String,
         /// The password.

@@ -118,8 +118,9 @@ impl Mesh {
             Some(login) => match (secret(login.password), same(&login.user, &connect.user)) {
                 (Secret::Bcrypt(hash), known) => {
                     let password = connect.pass.clone();
+                    let ip = self.links.get(&rid).map(|link| link.ip.clone()).unwrap_or_default();
                     self.stage(rid, Stage::Verifying { connect, known });
-                    self.acts.push_back(Act::Verify { link: rid, hash, password });
+                    self.acts.push_back(Act::Verify { link: rid, ip, hash, password });
                 }
                 (Secret::Plain(password), known) => {
                     let fits = same(&password, &connect.pass) & known;

@@ -123,6 +123,8 @@ pub enum Act {
     Verify {
         /// Who waits for it.
         conn: ConnId,
+        /// The address it comes from.
+        ip: String,
         /// What it presents.
         proof: Proof,
     },

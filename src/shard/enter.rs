@@ -139,8 +139,9 @@ impl Shard {
     fn look_into(&mut self, id: ConnId, entry: Entry, proof: Proof) {
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
         client.stage = Stage::Verifying(Box::new(entry));
+        let ip = client.ip.to_string();
         self.acts.push_back(Act::Pause(id));
-        self.acts.push_back(Act::Verify { conn: id, proof });
+        self.acts.push_back(Act::Verify { conn: id, ip, proof });
     }
 
     /// The credentials are wrong, which is said after a pause: whoever guesses is to take his time (scenarios.md §3.1).

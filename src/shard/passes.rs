@@ -165,7 +165,7 @@ impl Shard {
                 Secret::Bcrypt(hash) => {
                     let proof = Proof::Password { hash: hash.clone(), password: said.pass.clone() };
                     client.rechecked = true;
-                    self.acts.push_back(Act::Verify { conn: id, proof });
+                    self.acts.push_back(Act::Verify { conn: id, ip: client.ip.to_string(), proof });
                     Ok(())
                 }
             };
@@ -181,7 +181,7 @@ impl Shard {
             Verdict::Check { user: None, .. } if before.token.is_some() && before.token == auth.token => Ok(()),
             Verdict::Check { user: None, proof, .. } if auth.token.is_some() => {
                 client.rechecked = true;
-                self.acts.push_back(Act::Verify { conn: id, proof });
+                self.acts.push_back(Act::Verify { conn: id, ip: client.ip.to_string(), proof });
                 Ok(())
             }
             _ => Err(refused),

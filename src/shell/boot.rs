@@ -388,12 +388,12 @@ impl Outward {
         Outlets {
             log: Box::new(move |level, text| log.line(level, text)),
             closed: Box::new(move || load.gone(shard)),
-            verify: Box::new(move |conn, proof| {
+            verify: Box::new(move |conn, ip, proof| {
                 let door = door.clone();
                 let reply: Box<dyn FnOnce(Found) + Send> =
                     Box::new(move |found| door.send(Mail::Order(Order::Verified { conn, found })));
                 // Too many wait already: refused, as a wrong password is.
-                if let Err(check) = verifier.submit(Check { ticket: conn.to_bits(), proof, reply }) {
+                if let Err(check) = verifier.submit(Check { ticket: conn.to_bits(), ip, proof, reply }) {
                     (check.reply)(Found::plainly(false));
                 }
             }),

@@ -25,7 +25,7 @@ pub struct Outlets {
     /// A connection is closed.
     pub closed: Box<dyn Fn() + Send>,
     /// Something presented is to be looked at, for whom.
-    pub verify: Box<dyn Fn(ConnId, Proof) + Send>,
+    pub verify: Box<dyn Fn(ConnId, String, Proof) + Send>,
     /// A client's socket is to be made private; [`Mail::Upgraded`] brings it back.
     pub upgrade: Box<dyn Fn(ConnId, TcpStream) + Send>,
     /// News of a route, for the mesh.
@@ -344,7 +344,7 @@ impl Outlets {
             Act::Measure(_) | Act::Upgrade(_) => {} // done where there is what it takes
             Act::Tidings(tidings) => (self.tidings)(shard, tidings),
             Act::GatewayTidings(tidings) => (self.gateway_tidings)(shard, tidings),
-            Act::Verify { conn, proof } => (self.verify)(conn, proof),
+            Act::Verify { conn, ip, proof } => (self.verify)(conn, ip, proof),
             Act::Answer { ticket, answer } => (self.answer)(shard, ticket, answer),
             Act::Log { level, text } => (self.log)(level, text),
             Act::Drained => (self.drained)(),

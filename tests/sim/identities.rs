@@ -147,7 +147,7 @@ impl World {
         let mut answers = Vec::new();
         while let Some(act) = flush.act() {
             match act {
-                Act::Verify { conn, proof } => self.proofs.push((conn, proof)),
+                Act::Verify { conn, proof, .. } => self.proofs.push((conn, proof)),
                 Act::Finish(conn) | Act::Close(conn) => {
                     self.guests.iter_mut().filter(|g| g.conn == conn).for_each(|g| g.closed = true);
                 }

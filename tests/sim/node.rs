@@ -481,7 +481,7 @@ fn do_act(w: &mut World, s: usize, act: Act, sockets: &mut BTreeMap<ConnId, Sock
                 w.servers[at].log.push((now, text));
             }
         }
-        Act::Verify { conn, proof } => {
+        Act::Verify { conn, proof, .. } => {
             let (found, label) = looked_at(&proof);
             w.oracle.label(label);
             said.verify.push(Order::Verified { conn, found });

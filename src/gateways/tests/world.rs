@@ -396,7 +396,7 @@ impl World {
                     self.nodes[node].theirs.insert(link, theirs);
                 }
                 Act::Tell { instruction, .. } => self.instruct(node, instruction),
-                Act::Verify { link, hash, password } => {
+                Act::Verify { link, hash, password, .. } => {
                     self.nodes[node].machine.verified(link, hash.ends_with(&password) && !password.is_empty());
                 }
                 Act::Members { to, line } => {

@@ -340,7 +340,7 @@ impl World {
                     self.nodes[node].mesh.tidings(ShardId(0), Tidings::Told { peer: route.peer });
                 }
                 Act::Tell { instruction, .. } => self.instruct(node, instruction),
-                Act::Verify { link, hash, password } => {
+                Act::Verify { link, hash, password, .. } => {
                     self.nodes[node].mesh.verified(link, hash.ends_with(&password) && !password.is_empty());
                 }
                 Act::ClientUrls { urls, ldm } => self.nodes[node].urls = (urls, ldm),

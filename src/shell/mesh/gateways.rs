@@ -67,7 +67,7 @@ impl Driver {
                 Act::Tell { shard, instruction } => {
                     self.around.doors[shard.index()].send(Mail::Instruct(instruction));
                 }
-                Act::Verify { link, hash, password } => self.verify(link, hash, password),
+                Act::Verify { link, ip, hash, password } => self.verify(link, ip, hash, password),
                 Act::Members { to, line } => self.mesh.say_about_gateways(to, &line),
                 Act::Reaches(clusters) => self.mesh.reaches_clusters(clusters),
                 Act::Border(digest) => self.mesh.border(digest),

@@ -141,7 +141,7 @@ impl Member {
                 Act::Tell { shard, instruction } => {
                     self.out[shard.index()].push_back(Letter::Order(Order::InstructGateway(instruction)));
                 }
-                Act::Verify { link, hash, password } => {
+                Act::Verify { link, hash, password, .. } => {
                     if let Some(gates) = &mut self.gates {
                         gates.machine.verified(link, hash.ends_with(&password));
                     }

@@ -431,7 +431,7 @@ impl Member {
                 Act::Tell { shard, instruction } => {
                     self.out[shard.index()].push_back(Letter::Order(Order::Instruct(instruction)));
                 }
-                Act::Verify { link, hash, password } => self.mesh.verified(link, hash.ends_with(&password)),
+                Act::Verify { link, hash, password, .. } => self.mesh.verified(link, hash.ends_with(&password)),
                 Act::ClientUrls { urls, ldm } => {
                     let urls: Arc<[String]> = urls.into();
                     self.tell_all(|| Order::ClientUrls { urls: urls.clone(), ldm });
