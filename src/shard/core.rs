@@ -21,7 +21,7 @@ use super::peers::Peers;
 use super::privacy::Privacy;
 use super::recent::Recent;
 use super::repeats::Repeats;
-use super::report::{Answer, Order};
+use super::report::{Answer, Ask, Happening, Order, SystemQuestion};
 use super::rounds::Rounds;
 use super::strangers::Strangers;
 use super::stretch::Tail;
@@ -130,6 +130,10 @@ pub enum Act {
     },
     /// How many bytes has the peer of this connection not acknowledged? The answer is `Turn::unacked`.
     Measure(ConnId),
+    /// A client of an ordinary account asks the system account; [`Order::Tell`] brings the answers.
+    Asked(Box<SystemQuestion>),
+    /// Something that somebody in the system account wants to know of.
+    Happened(Box<Happening>),
     /// A line for the log.
     Log {
         /// How grave.
@@ -442,6 +446,11 @@ impl Shard {
     /// An order from outside.
     pub(super) fn obey(&mut self, order: Order) {
         match order {
+            Order::Report { ticket, ask: Ask::Part { cid, ends } } => {
+                let answer = Answer::Parted(self.part(cid, ends));
+                self.acts.push_back(Act::Answer { ticket, answer });
+            }
+            Order::Tell { account, reply, payload } => self.answer_request(account, &reply, &payload),
             Order::Report { ticket, ask } => {
                 let answer = self.answer(ask);
                 self.acts.push_back(Act::Answer { ticket, answer });
