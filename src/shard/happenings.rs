@@ -41,6 +41,13 @@ impl Shard {
         }
         let Some(client) = self.outbox.conns.get(id) else { return };
         let mut row = self.row(client, false);
+        // Who was refused has said who he is, too.
+        if let Some(said) = client.said.as_deref().filter(|_| !client.connected) {
+            row.user = row.user.or_else(|| Some(said.user.clone()));
+            (row.name, row.lang, row.version) = (said.name.clone(), said.lang.clone(), said.version.clone());
+        }
+        // No ping was answered yet: so long the greeting took.
+        row.rtt_ns = row.rtt_ns.or(Some(self.now.wall_ns.saturating_sub(row.start_ns)));
         (row.reason, row.stop_ns) = (reason, reason.map(|_| self.now.wall_ns));
         self.acts.push_back(Act::Happened(Box::new(Happening { what, row })));
     }

@@ -19,7 +19,7 @@ use super::reload::Loader;
 use super::reminders::Reminders;
 use super::rings::{self, Door, Mail, Post};
 use super::scarcity::{Gauge, Scarcity};
-use super::serve::{Event, Executors, Server};
+use super::serve::{Event, Executors, Server, EPOLL_REMEDY};
 use super::signal;
 use super::system::{self, SystemDoor, Word};
 use super::tls::{Acceptor, Gate, Handshakes};
@@ -354,8 +354,11 @@ fn start_monitor(
     });
     let at = listen.map(|l| display(&l.host, l.port.unwrap_or(0))).unwrap_or_default();
     let started = monitor::start(listen, connections, facts.clone(), doors.collect(), inbox, service);
-    let monitor = started.map_err(|e| {
-        Refusal::new(format!("Can't start monitoring on port: {at}, {e}"), "choose another address with http or -m")
+    let monitor = started.map_err(|e| match listen {
+        Some(_) => {
+            Refusal::new(format!("Can't start monitoring on port: {at}, {e}"), "choose another address with http or -m")
+        }
+        None => Refusal::new(format!("cannot serve the system account: {e}"), EPOLL_REMEDY),
     })?;
     if let Some(at) = monitor.addr() {
         log.line(Level::Info, format!("Starting http monitor on {at}"));

@@ -39,6 +39,10 @@ pub(super) enum Event {
 /// Beyond the grace time of a shutdown, for peers to read what they were told.
 const LAST_WORDS: Duration = Duration::from_millis(750);
 
+/// What helps where the system gives no event queue.
+pub(super) const EPOLL_REMEDY: &str = "epoll needs descriptors (LimitNOFILE=, fs.file-max) and a seccomp profile that \
+                                       allows it (SystemCallFilter=@io-event)";
+
 /// How long the system account may take to be told.
 const FAREWELL: Duration = Duration::from_millis(200);
 
@@ -106,10 +110,7 @@ impl Server {
                     self.shed(found, Some(shard));
                 }
                 Ok(Event::Failed(e)) => {
-                    let remedy =
-                        "epoll needs descriptors (LimitNOFILE=, fs.file-max) and a seccomp profile that allows it \
-                                  (SystemCallFilter=@io-event)";
-                    self.log.line(Level::Fatal, Refusal::new(format!("a shard cannot begin: {e}"), remedy).to_string());
+                    self.log.line(Level::Fatal, Refusal::new(format!("a shard cannot begin: {e}"), EPOLL_REMEDY).to_string());
                     self.shut_down(0);
                     return Refusal::EXIT_CODE;
                 }

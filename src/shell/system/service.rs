@@ -82,7 +82,11 @@ pub fn beside(parts: Parts) -> Beside {
             tokio::spawn(heartbeat(service.clone()));
             let mut out = Some(out);
             loop {
-                if let Err(e) = converse(&service, out.take()).await {
+                let ended = converse(&service, out.take()).await;
+                if service.state().ending {
+                    return;
+                }
+                if let Err(e) = ended {
                     log.line(crate::base::Level::Warn, format!("the system account's service begins anew: {e}"));
                 }
                 sleep(AGAIN).await;
@@ -103,6 +107,8 @@ struct State {
     changed: BTreeSet<String>,
     /// Told once the connection has said all that was said before.
     flushed: Vec<crossbeam_channel::Sender<()>>,
+    /// The server is: no connection follows this one.
+    ending: bool,
 }
 
 struct Service {
@@ -202,7 +208,9 @@ async fn listen(service: Arc<Service>, mut words: Words) {
             Word::LameDuck => service.farewell("LAMEDUCK"),
             Word::Shutdown(done) => {
                 service.farewell("SHUTDOWN");
-                service.state().flushed.push(done);
+                let mut state = service.state();
+                (state.ending, _) = (true, state.flushed.push(done));
+                drop(state);
                 service.send(b"PING\r\n".to_vec());
             }
         }
