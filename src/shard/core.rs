@@ -321,14 +321,18 @@ fn outbox(settings: &Arc<Settings>, shards: usize) -> Outbox {
     outbox
 }
 
+/// What draws, and the seeds of what draws apart: so servers without gateways choose as they did before there were any.
+fn seeds(seed: u64) -> (Rng, u64, u64) {
+    let mut rng = Rng::new(seed);
+    let ends_seed = rng.next_u64();
+    (rng, ends_seed, ends_seed.rotate_left(17))
+}
+
 impl Shard {
     /// A shard without connections.
     pub fn new(setup: Setup) -> Shard {
         let Setup { id, shards, seed, settings, identity, turn_deliveries_max, ahead_verdicts_min } = setup;
-        let mut rng = Rng::new(seed);
-        let ends_seed = rng.next_u64();
-        // Drawn apart, so that servers without gateways choose as they did before there were any.
-        let far_seed = ends_seed.rotate_left(17);
+        let (mut rng, ends_seed, far_seed) = seeds(seed);
         let mut shard = Shard {
             id,
             worlds: settings.auth.accounts.iter().map(|_| World::new(rng.next_u64(), far_seed, shards)).collect(),

@@ -110,7 +110,10 @@ impl Server {
                     self.shed(found, Some(shard));
                 }
                 Ok(Event::Failed(e)) => {
-                    self.log.line(Level::Fatal, Refusal::new(format!("a shard cannot begin: {e}"), EPOLL_REMEDY).to_string());
+                    self.log.line(
+                        Level::Fatal,
+                        Refusal::new(format!("a shard cannot begin: {e}"), EPOLL_REMEDY).to_string(),
+                    );
                     self.shut_down(0);
                     return Refusal::EXIT_CODE;
                 }
