@@ -86,7 +86,7 @@ struct Waiting {
 impl Waiting {
     fn answer(self, found: Found) {
         for reply in self.replies {
-            reply(found.clone());
+            reply(found);
         }
     }
 }
