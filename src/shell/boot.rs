@@ -7,12 +7,13 @@ use super::descriptors;
 use super::drive::{Driver, Outlets};
 use super::files::{self, Ports, PortsFile};
 use super::identity;
+use super::inherited;
 use super::join::{Joining, Neighbours};
 use super::listen::{self, Inside, Load};
 use super::log::Log;
 use super::memory;
 use super::mesh::{MeshDoor, Running};
-use super::monitor::{self, Beside, Facts, Inbox, Monitor, Rate, Replies, ShardDoor};
+use super::monitor::{self, Beside, Facts, Inbox, Loads, Monitor, Rate, Replies, ShardDoor};
 use super::probe;
 use super::refusal::Refusal;
 use super::reload::Loader;
@@ -24,6 +25,7 @@ use super::signal;
 use super::system::{self, SystemDoor, Word};
 use super::tls::{Acceptor, Gate, Handshakes};
 use super::verify::{Check, Verifier};
+use super::watchdog::Watchdog;
 use crate::base::{Level, Rng, ShardId};
 use crate::policy::{doors, Found, Idle, Settings};
 use crate::shard::{Identity, Order, Setup, Shard};
@@ -90,6 +92,7 @@ impl Server {
         let plan = cores::plan(&settings.cores, &Machine::read()?)?;
         let shares = descriptors::shares(plan.cpus.len(), settings.cluster.is_some(), settings.gateway.is_some())?;
         probe::probe(settings.cores.io_memory)?;
+        inherited::adopt()?;
         let (socket, bound) = bind_here(&settings)?;
         let joining = Joining::prepare(&settings, bound)?;
         let (host, port) = advertised(&settings, bound.port());
@@ -128,12 +131,13 @@ impl Server {
             log,
         };
         let mesh = joining.map(|joining| joining.start(neighbours)).transpose()?;
-        let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref(), ports, (&scarcity, &system)));
+        let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref(), ports, (&scarcity, &system, &tell)));
         let service = settings.auth.system.map(|_| service(&settings, &doors, (words, tell), log));
         let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, (service, log))?;
+        inherited::none_is_left()?;
         gather(mesh.as_ref().filter(|_| routes_apart), log);
         let reminders = say_where(&settings, bound, log);
-        let inside = Inside { doors: doors.clone(), load, numbers, facts, tls: gate.clone(), log: log.clone() };
+        let inside = Inside { doors: doors.clone(), load, numbers, facts: facts.clone(), tls: gate.clone(), log: log.clone() };
         let listening = listen::start(socket, shares.clients, inside).map_err(cannot_accept)?;
         gather(mesh.as_ref().filter(|_| !routes_apart), log);
         let at = Addresses { clients: bound, monitor: monitor.as_ref().and_then(Monitor::addr), cluster: cluster_at };
@@ -148,11 +152,13 @@ impl Server {
             doors,
             executors,
             monitor,
+            facts,
             system,
             mesh,
             gate,
             lame_duck: None,
             reminders,
+            watchdog: Watchdog::new(sd_notify::watchdog_enabled(), plan.cpus.len(), Instant::now()),
             scarcity,
             _signals: signals,
             ports_file,
@@ -295,8 +301,9 @@ fn facts(
     plan: &Plan,
     mesh: Option<&Running>,
     (cluster_at, gateway_port): (Option<SocketAddr>, u16),
-    (scarcity, system): (&Scarcity, &SystemDoor),
+    (scarcity, system, tell): (&Scarcity, &SystemDoor, &Sender<Event>),
 ) -> Facts {
+    let tell = tell.clone();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let machine = Machine::read().map(|m| m.affinity).unwrap_or_default();
     Facts {
@@ -317,6 +324,7 @@ fn facts(
         cluster_port: cluster_at.map_or(0, |at| at.port()),
         gateway_port,
         events_lost: system.lost(),
+        loads: Loads::with(Box::new(move |done| drop(tell.send(Event::Preview(done))))),
     }
 }
 

@@ -256,6 +256,7 @@ fn refuse(mut stream: TcpStream) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shell::monitor::Loads;
     use crate::policy::Settings;
     use crate::shard::Order;
     use crate::shell::monitor::Rate;
@@ -281,6 +282,7 @@ mod tests {
             cluster_port: 0,
             gateway_port: 0,
             events_lost: Arc::default(),
+            loads: Loads::default(),
         })
     }
 

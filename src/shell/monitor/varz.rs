@@ -108,7 +108,7 @@ pub struct Varz<'a> {
     subscriptions: u64,
     http_req_stats: &'a BTreeMap<&'static str, u64>,
     config_load_time: String,
-    config_digest: &'a str,
+    config_digest: String,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     tags: &'a [String],
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -231,6 +231,7 @@ struct ShardRow {
 
 /// Builds the answer; `tallies` are in order of shards.
 pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a> {
+    let (digest, read_ns) = facts.loads.in_force(&facts.settings.digest, facts.start_ns);
     let (settings, timers, limits) = (&facts.settings, &facts.settings.timers, &facts.settings.limits);
     let (slow, stale) = (sum(tallies, slow_consumers), sum(tallies, |t| t.stale_connections));
     let [in_msgs, in_bytes, out_msgs, out_bytes] = passed(tallies);
@@ -293,8 +294,8 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
         stalled_clients: sum(tallies, |t| t.stalled_clients),
         subscriptions: sum(tallies, |t| t.subscriptions),
         http_req_stats: &look.requests,
-        config_load_time: stamp(facts.start_ns),
-        config_digest: &settings.digest,
+        config_load_time: stamp(read_ns),
+        config_digest: digest,
         tags: &settings.server_tags,
         metadata: settings.server_metadata.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(),
         system_account: facts.system_account(),

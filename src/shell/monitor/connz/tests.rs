@@ -1,6 +1,7 @@
 //! Sorting, filtering and paging of connections.
 
 use super::*;
+use crate::shell::monitor::Loads;
 use crate::base::SECOND;
 use crate::policy::Settings;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -27,6 +28,7 @@ fn facts() -> Facts {
         cluster_port: 0,
         gateway_port: 0,
         events_lost: Arc::default(),
+        loads: Loads::default(),
     }
 }
 
