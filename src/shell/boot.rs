@@ -92,16 +92,14 @@ impl Server {
         let plan = cores::plan(&settings.cores, &Machine::read()?)?;
         let shares = descriptors::shares(plan.cpus.len(), settings.cluster.is_some(), settings.gateway.is_some())?;
         probe::probe(settings.cores.io_memory)?;
-        inherited::adopt()?;
         let (socket, bound) = bind_here(&settings)?;
         let joining = Joining::prepare(&settings, bound)?;
-        let (host, port) = advertised(&settings, bound.port());
-        let identity = Arc::new(Identity { server_id, server_name: name, host, port });
+        let identity = identity(&settings, bound, server_id, name);
 
         let (tell, events) = unbounded();
         let signals = heed_signals(&tell)?;
         say_plan(&plan, log);
-        let load = Arc::new(Load::new(plan.cpus.len()));
+        let (load, numbers) = (Arc::new(Load::new(plan.cpus.len())), Arc::new(AtomicU64::new(1)));
         let gate = gate(&settings, log)?;
         let verifier = Verifier::start().map_err(no_room)?;
         let mut seeds = Rng::new(identity::seed(&key));
@@ -117,7 +115,6 @@ impl Server {
         };
         let scarcity = Scarcity::new(settings.limits.memory_limit, Instant::now());
         let (doors, executors, inbox) = start_shards(&plan, &settings, &identity, &mut seeds, &outlets, &scarcity)?;
-        let numbers = Arc::new(AtomicU64::new(1));
         let ports @ (cluster_at, _) = joining.as_ref().map_or((None, 0), Joining::ports);
         let routes_apart = joining.as_ref().is_some_and(Joining::has_listener);
         let neighbours = Neighbours {
@@ -134,7 +131,6 @@ impl Server {
         let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref(), ports, (&scarcity, &system, &tell)));
         let service = settings.auth.system.map(|_| service(&settings, &doors, (words, tell), log));
         let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, (service, log))?;
-        inherited::none_is_left()?;
         gather(mesh.as_ref().filter(|_| routes_apart), log);
         let reminders = say_where(&settings, bound, log);
         let inside = Inside { doors: doors.clone(), load, numbers, facts: facts.clone(), tls: gate.clone(), log: log.clone() };
@@ -173,6 +169,11 @@ fn who(settings: &Settings, start: &Start, log: &Log) -> Result<([u8; 32], Strin
     let name = settings.server_name.clone().unwrap_or_else(|| server_id.clone());
     announce(log, start, &server_id, &name);
     Ok((key, server_id, name))
+}
+
+fn identity(settings: &Settings, bound: SocketAddr, server_id: String, server_name: String) -> Arc<Identity> {
+    let (host, port) = advertised(settings, bound.port());
+    Arc::new(Identity { server_id, server_name, host, port })
 }
 
 fn say_plan(plan: &Plan, log: &Log) {
@@ -218,6 +219,7 @@ fn gate(settings: &Settings, log: &Log) -> Result<Option<Arc<Gate>>, Refusal> {
 
 /// The socket for clients, and its address.
 fn bind_here(settings: &Settings) -> Result<(TcpListener, SocketAddr), Refusal> {
+    inherited::adopt()?;
     let socket = bind(&settings.listen)?;
     let at = socket.local_addr().map_err(|e| Refusal::new(format!("cannot read the listen address: {e}"), ""))?;
     Ok((socket, at))
@@ -349,6 +351,7 @@ fn start_monitor(
 ) -> Result<Option<Monitor>, Refusal> {
     let listen = facts.settings.monitor.as_ref();
     if listen.is_none() && service.is_none() {
+        inherited::none_is_left()?;
         return Ok(None);
     }
     let doors = doors.iter().cloned().map(|door| ShardDoor {
@@ -371,6 +374,8 @@ fn start_monitor(
     if let Some(at) = monitor.addr() {
         log.line(Level::Info, format!("Starting http monitor on {at}"));
     }
+    // All doors but that of clients, which was the first, are open now.
+    inherited::none_is_left()?;
     Ok(Some(monitor))
 }
 

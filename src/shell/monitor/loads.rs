@@ -39,10 +39,15 @@ impl Loads {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((digest.into(), now_ns));
     }
 
-    /// The digest in force, and since when; these were at the start.
-    pub fn in_force(&self, digest: &str, start_ns: u64) -> (String, u64) {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        last.unwrap_or_else(|| (digest.into(), start_ns))
+    /// The digest in force; this it was at the start.
+    pub fn digest(&self, at_start: &str) -> String {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().map_or(at_start, |(digest, _)| digest).to_owned()
+    }
+
+    /// Since when it is; the server started then.
+    pub fn since(&self, start_ns: u64) -> u64 {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(start_ns, |(_, at)| *at)
     }
 
     /// Asks what a reload would do.

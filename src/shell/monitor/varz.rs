@@ -231,7 +231,6 @@ struct ShardRow {
 
 /// Builds the answer; `tallies` are in order of shards.
 pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a> {
-    let (digest, read_ns) = facts.loads.in_force(&facts.settings.digest, facts.start_ns);
     let (settings, timers, limits) = (&facts.settings, &facts.settings.timers, &facts.settings.limits);
     let (slow, stale) = (sum(tallies, slow_consumers), sum(tallies, |t| t.stale_connections));
     let [in_msgs, in_bytes, out_msgs, out_bytes] = passed(tallies);
@@ -294,8 +293,8 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
         stalled_clients: sum(tallies, |t| t.stalled_clients),
         subscriptions: sum(tallies, |t| t.subscriptions),
         http_req_stats: &look.requests,
-        config_load_time: stamp(read_ns),
-        config_digest: digest,
+        config_load_time: stamp(facts.loads.since(facts.start_ns)),
+        config_digest: facts.loads.digest(&settings.digest),
         tags: &settings.server_tags,
         metadata: settings.server_metadata.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(),
         system_account: facts.system_account(),
