@@ -133,7 +133,8 @@ impl Server {
         let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, (service, log))?;
         gather(mesh.as_ref().filter(|_| routes_apart), log);
         let reminders = say_where(&settings, bound, log);
-        let inside = Inside { doors: doors.clone(), load, numbers, facts: facts.clone(), tls: gate.clone(), log: log.clone() };
+        let inside =
+            Inside { doors: doors.clone(), load, numbers, facts: facts.clone(), tls: gate.clone(), log: log.clone() };
         let listening = listen::start(socket, shares.clients, inside).map_err(cannot_accept)?;
         gather(mesh.as_ref().filter(|_| !routes_apart), log);
         let at = Addresses { clients: bound, monitor: monitor.as_ref().and_then(Monitor::addr), cluster: cluster_at };

@@ -75,8 +75,14 @@ mod tests {
 
     #[test]
     fn addresses_are_compared_as_they_are_meant() {
-        let is = |host: &str, port: u16, at: &str| is_at(&Listen { host: host.into(), port: Some(port) }, at.parse().unwrap());
-        assert!(is("0.0.0.0", 4222, "[::]:4222") && is("0.0.0.0", 4222, "0.0.0.0:4222") && is("127.0.0.1", 1, "127.0.0.1:1"));
+        let is = |host: &str, port: u16, at: &str| {
+            is_at(&Listen { host: host.into(), port: Some(port) }, at.parse().unwrap())
+        };
+        assert!(
+            is("0.0.0.0", 4222, "[::]:4222")
+                && is("0.0.0.0", 4222, "0.0.0.0:4222")
+                && is("127.0.0.1", 1, "127.0.0.1:1")
+        );
         assert!(is("127.0.0.1", 1, "[::ffff:127.0.0.1]:1") && is("localhost", 1, "127.0.0.1:1"));
         assert!(!is("0.0.0.0", 4222, "[::]:4223") && !is("127.0.0.1", 1, "[::]:1") && !is("0.0.0.0", 1, "127.0.0.1:1"));
         assert!(!is_at(&Listen { host: "0.0.0.0".into(), port: None }, "[::]:1".parse().unwrap()));

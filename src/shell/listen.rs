@@ -256,9 +256,9 @@ fn refuse(mut stream: TcpStream) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shell::monitor::Loads;
     use crate::policy::Settings;
     use crate::shard::Order;
+    use crate::shell::monitor::Loads;
     use crate::shell::monitor::Rate;
     use crate::shell::rings::{connect, Post};
     use std::sync::atomic::AtomicBool;

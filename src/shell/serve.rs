@@ -161,7 +161,8 @@ impl Server {
             }
             Some(Due::Late(late)) => {
                 let late: Vec<String> = late.iter().map(usize::to_string).collect();
-                let text = format!("shards that take no turn: {}: the watchdog is not told that we live", late.join(", "));
+                let text =
+                    format!("shards that take no turn: {}: the watchdog is not told that we live", late.join(", "));
                 self.log.line(Level::Error, text);
             }
         }

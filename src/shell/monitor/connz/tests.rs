@@ -1,9 +1,9 @@
 //! Sorting, filtering and paging of connections.
 
 use super::*;
-use crate::shell::monitor::Loads;
 use crate::base::SECOND;
 use crate::policy::Settings;
+use crate::shell::monitor::Loads;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::Arc;
 
