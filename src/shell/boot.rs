@@ -30,7 +30,7 @@ use crate::base::{Level, Rng, ShardId};
 use crate::policy::{doors, Found, Idle, Settings};
 use crate::shard::{Identity, Order, Setup, Shard};
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
-use crossbeam_channel::{unbounded, Sender};
+use crossbeam_channel::{unbounded, Receiver, Sender};
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -96,8 +96,7 @@ impl Server {
         let joining = Joining::prepare(&settings, bound)?;
         let identity = identity(&settings, bound, server_id, name);
 
-        let (tell, events) = unbounded();
-        let signals = heed_signals(&tell)?;
+        let (tell, events, signals) = heed_signals()?;
         say_plan(&plan, log);
         let (load, numbers) = (Arc::new(Load::new(plan.cpus.len())), Arc::new(AtomicU64::new(1)));
         let gate = gate(&settings, log)?;
@@ -226,13 +225,16 @@ fn bind_here(settings: &Settings) -> Result<(TcpListener, SocketAddr), Refusal> 
     Ok((socket, at))
 }
 
-fn heed_signals(tell: &Sender<Event>) -> Result<signal::Signals, Refusal> {
+/// What the boot thread hears, and how it is told; signals are the first to.
+fn heed_signals() -> Result<(Sender<Event>, Receiver<Event>, signal::Signals), Refusal> {
+    let (tell, events) = unbounded();
     let heard = tell.clone();
     let signals = signal::listen(move |s| {
         // The server has ended when nobody listens any more.
         let _ = heard.send(Event::Signal(s));
     });
-    signals.map_err(|e| Refusal::new(format!("cannot listen for signals: {e}"), ""))
+    let signals = signals.map_err(|e| Refusal::new(format!("cannot listen for signals: {e}"), ""))?;
+    Ok((tell, events, signals))
 }
 
 /// Where the server listens.
