@@ -2,7 +2,7 @@
 
 use crate::support::process::until;
 use crate::support::raw::Raw;
-use crate::{server, turnpike, Folder, Running, AT_ONCE};
+use crate::{server, turnpike, Ended, Folder, Running, AT_ONCE};
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -76,7 +76,9 @@ fn a_socket_that_nobody_listens_on_is_refused() {
     let folder = Folder::new();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
     let at = listener.local_addr().expect("an address");
-    let ended = crate::run(&mut activated(listener, "listen: \"127.0.0.1:-1\"\n", &folder));
+    let ended = activated(listener, "listen: \"127.0.0.1:-1\"\n", &folder).output().expect("the server");
+    let (out, err) = (String::new(), String::from_utf8_lossy(&ended.stderr).into_owned());
+    let ended = Ended { code: ended.status.code(), out, err };
     ended.refused_with(&[&format!("systemd opened {at}, where nothing here listens"), "name the same addresses"]);
 }
 
