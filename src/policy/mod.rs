@@ -6,6 +6,7 @@
 
 mod access;
 mod address;
+mod agreements;
 mod border;
 mod caller;
 pub mod certificate;
@@ -31,6 +32,7 @@ mod reading;
 pub mod reload;
 mod route_url;
 pub mod settings;
+pub mod shares;
 mod source;
 mod template;
 pub mod tls;
