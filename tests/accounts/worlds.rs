@@ -1,7 +1,7 @@
 //! Agreements made up at random, over shards without sockets: everybody is given what a plain definition of exports and
 //! imports says, and nobody anything else (I24). `TURNPIKE_SEEDS` says how many are tried.
 
-use super::driven::Driven;
+use super::driven::{Driven, Heard};
 use std::io;
 use std::path::Path;
 use turnpike::base::{ConnId, Rng};
@@ -111,7 +111,7 @@ struct Listener {
 }
 
 /// The subjects of the messages that a connection was sent.
-fn subjects(heard: &[(usize, ConnId, Vec<u8>)], at: (usize, ConnId)) -> Vec<String> {
+fn subjects(heard: &[Heard], at: (usize, ConnId)) -> Vec<String> {
     let bytes = heard.iter().filter(|(shard, conn, _)| (*shard, *conn) == at).flat_map(|(_, _, b)| b.clone());
     let text = String::from_utf8(bytes.collect()).unwrap();
     let mut all: Vec<_> =

@@ -6,6 +6,9 @@ use turnpike::base::{Cid, ConnId, Now, ShardId, Time};
 use turnpike::policy::Settings;
 use turnpike::shard::{Batch, Identity, Opening, Rings, Setup, Shard, Sockets, Turn, TURN_DELIVERIES_MAX};
 
+/// What a connection of a shard was sent.
+pub type Heard = (usize, ConnId, Vec<u8>);
+
 /// All shards of one server, and a clock that stands still but for a nanosecond a turn.
 pub struct Driven {
     shards: Vec<Shard>,
@@ -13,7 +16,7 @@ pub struct Driven {
     /// Bytes written to sockets so far.
     pub written: usize,
     /// What was written, by shard and connection, if somebody wants to know.
-    pub heard: Option<Vec<(usize, ConnId, Vec<u8>)>>,
+    pub heard: Option<Vec<Heard>>,
     /// What is in the rings, and to whom.
     rings: VecDeque<(usize, Told)>,
 }
@@ -99,7 +102,7 @@ fn end(
     shard: usize,
     shards: usize,
     rings: &mut VecDeque<(usize, Told)>,
-    (written, heard): (&mut usize, &mut Option<Vec<(usize, ConnId, Vec<u8>)>>),
+    (written, heard): (&mut usize, &mut Option<Vec<Heard>>),
 ) {
     let mut flush = turn.end();
     let me = ShardId(shard as u8);
