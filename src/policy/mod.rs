@@ -6,6 +6,7 @@
 
 mod access;
 mod address;
+mod agreements;
 mod border;
 mod caller;
 pub mod certificate;
@@ -34,6 +35,7 @@ mod reading;
 pub mod reload;
 mod route_url;
 pub mod settings;
+pub mod shares;
 mod source;
 mod template;
 pub mod tls;
