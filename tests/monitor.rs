@@ -349,7 +349,7 @@ fn gateways_are_shown_as_nats_server_shows_them() {
             name: "A".into(),
             advertise: Some("a:7222".into()),
             connect_retries: 3,
-            remotes: vec![RemoteGateway { name: "B".into(), urls: vec![url], entries: 1 }],
+            remotes: vec![RemoteGateway { name: "B".into(), urls: vec![url], entries: 1, tls: None }],
             ..Gateway::default()
         }
     };

@@ -3,7 +3,6 @@
 
 use crate::base::limits::CONF_FILE_BYTES_MAX;
 use crate::policy::{self, Invalid, Loaded, Overrides, Source, Text};
-use crate::shell::tls::Acceptor;
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -286,9 +285,9 @@ fn check(program: &str, files: &[String], over: &Overrides, source: &mut dyn Sou
 
 /// The files that `tls` names must be good too: what is found valid will start.
 fn with_certificates(loaded: Loaded) -> Result<Loaded, Vec<Invalid>> {
-    match loaded.settings.tls.as_ref().map(Acceptor::new) {
-        Some(Err(why)) => Err(vec![Invalid::nowhere("tls", why)]),
-        _ => Ok(loaded),
+    match crate::shell::tls::check(&loaded.settings) {
+        Err(why) => Err(vec![Invalid::nowhere("tls", why)]),
+        Ok(()) => Ok(loaded),
     }
 }
 
@@ -406,7 +405,7 @@ impl Said {
             "http_port" => over.http_port = Some(n),
             "log_size_limit" => over.log_size_limit = Some(n),
             "max_traced_msg_len" => over.max_traced_msg_len = Some(n),
-            "https_port" if n != 0 => self.refuse(name, "monitoring over TLS is not supported yet"),
+            "https_port" => over.https_port = Some(n),
             "profile" if n != 0 => self.warn(name, "profiling over HTTP is not offered"),
             "connect_retries" => over.connect_retries = Some(n),
             _ => {}

@@ -21,7 +21,7 @@ use super::rings::{self, Door, Mail, Post};
 use super::scarcity::{Gauge, Scarcity};
 use super::serve::{Event, Executors, Server};
 use super::signal;
-use super::tls::{Acceptor, Gate, Handshakes};
+use super::tls::{Fresh, Gate, Settled, Shown};
 use super::verify::{Check, Verifier};
 use crate::base::{Level, Rng, ShardId};
 use crate::policy::{doors, Found, Idle, Settings};
@@ -102,7 +102,7 @@ impl Server {
         log.line(Level::Info, plan.why.clone());
         plan.warning.iter().for_each(|w| log.line(Level::Warn, w.clone()));
         let load = Arc::new(Load::new(plan.cpus.len()));
-        let gate = gate(&settings, log)?;
+        let tls = privacy(&settings, log)?;
         let verifier = Verifier::start().map_err(no_room)?;
         let mut seeds = Rng::new(identity::seed(&key));
         let outlets = Outward {
@@ -110,7 +110,7 @@ impl Server {
             load: load.clone(),
             verifier: verifier.clone(),
             mesh: joining.as_ref().map(Joining::door),
-            gate: gate.clone(),
+            gate: tls.clients.clone(),
             tell,
         };
         let scarcity = Scarcity::new(settings.limits.memory_limit, Instant::now());
@@ -123,6 +123,7 @@ impl Server {
             identity: &identity,
             doors: doors.clone(),
             clients: bound,
+            tls: tls.clone(),
             numbers: numbers.clone(),
             verifier,
             seed: seeds.next_u64(),
@@ -130,10 +131,10 @@ impl Server {
         };
         let mesh = joining.map(|joining| joining.start(neighbours)).transpose()?;
         let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref(), ports, &scarcity));
-        let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, log)?;
+        let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, tls.monitor.clone(), log)?;
         gather(mesh.as_ref().filter(|_| routes_apart), log);
         let reminders = say_where(&settings, bound, log);
-        let inside = Inside { doors: doors.clone(), load, numbers, facts, tls: gate.clone(), log: log.clone() };
+        let inside = Inside { doors: doors.clone(), load, numbers, facts, tls: tls.clients.clone(), log: log.clone() };
         let listening = listen::start(socket, shares.clients, inside).map_err(cannot_accept)?;
         gather(mesh.as_ref().filter(|_| !routes_apart), log);
         let at = Addresses { clients: bound, monitor: monitor.as_ref().map(Monitor::addr), cluster: cluster_at };
@@ -149,7 +150,7 @@ impl Server {
             executors,
             monitor,
             mesh,
-            gate,
+            tls,
             lame_duck: None,
             reminders,
             scarcity,
@@ -185,14 +186,11 @@ fn say_ready(log: &Log) {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 }
 
-/// How clients are made private, if they are.
-fn gate(settings: &Settings, log: &Log) -> Result<Option<Arc<Gate>>, Refusal> {
-    let Some(tls) = &settings.tls else { return Ok(None) };
+/// Who speaks TLS, and how.
+fn privacy(settings: &Settings, log: &Log) -> Result<Settled, Refusal> {
     let remedy = "name PEM files in tls that this user may read";
-    let acceptor = Acceptor::new(tls).map_err(|why| Refusal::new(why, remedy))?;
-    let handshakes = Handshakes::start();
-    let handshakes = handshakes.map_err(|e| Refusal::new(format!("no threads for TLS handshakes: {e}"), ""))?;
-    Ok(Some(Arc::new(Gate::new(acceptor, handshakes, log.clone()))))
+    let fresh = Fresh::read(settings).map_err(|why| Refusal::new(why, remedy))?;
+    Settled::new(fresh, log).map_err(|e| Refusal::new(format!("no threads for TLS handshakes: {e}"), ""))
 }
 
 /// The socket for clients, and its address.
@@ -225,7 +223,8 @@ fn write_files(settings: &Settings, program: &str, at: &Addresses, log: &Log) ->
         files::write_pid_file(path)?;
     }
     let Some(dir) = &settings.ports_file_dir else { return Ok(None) };
-    let monitoring = at.monitor.map(|m| files::urls("http", m)).unwrap_or_default();
+    let monitoring =
+        at.monitor.map(|m| files::urls(if settings.https { "https" } else { "http" }, m)).unwrap_or_default();
     let cluster = at.cluster.map(|c| files::urls("nats", c)).unwrap_or_default();
     let scheme = if settings.tls.as_ref().is_some_and(|t| !t.optional) { "tls" } else { "nats" };
     let ports = Ports { nats: files::urls(scheme, at.clients), monitoring, cluster };
@@ -310,6 +309,7 @@ fn start_monitor(
     connections: usize,
     doors: &[Door],
     inbox: Inbox,
+    tls: Option<Shown>,
     log: &Log,
 ) -> Result<Option<Monitor>, Refusal> {
     let Some(listen) = &facts.settings.monitor else { return Ok(None) };
@@ -323,11 +323,12 @@ fn start_monitor(
         }),
     });
     let at = display(&listen.host, listen.port.unwrap_or(0));
-    let started = monitor::start(listen, connections, facts.clone(), doors.collect(), inbox);
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let started = monitor::start(listen, connections, facts.clone(), doors.collect(), inbox, tls);
     let monitor = started.map_err(|e| {
         Refusal::new(format!("Can't start monitoring on port: {at}, {e}"), "choose another address with http or -m")
     })?;
-    log.line(Level::Info, format!("Starting http monitor on {}", monitor.addr()));
+    log.line(Level::Info, format!("Starting {scheme} monitor on {}", monitor.addr()));
     Ok(Some(monitor))
 }
 

@@ -30,6 +30,7 @@ pub use facts::Facts;
 pub use rate::Rate;
 pub use serve::CONNECTIONS_MAX;
 
+use super::tls::Shown;
 use crate::policy::settings::Listen;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -70,6 +71,7 @@ pub fn start(
     facts: Arc<Facts>,
     doors: Vec<ShardDoor>,
     inbox: Inbox,
+    tls: Option<Shown>,
 ) -> io::Result<Monitor> {
     let listener = TcpListener::bind((listen.host.as_str(), listen.port.unwrap_or(0)))?;
     listener.set_nonblocking(true)?;
@@ -92,7 +94,7 @@ pub fn start(
         keep_to(&free_cpus);
         let sorting = site.clone();
         runtime.spawn(async move { sorting.desk.sort_in(inbox).await });
-        runtime.spawn(serve::serve(listener, connections, site));
+        runtime.spawn(serve::serve(listener, connections, site, tls));
         // An error means that the handle was dropped: then it runs as long as the process.
         if runtime.block_on(stopped).is_err() {
             runtime.block_on(std::future::pending::<()>());

@@ -10,7 +10,7 @@ use super::reminders::Reminders;
 use super::rings::{Door, Mail};
 use super::scarcity::{Found, Scarcity};
 use super::signal::{Signal, Signals};
-use super::tls::Gate;
+use super::tls::Settled;
 use crate::base::{Level, ShardId};
 use crate::policy::Settings;
 use crate::shard::Order;
@@ -51,8 +51,8 @@ pub(super) struct Server {
     pub executors: Executors,
     pub monitor: Option<Monitor>,
     pub mesh: Option<mesh::Running>,
-    /// How clients are made private, if they are.
-    pub gate: Option<Arc<Gate>>,
+    /// Who speaks TLS, and how.
+    pub tls: Settled,
     pub lame_duck: Option<LameDuck>,
     pub reminders: Reminders,
     pub scarcity: Scarcity,
@@ -161,9 +161,8 @@ impl Server {
                     let auth = Arc::new(reloaded.settings.auth.clone());
                     self.doors.iter().for_each(|d| d.send(Mail::Order(Order::Auth(auth.clone()))));
                 }
-                if let (Some(gate), Some(acceptor), Some(tls)) = (&self.gate, reloaded.acceptor, &reloaded.settings.tls)
-                {
-                    gate.change(acceptor);
+                self.tls.change(reloaded.fresh);
+                if let Some(tls) = &reloaded.settings.tls {
                     let (tls, auth_timeout) = (Arc::new(tls.clone()), reloaded.settings.timers.auth_timeout);
                     let order = || Order::Tls { tls: tls.clone(), auth_timeout };
                     self.doors.iter().for_each(|d| d.send(Mail::Order(order())));

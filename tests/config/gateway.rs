@@ -14,7 +14,7 @@ fn url(host: &str, port: u16) -> RouteUrl {
 }
 
 fn remote(name: &str, urls: &[RouteUrl]) -> RemoteGateway {
-    RemoteGateway { name: name.into(), urls: urls.to_vec(), entries: 1 }
+    RemoteGateway { name: name.into(), urls: urls.to_vec(), entries: 1, tls: None }
 }
 
 #[test]

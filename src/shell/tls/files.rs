@@ -2,16 +2,20 @@
 //! so that what is found valid will start.
 
 use crate::policy::tls::{CertFiles, Tls, CIPHERS};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
-use rustls::crypto::{ring, CryptoProvider};
+use rustls::crypto::{ring, verify_tls12_signature, verify_tls13_signature, CryptoProvider};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier};
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::TLS13;
-use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme, SupportedProtocolVersion,
+};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 static NEWEST: &[&SupportedProtocolVersion] = &[&TLS13];
 
@@ -22,6 +26,8 @@ pub struct Acceptor {
     pub tls: Tls,
     /// What the handshake is made with.
     pub config: Arc<ServerConfig>,
+    /// Hosts of which the certificate has to bear one, where that is wanted (`verify_cert_and_check_known_urls`).
+    pub known: Vec<String>,
 }
 
 impl Acceptor {
@@ -48,7 +54,80 @@ impl Acceptor {
         // reload.
         config.ticketer = ring::Ticketer::new().map_err(|e| said(format!("session tickets: {e}")))?;
         config.send_tls13_tickets = 1;
-        Ok(Acceptor { tls: tls.clone(), config: Arc::new(config) })
+        Ok(Acceptor { tls: tls.clone(), config: Arc::new(config), known: Vec::new() })
+    }
+}
+
+/// How servers are dialed.
+#[derive(Debug)]
+pub struct Dialer {
+    /// What the handshake is made with.
+    pub config: Arc<ClientConfig>,
+    /// SHA-256 of the public keys that are believed; empty: any.
+    pub pinned: Vec<[u8; 32]>,
+    /// A handshake takes no longer.
+    pub timeout: Duration,
+}
+
+impl Dialer {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// What is wrong with which file, for the operator.
+    pub fn new(tls: &Tls) -> Result<Dialer, String> {
+        let said = |why: String| format!("{}: tls: {why}", tls.place);
+        let provider = Arc::new(provider(tls));
+        let builder = ClientConfig::builder_with_provider(provider.clone());
+        let builder = builder.with_protocol_versions(versions(tls)).map_err(|e| said(e.to_string()))?;
+        let builder = match tls.insecure {
+            true => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider.clone()))),
+            false => builder.with_root_certificates(roots(tls).map_err(said)?),
+        };
+        let shown = tls.certs.first().map(|files| certified(files, &provider)).transpose().map_err(said)?;
+        let config = match shown {
+            Some(key) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key))),
+            None => builder.with_no_client_auth(),
+        };
+        Ok(Dialer { config: Arc::new(config), pinned: tls.pinned.clone(), timeout: tls.timeout })
+    }
+}
+
+/// `insecure`: whoever is dialed is believed. That he holds the key of what he shows is looked at all the same.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -2,7 +2,8 @@
 //! messages has. A thread keeps many of them under way at once, so that nobody waits for a slow peer, each for its time
 //! at most. Sockets come from the listener, the shards and the mesh, and go back to whoever gave them.
 
-use super::names::{fingerprint, peer};
+use super::files::Dialer;
+use super::names::{bears, fingerprint, peer};
 use super::session::{Sealed, Session};
 use super::Acceptor;
 use crate::policy::Peer;
@@ -11,6 +12,8 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{eventfd, EventfdFlags};
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::time::Timespec;
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
@@ -51,6 +54,8 @@ pub struct Job {
 pub enum How {
     /// The peer has dialed.
     Accept(Arc<Acceptor>, Wait),
+    /// We have, a server of this name.
+    Dial(Arc<Dialer>, ServerName<'static>),
 }
 
 /// What if the peer does not begin with TLS?
@@ -214,7 +219,7 @@ impl Worker {
         });
         let due = match job.how {
             How::Accept(_, Wait::Silence(at)) => at.min(job.until),
-            How::Accept(..) => job.until,
+            How::Accept(..) | How::Dial(..) => job.until,
         };
         self.due.insert((due, id));
         self.works.insert(id, Work { job, session: None, incoming: Vec::new(), out: Vec::new(), due, writing: false });
@@ -273,6 +278,12 @@ impl Work {
         }
         if self.session.is_none() {
             match self.begin() {
+                // Who has dialed speaks first.
+                Ok(true) if matches!(self.job.how, How::Dial(..)) => {
+                    if let Some(came) = self.advance(sealed) {
+                        return came;
+                    }
+                }
                 Ok(true) => {}
                 Ok(false) => return Came::Nothing,
                 Err(came) => return came,
@@ -293,7 +304,18 @@ impl Work {
 
     /// Has the peer begun, and how? False: not yet.
     fn begin(&mut self) -> Result<bool, Came> {
-        let How::Accept(acceptor, wait) = &self.job.how;
+        let (acceptor, wait) = match &self.job.how {
+            How::Accept(acceptor, wait) => (acceptor, wait),
+            How::Dial(dialer, name) => {
+                return match UnbufferedClientConnection::new(dialer.config.clone(), name.clone()) {
+                    Ok(connection) => {
+                        self.session = Some(Box::new(connection.into()));
+                        Ok(true)
+                    }
+                    Err(e) => Err(Came::Done(Err(e.to_string()))),
+                }
+            }
+        };
         let mut byte = [0; 1];
         match self.job.stream.peek(&mut byte) {
             Ok(0) => return Err(Came::Done(Err("EOF: the peer has gone".into()))),
@@ -342,16 +364,25 @@ impl Work {
         Some(Came::Done(Ok(Some((session, peer)))))
     }
 
-    /// Is the key one of those that are let in?
+    /// Is the key, or the name, none of those that are let in? Then why.
     fn unfit(&self) -> Option<String> {
-        let How::Accept(acceptor, _) = &self.job.how;
-        let pinned = &acceptor.tls.pinned;
-        if pinned.is_empty() {
-            return None;
-        }
+        let pinned = match &self.job.how {
+            How::Accept(acceptor, _) => &acceptor.tls.pinned,
+            How::Dial(dialer, _) => &dialer.pinned,
+        };
         let shown = self.session.as_ref()?.state().peer_certificates().and_then(|c| c.first());
-        let fits = shown.and_then(fingerprint).is_some_and(|key| pinned.contains(&key));
-        (!fits).then(|| "certificate not pinned: its key is not in pinned_certs".into())
+        let fits = |cert| fingerprint(cert).is_some_and(|key| pinned.contains(&key));
+        if !pinned.is_empty() && !shown.is_some_and(fits) {
+            return Some("certificate not pinned: its key is not in pinned_certs".into());
+        }
+        match &self.job.how {
+            How::Accept(acceptor, _)
+                if acceptor.tls.known_urls && !shown.is_some_and(|c| bears(c, &acceptor.known)) =>
+            {
+                Some("its certificate bears the name of no configured URL (verify_cert_and_check_known_urls)".into())
+            }
+            _ => None,
+        }
     }
 
     /// Writes what waits. True: all is written.

@@ -33,6 +33,16 @@ pub(super) fn fingerprint(cert: &CertificateDer<'_>) -> Option<[u8; 32]> {
     Some(Sha256::digest(parsed.public_key().raw).into())
 }
 
+/// Does it bear the name of one of these hosts? A `*` in it stands for a whole first label.
+pub(super) fn bears(cert: &CertificateDer<'_>, hosts: &[String]) -> bool {
+    let fits = |name: &str, host: &str| match name.strip_prefix("*.") {
+        Some(domain) => host.split_once('.').is_some_and(|(_, rest)| rest == domain),
+        None => name == host,
+    };
+    let names = names(cert).map(|n| n.hosts).unwrap_or_default();
+    names.iter().any(|name| hosts.iter().any(|host| fits(&name.to_ascii_lowercase(), host)))
+}
+
 fn names(cert: &CertificateDer<'_>) -> Option<Names> {
     let (_, parsed) = X509Certificate::from_der(cert).ok()?;
     let (mut mails, mut hosts, mut uris) = (Vec::new(), Vec::new(), Vec::new());
