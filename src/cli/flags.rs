@@ -160,7 +160,6 @@ struct Said {
     help: bool,
     help_tls: bool,
     version: bool,
-    refused: Vec<String>,
     /// See [`secrets`].
     secrets: Vec<(usize, Range<usize>)>,
 }
@@ -224,9 +223,6 @@ pub fn parse(args: &[String], source: &mut dyn Source) -> Command {
     }
     if let Some(argument) = said.signal {
         return Command::Signal { program, argument };
-    }
-    if !said.refused.is_empty() {
-        return complain(format!("{program}: {}\n", said.refused.join("\n")));
     }
     match said.config.take() {
         Some(path) if said.check && said.against.is_some() => {
@@ -442,10 +438,6 @@ impl Said {
             "remote_syslog" => self.warn(name, "syslog is not offered"),
             _ => {}
         }
-    }
-
-    fn refuse(&mut self, name: &str, why: &str) {
-        self.refused.push(format!("--{name}: {why}"));
     }
 
     fn warn(&mut self, name: &str, why: &str) {

@@ -239,6 +239,7 @@ impl ClusterDraft {
             let text = "routes on the client port speak no TLS of their own: give cluster a port (listen)";
             notes.wrong(routes_at, "tls", text);
         }
+        tls_block::fit_login(notes, "cluster", cluster.tls.as_ref(), cluster.login.as_ref());
         if cluster.listen.is_none() {
             check_shared_port(notes, routes_at, cluster.login.as_ref(), auth);
         }

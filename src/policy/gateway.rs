@@ -165,6 +165,7 @@ impl GatewayDraft {
             None => notes.check_private_urls("gateway"),
             Some(tls) => gateway.auth_timeout = self.auth_timeout.unwrap_or(tls.timeout + Duration::from_secs(1)),
         }
+        tls_block::fit_login(notes, "gateway", gateway.tls.as_ref(), gateway.login.as_ref());
         open_to_gateways(&gateway).into_iter().for_each(|text| notes.warn(text));
         for remote in gateway.remotes.iter().filter(|r| r.entries > 1) {
             notes.warn(format!(
@@ -268,7 +269,7 @@ fn remote(notes: &mut Notes<'_>, node: &Node) -> Option<RemoteGateway> {
     let table = notes.table("gateways", node)?;
     let mut remote = RemoteGateway { name: String::new(), urls: Vec::new(), entries: 1, tls: None };
     let (mut host, mut port, mut named_at) = (None, None, node.at);
-    let before = notes.mistakes();
+    let (before, private) = (notes.mistakes(), notes.private_urls.len());
     notes.walk(Scope::RemoteGateway, table, |notes, key, n| match key {
         "name" => {
             remote.name = notes.text(key, n).unwrap_or_default();
@@ -276,9 +277,12 @@ fn remote(notes: &mut Notes<'_>, node: &Node) -> Option<RemoteGateway> {
         }
         "host" => host = notes.text(key, n).map(|text| (text, n.at)),
         "port" => port = notes.integer(key, n),
-        "tls" => remote.tls = tls_block::tls(notes, n, Side::Servers),
+        "tls" => remote.tls = tls_block::tls(notes, n, Side::Dialed),
         _ => remote.urls.extend(urls(notes, key, n)),
     });
+    if remote.tls.is_some() {
+        notes.private_urls.truncate(private);
+    }
     match (host, port) {
         (Some((host, _)), Some(port)) => match u16::try_from(port) {
             Ok(port @ 1..) if !host.is_empty() && nameable(&host) => {

@@ -92,8 +92,9 @@ impl Changes {
     /// TLS between servers: its files may say something else each time.
     fn between(&mut self, key: &'static str, old: &Option<Tls>, new: &Option<Tls>) {
         match (old, new) {
-            (Some(_), Some(_)) => self.live.push(key),
-            (old, new) => self.restart(key, old.is_some() != new.is_some()),
+            // Whether a password is asked for beside the certificate stays as it is.
+            (Some(old), Some(new)) if old.names_peers() == new.names_peers() => self.live.push(key),
+            (old, new) => self.restart(key, old.is_some() || new.is_some()),
         }
     }
 

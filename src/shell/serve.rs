@@ -150,6 +150,8 @@ impl Server {
         match reload::reload(&self.settings, self.load.as_ref()) {
             Ok(reloaded) => {
                 reloaded.notices.iter().for_each(|w| self.log.line(Level::Warn, w.clone()));
+                // Before anybody is dialed anew.
+                self.tls.change(reloaded.fresh);
                 if let (Some(mesh), Some(cluster)) = (&self.mesh, &reloaded.settings.cluster) {
                     mesh.door().reload(cluster.routes.clone());
                 }
@@ -161,7 +163,6 @@ impl Server {
                     let auth = Arc::new(reloaded.settings.auth.clone());
                     self.doors.iter().for_each(|d| d.send(Mail::Order(Order::Auth(auth.clone()))));
                 }
-                self.tls.change(reloaded.fresh);
                 if let Some(tls) = &reloaded.settings.tls {
                     let (tls, auth_timeout) = (Arc::new(tls.clone()), reloaded.settings.timers.auth_timeout);
                     let order = || Order::Tls { tls: tls.clone(), auth_timeout };

@@ -3,8 +3,9 @@
 
 use super::files::{Acceptor, Dialer};
 use super::gate::Complaints;
+use super::names::Known;
 use super::{Handshakes, How, Job, Secured, Wait};
-use crate::policy::{Cluster, Gateway, RouteUrl};
+use crate::policy::{Cluster, Gateway, RouteLogin, RouteUrl, Tls};
 use crate::shell::log::Log;
 use rustls::pki_types::ServerName;
 use std::collections::BTreeMap;
@@ -14,8 +15,10 @@ use std::time::Instant;
 
 /// What holds for one kind of links.
 pub struct Ends {
-    acceptor: Arc<Acceptor>,
-    dialer: Arc<Dialer>,
+    /// How those who dial us are let in; None: in the clear.
+    acceptor: Option<Arc<Acceptor>>,
+    /// How we dial; None: in the clear.
+    dialer: Option<Arc<Dialer>>,
     /// Clusters that are dialed in another way.
     apart: BTreeMap<String, Arc<Dialer>>,
     /// Of the hosts configured the first that is a name: an address that was learned has none.
@@ -30,17 +33,17 @@ impl Ends {
     pub(super) fn of_routes(cluster: &Cluster) -> Result<Option<Ends>, String> {
         let Some(tls) = &cluster.tls else { return Ok(None) };
         let hosts = hosts(&cluster.routes);
-        let name = name(&hosts);
-        let acceptor = Arc::new(Acceptor { known: hosts, ..Acceptor::new(tls)? });
-        Ok(Some(Ends { acceptor, dialer: Arc::new(Dialer::new(tls)?), apart: BTreeMap::new(), name }))
+        let (name, known) = (name(&hosts), known(tls, hosts, cluster.login.as_ref()));
+        let acceptor = Arc::new(Acceptor { known, ..Acceptor::new(tls)? });
+        let dialer = Arc::new(Dialer::new(tls)?);
+        Ok(Some(Ends { acceptor: Some(acceptor), dialer: Some(dialer), apart: BTreeMap::new(), name }))
     }
 
-    /// Of links to other clusters.
+    /// Of links to other clusters; None: none of them speaks TLS.
     ///
     /// # Errors
     /// What is wrong with which file.
     pub(super) fn of_gateways(gateway: &Gateway) -> Result<Option<Ends>, String> {
-        let Some(tls) = &gateway.tls else { return Ok(None) };
         let hosts: Vec<String> = gateway.remotes.iter().flat_map(|r| hosts(&r.urls)).collect();
         let name = name(&hosts);
         let mut apart = BTreeMap::new();
@@ -49,9 +52,19 @@ impl Ends {
                 apart.insert(remote.name.clone(), Arc::new(Dialer::new(tls)?));
             }
         }
-        let acceptor = Arc::new(Acceptor { known: hosts, ..Acceptor::new(tls)? });
-        Ok(Some(Ends { acceptor, dialer: Arc::new(Dialer::new(tls)?), apart, name }))
+        let (mut acceptor, mut dialer) = (None, None);
+        if let Some(tls) = &gateway.tls {
+            let known = known(tls, hosts, gateway.login.as_ref());
+            acceptor = Some(Arc::new(Acceptor { known, ..Acceptor::new(tls)? }));
+            dialer = Some(Arc::new(Dialer::new(tls)?));
+        }
+        Ok((acceptor.is_some() || !apart.is_empty()).then_some(Ends { acceptor, dialer, apart, name }))
     }
+}
+
+fn known(tls: &Tls, hosts: Vec<String>, login: Option<&RouteLogin>) -> Option<Known> {
+    let hosts = if tls.known_urls { hosts } else { Vec::new() };
+    tls.names_peers().then(|| Known { hosts, user: login.filter(|_| tls.map).map(|l| l.user.clone()) })
 }
 
 fn hosts(urls: &[RouteUrl]) -> Vec<String> {
@@ -86,7 +99,7 @@ impl Between {
 
     /// Somebody has dialed us.
     pub fn accept(&self, stream: TcpStream, done: impl FnOnce(Result<Secured, String>) + Send + 'static) {
-        let acceptor = self.ends().acceptor.clone();
+        let Some(acceptor) = self.ends().acceptor.clone() else { return done(Ok(Secured { stream, tls: None })) };
         let until = Instant::now() + acceptor.tls.timeout;
         let how = How::Accept(acceptor, Wait::Never);
         self.handshakes.begin(Job { stream, how, until, first: true, done: Box::new(done) });
@@ -101,7 +114,9 @@ impl Between {
         done: impl FnOnce(Result<Secured, String>) + Send + 'static,
     ) {
         let ends = self.ends();
-        let dialer = cluster.and_then(|c| ends.apart.get(c)).unwrap_or(&ends.dialer).clone();
+        let Some(dialer) = cluster.and_then(|c| ends.apart.get(c)).or(ends.dialer.as_ref()).cloned() else {
+            return done(Ok(Secured { stream, tls: None }));
+        };
         let host = if host.parse::<IpAddr>().is_ok() { ends.name.as_deref().unwrap_or(host) } else { host };
         let Ok(name) = ServerName::try_from(host.to_owned()) else {
             return done(Err(format!("{host} is no name that a certificate could bear")));

@@ -1,6 +1,7 @@
 //! From a `tls` block and the files it names to what handshakes are made with. At the start, for `-t` and at each reload,
 //! so that what is found valid will start.
 
+use super::names::Known;
 use crate::policy::tls::{CertFiles, Tls, CIPHERS};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
@@ -26,8 +27,8 @@ pub struct Acceptor {
     pub tls: Tls,
     /// What the handshake is made with.
     pub config: Arc<ServerConfig>,
-    /// Hosts of which the certificate has to bear one, where that is wanted (`verify_cert_and_check_known_urls`).
-    pub known: Vec<String>,
+    /// The names that a server's certificate may bear, where it has to say who it is.
+    pub known: Option<Known>,
 }
 
 impl Acceptor {
@@ -54,7 +55,7 @@ impl Acceptor {
         // reload.
         config.ticketer = ring::Ticketer::new().map_err(|e| said(format!("session tickets: {e}")))?;
         config.send_tls13_tickets = 1;
-        Ok(Acceptor { tls: tls.clone(), config: Arc::new(config), known: Vec::new() })
+        Ok(Acceptor { tls: tls.clone(), config: Arc::new(config), known: None })
     }
 }
 
@@ -168,7 +169,7 @@ fn read(key: &str, path: &str) -> Result<Vec<u8>, String> {
 }
 
 fn roots(tls: &Tls) -> Result<RootCertStore, String> {
-    let path = tls.ca_file.as_deref().unwrap_or_default();
+    let Some(path) = &tls.ca_file else { return system_roots() };
     let bytes = read("ca_file", path)?;
     let mut roots = RootCertStore::empty();
     for cert in CertificateDer::pem_slice_iter(&bytes) {
@@ -177,6 +178,20 @@ fn roots(tls: &Tls) -> Result<RootCertStore, String> {
     }
     if roots.is_empty() {
         return Err(format!("ca_file: failed to parse root ca certificate: there is none in {path}"));
+    }
+    Ok(roots)
+}
+
+/// Without `ca_file` those are believed whom this system believes, as in nats-server.
+fn system_roots() -> Result<RootCertStore, String> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let why = found.errors.first().map_or(String::new(), |e| format!(": {e}"));
+        return Err(format!(
+            "the authorities of this system cannot be read{why}; give ca_file, those that are believed"
+        ));
     }
     Ok(roots)
 }

@@ -2,6 +2,7 @@
 //! before a shard knows them. Shared by the listener, the shards' shells and the reload; asked once per connection.
 
 use super::{Acceptor, Handshakes, How, Job, Secured, Wait};
+use crate::base::limits::TLS_FAILURES_SECOND_MAX;
 use crate::base::Level;
 use crate::shell::log::Log;
 use std::net::TcpStream;
@@ -22,8 +23,6 @@ struct Now {
     begun: u32,
 }
 
-/// Failures said in a second.
-const SAID_MAX: u32 = 5;
 const SECOND: Duration = Duration::from_secs(1);
 
 impl Gate {
@@ -113,7 +112,7 @@ impl Complaints {
         if count.second.elapsed() >= SECOND {
             (count.second, count.said) = (Instant::now(), 0);
         }
-        if count.said >= SAID_MAX {
+        if count.said >= TLS_FAILURES_SECOND_MAX {
             count.unsaid += 1;
             return;
         }

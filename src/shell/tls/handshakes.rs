@@ -3,9 +3,10 @@
 //! at most. Sockets come from the listener, the shards and the mesh, and go back to whoever gave them.
 
 use super::files::Dialer;
-use super::names::{bears, fingerprint, peer};
+use super::names::{fingerprint, peer};
 use super::session::{Sealed, Session};
 use super::Acceptor;
+use crate::base::limits::{HANDSHAKES_MAX, TLS_HANDSHAKES_MAX, TLS_HANDSHAKE_BYTES_MAX, TLS_THREADS};
 use crate::policy::Peer;
 use crossbeam_channel::{unbounded, Receiver, Sender};
 use rustix::event::epoll::{self, EventData, EventFlags};
@@ -23,12 +24,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Threads. One more than a flood of slow ones needs.
-const THREADS: usize = 2;
-/// Handshakes under way on one thread; more are refused.
-const UNDER_WAY_MAX: usize = 8192;
-/// Bytes of one handshake, with certificates; who sends more is refused.
-const BYTES_MAX: usize = 256 << 10;
 /// Less than the shards, where a core is shared.
 const NICE: i32 = 10;
 /// In place of a job: the bell.
@@ -81,6 +76,8 @@ pub struct Secured {
 #[derive(Clone)]
 pub struct Handshakes {
     desks: Arc<[Desk]>,
+    /// Peers that have dialed and shake hands on one thread; more are refused.
+    most: usize,
     next: Arc<AtomicUsize>,
 }
 
@@ -103,11 +100,23 @@ fn ring(bell: &OwnedFd) {
 }
 
 impl Handshakes {
-    /// Starts the threads.
+    /// Starts the threads for clients.
     ///
     /// # Errors
     /// No threads or descriptors are left.
-    pub fn start() -> io::Result<Handshakes> {
+    pub(super) fn of_clients() -> io::Result<Handshakes> {
+        Handshakes::start("turnpike-tls-", TLS_THREADS, TLS_HANDSHAKES_MAX)
+    }
+
+    /// Starts the thread for servers: of its own, that clients by the thousand do not keep them apart.
+    ///
+    /// # Errors
+    /// No threads or descriptors are left.
+    pub(super) fn of_servers() -> io::Result<Handshakes> {
+        Handshakes::start("turnpike-tls-s", 1, HANDSHAKES_MAX)
+    }
+
+    fn start(name: &str, threads: usize, most: usize) -> io::Result<Handshakes> {
         let desk = |n: usize| {
             let (jobs, given) = unbounded();
             let bell = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
@@ -116,17 +125,19 @@ impl Handshakes {
             let under_way = Arc::new(AtomicUsize::new(0));
             let (heard, count) = (bell.clone(), under_way.clone());
             let work = move || Worker::new(given, heard, epoll, count).run();
-            std::thread::Builder::new().name(format!("turnpike-tls-{n}")).spawn(work)?;
+            std::thread::Builder::new().name(format!("{name}{n}")).spawn(work)?;
             Ok::<_, io::Error>(Desk { jobs: Some(jobs), under_way, bell })
         };
-        let desks = (0..THREADS).map(desk).collect::<Result<Vec<_>, _>>()?;
-        Ok(Handshakes { desks: desks.into(), next: Arc::default() })
+        let desks = (0..threads).map(desk).collect::<Result<Vec<_>, _>>()?;
+        Ok(Handshakes { desks: desks.into(), most, next: Arc::default() })
     }
 
     /// Begins a handshake; never waits.
     pub fn begin(&self, job: Job) {
         let desk = &self.desks[self.next.fetch_add(1, Ordering::Relaxed) % self.desks.len()];
-        if desk.under_way.fetch_add(1, Ordering::Relaxed) >= UNDER_WAY_MAX {
+        let under_way = desk.under_way.fetch_add(1, Ordering::Relaxed);
+        // Those who are dialed are few, and ours.
+        if under_way >= self.most && matches!(job.how, How::Accept(..)) {
             desk.under_way.fetch_sub(1, Ordering::Relaxed);
             return (job.done)(Err("too many handshakes are under way".into()));
         }
@@ -346,7 +357,7 @@ impl Work {
             Err(e) => return Some(Came::Done(Err(e.to_string()))),
             Ok(used) => drop(self.incoming.drain(..used)),
         }
-        if self.incoming.len() > BYTES_MAX {
+        if self.incoming.len() > TLS_HANDSHAKE_BYTES_MAX {
             return Some(Came::Done(Err("the handshake is too large".into())));
         }
         if session.state().is_handshaking() {
@@ -376,12 +387,8 @@ impl Work {
             return Some("certificate not pinned: its key is not in pinned_certs".into());
         }
         match &self.job.how {
-            How::Accept(acceptor, _)
-                if acceptor.tls.known_urls && !shown.is_some_and(|c| bears(c, &acceptor.known)) =>
-            {
-                Some("its certificate bears the name of no configured URL (verify_cert_and_check_known_urls)".into())
-            }
-            _ => None,
+            How::Accept(acceptor, _) => acceptor.known.as_ref().and_then(|known| known.unfit(shown)),
+            How::Dial(..) => None,
         }
     }
 

@@ -52,21 +52,18 @@ impl Settled {
     /// Starts the threads that are needed.
     ///
     /// # Errors
-    /// There are none left.
+    /// There are no threads or descriptors left.
     pub fn new(fresh: Fresh, log: &Log) -> std::io::Result<Settled> {
         let Fresh { clients, monitor, routes, gateways } = fresh;
         let monitor = monitor.map(|config| Arc::new(Mutex::new(config)));
-        if clients.is_none() && routes.is_none() && gateways.is_none() {
-            return Ok(Settled { monitor, ..Settled::default() });
+        let gate = |a| Ok::<_, std::io::Error>(Arc::new(Gate::new(a, Handshakes::of_clients()?, log.clone())));
+        let clients = clients.map(gate).transpose()?;
+        if routes.is_none() && gateways.is_none() {
+            return Ok(Settled { clients, monitor, ..Settled::default() });
         }
-        let handshakes = Handshakes::start()?;
+        let handshakes = Handshakes::of_servers()?;
         let between = |ends| Arc::new(Between::new(ends, handshakes.clone(), log.clone()));
-        Ok(Settled {
-            clients: clients.map(|a| Arc::new(Gate::new(a, handshakes.clone(), log.clone()))),
-            monitor,
-            routes: routes.map(between),
-            gateways: gateways.map(between),
-        })
+        Ok(Settled { clients, monitor, routes: routes.map(between), gateways: gateways.map(between) })
     }
 
     /// Takes over what was read anew.
