@@ -235,7 +235,7 @@ impl World {
             door(shard, replies.clone(), silent == Some(id))
         });
         let listen = Listen { host: "127.0.0.1".into(), port: None };
-        let monitor = start(&listen, CONNECTIONS_MAX, facts.clone(), doors.collect(), inbox).unwrap();
+        let monitor = start(&listen, CONNECTIONS_MAX, facts.clone(), doors.collect(), inbox, None).unwrap();
         World { monitor, facts }
     }
 
@@ -587,7 +587,7 @@ fn stopping_closes_the_listener_and_a_taken_port_is_an_error() {
     let addr = world.monitor.addr();
     let (_replies, inbox) = replies(0);
     let taken = Listen { host: "127.0.0.1".into(), port: Some(addr.port()) };
-    let refused = start(&taken, CONNECTIONS_MAX, world.facts.clone(), Vec::new(), inbox).unwrap_err();
+    let refused = start(&taken, CONNECTIONS_MAX, world.facts.clone(), Vec::new(), inbox, None).unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::AddrInUse);
     world.monitor.stop();
     assert_eq!(TcpStream::connect(addr).unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);

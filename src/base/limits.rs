@@ -195,6 +195,9 @@ pub const TLS_HANDSHAKES_MAX: usize = 8192;
 pub const TLS_THREADS: usize = 2;
 /// Bytes of one TLS handshake, with certificates; who sends more is refused.
 pub const TLS_HANDSHAKE_BYTES_MAX: usize = 256 << 10;
+/// What may be kept of a private connection, bytes: part of a record, which is 16 KiB, or of a message of TLS's own. Less
+/// than a shard reads at a time.
+pub const TLS_REST_BYTES_MAX: usize = 40 << 10;
 /// Failed TLS handshakes, before INFO or of servers, that are said in a second; the others are counted.
 pub const TLS_FAILURES_SECOND_MAX: u32 = 5;
 /// Dials under way.
