@@ -26,7 +26,7 @@ use super::rounds::Rounds;
 use super::strangers::Strangers;
 use super::stretch::Tail;
 use super::verdict::Verdicts;
-use crate::base::limits::{BATCH_BYTES_MAX, BATCH_BYTES_MIN, LEFT_OVER_MAX};
+use crate::base::limits::{AHEAD_VERDICTS_MIN, BATCH_BYTES_MAX, BATCH_BYTES_MIN, LEFT_OVER_MAX, TURN_DELIVERIES_MAX};
 use crate::base::{Cid, ConnId, Level, Now, Rng, Seeded, ShardId, Time, Wheel};
 use crate::conn::{Client, GatewayTidings, Stage, Tidings};
 use crate::interest::far::Fars;
@@ -56,6 +56,24 @@ pub struct Setup {
     pub identity: Arc<Identity>,
     /// What one turn delivers at most; see [`TURN_DELIVERIES_MAX`](crate::base::limits::TURN_DELIVERIES_MAX).
     pub turn_deliveries_max: u64,
+    /// From how many verdicts on it reads publications ahead; see
+    /// [`AHEAD_VERDICTS_MIN`](crate::base::limits::AHEAD_VERDICTS_MIN).
+    pub ahead_verdicts_min: usize,
+}
+
+impl Setup {
+    /// The only shard of a server, with the usual limits.
+    pub fn single(settings: Arc<Settings>, identity: Arc<Identity>) -> Setup {
+        Setup {
+            id: ShardId(0),
+            shards: 1,
+            seed: 1,
+            settings,
+            identity,
+            turn_deliveries_max: TURN_DELIVERIES_MAX,
+            ahead_verdicts_min: AHEAD_VERDICTS_MIN,
+        }
+    }
 }
 
 /// A connection that was accepted for this shard.
@@ -268,6 +286,7 @@ pub struct Shard {
     pub(super) crammed: bool,
     /// Deliveries of a turn.
     turn_deliveries_max: u64,
+    pub(super) ahead_verdicts_min: usize,
     /// Deliveries left in this turn; large ones count as several ([`weight`]).
     pub(super) budget: u64,
     pub(super) stuck: bool,
@@ -301,7 +320,7 @@ fn outbox(settings: &Arc<Settings>, shards: usize) -> Outbox {
 impl Shard {
     /// A shard without connections.
     pub fn new(setup: Setup) -> Shard {
-        let Setup { id, shards, seed, settings, identity, turn_deliveries_max } = setup;
+        let Setup { id, shards, seed, settings, identity, turn_deliveries_max, ahead_verdicts_min } = setup;
         let mut rng = Rng::new(seed);
         let ends_seed = rng.next_u64();
         // Drawn apart, so that servers without gateways choose as they did before there were any.
@@ -363,6 +382,7 @@ impl Shard {
             batch_bytes_max: batch_bytes_max(&settings, shards),
             crammed: false,
             turn_deliveries_max,
+            ahead_verdicts_min,
             budget: turn_deliveries_max,
             stuck: false,
             draining: false,

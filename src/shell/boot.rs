@@ -359,9 +359,8 @@ fn start_shards(
             id: ShardId(i as u8),
             shards: n,
             seed: seeds.next_u64(),
-            settings: settings.clone(),
-            identity: identity.clone(),
             turn_deliveries_max: scarcity.turn_deliveries_max(n),
+            ..Setup::single(settings.clone(), identity.clone())
         };
         let outlets = outward.outlets(i, &doors[i], &replies);
         let idle = *settings.cores.idle.get(i).or(settings.cores.idle.first()).unwrap_or(&Idle::Park);

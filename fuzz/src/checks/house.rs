@@ -62,8 +62,8 @@ impl House {
     pub fn new(shards: usize, ring: usize, turn_deliveries_max: u64, settings: Settings) -> House {
         let (settings, identity) = (Arc::new(settings), Arc::new(Identity::default()));
         let shard = |i| {
-            let (settings, identity) = (settings.clone(), identity.clone());
-            Shard::new(Setup { id: ShardId(i as u8), shards, seed: 7, settings, identity, turn_deliveries_max })
+            let usual = Setup::single(settings.clone(), identity.clone());
+            Shard::new(Setup { id: ShardId(i as u8), shards, seed: 7, turn_deliveries_max, ..usual })
         };
         House {
             shards: (0..shards).map(shard).collect(),
