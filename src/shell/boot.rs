@@ -99,8 +99,7 @@ impl Server {
 
         let (tell, events) = unbounded();
         let signals = heed_signals(&tell)?;
-        log.line(Level::Info, plan.why.clone());
-        plan.warning.iter().for_each(|w| log.line(Level::Warn, w.clone()));
+        say_plan(&plan, log);
         let load = Arc::new(Load::new(plan.cpus.len()));
         let tls = privacy(&settings, log)?;
         let verifier = Verifier::start().map_err(no_room)?;
@@ -178,6 +177,11 @@ fn gather(mesh: Option<&Running>, log: &Log) {
         let text = format!("clients are let in before all routes are up: waited {GATHER_MAX:?} for {shown}{more}");
         log.line(Level::Warn, text);
     }
+}
+
+fn say_plan(plan: &Plan, log: &Log) {
+    log.line(Level::Info, plan.why.clone());
+    plan.warning.iter().for_each(|w| log.line(Level::Warn, w.clone()));
 }
 
 fn say_ready(log: &Log) {
