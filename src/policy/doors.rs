@@ -25,6 +25,20 @@ fn open_to_clients(settings: &Settings) -> Option<String> {
     })
 }
 
+impl Cluster {
+    /// What a peer is asked for; `None`: nothing, or a certificate that says who it is.
+    pub fn asks(&self) -> Option<&RouteLogin> {
+        self.login.as_ref().filter(|_| !self.tls.as_ref().is_some_and(Tls::names_peers))
+    }
+}
+
+impl Gateway {
+    /// What another cluster is asked for; `None`: nothing, or a certificate that says who it is.
+    pub fn asks(&self) -> Option<&RouteLogin> {
+        self.login.as_ref().filter(|_| !self.tls.as_ref().is_some_and(Tls::names_peers))
+    }
+}
+
 /// Are servers asked for a certificate? With TLS they always are; it takes an authority to have one.
 fn guards(tls: Option<&Tls>) -> bool {
     tls.is_some_and(|t| t.ca_file.is_some())

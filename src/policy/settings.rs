@@ -122,20 +122,6 @@ pub struct Cluster {
     pub unready_without_mesh: bool,
 }
 
-impl Cluster {
-    /// What a peer is asked for; `None`: nothing, or a certificate that says who it is.
-    pub fn asks(&self) -> Option<&RouteLogin> {
-        self.login.as_ref().filter(|_| !self.tls.as_ref().is_some_and(Tls::names_peers))
-    }
-}
-
-impl Gateway {
-    /// What another cluster is asked for; `None`: nothing, or a certificate that says who it is.
-    pub fn asks(&self) -> Option<&RouteLogin> {
-        self.login.as_ref().filter(|_| !self.tls.as_ref().is_some_and(Tls::names_peers))
-    }
-}
-
 /// User and password of routes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RouteLogin {
