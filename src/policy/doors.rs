@@ -2,7 +2,7 @@
 //! the operator wants that (scenarios.md §3.1).
 
 use super::address::is_loopback;
-use super::settings::{Cluster, Gateway, Listen, Settings};
+use super::settings::{Cluster, Gateway, Listen, RouteLogin, Settings};
 use super::tls::Tls;
 
 /// Each such listener in words, with what is to be done about it. Empty where all is guarded or on this machine only.

@@ -21,7 +21,7 @@ use super::peers::Peers;
 use super::privacy::Privacy;
 use super::recent::Recent;
 use super::repeats::Repeats;
-use super::report::{Answer, Order};
+use super::report::{Answer, Ask, Happening, Order, SystemQuestion};
 use super::rounds::Rounds;
 use super::strangers::Strangers;
 use super::stretch::Tail;
@@ -148,6 +148,10 @@ pub enum Act {
     },
     /// How many bytes has the peer of this connection not acknowledged? The answer is `Turn::unacked`.
     Measure(ConnId),
+    /// A client of an ordinary account asks the system account; [`Order::Tell`] brings the answers.
+    Asked(Box<SystemQuestion>),
+    /// Something that somebody in the system account wants to know of.
+    Happened(Box<Happening>),
     /// A line for the log.
     Log {
         /// How grave.
@@ -317,14 +321,18 @@ fn outbox(settings: &Arc<Settings>, shards: usize) -> Outbox {
     outbox
 }
 
+/// What draws, and the seeds of what draws apart: so servers without gateways choose as they did before there were any.
+fn seeds(seed: u64) -> (Rng, u64, u64) {
+    let mut rng = Rng::new(seed);
+    let ends_seed = rng.next_u64();
+    (rng, ends_seed, ends_seed.rotate_left(17))
+}
+
 impl Shard {
     /// A shard without connections.
     pub fn new(setup: Setup) -> Shard {
         let Setup { id, shards, seed, settings, identity, turn_deliveries_max, ahead_verdicts_min } = setup;
-        let mut rng = Rng::new(seed);
-        let ends_seed = rng.next_u64();
-        // Drawn apart, so that servers without gateways choose as they did before there were any.
-        let far_seed = ends_seed.rotate_left(17);
+        let (mut rng, ends_seed, far_seed) = seeds(seed);
         let mut shard = Shard {
             id,
             worlds: settings.auth.accounts.iter().map(|_| World::new(rng.next_u64(), far_seed, shards)).collect(),
@@ -462,6 +470,11 @@ impl Shard {
     /// An order from outside.
     pub(super) fn obey(&mut self, order: Order) {
         match order {
+            Order::Report { ticket, ask: Ask::Part { cid, ends } } => {
+                let answer = Answer::Parted(self.part(cid, ends));
+                self.acts.push_back(Act::Answer { ticket, answer });
+            }
+            Order::Tell { account, reply, payload } => self.answer_request(account, &reply, &payload),
             Order::Report { ticket, ask } => {
                 let answer = self.answer(ask);
                 self.acts.push_back(Act::Answer { ticket, answer });

@@ -49,6 +49,9 @@ impl Diary {
 
     /// A fact about a connection.
     pub fn about(&mut self, client: &Client, level: Level, text: impl FnOnce() -> String) {
+        if client.service && level == Level::Debug {
+            return;
+        }
         let settings = Arc::clone(&self.settings);
         self.line(level, || format!("{} - {}", label(&settings, client), text()));
     }
@@ -91,6 +94,10 @@ impl Diary {
     }
 
     fn trace(&mut self, client: &Client, text: &str) {
+        // The server's talk with itself; nor does nats-server show its own.
+        if client.service {
+            return;
+        }
         if self.traced_bytes >= TRACED_BYTES_MAX {
             self.untold += 1;
             return;
