@@ -99,8 +99,7 @@ impl Server {
         let signals = heed_signals(&tell)?;
         say_plan(&plan, log);
         let load = Arc::new(Load::new(plan.cpus.len()));
-        let tls = privacy(&settings, log)?;
-        let verifier = Verifier::start().map_err(no_room)?;
+        let (tls, verifier) = (privacy(&settings, log)?, Verifier::start().map_err(no_room)?);
         let mut seeds = Rng::new(identity::seed(&key));
         let (system, words) = system::door();
         let outlets = Outward {

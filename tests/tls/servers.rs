@@ -50,7 +50,7 @@ fn clusters_speak_privately() {
 fn who_has_no_certificate_of_the_authority_is_no_member() {
     let (ca, other) = (Authority::new(), Authority::new());
     let which = Which::under_test();
-    let c = Cluster::with(&[which.clone()], 1, &block(&ca), "");
+    let c = Cluster::with(std::slice::from_ref(&which), 1, &block(&ca), "");
     // In the clear.
     let mut plain = TcpStream::connect(local(c.ports[0])).unwrap();
     plain.write_all(b"INFO {}\r\nCONNECT {}\r\n").unwrap();
