@@ -318,6 +318,7 @@ fn documented() -> String {
         (Scope::AuthCallout, "In `auth_callout`"),
         (Scope::Export, "In an export"),
         (Scope::Import, "In an import"),
+        (Scope::Shared, "In `stream` and `service` of an import"),
         (Scope::Mapping, "In a mapping"),
         (Scope::Resolver, "In `resolver`"),
         (Scope::RemoteLeaf, "In a remote of `leafnodes`"),

@@ -173,6 +173,8 @@ pub const ANSWERS_MAX: usize = 65_536;
 pub const RESPONSES_MAX: usize = 65_536;
 /// Permits known to allow what a verdict is on; where users have more different ones, some are asked each time.
 pub const VERDICT_PERMITS_MAX: usize = 8;
+/// Accounts, each of which imports from the next, that are looked at for a way back to the first.
+pub const IMPORT_DEPTH_MAX: usize = 16;
 /// Requests to other clusters whose answers a border lets in; past it the oldest is forgotten.
 pub const GRANTS_MAX: usize = 1 << 20;
 /// Subscriptions of the last two seconds that a shard remembers for an account; while there were more, every one counts as

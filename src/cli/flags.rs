@@ -8,7 +8,8 @@ use crate::{NATS_VERSION, TURNPIKE_VERSION};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-const USAGE: &str = include_str!("usage.txt");
+/// The help text; `{program}` stands for the name it was called by.
+pub(super) const USAGE: &str = include_str!("usage.txt");
 
 const HELP_TLS: &str = "\
 TLS for clients:
@@ -86,14 +87,14 @@ impl Source for Machine {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+pub(super) enum Kind {
     Bool,
     Number,
     Text,
 }
 
 /// Every flag: its names, the first being the one matched below, and what it takes.
-const FLAGS: &[(&[&str], Kind)] = &[
+pub(super) const FLAGS: &[(&[&str], Kind)] = &[
     (&["help", "h"], Kind::Bool),
     (&["version", "v"], Kind::Bool),
     (&["help_tls"], Kind::Bool),

@@ -4,6 +4,7 @@
 //! validator. Sizes are bytes, times are [`Duration`]s.
 
 use super::permits::Permits;
+use super::shares::Shares;
 use super::tls::Tls;
 use super::trust::Trust;
 use crate::base::limits::STRANGER_BYTES_MIN;
@@ -372,6 +373,8 @@ pub struct Account {
     pub max_subscriptions: Option<usize>,
     /// Largest payload; `None`: the server's.
     pub max_payload: Option<usize>,
+    /// What it is given of other accounts' subjects.
+    pub shares: Arc<Shares>,
 }
 
 /// Somebody who may connect.
@@ -573,7 +576,13 @@ impl Default for Cluster {
 impl Account {
     /// An account without limits.
     pub fn named(name: &str) -> Account {
-        Account { name: name.into(), max_connections: None, max_subscriptions: None, max_payload: None }
+        Account {
+            name: name.into(),
+            max_connections: None,
+            max_subscriptions: None,
+            max_payload: None,
+            shares: Arc::default(),
+        }
     }
 }
 

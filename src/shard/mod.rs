@@ -34,6 +34,7 @@ pub mod report;
 mod reserved;
 mod rights;
 mod rounds;
+mod shares;
 mod strangers;
 mod stretch;
 mod verdict;
@@ -67,6 +68,7 @@ mod replies;
 mod routes;
 mod subscribe;
 mod system;
+mod table;
 mod tick;
 mod wanted;
 

@@ -8,6 +8,7 @@ pub mod headers;
 pub mod hello;
 mod json;
 pub mod jwt;
+pub mod mapping;
 mod marks;
 pub mod nkey;
 mod op;
