@@ -4,7 +4,6 @@
 use super::live;
 use crate::policy::fleet::{self, draw, Finding, Form, Grade, Member};
 use crate::policy::{self, Invalid, Loaded, Overrides, Source};
-use crate::shell::tls::Acceptor;
 use serde_json::json;
 use std::path::Path;
 
@@ -114,9 +113,9 @@ fn each(program: &str, files: &[String], over: &Overrides, source: &mut dyn Sour
 
 /// The files that `tls` names must be good too: what is found valid will start.
 fn with_certificates(loaded: Loaded) -> Result<Loaded, Vec<Invalid>> {
-    match loaded.settings.tls.as_ref().map(Acceptor::new) {
-        Some(Err(why)) => Err(vec![Invalid::nowhere("tls", why)]),
-        _ => Ok(loaded),
+    match crate::shell::tls::check(&loaded.settings) {
+        Err(why) => Err(vec![Invalid::nowhere("tls", why)]),
+        Ok(()) => Ok(loaded),
     }
 }
 

@@ -23,7 +23,7 @@ use super::scarcity::{Gauge, Scarcity};
 use super::serve::{Event, Executors, Server, EPOLL_REMEDY};
 use super::signal;
 use super::system::{self, SystemDoor, Word};
-use super::tls::{Acceptor, Gate, Handshakes};
+use super::tls::{Fresh, Gate, Settled, Shown};
 use super::verify::{Check, Verifier};
 use super::watchdog::Watchdog;
 use crate::base::{Level, Rng, ShardId};
@@ -99,19 +99,10 @@ impl Server {
         let (tell, events, signals) = heed_signals()?;
         say_plan(&plan, log);
         let (load, numbers) = (Arc::new(Load::new(plan.cpus.len())), Arc::new(AtomicU64::new(1)));
-        let gate = gate(&settings, log)?;
-        let verifier = Verifier::start().map_err(no_room)?;
+        let (tls, verifier) = (privacy(&settings, log)?, Verifier::start().map_err(no_room)?);
         let mut seeds = Rng::new(identity::seed(&key));
         let (system, words) = system::door();
-        let outlets = Outward {
-            log: log.clone(),
-            system: system.clone(),
-            load: load.clone(),
-            verifier: verifier.clone(),
-            mesh: joining.as_ref().map(Joining::door),
-            gate: gate.clone(),
-            tell: tell.clone(),
-        };
+        let outlets = Outward::new((log, &system, &load), &verifier, joining.as_ref(), &tls, &tell);
         let scarcity = Scarcity::new(settings.limits.memory_limit, Instant::now());
         let (doors, executors, inbox) = start_shards(&plan, &settings, &identity, &mut seeds, &outlets, &scarcity)?;
         let ports @ (cluster_at, _) = joining.as_ref().map_or((None, 0), Joining::ports);
@@ -121,6 +112,7 @@ impl Server {
             identity: &identity,
             doors: doors.clone(),
             clients: bound,
+            tls: tls.clone(),
             numbers: numbers.clone(),
             verifier,
             seed: seeds.next_u64(),
@@ -129,11 +121,17 @@ impl Server {
         let mesh = joining.map(|joining| joining.start(neighbours)).transpose()?;
         let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref(), ports, (&scarcity, &system, &tell)));
         let service = settings.auth.system.map(|_| service(&settings, &doors, (words, tell), log));
-        let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, (service, log))?;
+        let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, tls.monitor.clone(), (service, log))?;
         gather(mesh.as_ref().filter(|_| routes_apart), log);
         let reminders = say_where(&settings, bound, log);
-        let inside =
-            Inside { doors: doors.clone(), load, numbers, facts: facts.clone(), tls: gate.clone(), log: log.clone() };
+        let inside = Inside {
+            doors: doors.clone(),
+            load,
+            numbers,
+            facts: facts.clone(),
+            tls: tls.clients.clone(),
+            log: log.clone(),
+        };
         let listening = listen::start(socket, shares.clients, inside).map_err(cannot_accept)?;
         gather(mesh.as_ref().filter(|_| !routes_apart), log);
         let at = Addresses { clients: bound, monitor: monitor.as_ref().and_then(Monitor::addr), cluster: cluster_at };
@@ -151,7 +149,7 @@ impl Server {
             facts,
             system,
             mesh,
-            gate,
+            tls,
             lame_duck: None,
             reminders,
             watchdog: Watchdog::new(sd_notify::watchdog_enabled(), plan.cpus.len(), Instant::now()),
@@ -176,11 +174,6 @@ fn identity(settings: &Settings, bound: SocketAddr, server_id: String, server_na
     Arc::new(Identity { server_id, server_name, host, port })
 }
 
-fn say_plan(plan: &Plan, log: &Log) {
-    log.line(Level::Info, plan.why.clone());
-    plan.warning.iter().for_each(|w| log.line(Level::Warn, w.clone()));
-}
-
 /// Gives the routes a moment before clients come in: to whom nobody answers here may be answered by the next server, as
 /// he was before this one was restarted. Those who come meanwhile wait in the kernel's queue; with routes on the client
 /// port they are let in, and it is readiness that waits. Where nobody is dialed, or all refuse, there is nothing to wait
@@ -201,20 +194,22 @@ fn gather(mesh: Option<&Running>, log: &Log) {
     }
 }
 
+fn say_plan(plan: &Plan, log: &Log) {
+    log.line(Level::Info, plan.why.clone());
+    plan.warning.iter().for_each(|w| log.line(Level::Warn, w.clone()));
+}
+
 fn say_ready(log: &Log) {
     log.line(Level::Info, "Server is ready".into());
     // Not under systemd is not an error.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 }
 
-/// How clients are made private, if they are.
-fn gate(settings: &Settings, log: &Log) -> Result<Option<Arc<Gate>>, Refusal> {
-    let Some(tls) = &settings.tls else { return Ok(None) };
+/// Who speaks TLS, and how.
+fn privacy(settings: &Settings, log: &Log) -> Result<Settled, Refusal> {
     let remedy = "name PEM files in tls that this user may read";
-    let acceptor = Acceptor::new(tls).map_err(|why| Refusal::new(why, remedy))?;
-    let handshakes = Handshakes::start();
-    let handshakes = handshakes.map_err(|e| Refusal::new(format!("no threads for TLS handshakes: {e}"), ""))?;
-    Ok(Some(Arc::new(Gate::new(acceptor, handshakes, log.clone()))))
+    let fresh = Fresh::read(settings).map_err(|why| Refusal::new(why, remedy))?;
+    Settled::new(fresh, log).map_err(|e| Refusal::new(format!("no threads for TLS handshakes: {e}"), ""))
 }
 
 /// The socket for clients, and its address.
@@ -251,7 +246,8 @@ fn write_files(settings: &Settings, program: &str, at: &Addresses, log: &Log) ->
         files::write_pid_file(path)?;
     }
     let Some(dir) = &settings.ports_file_dir else { return Ok(None) };
-    let monitoring = at.monitor.map(|m| files::urls("http", m)).unwrap_or_default();
+    let monitoring =
+        at.monitor.map(|m| files::urls(if settings.https { "https" } else { "http" }, m)).unwrap_or_default();
     let cluster = at.cluster.map(|c| files::urls("nats", c)).unwrap_or_default();
     let scheme = if settings.tls.as_ref().is_some_and(|t| !t.optional) { "tls" } else { "nats" };
     let ports = Ports { nats: files::urls(scheme, at.clients), monitoring, cluster };
@@ -350,6 +346,7 @@ fn start_monitor(
     connections: usize,
     doors: &[Door],
     inbox: Inbox,
+    tls: Option<Shown>,
     (service, log): (Option<Beside>, &Log),
 ) -> Result<Option<Monitor>, Refusal> {
     let listen = facts.settings.monitor.as_ref();
@@ -366,8 +363,9 @@ fn start_monitor(
             room
         }),
     });
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let at = listen.map(|l| display(&l.host, l.port.unwrap_or(0))).unwrap_or_default();
-    let started = monitor::start(listen, connections, facts.clone(), doors.collect(), inbox, service);
+    let started = monitor::start(listen, connections, facts.clone(), doors.collect(), inbox, tls, service);
     let monitor = started.map_err(|e| match listen {
         Some(_) => {
             Refusal::new(format!("Can't start monitoring on port: {at}, {e}"), "choose another address with http or -m")
@@ -375,7 +373,7 @@ fn start_monitor(
         None => Refusal::new(format!("cannot serve the system account: {e}"), EPOLL_REMEDY),
     })?;
     if let Some(at) = monitor.addr() {
-        log.line(Level::Info, format!("Starting http monitor on {at}"));
+        log.line(Level::Info, format!("Starting {scheme} monitor on {at}"));
     }
     // All doors but that of clients, which was the first, are open now.
     inherited::none_is_left()?;
@@ -432,6 +430,24 @@ struct Outward {
 }
 
 impl Outward {
+    fn new(
+        (log, system, load): (&Log, &SystemDoor, &Arc<Load>),
+        verifier: &Verifier,
+        joining: Option<&Joining>,
+        tls: &Settled,
+        tell: &Sender<Event>,
+    ) -> Outward {
+        Outward {
+            log: log.clone(),
+            system: system.clone(),
+            load: load.clone(),
+            verifier: verifier.clone(),
+            mesh: joining.map(Joining::door),
+            gate: tls.clients.clone(),
+            tell: tell.clone(),
+        }
+    }
+
     fn outlets(&self, shard: usize, door: &Door, replies: &Replies) -> Outlets {
         let (log, load, verifier, door) = (self.log.clone(), self.load.clone(), self.verifier.clone(), door.clone());
         let (replies, gate, returns) = (replies.clone(), self.gate.clone(), door.clone());

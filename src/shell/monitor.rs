@@ -36,6 +36,7 @@ pub use site::{now_ns, Site};
 pub use time::stamp;
 
 use super::inherited;
+use super::tls::Shown;
 use crate::policy::settings::Listen;
 use std::future::Future;
 use std::io;
@@ -82,6 +83,7 @@ pub fn start(
     facts: Arc<Facts>,
     doors: Vec<ShardDoor>,
     inbox: Inbox,
+    tls: Option<Shown>,
     beside: Option<Beside>,
 ) -> io::Result<Monitor> {
     let bound = listen.map(|listen| {
@@ -115,7 +117,7 @@ pub fn start(
             runtime.spawn(beside(site.clone()));
         }
         if let Some(listener) = listener {
-            runtime.spawn(serve::serve(listener, connections, site));
+            runtime.spawn(serve::serve(listener, connections, site, tls));
         }
         // An error means that the handle was dropped: then it runs as long as the process.
         if runtime.block_on(stopped).is_err() {
