@@ -33,6 +33,7 @@ mod sweep;
 mod talk;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use args::{Cli, Common, Row};
 use clap::Parser;
@@ -175,6 +176,7 @@ impl<'a> Bench<'a> {
             user: user.clone(),
             password: password.clone(),
             token: token.clone(),
+            tls: common.tls().map(|(ca, pair)| wire::config(ca, pair)).transpose()?,
         };
         let meter = Meter {
             warm_up: common.warm_up,

@@ -79,7 +79,8 @@ impl Tls {
         self.map || self.known_urls
     }
 
-    pub(super) fn new(place: String) -> Tls {
+    /// Nothing is chosen yet; `place` is said where something is wrong.
+    pub fn new(place: String) -> Tls {
         Tls {
             certs: Vec::new(),
             ca_file: None,

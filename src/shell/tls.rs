@@ -11,7 +11,7 @@ mod session;
 mod settled;
 
 pub use between::Between;
-pub use files::Acceptor;
+pub use files::{Acceptor, Dialer};
 pub use gate::Gate;
 pub use handshakes::{Handshakes, How, Job, Secured, Wait};
 pub use session::{Sealed, Session};
