@@ -23,6 +23,7 @@ use super::recent::Recent;
 use super::repeats::Repeats;
 use super::report::{Answer, Order};
 use super::rounds::Rounds;
+use super::services::Services;
 use super::strangers::Strangers;
 use super::stretch::Tail;
 use super::verdict::Verdicts;
@@ -242,6 +243,8 @@ pub struct Shard {
     pub(super) outdated_fars: VecDeque<u16>,
     /// What stands before replies of requests that leave the cluster.
     pub(super) reply_prefix: ReplyPrefix,
+    /// Requests to services of other accounts.
+    pub(super) services: Services,
     pub(super) repeats: Repeats,
     pub(super) strangers: Strangers,
     pub(super) expiries: Expiries,
@@ -348,6 +351,7 @@ impl Shard {
             wide_ends: Ends::new(far_seed),
             forgetting_fars: ForgettingFars::default(),
             outdated_fars: VecDeque::new(),
+            services: Services::new(settings.auth.accounts.len(), far_seed),
             repeats: Repeats::default(),
             strangers: Strangers::new(shards),
             expiries: Expiries::new(&settings.auth),

@@ -6,6 +6,7 @@ use super::ledger::Drop;
 use super::outbox::weight;
 use super::relay::{give, Given};
 use super::replies::way_back;
+use super::services::is_answer;
 use super::stretch::{Reach, Receivers, Stretch};
 use super::verdict::Pick;
 use crate::base::limits::STRETCH_BYTES_MAX;
@@ -133,6 +134,9 @@ impl Shard {
             }
         }
         queued += self.over_links(key, to, d.groups(), &d.message);
+        if plain && is_answer(d.message.subject) {
+            queued += self.hear_if_answer(key, account, &d.message);
+        }
         if plain && queued == 0 {
             self.outbox.ledger.dropped(Drop::ReceiverLeft, 1);
         }

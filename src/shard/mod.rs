@@ -34,6 +34,7 @@ pub mod report;
 mod reserved;
 mod rights;
 mod rounds;
+mod services;
 mod shares;
 mod strangers;
 mod stretch;

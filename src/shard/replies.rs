@@ -9,6 +9,7 @@ use super::due::Due;
 use super::ledger::Drop;
 use super::outbox::weight;
 use super::peers::At;
+use super::services::is_answer;
 use super::verdict::Gate;
 use crate::base::{ConnId, ShardSet};
 use crate::conn::WayBack;
@@ -196,7 +197,7 @@ impl Shard {
         self.count_denied(key);
         let mut queued = self.deliver_plain(key, m, Origin::Client);
         let mut to = self.published(account, publisher);
-        match m.subject.starts_with(b"_R_.") {
+        match is_answer(m.subject) {
             true => to.origin = Origin::Gateway,
             false => self.worlds[usize::from(account)].ledger.answers += 1,
         }
@@ -205,6 +206,9 @@ impl Shard {
             let (more, reached) = self.spread_further(key, to, m);
             queued += more;
             shards = reached;
+        }
+        if is_answer(m.subject) {
+            queued += self.hear_if_answer(key, account, m);
         }
         if queued == 0 && shards.is_empty() {
             self.dropped_on_entry(id, account, Drop::ReplyExpired, 1);

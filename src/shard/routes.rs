@@ -10,6 +10,7 @@ use super::outbox::{weight, Fate};
 use super::peers::At;
 use super::relay::{give, Given};
 use super::replies::way_back;
+use super::services::is_answer;
 use crate::base::limits::{ROUTE_LINE_BYTES_MAX, TURN_FORGOTTEN_MAX};
 use crate::base::{ConnId, Level, PeerId, ShardId, ShardSet, Slot, Time};
 use crate::conn::{Bearer, Client, Close, Instruction, Introduction, Memo, Pulse, Route, Telling, Tidings};
@@ -354,6 +355,9 @@ impl Shard {
             }
         }
         let (links, shards) = self.relay(key, to, &m);
+        if is_answer(m.subject) {
+            queued += self.hear_if_answer(key, account, &m);
+        }
         if queued + links == 0 && shards == ShardSet::EMPTY && !self.keeps_back(key) {
             // Another cluster may send unasked; a route only what was asked for.
             let why = if origin == Origin::Route { Drop::ReceiverLeft } else { Drop::NoInterest };
