@@ -9,9 +9,12 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|a| a == "bench") {
         return cli::bench::main(std::env::args_os().skip(2));
     }
-    if std::env::args_os().nth(1).is_some_and(|a| a == "explain") {
-        let words: Vec<String> = std::env::args_os().skip(2).map(|a| a.to_string_lossy().into_owned()).collect();
-        return cli::explain::main(&words);
+    let words = || std::env::args_os().skip(2).map(|a| a.to_string_lossy().into_owned()).collect::<Vec<String>>();
+    match std::env::args_os().nth(1) {
+        Some(a) if a == "explain" => return cli::explain::main(&words()),
+        Some(a) if a == "doctor" => return cli::doctor::main(&words()),
+        Some(a) if a == "unit" => return cli::unit::main(&words()),
+        _ => {}
     }
     let given: Vec<OsString> = std::env::args_os().collect();
     let args: Vec<String> = given.iter().map(|a| a.to_string_lossy().into_owned()).collect();

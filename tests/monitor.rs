@@ -77,6 +77,7 @@ impl Shard {
         match ask {
             Ask::Tally => Answer::Tally(Box::new(self.tally())),
             Ask::Routes => Answer::Routes(Vec::new()),
+            Ask::Part { .. } => Answer::Parted(false),
             Ask::Explain(q) => Answer::Explained(Box::new(Explanation {
                 subject: q.subject.clone(),
                 account: q.account.clone(),
@@ -228,6 +229,7 @@ impl World {
             mesh: None,
             cluster_port: 0,
             gateway_port: 7222,
+            events_lost: Arc::default(),
         });
         let (replies, inbox) = replies(shards);
         let doors = (0..shards).map(|id| {
@@ -235,12 +237,12 @@ impl World {
             door(shard, replies.clone(), silent == Some(id))
         });
         let listen = Listen { host: "127.0.0.1".into(), port: None };
-        let monitor = start(&listen, CONNECTIONS_MAX, facts.clone(), doors.collect(), inbox).unwrap();
+        let monitor = start(Some(&listen), CONNECTIONS_MAX, facts.clone(), doors.collect(), inbox, None).unwrap();
         World { monitor, facts }
     }
 
     fn get(&self, path: &str) -> (u16, String, String) {
-        http(self.monitor.addr(), "GET", path)
+        http(self.monitor.addr().unwrap(), "GET", path)
     }
 
     fn json(&self, path: &str) -> Value {
@@ -426,7 +428,7 @@ fn varz_adds_up_the_shards() {
     let stale = serde_json::json!({"clients": 12, "routes": 6, "gateways": 3, "leafs": 0});
     assert_eq!((&varz["stale_connections"], &varz["stale_connection_stats"]), (&21.into(), &stale));
     assert_eq!(varz["http_req_stats"], serde_json::json!({"/accstatz": 1, "/connz": 1, "/subsz": 1, "/varz": 1}));
-    assert_eq!(varz["http_port"], world.monitor.addr().port());
+    assert_eq!(varz["http_port"], world.monitor.addr().unwrap().port());
     assert_eq!(varz["start"], "2023-11-14T22:13:20Z");
     assert!(varz["mem"].as_u64().unwrap() > 0);
     let own = &varz["turnpike"];
@@ -498,9 +500,9 @@ fn bad_requests_are_told_why() {
     assert!(status == 307 && head.contains("location: /varz?x=1"), "{head}");
     assert_eq!(world.get("/%76arz").0, 200);
     for method in ["POST", "OPTIONS", "FOO"] {
-        assert_eq!(http(world.monitor.addr(), method, "/varz").0, 200);
+        assert_eq!(http(world.monitor.addr().unwrap(), method, "/varz").0, 200);
     }
-    let (status, head, body) = http(world.monitor.addr(), "HEAD", "/healthz");
+    let (status, head, body) = http(world.monitor.addr().unwrap(), "HEAD", "/healthz");
     assert_eq!((status, body.as_str()), (200, ""));
     assert!(head.contains("content-length: 15"), "{head}");
     world.monitor.stop();
@@ -538,7 +540,7 @@ fn a_silent_shard_is_named_and_hides_nothing_else() {
     assert_eq!((status, body.as_str()), (503, "shard 1 does not answer"));
     assert_eq!(world.get("/healthz").0, 200);
     // Once it owes too much it is not asked any more, and the refusal comes at once.
-    let addr = world.monitor.addr();
+    let addr = world.monitor.addr().unwrap();
     let waves = (0..2).map(|_| {
         let scrapes: Vec<_> =
             (0..CONNECTIONS_MAX).map(|_| std::thread::spawn(move || http(addr, "GET", "/connz").0)).collect();
@@ -557,7 +559,7 @@ fn bad_bytes_and_long_heads_end_in_an_error_for_that_connection_only() {
     let long = format!("GET /varz?{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(100_000));
     let many = format!("GET /varz HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(1000));
     for bytes in [b"junk\r\n\r\n".to_vec(), vec![0x16, 3, 1, 2, 0, 1, 0xff, 0xfe], long.into(), many.into()] {
-        let mut socket = TcpStream::connect(world.monitor.addr()).unwrap();
+        let mut socket = TcpStream::connect(world.monitor.addr().unwrap()).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         // The other side may close before it has taken everything.
         let _ = socket.write_all(&bytes);
@@ -573,8 +575,9 @@ fn bad_bytes_and_long_heads_end_in_an_error_for_that_connection_only() {
 #[test]
 fn more_connections_than_are_served_wait_their_turn() {
     let world = World::new(1, 1);
-    let idle: Vec<_> = (0..CONNECTIONS_MAX).map(|_| TcpStream::connect(world.monitor.addr()).unwrap()).collect();
-    let addr = world.monitor.addr();
+    let idle: Vec<_> =
+        (0..CONNECTIONS_MAX).map(|_| TcpStream::connect(world.monitor.addr().unwrap()).unwrap()).collect();
+    let addr = world.monitor.addr().unwrap();
     let late = std::thread::spawn(move || http(addr, "GET", "/varz").0);
     drop(idle);
     assert_eq!(late.join().unwrap(), 200);
@@ -584,10 +587,10 @@ fn more_connections_than_are_served_wait_their_turn() {
 #[test]
 fn stopping_closes_the_listener_and_a_taken_port_is_an_error() {
     let world = World::new(1, 1);
-    let addr = world.monitor.addr();
+    let addr = world.monitor.addr().unwrap();
     let (_replies, inbox) = replies(0);
     let taken = Listen { host: "127.0.0.1".into(), port: Some(addr.port()) };
-    let refused = start(&taken, CONNECTIONS_MAX, world.facts.clone(), Vec::new(), inbox).unwrap_err();
+    let refused = start(Some(&taken), CONNECTIONS_MAX, world.facts.clone(), Vec::new(), inbox, None).unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::AddrInUse);
     world.monitor.stop();
     assert_eq!(TcpStream::connect(addr).unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);

@@ -48,6 +48,14 @@ pub const CONF_NESTING_MAX: usize = 64;
 pub const CONF_COPIED_BYTES_MAX: usize = 32 << 20;
 /// Mistakes shown of one configuration; a file that is none at all would make as many as it has lines.
 pub const CONF_MISTAKES_MAX: usize = 100;
+/// Tables inside one another whose keys have a place of their own in findings about several configurations.
+pub const CONF_PLACES_DEPTH_MAX: usize = 4;
+/// Entries of a list that have; the rest stands where the list does.
+pub const CONF_PLACES_LIST_MAX: usize = 256;
+/// Places of one finding about several configurations that are named; the rest is counted.
+pub const FLEET_PLACES_MAX: usize = 4;
+/// Servers of a cluster that a drawing names; the rest is counted.
+pub const FLEET_DRAWN_MAX: usize = 8;
 /// The highest CPU number that can be named.
 pub const CPU_MAX: u16 = 4095;
 /// The longest period between pings to a peer (cluster-protocol.md §3.15).

@@ -1,9 +1,9 @@
 //! nats-server's command line (operations.md §§1, 23) and ours: arguments → what to do. Called by `main` once; sends no
 //! signal, opens no socket, prints nothing: the shell does.
 
+use super::check::{problems, Answer};
 use crate::base::limits::CONF_FILE_BYTES_MAX;
 use crate::policy::{self, Invalid, Loaded, Overrides, Source, Text};
-use crate::shell::tls::Acceptor;
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -257,39 +257,9 @@ fn serve(program: String, config: Option<PathBuf>, said: Said, source: &mut dyn 
     }
 }
 
-/// Checks files as `-t` does: a deprecated spelling fails the check although it would start.
-fn check(program: &str, files: &[String], over: &Overrides, source: &mut dyn Source) -> Command {
-    if files.is_empty() {
-        return complain(format!("{program}: check: name the configuration files to check\n"));
-    }
-    let (mut text, mut code) = (String::new(), 0);
-    for file in files {
-        match policy::load_with(Some(Path::new(file)), over, source).and_then(with_certificates) {
-            Ok(loaded) if loaded.deprecations.is_empty() => {
-                text += &format!("{program}: configuration file {file} is valid ({})\n", loaded.settings.digest);
-                for w in &loaded.settings.warnings {
-                    text += &format!("{file}: warning: {w}\n");
-                }
-            }
-            Ok(loaded) => {
-                text += &problems(program, &loaded.deprecations);
-                code = 1;
-            }
-            Err(errors) => {
-                text += &problems(program, &errors);
-                code = 1;
-            }
-        }
-    }
-    Command::Print { text, code, to_stderr: true }
-}
-
-/// The files that `tls` names must be good too: what is found valid will start.
-fn with_certificates(loaded: Loaded) -> Result<Loaded, Vec<Invalid>> {
-    match loaded.settings.tls.as_ref().map(Acceptor::new) {
-        Some(Err(why)) => Err(vec![Invalid::nowhere("tls", why)]),
-        _ => Ok(loaded),
-    }
+fn check(program: &str, words: &[String], over: &Overrides, source: &mut dyn Source) -> Command {
+    let Answer { text, code, to_stderr } = super::check::answer(program, words, over, source);
+    Command::Print { text, code, to_stderr }
 }
 
 /// `-t --against`: the file has to be valid.
@@ -301,11 +271,6 @@ fn compare(program: &str, path: &Path, against: String, over: &Overrides, source
         },
         refused => refused,
     }
-}
-
-fn problems(program: &str, all: &[Invalid]) -> String {
-    let lines: Vec<String> = all.iter().map(Invalid::to_string).collect();
-    format!("{program}: {}\n", lines.join("\n"))
 }
 
 fn complain(text: String) -> Command {

@@ -175,6 +175,8 @@ pub struct Client {
     pub no_responders: bool,
     /// Takes INFO at any time (`protocol` ≥ 1).
     pub async_info: bool,
+    /// It is the server's own and answers for it in the system account: no listing, limit or count knows of it.
+    pub service: bool,
     /// It has sent malformed headers, of which the log is told once.
     pub malforms: bool,
     /// A CONNECT has been accepted.
@@ -271,6 +273,7 @@ impl Client {
             pedantic: true,
             no_responders: false,
             async_info: false,
+            service: false,
             malforms: false,
             connected: false,
             informed: false,

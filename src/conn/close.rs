@@ -23,6 +23,8 @@ pub enum Close {
     WriteDeadline,
     /// The server stops.
     Shutdown,
+    /// An operator asked for it.
+    Kicked,
     /// Who was let in is not any more, and is told nothing.
     Withdrawn {
         /// As monitoring names it.
@@ -48,6 +50,7 @@ impl Close {
             Close::PendingBytes | Close::PendingTotal | Close::Scarce => "Slow Consumer (Pending Bytes)",
             Close::WriteDeadline => "Slow Consumer (Write Deadline)",
             Close::Shutdown => "Server Shutdown",
+            Close::Kicked => "Kicked",
             Close::Withdrawn { reason } => reason,
             Close::Route { .. } => "Route Removed",
             Close::Fault(f) => match f {

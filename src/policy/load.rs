@@ -5,6 +5,7 @@ use super::invalid::Invalid;
 use super::model::{self, Loaded};
 use super::operator;
 use super::overrides::Overrides;
+use super::places::Places;
 use super::source::{opened, Source};
 use super::tree::{invalid, At, Tree};
 use super::{conf, file};
@@ -33,6 +34,7 @@ pub fn load_with(path: Option<&Path>, over: &Overrides, source: &mut dyn Source)
     if tree.root.entries().is_empty() {
         loaded.deprecations.push(invalid(&tree.files, At::default(), "", "config has no values or is empty"));
     }
+    loaded.places = Places::of(&tree);
     loaded.files = tree.files;
     Ok(loaded)
 }

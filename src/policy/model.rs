@@ -11,6 +11,7 @@ use super::invalid::Invalid;
 use super::keys::Scope;
 use super::operator;
 use super::overrides::Overrides;
+use super::places::Places;
 use super::quantity::show_duration;
 use super::reading::Notes;
 use super::settings::{Listen, Settings};
@@ -35,6 +36,8 @@ pub struct Loaded {
     pub deprecations: Vec<Invalid>,
     /// Every file read, the includes too.
     pub files: Vec<String>,
+    /// Where what is written.
+    pub places: Places,
 }
 
 struct Draft {
@@ -72,7 +75,7 @@ pub(super) fn settings(tree: &Tree, over: &Overrides, files: operator::Files) ->
     }
     settings.warnings = notes.warnings;
     settings.warnings.extend(over.warnings.iter().cloned());
-    Ok(Loaded { settings, deprecations: notes.deprecations, files: Vec::new() })
+    Ok(Loaded { settings, deprecations: notes.deprecations, files: Vec::new(), places: Places::default() })
 }
 
 impl Draft {

@@ -4,7 +4,7 @@
 
 use super::core::Shard;
 use super::verdict::Verdicts;
-use crate::base::limits::{AHEAD_MAX, AHEAD_VERDICTS_MIN};
+use crate::base::limits::AHEAD_MAX;
 use crate::base::{same, ConnId, Slot};
 use crate::conn::Publisher;
 use crate::wire::Message;
@@ -14,7 +14,7 @@ impl Shard {
     /// Are there so many subjects that it pays to read ahead?
     #[inline]
     pub(super) fn has_many_subjects(&self) -> bool {
-        self.verdicts.len() >= AHEAD_VERDICTS_MIN
+        self.verdicts.len() >= self.ahead_verdicts_min
     }
 
     /// Carries out the publications at the start of `data`, as many as are read ahead; says how many bytes of it are done with,

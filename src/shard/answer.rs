@@ -11,16 +11,29 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// Is it a client that people are told of?
+fn is_listed(c: &Client) -> bool {
+    c.lives() && c.is_client() && !c.service
+}
+
+fn sum<'a>(counts: impl Iterator<Item = &'a Counts>) -> Counts {
+    let mut all = Counts::default();
+    counts.for_each(|c| all.add(c));
+    all
+}
+
 impl Shard {
     /// Answers a question.
     pub(super) fn answer(&self, ask: Ask) -> Answer {
         match ask {
+            // An order rather than a question: obeyed where orders are.
+            Ask::Part { .. } => Answer::Parted(false),
             Ask::Tally => Answer::Tally(Box::new(self.tally())),
             Ask::Connections { from, max, subs } => {
                 let places = self.outbox.conns.places();
                 let end = from.saturating_add(max).min(places);
                 let rows = (from..end).filter_map(|p| self.outbox.conns.at(p));
-                let rows = rows.filter(|(_, c)| c.lives() && c.is_client()).map(|(_, c)| self.row(c, subs)).collect();
+                let rows = rows.filter(|(_, c)| is_listed(c)).map(|(_, c)| self.row(c, subs)).collect();
                 Answer::Connections { rows, next: (end < places).then_some(end) }
             }
             Ask::Closed { from, max } => {
@@ -33,7 +46,8 @@ impl Shard {
                 let all = (from..end).filter_map(|p| self.outbox.subs.at(p)).map(|(_, s)| s);
                 let wanted = all.filter(|s| {
                     let name = &self.settings.auth.accounts[usize::from(s.account)].name;
-                    account.as_ref().is_none_or(|a| a == name)
+                    !self.outbox.conns.get(s.conn).is_some_and(|c| c.service)
+                        && account.as_ref().is_none_or(|a| a == name)
                         && test.as_ref().is_none_or(|t| subject::matches(&s.pattern, t))
                 });
                 let rows = wanted.map(|s| self.sub_row(s)).collect();
@@ -75,25 +89,28 @@ impl Shard {
         let l = &self.outbox.ledger;
         let mut passed: Vec<Counts> = self.worlds.iter().map(|w| w.ledger.passed).collect();
         let (mut routes, mut crossed) = (l.routed, l.crossed);
+        let mut own = None;
         for (_, c) in self.outbox.conns.iter() {
+            if c.service {
+                own = Some((usize::from(c.account), c.subs.len() as u64));
+                continue;
+            }
             match (&c.route, &c.gateway) {
                 (Some(_), _) => routes.add(&c.counts),
                 (None, Some(_)) => crossed.add(&c.counts),
                 (None, None) => passed[usize::from(c.account)].add(&c.counts.since(&c.booked)),
             }
         }
-        let mut all = Counts::default();
-        passed.iter().for_each(|p| all.add(p));
-        all.add(&routes);
-        all.add(&crossed);
+        let all = sum(passed.iter().chain([&routes, &crossed]));
         let ways_back = self.outbox.conns.iter().filter_map(|(_, c)| c.answers.as_ref());
         let recent = self.worlds.iter().map(|w| w.recent.held() as u64);
         let named = self.worlds.iter().zip(&self.settings.auth.accounts).zip(&passed);
-        let accounts = named.map(|((w, a), passed)| AccountTally {
+        let hidden = |account| own.filter(|(of, _)| *of == account).map_or(0, |(_, n)| n);
+        let accounts = named.enumerate().map(|(i, ((w, a), passed))| AccountTally {
             account: a.name.clone(),
             connections: w.ledger.connections,
             total_connections: w.ledger.total_connections,
-            subscriptions: w.ledger.subscriptions,
+            subscriptions: w.ledger.subscriptions.saturating_sub(hidden(i)),
             in_msgs: passed.in_msgs,
             in_bytes: passed.in_bytes,
             out_msgs: passed.out_msgs,
@@ -101,8 +118,8 @@ impl Shard {
             slow_consumers: w.ledger.slow_consumers,
         });
         Tally {
-            connections: self.outbox.conns.iter().filter(|(_, c)| c.lives() && c.is_client()).count() as u64,
-            subscriptions: self.outbox.subs.len() as u64,
+            connections: self.outbox.conns.iter().filter(|(_, c)| is_listed(c)).count() as u64,
+            subscriptions: self.outbox.subs.len() as u64 - own.map_or(0, |(_, n)| n),
             in_msgs: all.in_msgs,
             in_bytes: all.in_bytes,
             out_msgs: all.out_msgs,

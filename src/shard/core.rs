@@ -21,13 +21,13 @@ use super::peers::Peers;
 use super::privacy::Privacy;
 use super::recent::Recent;
 use super::repeats::Repeats;
-use super::report::{Answer, Order};
+use super::report::{Answer, Ask, Happening, Order, SystemQuestion};
 use super::rounds::Rounds;
 use super::services::Services;
 use super::strangers::Strangers;
 use super::stretch::Tail;
 use super::verdict::Verdicts;
-use crate::base::limits::{BATCH_BYTES_MAX, BATCH_BYTES_MIN, LEFT_OVER_MAX};
+use crate::base::limits::{AHEAD_VERDICTS_MIN, BATCH_BYTES_MAX, BATCH_BYTES_MIN, LEFT_OVER_MAX, TURN_DELIVERIES_MAX};
 use crate::base::{Cid, ConnId, Level, Now, Rng, Seeded, ShardId, Time, Wheel};
 use crate::conn::{Client, GatewayTidings, Stage, Tidings};
 use crate::interest::far::Fars;
@@ -57,6 +57,24 @@ pub struct Setup {
     pub identity: Arc<Identity>,
     /// What one turn delivers at most; see [`TURN_DELIVERIES_MAX`](crate::base::limits::TURN_DELIVERIES_MAX).
     pub turn_deliveries_max: u64,
+    /// From how many verdicts on it reads publications ahead; see
+    /// [`AHEAD_VERDICTS_MIN`](crate::base::limits::AHEAD_VERDICTS_MIN).
+    pub ahead_verdicts_min: usize,
+}
+
+impl Setup {
+    /// The only shard of a server, with the usual limits.
+    pub fn single(settings: Arc<Settings>, identity: Arc<Identity>) -> Setup {
+        Setup {
+            id: ShardId(0),
+            shards: 1,
+            seed: 1,
+            settings,
+            identity,
+            turn_deliveries_max: TURN_DELIVERIES_MAX,
+            ahead_verdicts_min: AHEAD_VERDICTS_MIN,
+        }
+    }
 }
 
 /// A connection that was accepted for this shard.
@@ -131,6 +149,10 @@ pub enum Act {
     },
     /// How many bytes has the peer of this connection not acknowledged? The answer is `Turn::unacked`.
     Measure(ConnId),
+    /// A client of an ordinary account asks the system account; [`Order::Tell`] brings the answers.
+    Asked(Box<SystemQuestion>),
+    /// Something that somebody in the system account wants to know of.
+    Happened(Box<Happening>),
     /// A line for the log.
     Log {
         /// How grave.
@@ -271,6 +293,7 @@ pub struct Shard {
     pub(super) crammed: bool,
     /// Deliveries of a turn.
     turn_deliveries_max: u64,
+    pub(super) ahead_verdicts_min: usize,
     /// Deliveries left in this turn; large ones count as several ([`weight`]).
     pub(super) budget: u64,
     pub(super) stuck: bool,
@@ -301,14 +324,18 @@ fn outbox(settings: &Arc<Settings>, shards: usize) -> Outbox {
     outbox
 }
 
+/// What draws, and the seeds of what draws apart: so servers without gateways choose as they did before there were any.
+fn seeds(seed: u64) -> (Rng, u64, u64) {
+    let mut rng = Rng::new(seed);
+    let ends_seed = rng.next_u64();
+    (rng, ends_seed, ends_seed.rotate_left(17))
+}
+
 impl Shard {
     /// A shard without connections.
     pub fn new(setup: Setup) -> Shard {
-        let Setup { id, shards, seed, settings, identity, turn_deliveries_max } = setup;
-        let mut rng = Rng::new(seed);
-        let ends_seed = rng.next_u64();
-        // Drawn apart, so that servers without gateways choose as they did before there were any.
-        let far_seed = ends_seed.rotate_left(17);
+        let Setup { id, shards, seed, settings, identity, turn_deliveries_max, ahead_verdicts_min } = setup;
+        let (mut rng, ends_seed, far_seed) = seeds(seed);
         let mut shard = Shard {
             id,
             worlds: settings.auth.accounts.iter().map(|_| World::new(rng.next_u64(), far_seed, shards)).collect(),
@@ -367,6 +394,7 @@ impl Shard {
             batch_bytes_max: batch_bytes_max(&settings, shards),
             crammed: false,
             turn_deliveries_max,
+            ahead_verdicts_min,
             budget: turn_deliveries_max,
             stuck: false,
             draining: false,
@@ -446,6 +474,11 @@ impl Shard {
     /// An order from outside.
     pub(super) fn obey(&mut self, order: Order) {
         match order {
+            Order::Report { ticket, ask: Ask::Part { cid, ends } } => {
+                let answer = Answer::Parted(self.part(cid, ends));
+                self.acts.push_back(Act::Answer { ticket, answer });
+            }
+            Order::Tell { account, reply, payload } => self.answer_request(account, &reply, &payload),
             Order::Report { ticket, ask } => {
                 let answer = self.answer(ask);
                 self.acts.push_back(Act::Answer { ticket, answer });

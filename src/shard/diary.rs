@@ -49,6 +49,9 @@ impl Diary {
 
     /// A fact about a connection.
     pub fn about(&mut self, client: &Client, level: Level, text: impl FnOnce() -> String) {
+        if client.service && level == Level::Debug {
+            return;
+        }
         let settings = Arc::clone(&self.settings);
         self.line(level, || format!("{} - {}", label(&settings, client), text()));
     }
@@ -91,6 +94,10 @@ impl Diary {
     }
 
     fn trace(&mut self, client: &Client, text: &str) {
+        // The server's talk with itself; nor does nats-server show its own.
+        if client.service {
+            return;
+        }
         if self.traced_bytes >= TRACED_BYTES_MAX {
             self.untold += 1;
             return;
@@ -109,7 +116,7 @@ fn label(settings: &Settings, client: &Client) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::base::{Cid, Level, Now, ShardId, Time};
+    use crate::base::{Cid, Level, Now, Time};
     use crate::policy::Settings;
     use crate::shard::{Act, Identity, Opening, Setup, Shard};
     use std::sync::Arc;
@@ -117,8 +124,7 @@ mod tests {
     /// What a shard with these settings logs in the turn in which one client says this.
     fn lines(settings: Settings, says: &[u8]) -> Vec<(Level, String)> {
         let (settings, identity) = (Arc::new(settings), Arc::new(Identity::default()));
-        let mut shard =
-            Shard::new(Setup { id: ShardId(0), shards: 1, seed: 1, settings, identity, turn_deliveries_max: 50_000 });
+        let mut shard = Shard::new(Setup::single(settings, identity));
         let mut turn = shard.begin(Now { mono: Time(1), wall_ns: 1 }).sockets();
         let conn = turn.open(Opening {
             cid: Cid(1),

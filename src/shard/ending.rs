@@ -35,6 +35,7 @@ impl Shard {
         if !self.outbox.conns.get(id).is_some_and(|c| c.lives()) {
             return;
         }
+        self.tell_of_end(id, &why);
         self.abandon_subscriptions(id);
         self.leave_account(id);
         self.route_ended(id, &why);
@@ -191,6 +192,11 @@ impl Shard {
             let text = || format!("{lost} messages that waited for this slow consumer are lost");
             self.outbox.diary.about(&client, Level::Info, text);
         }
+        if client.service {
+            self.servers_here -= 1;
+            self.acts.push_back(Act::CloseServer(id));
+            return self.drained_if_empty();
+        }
         if !client.is_client() {
             self.servers_here -= 1;
             let ledger = &mut self.outbox.ledger;
@@ -340,7 +346,7 @@ impl Shard {
     /// Clients first; then the routes, over which their last messages went.
     fn go_on_draining(&mut self) {
         let servers_only = self.outbox.conns.len() == self.servers_here;
-        let due = |c: &Client| c.lives() && (c.is_client() || servers_only);
+        let due = |c: &Client| c.lives() && ((c.is_client() && !c.service) || servers_only);
         let ids: Vec<ConnId> = self.outbox.conns.iter().filter(|(_, c)| due(c)).map(|(id, _)| id).collect();
         for id in ids {
             self.close(id, Close::Shutdown);

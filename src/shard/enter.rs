@@ -5,6 +5,7 @@ use super::core::{Act, Opening, Shard};
 use super::due::Due;
 use super::privacy::Privacy;
 use super::repeats::Repeat;
+use super::report::Happened;
 use super::strangers::TooMany;
 use crate::base::limits::TURN_INFORMED_MAX;
 use crate::base::{ConnId, Level};
@@ -67,7 +68,7 @@ impl Shard {
         id
     }
 
-    fn send_info(&mut self, id: ConnId, after_first_pong: bool) {
+    pub(super) fn send_info(&mut self, id: ConnId, after_first_pong: bool) {
         let Some(client) = self.outbox.conns.get(id) else { return };
         let (cid, ip, payload, inside) = (client.cid.0, client.ip.clone(), client.rules.max_payload, client.connected);
         let account = usize::from(client.account);
@@ -264,6 +265,7 @@ impl Shard {
         }
         if first {
             self.arm_ping(id, true);
+            self.tell_of(id, Happened::Connect, None);
         }
         self.ok(id);
     }
@@ -297,6 +299,7 @@ impl Shard {
         let ledger = &mut self.worlds[usize::from(account)].ledger;
         ledger.connections += 1;
         ledger.total_connections += 1;
+        self.tell_of(id, Happened::Number, None);
         self.state_connections(account);
     }
 
@@ -310,6 +313,7 @@ impl Shard {
         let ledger = &mut self.worlds[usize::from(account)].ledger;
         ledger.connections -= 1;
         ledger.passed.add(&passed);
+        self.tell_of(id, Happened::Number, None);
         self.state_connections(account);
     }
 

@@ -13,7 +13,7 @@ const PAUSE_MAX_NS: u64 = SECOND;
 impl Shard {
     /// Begins to end clients; the last one goes before `over_ns` have passed.
     pub(super) fn send_away(&mut self, over_ns: u64) {
-        let clients = self.outbox.conns.iter().filter(|(_, c)| c.lives() && c.is_client());
+        let clients = self.outbox.conns.iter().filter(|(_, c)| c.lives() && c.is_client() && !c.service);
         let mut left: Vec<ConnId> = clients.map(|(id, _)| id).collect();
         for i in (1..left.len()).rev() {
             left.swap(i, self.rng.below(i as u64 + 1) as usize);

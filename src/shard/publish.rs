@@ -123,7 +123,7 @@ impl Shard {
             return None;
         }
         self.ok(id);
-        if self.answers_for_server(account, m) || self.answers_other_cluster(id, account, m) {
+        if self.answers_for_server(id, account, m) || self.answers_other_cluster(id, account, m) {
             return None;
         }
         Some(match leave {

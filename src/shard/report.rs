@@ -63,11 +63,64 @@ pub enum Order {
     },
     /// The cluster is called so from now on.
     ClusterName(Arc<str>),
+    /// An answer to [`Act::Asked`](super::Act::Asked).
+    Tell {
+        /// The asker's account.
+        account: u16,
+        /// Where he waits for it.
+        reply: Box<[u8]>,
+        /// What he is told.
+        payload: Box<[u8]>,
+    },
+}
+
+/// A client of an ordinary account asks what the system account answers for his account alone (operations.md §17).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SystemQuestion {
+    /// His account.
+    pub account: u16,
+    /// Its name.
+    pub name: String,
+    /// What follows `$SYS.REQ.ACCOUNT.PING.`.
+    pub what: &'static str,
+    /// Where he waits for the answer.
+    pub reply: Box<[u8]>,
+    /// His options.
+    pub payload: Box<[u8]>,
+}
+
+/// Something about a connection that the system account is told (operations.md §18).
+#[derive(Clone, Debug)]
+pub struct Happening {
+    /// What.
+    pub what: Happened,
+    /// The connection, as it was then.
+    pub row: ConnRow,
+}
+
+/// What happened to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happened {
+    /// It was let in.
+    Connect,
+    /// It ended.
+    Disconnect,
+    /// What it presented was wrong.
+    AuthError,
+    /// Its account has more or fewer connections; of the row only the account counts.
+    Number,
 }
 
 /// A question of monitoring.
 #[derive(Clone, Debug)]
 pub enum Ask {
+    /// End the client with this number, or (not `ends`) tell it to go elsewhere.
+    Part {
+        /// The public number.
+        cid: u64,
+        /// End it.
+        ends: bool,
+    },
     /// All counters.
     Tally,
     /// Open connections from a place on.
@@ -124,6 +177,8 @@ pub enum Ask {
 /// The answer to an [`Ask`].
 #[derive(Clone, Debug)]
 pub enum Answer {
+    /// The client was here.
+    Parted(bool),
     /// Would it cross?
     Explained(Box<Explanation>),
     /// All counters.

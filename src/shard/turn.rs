@@ -15,7 +15,7 @@
 use super::batch::Batch;
 use super::core::{Act, Lost, Opening, Shard};
 use super::report::Order;
-use crate::base::{ConnId, Now, ShardId};
+use crate::base::{Cid, ConnId, Now, ShardId};
 use crate::conn::{Client, GatewayIntroduction, Introduction};
 use crate::policy::Peer;
 use std::marker::PhantomData;
@@ -102,6 +102,11 @@ impl<'a> Turn<'a, Sockets> {
     /// The socket of [`Act::Upgrade`] is back, private; None: it stays in the clear, as it may.
     pub fn upgraded(&mut self, conn: ConnId, peer: Option<Box<Peer>>) {
         self.shard.upgraded(conn, peer);
+    }
+
+    /// The server's own connection for what it answers in the system account; nobody is told of it.
+    pub fn open_service(&mut self, cid: Cid) -> ConnId {
+        self.shard.enter_service(cid)
     }
 
     /// A registered route is this shard's from now on.

@@ -12,15 +12,16 @@ use super::listen::{self, Inside, Load};
 use super::log::Log;
 use super::memory;
 use super::mesh::{MeshDoor, Running};
-use super::monitor::{self, Facts, Inbox, Monitor, Rate, Replies, ShardDoor};
+use super::monitor::{self, Beside, Facts, Inbox, Monitor, Rate, Replies, ShardDoor};
 use super::probe;
 use super::refusal::Refusal;
 use super::reload::Loader;
 use super::reminders::Reminders;
 use super::rings::{self, Door, Mail, Post};
 use super::scarcity::{Gauge, Scarcity};
-use super::serve::{Event, Executors, Server};
+use super::serve::{Event, Executors, Server, EPOLL_REMEDY};
 use super::signal;
+use super::system::{self, SystemDoor, Word};
 use super::tls::{Acceptor, Gate, Handshakes};
 use super::verify::{Check, Verifier};
 use crate::base::{Level, Rng, ShardId};
@@ -85,10 +86,7 @@ impl Server {
     }
 
     fn start_with(start: Start, settings: Arc<Settings>, log: &Log) -> Result<Server, Refusal> {
-        let key = identity::random().map_err(|e| Refusal::new(format!("no randomness: {e}"), ""))?;
-        let server_id = identity::server_id(&key);
-        let name = settings.server_name.clone().unwrap_or_else(|| server_id.clone());
-        announce(log, &start, &server_id, &name);
+        let (key, server_id, name) = who(&settings, &start, log)?;
         let plan = cores::plan(&settings.cores, &Machine::read()?)?;
         let shares = descriptors::shares(plan.cpus.len(), settings.cluster.is_some(), settings.gateway.is_some())?;
         probe::probe(settings.cores.io_memory)?;
@@ -99,19 +97,20 @@ impl Server {
 
         let (tell, events) = unbounded();
         let signals = heed_signals(&tell)?;
-        log.line(Level::Info, plan.why.clone());
-        plan.warning.iter().for_each(|w| log.line(Level::Warn, w.clone()));
+        say_plan(&plan, log);
         let load = Arc::new(Load::new(plan.cpus.len()));
         let gate = gate(&settings, log)?;
         let verifier = Verifier::start().map_err(no_room)?;
         let mut seeds = Rng::new(identity::seed(&key));
+        let (system, words) = system::door();
         let outlets = Outward {
             log: log.clone(),
+            system: system.clone(),
             load: load.clone(),
             verifier: verifier.clone(),
             mesh: joining.as_ref().map(Joining::door),
             gate: gate.clone(),
-            tell,
+            tell: tell.clone(),
         };
         let scarcity = Scarcity::new(settings.limits.memory_limit, Instant::now());
         let (doors, executors, inbox) = start_shards(&plan, &settings, &identity, &mut seeds, &outlets, &scarcity)?;
@@ -129,14 +128,15 @@ impl Server {
             log,
         };
         let mesh = joining.map(|joining| joining.start(neighbours)).transpose()?;
-        let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref(), ports, &scarcity));
-        let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, log)?;
+        let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref(), ports, (&scarcity, &system)));
+        let service = settings.auth.system.map(|_| service(&settings, &doors, (words, tell), log));
+        let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, (service, log))?;
         gather(mesh.as_ref().filter(|_| routes_apart), log);
         let reminders = say_where(&settings, bound, log);
         let inside = Inside { doors: doors.clone(), load, numbers, facts, tls: gate.clone(), log: log.clone() };
         let listening = listen::start(socket, shares.clients, inside).map_err(cannot_accept)?;
         gather(mesh.as_ref().filter(|_| !routes_apart), log);
-        let at = Addresses { clients: bound, monitor: monitor.as_ref().map(Monitor::addr), cluster: cluster_at };
+        let at = Addresses { clients: bound, monitor: monitor.as_ref().and_then(Monitor::addr), cluster: cluster_at };
         let ports_file = write_files(&settings, &start.program, &at, log)?;
         say_ready(log);
         Ok(Server {
@@ -148,6 +148,7 @@ impl Server {
             doors,
             executors,
             monitor,
+            system,
             mesh,
             gate,
             lame_duck: None,
@@ -157,6 +158,20 @@ impl Server {
             ports_file,
         })
     }
+}
+
+/// Who this run of the server is: random bytes, the id made of them, the name; the log is told.
+fn who(settings: &Settings, start: &Start, log: &Log) -> Result<([u8; 32], String, String), Refusal> {
+    let key = identity::random().map_err(|e| Refusal::new(format!("no randomness: {e}"), ""))?;
+    let server_id = identity::server_id(&key);
+    let name = settings.server_name.clone().unwrap_or_else(|| server_id.clone());
+    announce(log, start, &server_id, &name);
+    Ok((key, server_id, name))
+}
+
+fn say_plan(plan: &Plan, log: &Log) {
+    log.line(Level::Info, plan.why.clone());
+    plan.warning.iter().for_each(|w| log.line(Level::Warn, w.clone()));
 }
 
 /// Gives the routes a moment before clients come in: to whom nobody answers here may be answered by the next server, as
@@ -280,7 +295,7 @@ fn facts(
     plan: &Plan,
     mesh: Option<&Running>,
     (cluster_at, gateway_port): (Option<SocketAddr>, u16),
-    scarcity: &Scarcity,
+    (scarcity, system): (&Scarcity, &SystemDoor),
 ) -> Facts {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let machine = Machine::read().map(|m| m.affinity).unwrap_or_default();
@@ -301,18 +316,33 @@ fn facts(
         mesh: mesh.map(|m| m.door().clone()),
         cluster_port: cluster_at.map_or(0, |at| at.port()),
         gateway_port,
+        events_lost: system.lost(),
     }
 }
 
-/// Monitoring over HTTP, if wanted.
+/// What the server answers and tells in its system account.
+fn service(settings: &Settings, doors: &[Door], (words, tell): (system::Words, Sender<Event>), log: &Log) -> Beside {
+    system::beside(system::Parts {
+        doors: doors.to_vec(),
+        words,
+        reload: Box::new(move |done| drop(tell.send(Event::Reload(done)))),
+        cluster: settings.cluster_name().to_owned(),
+        log: log.clone(),
+    })
+}
+
+/// Monitoring, over HTTP if wanted, and the service of the system account, if there is one.
 fn start_monitor(
     facts: &Arc<Facts>,
     connections: usize,
     doors: &[Door],
     inbox: Inbox,
-    log: &Log,
+    (service, log): (Option<Beside>, &Log),
 ) -> Result<Option<Monitor>, Refusal> {
-    let Some(listen) = &facts.settings.monitor else { return Ok(None) };
+    let listen = facts.settings.monitor.as_ref();
+    if listen.is_none() && service.is_none() {
+        return Ok(None);
+    }
     let doors = doors.iter().cloned().map(|door| ShardDoor {
         send: Box::new(move |ticket, ask| {
             let room = door.has_room();
@@ -322,12 +352,17 @@ fn start_monitor(
             room
         }),
     });
-    let at = display(&listen.host, listen.port.unwrap_or(0));
-    let started = monitor::start(listen, connections, facts.clone(), doors.collect(), inbox);
-    let monitor = started.map_err(|e| {
-        Refusal::new(format!("Can't start monitoring on port: {at}, {e}"), "choose another address with http or -m")
+    let at = listen.map(|l| display(&l.host, l.port.unwrap_or(0))).unwrap_or_default();
+    let started = monitor::start(listen, connections, facts.clone(), doors.collect(), inbox, service);
+    let monitor = started.map_err(|e| match listen {
+        Some(_) => {
+            Refusal::new(format!("Can't start monitoring on port: {at}, {e}"), "choose another address with http or -m")
+        }
+        None => Refusal::new(format!("cannot serve the system account: {e}"), EPOLL_REMEDY),
     })?;
-    log.line(Level::Info, format!("Starting http monitor on {}", monitor.addr()));
+    if let Some(at) = monitor.addr() {
+        log.line(Level::Info, format!("Starting http monitor on {at}"));
+    }
     Ok(Some(monitor))
 }
 
@@ -358,9 +393,8 @@ fn start_shards(
             id: ShardId(i as u8),
             shards: n,
             seed: seeds.next_u64(),
-            settings: settings.clone(),
-            identity: identity.clone(),
             turn_deliveries_max: scarcity.turn_deliveries_max(n),
+            ..Setup::single(settings.clone(), identity.clone())
         };
         let outlets = outward.outlets(i, &doors[i], &replies);
         let idle = *settings.cores.idle.get(i).or(settings.cores.idle.first()).unwrap_or(&Idle::Park);
@@ -377,6 +411,7 @@ struct Outward {
     verifier: Verifier,
     mesh: Option<MeshDoor>,
     gate: Option<Arc<Gate>>,
+    system: SystemDoor,
     tell: Sender<Event>,
 }
 
@@ -384,6 +419,7 @@ impl Outward {
     fn outlets(&self, shard: usize, door: &Door, replies: &Replies) -> Outlets {
         let (log, load, verifier, door) = (self.log.clone(), self.load.clone(), self.verifier.clone(), door.clone());
         let (replies, gate, returns) = (replies.clone(), self.gate.clone(), door.clone());
+        let [asked, happened] = [self.system.clone(), self.system.clone()];
         let [tell, vacant, scarce, failed] = [(); 4].map(|()| self.tell.clone());
         let (mesh, entrance, gateways) = (self.mesh.clone(), self.mesh.clone(), self.mesh.clone());
         Outlets {
@@ -420,6 +456,12 @@ impl Outward {
                 }
             }),
             answer: Box::new(move |shard, ticket, answer| replies.give(shard, ticket, answer)),
+            asked: Box::new(move |question| {
+                asked.say(Word::Asked(question));
+            }),
+            happened: Box::new(move |happening| {
+                happened.say(Word::Happened(happening));
+            }),
             drained: Box::new(move || {
                 let _ = tell.send(Event::Drained);
             }),

@@ -9,7 +9,7 @@ use super::tls::Secured;
 use crate::base::{Cid, ConnId, Level, ShardId};
 use crate::conn::{GatewayTidings, Tidings};
 use crate::policy::{Idle, Proof};
-use crate::shard::{Act, Answer, Flush, Lost, Order, Rings, Shard, Turn};
+use crate::shard::{Act, Answer, Flush, Happening, Lost, Order, Rings, Shard, SystemQuestion, Turn};
 use std::collections::HashSet;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -36,6 +36,10 @@ pub struct Outlets {
     pub hand_over: Box<dyn Fn(TcpStream, Cid, Vec<u8>) + Send>,
     /// An answer for monitoring.
     pub answer: Box<dyn Fn(ShardId, u64, Answer) + Send>,
+    /// A client of an ordinary account asks the system account.
+    pub asked: Box<dyn Fn(Box<SystemQuestion>) + Send>,
+    /// Something that the system account wants to know of.
+    pub happened: Box<dyn Fn(Box<Happening>) + Send>,
     /// Every connection has ended.
     pub drained: Box<dyn Fn() + Send>,
     /// The server is a lame duck and this shard's last client has gone.
@@ -219,6 +223,7 @@ fn take_in(mail: Mail, turn: &mut Turn<'_, crate::shard::Sockets>, sockets: &mut
         Mail::Stop => return true,
         Mail::Route(stream, introduction) => (turn.introduce(introduction), stream),
         Mail::Gateway(stream, introduction) => (turn.introduce_gateway(introduction), stream),
+        Mail::Service(stream, cid) => (turn.open_service(cid), stream),
         Mail::Accepted(stream, opening) => (turn.open(opening), stream),
         Mail::Secured(stream, secured, opening) => {
             session = Some(secured);
@@ -347,6 +352,8 @@ impl Outlets {
             Act::Verify { conn, proof } => (self.verify)(conn, proof),
             Act::Answer { ticket, answer } => (self.answer)(shard, ticket, answer),
             Act::Log { level, text } => (self.log)(level, text),
+            Act::Asked(question) => (self.asked)(question),
+            Act::Happened(happening) => (self.happened)(happening),
             Act::Drained => (self.drained)(),
             Act::Vacant => (self.vacant)(),
         }

@@ -280,6 +280,7 @@ mod tests {
             mesh: None,
             cluster_port: 0,
             gateway_port: 0,
+            events_lost: Arc::default(),
         })
     }
 

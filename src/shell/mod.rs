@@ -29,6 +29,7 @@ mod scarcity;
 mod serve;
 pub mod signal;
 mod socket;
+mod system;
 pub mod tls;
 pub mod verify;
 

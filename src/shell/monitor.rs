@@ -1,5 +1,5 @@
-//! HTTP monitoring: nats-server's endpoints with its names and types (operations.md §16), from a thread of its own that
-//! is pinned to no shard's core. The boot starts it; it asks the shards by orders and merges what they answer.
+//! Monitoring: nats-server's endpoints with its names and types (operations.md §16), over HTTP and for what the server
+//! answers in the system account (`shell::system`), from a thread of its own that is pinned to no shard's core. The boot starts it; it asks the shards by orders and merges what they answer.
 //!
 //! `serve` knows HTTP, `site` which path means what, `desk` how to ask shards; all the others are pure.
 
@@ -22,32 +22,41 @@ mod serve;
 mod site;
 mod subsz;
 mod time;
-mod varz;
+pub mod varz;
 mod wanted;
 
 pub use desk::{replies, Inbox, Replies, ShardDoor};
 pub use facts::Facts;
+pub use query::Query;
 pub use rate::Rate;
 pub use serve::CONNECTIONS_MAX;
+pub use site::{now_ns, Site};
+pub use time::stamp;
 
 use crate::policy::settings::Listen;
+use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
+/// What runs beside the HTTP listener, on the same thread.
+pub type Beside = Box<dyn FnOnce(Arc<Site>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
 /// Running monitoring. Dropping it leaves it running.
 #[derive(Debug)]
 pub struct Monitor {
-    addr: SocketAddr,
+    /// None: nothing listens.
+    addr: Option<SocketAddr>,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
 }
 
 impl Monitor {
-    /// Where it listens.
-    pub fn addr(&self) -> SocketAddr {
+    /// Where it listens, if it does.
+    pub fn addr(&self) -> Option<SocketAddr> {
         self.addr
     }
 
@@ -59,32 +68,36 @@ impl Monitor {
     }
 }
 
-/// Binds, then answers on a thread named "admin", at most `connections` at a time. `doors` are in order of shards,
-/// `inbox` is the other end of the [`Replies`] that the shards hold.
+/// Binds, where it is to listen, then answers on a thread named "admin", at most `connections` at a time. `doors` are in
+/// order of shards, `inbox` is the other end of the [`Replies`] that the shards hold.
 ///
 /// # Errors
 /// The address cannot be resolved or bound, or the system gives no thread or event queue.
 pub fn start(
-    listen: &Listen,
+    listen: Option<&Listen>,
     connections: usize,
     facts: Arc<Facts>,
     doors: Vec<ShardDoor>,
     inbox: Inbox,
+    beside: Option<Beside>,
 ) -> io::Result<Monitor> {
-    let listener = TcpListener::bind((listen.host.as_str(), listen.port.unwrap_or(0)))?;
-    listener.set_nonblocking(true)?;
-    let addr = listener.local_addr()?;
+    let bound = listen.map(|listen| {
+        let listener = TcpListener::bind((listen.host.as_str(), listen.port.unwrap_or(0)))?;
+        listener.set_nonblocking(true)?;
+        Ok::<_, io::Error>((listener.local_addr()?, listener))
+    });
+    let (addr, listener) = bound.transpose()?.unzip();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let listener = {
         let _inside = runtime.enter();
-        tokio::net::TcpListener::from_std(listener)?
+        listener.map(tokio::net::TcpListener::from_std).transpose()?
     };
     let free_cpus = facts.free_cpus.clone();
     let site = Arc::new(site::Site {
         facts,
         desk: desk::Desk::new(doors),
         process: process::Process::new(),
-        http_port: addr.port(),
+        http_port: addr.map_or(0, |at| at.port()),
         requests: Mutex::default(),
     });
     let (stop, stopped) = oneshot::channel();
@@ -92,7 +105,12 @@ pub fn start(
         keep_to(&free_cpus);
         let sorting = site.clone();
         runtime.spawn(async move { sorting.desk.sort_in(inbox).await });
-        runtime.spawn(serve::serve(listener, connections, site));
+        if let Some(beside) = beside {
+            runtime.spawn(beside(site.clone()));
+        }
+        if let Some(listener) = listener {
+            runtime.spawn(serve::serve(listener, connections, site));
+        }
         // An error means that the handle was dropped: then it runs as long as the process.
         if runtime.block_on(stopped).is_err() {
             runtime.block_on(std::future::pending::<()>());

@@ -5,7 +5,7 @@
 //! and only a sleeping one costs a system call.
 
 use super::tls::{Secured, Session};
-use crate::base::{ConnId, ShardId, ShardSet};
+use crate::base::{Cid, ConnId, ShardId, ShardSet};
 use crate::conn::{GatewayInstruction, GatewayIntroduction, Introduction};
 use crate::shard::{Batch, Opening, Order};
 use crossbeam_channel::{bounded, unbounded, Receiver, Sender, TryRecvError, TrySendError};
@@ -31,6 +31,8 @@ pub enum Mail {
     Secured(TcpStream, Box<Session>, Opening),
     /// What became of the handshake of a connection of this shard.
     Upgraded(ConnId, Result<Secured, String>),
+    /// The server's own connection for what it answers in the system account.
+    Service(TcpStream, Cid),
     /// A registered route for this shard.
     Route(TcpStream, Introduction),
     /// A registered link to another cluster for this shard.

@@ -10,6 +10,7 @@ use super::reminders::Reminders;
 use super::rings::{Door, Mail};
 use super::scarcity::{Found, Scarcity};
 use super::signal::{Signal, Signals};
+use super::system::{SystemDoor, Word};
 use super::tls::Gate;
 use crate::base::{Level, ShardId};
 use crate::policy::Settings;
@@ -31,10 +32,19 @@ pub(super) enum Event {
     Scarce(ShardId, u64),
     /// A shard never began.
     Failed(std::io::Error),
+    /// An operator in the system account asks for a reload, and waits for what becomes of it.
+    Reload(tokio::sync::oneshot::Sender<Result<(), String>>),
 }
 
 /// Beyond the grace time of a shutdown, for peers to read what they were told.
 const LAST_WORDS: Duration = Duration::from_millis(750);
+
+/// What helps where the system gives no event queue.
+pub(super) const EPOLL_REMEDY: &str = "epoll needs descriptors (LimitNOFILE=, fs.file-max) and a seccomp profile that \
+                                       allows it (SystemCallFilter=@io-event)";
+
+/// How long the system account may take to be told.
+const FAREWELL: Duration = Duration::from_millis(200);
 
 pub(super) type Executors = Vec<ExecutorJoinHandle<()>>;
 
@@ -50,6 +60,7 @@ pub(super) struct Server {
     pub doors: Vec<Door>,
     pub executors: Executors,
     pub monitor: Option<Monitor>,
+    pub system: SystemDoor,
     pub mesh: Option<mesh::Running>,
     /// How clients are made private, if they are.
     pub gate: Option<Arc<Gate>>,
@@ -78,11 +89,17 @@ impl Server {
                     match s {
                         Signal::Interrupt | Signal::Terminate => return self.flush_and_end(),
                         Signal::User1 => self.log.reopen(),
-                        Signal::Hangup => self.reload(),
+                        Signal::Hangup => drop(self.reload()),
                         Signal::User2 => self.become_lame_duck(),
                     }
                 }
                 Ok(Event::Drained) => {}
+                Ok(Event::Reload(done)) => {
+                    self.log.line(Level::Info, "A reload is asked for in the system account".into());
+                    let reloaded = self.reload();
+                    // Who asked may have given up.
+                    let _ = done.send(reloaded);
+                }
                 Ok(Event::Vacant) => {
                     if self.lame_duck.as_mut().is_some_and(LameDuck::one_shard_less) {
                         return self.flush_and_end();
@@ -93,10 +110,10 @@ impl Server {
                     self.shed(found, Some(shard));
                 }
                 Ok(Event::Failed(e)) => {
-                    let remedy =
-                        "epoll needs descriptors (LimitNOFILE=, fs.file-max) and a seccomp profile that allows it \
-                                  (SystemCallFilter=@io-event)";
-                    self.log.line(Level::Fatal, Refusal::new(format!("a shard cannot begin: {e}"), remedy).to_string());
+                    self.log.line(
+                        Level::Fatal,
+                        Refusal::new(format!("a shard cannot begin: {e}"), EPOLL_REMEDY).to_string(),
+                    );
                     self.shut_down(0);
                     return Refusal::EXIT_CODE;
                 }
@@ -146,7 +163,11 @@ impl Server {
         }
     }
 
-    fn reload(&mut self) {
+    /// Takes over what has changed in the configuration.
+    ///
+    /// # Errors
+    /// Why not, as the log has it.
+    fn reload(&mut self) -> Result<(), String> {
         match reload::reload(&self.settings, self.load.as_ref()) {
             Ok(reloaded) => {
                 reloaded.notices.iter().for_each(|w| self.log.line(Level::Warn, w.clone()));
@@ -172,10 +193,12 @@ impl Server {
                 let digest = &reloaded.settings.digest;
                 self.log.line(Level::Info, format!("Reloaded server configuration ({digest})"));
                 self.settings = Arc::new(reloaded.settings);
+                Ok(())
             }
             Err(why) => {
-                let lines = why.into_iter().map(|w| format!("Failed to reload server configuration: {w}"));
+                let lines = why.iter().map(|w| format!("Failed to reload server configuration: {w}"));
                 lines.for_each(|line| self.log.line(Level::Error, line));
+                Err(why.join("; "))
             }
         }
     }
@@ -186,6 +209,7 @@ impl Server {
             return;
         }
         self.log.line(Level::Info, "Entering lame duck mode, stop accepting new clients".into());
+        self.system.say(Word::LameDuck);
         if let Some(listening) = self.listening.take() {
             listening.stop();
         }
@@ -218,10 +242,22 @@ impl Server {
         0
     }
 
+    /// Has the system account told that the server ends, while there is a shard to tell it.
+    fn say_farewell(&self) {
+        if self.monitor.is_none() || self.settings.auth.system.is_none() {
+            return;
+        }
+        let (done, told) = crossbeam_channel::bounded(1);
+        if self.system.say(Word::Shutdown(done)) {
+            let _ = told.recv_timeout(FAREWELL);
+        }
+    }
+
     /// Waits until so many shards have written what waits, at most the grace time, and ends.
     fn shut_down(self, mut waiting: usize) {
         self.log.line(Level::Info, "Initiating Shutdown...".into());
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        self.say_farewell();
         if let Some(listening) = self.listening {
             listening.stop();
         }
@@ -239,7 +275,7 @@ impl Server {
                 Ok(Event::Failed(_)) => break,
                 // Asked again: no more patience.
                 Ok(Event::Signal(Signal::Interrupt)) => break,
-                Ok(Event::Signal(_) | Event::Vacant | Event::Scarce(..)) => {}
+                Ok(Event::Signal(_) | Event::Vacant | Event::Scarce(..) | Event::Reload(_)) => {}
                 Err(_) => {
                     self.log.line(
                         Level::Warn,

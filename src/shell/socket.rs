@@ -182,7 +182,12 @@ impl Sockets {
     /// When the kernel will not poll it.
     pub fn add(&mut self, conn: ConnId, stream: TcpStream) -> std::io::Result<()> {
         stream.set_nonblocking(true)?;
-        stream.set_nodelay(true)?;
+        // The server's own connection is no TCP, and never waits to be sent.
+        if let Err(e) = stream.set_nodelay(true).map_err(|e| (e.raw_os_error(), e)) {
+            if e.0 != Some(libc::EOPNOTSUPP) {
+                return Err(e.1);
+            }
+        }
         epoll::add(&self.epoll, &stream, EventData::new_u64(conn.to_bits()), EventFlags::IN)?;
         let place = conn.place() as usize;
         if self.sockets.len() <= place {

@@ -12,7 +12,7 @@ use keys::Key;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use turnpike::base::{Cid, ConnId, Now, Rng, ShardId, Time, MILLISECOND, SECOND};
+use turnpike::base::{Cid, ConnId, Now, Rng, Time, MILLISECOND, SECOND};
 use turnpike::policy::trust::{Charter, Trust};
 use turnpike::policy::{Account, Auth, Found, Proof, Settings, Signed};
 use turnpike::shard::{Act, Answer, Ask, Identity, Opening, Order, Setup, Shard};
@@ -96,14 +96,8 @@ impl World {
         let mut settings = Settings { auth: auth(&BTreeMap::new()), ..Settings::default() };
         // Here nobody is cut for another reason than his credentials.
         settings.timers.auth_timeout = std::time::Duration::from_secs(3600);
-        let shard = Shard::new(Setup {
-            id: ShardId(0),
-            shards: 1,
-            seed,
-            settings: Arc::new(settings),
-            identity: Arc::new(Identity::default()),
-            turn_deliveries_max: 1000,
-        });
+        let usual = Setup::single(Arc::new(settings), Arc::new(Identity::default()));
+        let shard = Shard::new(Setup { seed, turn_deliveries_max: 1000, ..usual });
         World {
             rng: Rng::new(seed),
             shard,

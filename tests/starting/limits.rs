@@ -3,7 +3,7 @@
 use crate::support::process::{monitoring, until};
 use crate::support::raw::Raw;
 use crate::support::server::{Server, Under, Which};
-use crate::{run, turnpike, Ended, AT_ONCE};
+use crate::{run, turnpike, Ended, Folder, AT_ONCE};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -88,17 +88,30 @@ fn io_uring_forbidden_by_seccomp() {
     }
 }
 
+/// What a server with this configuration says when the system gives it no event queue.
+fn without_epoll(conf: &str) -> Ended {
+    let folder = Folder::new();
+    let file = folder.write("server.conf", conf);
+    let ended = std::thread::spawn(move || {
+        deny(libc::SYS_epoll_create1, libc::ENFILE);
+        run(&mut turnpike(&["-a", "127.0.0.1", "-p", "-1", "--shards", "2", "-c", &file]))
+    });
+    ended.join().expect("the thread")
+}
+
 #[test]
 fn a_shard_that_cannot_begin_is_the_end() {
-    let ended = std::thread::spawn(|| {
-        deny(libc::SYS_epoll_create1, libc::ENFILE);
-        run(&mut turnpike(&["-a", "127.0.0.1", "-p", "-1", "--shards", "2"]))
-    });
-    let ended = ended.join().expect("the thread");
+    let ended = without_epoll("no_system_account: true\n");
     assert_eq!(ended.code, Some(1), "{}", ended.err);
     let refusal = "[FTL] a shard cannot begin: Too many open files in system (os error 23) — epoll needs";
     assert!(ended.err.contains(refusal), "{}", ended.err);
     assert!(!ended.err.contains("still had data"), "{}", ended.err);
+}
+
+#[test]
+fn a_system_account_that_cannot_be_served_is_the_end() {
+    let ended = without_epoll("debug: false\n");
+    ended.refused_with(&["[FTL] cannot serve the system account: Too many open files in system", "SystemCallFilter="]);
 }
 
 #[test]

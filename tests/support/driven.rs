@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use turnpike::base::{Cid, ConnId, Now, ShardId, Time};
 use turnpike::policy::Settings;
-use turnpike::shard::{Batch, Identity, Opening, Rings, Setup, Shard, Sockets, Turn, TURN_DELIVERIES_MAX};
+use turnpike::shard::{Batch, Identity, Opening, Rings, Setup, Shard, Sockets, Turn};
 
 /// What a connection of a shard was sent.
 pub type Heard = (usize, ConnId, Vec<u8>);
@@ -33,14 +33,7 @@ impl Driven {
         let shard = |i| {
             let (settings, identity) = (settings.clone(), identity.clone());
             let id = ShardId(i);
-            Shard::new(Setup {
-                id,
-                shards: shards.into(),
-                seed: 1,
-                settings,
-                identity,
-                turn_deliveries_max: TURN_DELIVERIES_MAX,
-            })
+            Shard::new(Setup { id, shards: shards.into(), ..Setup::single(settings, identity) })
         };
         Driven { shards: (0..shards).map(shard).collect(), ns: 1, written: 0, heard: None, rings: VecDeque::new() }
     }

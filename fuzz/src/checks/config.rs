@@ -4,9 +4,8 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use turnpike::base::ShardId;
 use turnpike::policy::{load, Source};
-use turnpike::shard::{Identity, Setup, Shard, TURN_DELIVERIES_MAX};
+use turnpike::shard::{Identity, Setup, Shard};
 
 const INCLUDED: &[u8] = b"debug: true\nX: $Y\nY: 4\n";
 
@@ -56,14 +55,7 @@ pub fn check(text: &[u8]) {
                 assert!(auth.no_auth_user.is_none_or(|i| i < auth.users.len()));
                 assert!(s.limits.max_payload <= s.limits.max_pending);
                 let identity = Arc::new(Identity::default());
-                Shard::new(Setup {
-                    id: ShardId(0),
-                    shards: 2,
-                    seed: 1,
-                    settings: Arc::new(s),
-                    identity,
-                    turn_deliveries_max: TURN_DELIVERIES_MAX,
-                });
+                Shard::new(Setup { shards: 2, ..Setup::single(Arc::new(s), identity) });
             }
         }
     }

@@ -62,8 +62,8 @@ impl House {
     pub fn new(shards: usize, ring: usize, turn_deliveries_max: u64, settings: Settings) -> House {
         let (settings, identity) = (Arc::new(settings), Arc::new(Identity::default()));
         let shard = |i| {
-            let (settings, identity) = (settings.clone(), identity.clone());
-            Shard::new(Setup { id: ShardId(i as u8), shards, seed: 7, settings, identity, turn_deliveries_max })
+            let usual = Setup::single(settings.clone(), identity.clone());
+            Shard::new(Setup { id: ShardId(i as u8), shards, seed: 7, turn_deliveries_max, ..usual })
         };
         House {
             shards: (0..shards).map(shard).collect(),
@@ -169,7 +169,7 @@ impl House {
                 Act::Finish(conn) => assert!(socket(&mut self.clients, shard, conn).conn.is_some()),
                 Act::Verify { conn, .. } => self.verifying.push((shard, conn)),
                 Act::Answer { answer, .. } => self.answers.push(answer),
-                Act::Log { .. } | Act::Drained | Act::Vacant => {}
+                Act::Log { .. } | Act::Drained | Act::Vacant | Act::Asked(_) | Act::Happened(_) => {}
                 Act::CloseServer(_)
                 | Act::GatewayTidings(_)
                 | Act::HandOver { .. }

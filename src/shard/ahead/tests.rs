@@ -1,7 +1,7 @@
 //! What is read ahead arrives as if it had been read one by one, whatever happens between.
 
 use crate::base::limits::{AHEAD_MAX, AHEAD_VERDICTS_MIN};
-use crate::base::{Cid, ConnId, Now, ShardId, Time};
+use crate::base::{Cid, ConnId, Now, Time};
 use crate::policy::Settings;
 use crate::shard::{Identity, Opening, Privacy, Setup, Shard, Sockets, Turn};
 use std::fmt::Write;
@@ -23,7 +23,7 @@ struct World {
 impl World {
     fn new(turn_deliveries_max: u64) -> World {
         let (settings, identity) = (Arc::new(Settings::default()), Arc::new(Identity::default()));
-        let shard = Shard::new(Setup { id: ShardId(0), shards: 1, seed: 1, settings, identity, turn_deliveries_max });
+        let shard = Shard::new(Setup { turn_deliveries_max, ..Setup::single(settings, identity) });
         let none = ConnId::NONE;
         let mut world = World { shard, ns: 1, subscriber: none, publisher: none, heard: String::new() };
         world.subscriber = world.client();

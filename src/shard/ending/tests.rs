@@ -1,7 +1,7 @@
 //! Ends of connections, on one shard whose clients read only when they are told to.
 
 use crate::base::limits::TURN_ABANDONED_MAX;
-use crate::base::{Cid, ConnId, Now, ShardId, Time};
+use crate::base::{Cid, ConnId, Now, Time};
 use crate::policy::Settings;
 use crate::shard::report::{Answer, Ask, Tally};
 use crate::shard::{Act, Identity, Lost, Opening, Order, Setup, Shard, Sockets, Turn};
@@ -23,8 +23,7 @@ impl World {
         settings.limits.max_payload = 1000;
         let identity = Arc::new(Identity { server_id: "I".into(), server_name: "I".into(), host: "h".into(), port: 1 });
         let settings = Arc::new(settings);
-        let shard =
-            Shard::new(Setup { id: ShardId(0), shards: 1, seed: 1, settings, identity, turn_deliveries_max: 50_000 });
+        let shard = Shard::new(Setup::single(settings, identity));
         World { shard, now: 1, closed: Vec::new(), log: Vec::new(), tally: None }
     }
 

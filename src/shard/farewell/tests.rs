@@ -1,6 +1,6 @@
 //! A lame duck's clients on one shard, millisecond by millisecond.
 
-use crate::base::{Cid, ConnId, Now, ShardId, Time, MILLISECOND, SECOND};
+use crate::base::{Cid, ConnId, Now, Time, MILLISECOND, SECOND};
 use crate::policy::Settings;
 use crate::shard::{Act, Identity, Opening, Order, Setup, Shard, Sockets, Turn};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ impl World {
     fn new(clients: u64, seed: u64) -> World {
         let identity = Arc::new(Identity { server_id: "N".into(), server_name: "n".into(), ..Identity::default() });
         let settings = Arc::new(Settings::default());
-        let setup = Setup { id: ShardId(0), shards: 1, seed, settings, identity, turn_deliveries_max: 1000 };
+        let setup = Setup { seed, turn_deliveries_max: 1000, ..Setup::single(settings, identity) };
         let mut world = World { shard: Shard::new(setup), now: SECOND, ended: Vec::new(), vacant: 0 };
         world.turn(|turn| {
             for n in 1..=clients {

@@ -44,7 +44,7 @@ impl Node {
         let shard = |i| {
             let (settings, identity) = (settings.clone(), identity.clone());
             let (id, seed) = (ShardId(i as u8), 7 + i as u64);
-            Shard::new(Setup { id, shards, seed, settings, identity, turn_deliveries_max: 50_000 })
+            Shard::new(Setup { id, shards, seed, ..Setup::single(settings, identity) })
         };
         let now = Now { mono: Time(SECOND), wall_ns: SECOND };
         let shards = (0..shards).map(shard).collect();

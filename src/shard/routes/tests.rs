@@ -42,14 +42,8 @@ impl Node {
         let identity = Arc::new(Identity { server_id: "N".into(), server_name: "n".into(), ..Identity::default() });
         let shard = |i| {
             let (settings, identity) = (settings.clone(), identity.clone());
-            Shard::new(Setup {
-                id: ShardId(i as u8),
-                shards,
-                seed: 7 + i as u64,
-                settings,
-                identity,
-                turn_deliveries_max: 50_000,
-            })
+            let (id, seed) = (ShardId(i as u8), 7 + i as u64);
+            Shard::new(Setup { id, shards, seed, ..Setup::single(settings, identity) })
         };
         let now = Now { mono: Time(SECOND), wall_ns: SECOND };
         Node {

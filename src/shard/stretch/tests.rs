@@ -51,14 +51,8 @@ impl World {
         settings.no_fast_producer_stall = skip;
         let settings = Arc::new(settings);
         let shard = |i| {
-            Shard::new(Setup {
-                id: ShardId(i as u8),
-                shards,
-                seed: 7,
-                settings: settings.clone(),
-                identity: Arc::new(Identity::default()),
-                turn_deliveries_max: budget,
-            })
+            let usual = Setup::single(settings.clone(), Arc::new(Identity::default()));
+            Shard::new(Setup { id: ShardId(i as u8), shards, seed: 7, turn_deliveries_max: budget, ..usual })
         };
         let now = Now { mono: Time(SECOND), wall_ns: SECOND };
         let shards = (0..shards).map(shard).collect();

@@ -45,6 +45,8 @@ pub struct Facts {
     pub cluster_port: u16,
     /// Where gateways come in; 0 without.
     pub gateway_port: u16,
+    /// What was to be told in the system account, or asked of it, and found no room.
+    pub events_lost: Arc<AtomicU64>,
 }
 
 impl Facts {

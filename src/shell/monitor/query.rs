@@ -30,6 +30,17 @@ impl Query {
         Query { pairs: pairs.collect() }
     }
 
+    /// Of values that are at hand already.
+    pub fn of(pairs: Vec<(String, String)>) -> Query {
+        Query { pairs }
+    }
+
+    /// With this value before all others of its name.
+    pub fn with(mut self, name: &str, value: &str) -> Query {
+        self.pairs.insert(0, (name.into(), value.into()));
+        self
+    }
+
     /// The value of `name`; empty when it is missing.
     pub fn text(&self, name: &str) -> &str {
         self.pairs.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v)

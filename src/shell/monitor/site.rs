@@ -12,6 +12,7 @@ use crate::conn::Telling;
 use crate::mesh::Report;
 use crate::shard::report::{GatewayReport, RouteRow, Tally};
 use crate::shard::{Answer, Ask};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -135,6 +136,35 @@ impl Site {
         }
     }
 
+    /// The same for a request of the system account: the JSON of an endpoint.
+    ///
+    /// # Errors
+    /// Why there is none, in words.
+    pub async fn json(&self, endpoint: &str, q: &Query) -> Result<(u16, Value), String> {
+        let reply = match self.page(endpoint, q).await {
+            Ok(reply) => reply,
+            Err(Refused::Request(text)) => return Err(text),
+            Err(Refused::Shard(silent)) => return Err(silent.to_string()),
+            Err(Refused::Mesh) => return Err("the mesh does not answer".into()),
+        };
+        let value = serde_json::from_slice(&reply.body).map_err(|e| format!("{endpoint}: {e}"))?;
+        Ok((reply.status, value))
+    }
+
+    /// What STATSZ rests on: tallies of all shards, routes, links to other clusters, and a look at the server.
+    ///
+    /// # Errors
+    /// Who does not answer.
+    pub async fn vitals(&self) -> Result<(Vec<Tally>, Vec<RouteRow>, Vec<GatewayReport>, varz::Look), String> {
+        let said = |silent: Silent| silent.to_string();
+        let look = self.look(now_ns()).await.map_err(|_| "the server's machines do not answer".to_owned())?;
+        let gateways = match look.gateways.is_some() {
+            true => self.gateway_reports().await.map_err(said)?,
+            false => Vec::new(),
+        };
+        Ok((self.tallies().await.map_err(said)?, self.routes().await.map_err(said)?, gateways, look))
+    }
+
     /// The prefix of all paths, without a slash at its end.
     pub fn base(&self) -> &str {
         self.facts.settings.http_base_path.trim_end_matches('/')
@@ -186,7 +216,11 @@ impl Site {
         }))
     }
 
-    async fn tallies(&self) -> Result<Vec<Tally>, Silent> {
+    /// The counters of all shards.
+    ///
+    /// # Errors
+    /// A shard that does not answer.
+    pub async fn tallies(&self) -> Result<Vec<Tally>, Silent> {
         let answers = self.desk.ask_all(&Ask::Tally).await?.into_iter();
         Ok(answers.map(|a| if let Answer::Tally(tally) = a { *tally } else { Tally::default() }).collect())
     }
@@ -374,7 +408,7 @@ fn clean(path: &str) -> String {
 }
 
 /// Wall-clock time in nanoseconds since 1970.
-fn now_ns() -> u64 {
+pub fn now_ns() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX))
 }
 

@@ -170,6 +170,8 @@ struct Own<'a> {
     failed_logins: u64,
     /// Connections that made room for others because they had not said who they are.
     strangers_dropped: u64,
+    /// What was to be told in the system account, or asked of it, and found no room.
+    system_events_lost: u64,
     /// Links to other clusters.
     #[serde(skip_serializing_if = "Option::is_none")]
     gateways: Option<Links>,
@@ -377,6 +379,7 @@ fn own<'a>(facts: &'a Facts, look: &Look, tallies: &[Tally]) -> Own<'a> {
         responses_forgotten: sum(|t| t.responses_forgotten),
         failed_logins: sum(|t| t.failed_logins),
         strangers_dropped: sum(|t| t.strangers_dropped),
+        system_events_lost: facts.events_lost.load(Relaxed),
         gateways: look.gateways.as_ref().map(Links::of),
         warnings,
     }

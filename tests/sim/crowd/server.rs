@@ -242,7 +242,9 @@ impl Server {
                     let place = sockets.get(&c).map(|(wire, end)| w.wires[*wire].ends[1 - end].coming.len());
                     self.measured.extend(place.map(|n| (c, n as u64)));
                 }
-                Act::Log { level: Level::Debug | Level::Trace | Level::Info, .. } => {}
+                Act::Log { level: Level::Debug | Level::Trace | Level::Info, .. }
+                | Act::Happened(_)
+                | Act::Asked(_) => {}
                 Act::Log { text, .. } => self.complaints.push(text),
                 act => w.fail(format!("server {}: {act:?}, which nothing here is a reason for", self.at)),
             }

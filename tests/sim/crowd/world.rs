@@ -10,12 +10,12 @@ use super::wires::{End, Use, Whose, Wire};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
-use turnpike::base::{Now, Rng, ShardId, Time, MICROSECOND, MILLISECOND, SECOND};
+use turnpike::base::{Now, Rng, Time, MICROSECOND, MILLISECOND, SECOND};
 use turnpike::gateways::{self, Gateways};
 use turnpike::mesh::{self, Mesh};
 use turnpike::policy::settings::{Account, Secret, User};
 use turnpike::policy::{GatewayInterest, Settings};
-use turnpike::shard::{Identity, Setup, Shard, TURN_DELIVERIES_MAX};
+use turnpike::shard::{Identity, Setup, Shard};
 
 /// The accounts of every server: one is told of optimistically where there is a choice, one by its whole interest.
 pub const ACCOUNTS: [&str; 2] = ["OPTIMISTIC", "WHOLE"];
@@ -223,14 +223,9 @@ impl World {
             let account = policy.auth.accounts.len() - 1;
             policy.auth.users.push(User::named(&format!("u{n}"), Secret::Plain("p".into()), account));
         }
-        let shard = Shard::new(Setup {
-            id: ShardId(0),
-            shards: 1,
-            seed: self.rng.next_u64(),
-            settings: Arc::new(policy),
-            identity: Arc::new(Identity { server_id: id, server_name: name, ..Identity::default() }),
-            turn_deliveries_max: TURN_DELIVERIES_MAX,
-        });
+        let identity = Arc::new(Identity { server_id: id, server_name: name, ..Identity::default() });
+        let usual = Setup::single(Arc::new(policy), identity);
+        let shard = Shard::new(Setup { seed: self.rng.next_u64(), ..usual });
         Server::new(at, mesh, gates, shard)
     }
 

@@ -26,6 +26,7 @@ fn facts() -> Facts {
         mesh: None,
         cluster_port: 0,
         gateway_port: 0,
+        events_lost: Arc::default(),
     }
 }
 

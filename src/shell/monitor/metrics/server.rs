@@ -35,6 +35,12 @@ pub(super) fn write(g: &Gathered<'_>, sheet: &mut Sheet) {
     sheet.gauge("memory_scarce", "Whether the server sheds now", alone(f64::from(u8::from(scarce))));
     let refused = memory.refused.load(Relaxed);
     sheet.counter("memory_refused_clients", "Clients not let in because memory was scarce", alone(refused));
+    let lost = facts.events_lost.load(Relaxed);
+    sheet.counter(
+        "system_events_lost",
+        "Events for the system account, and questions to it, for which there was no room",
+        alone(lost),
+    );
     let warnings = facts.settings.warnings.len();
     sheet.gauge(
         "configuration_warnings",

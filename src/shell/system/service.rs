@@ -1,0 +1,552 @@
+//! The service itself: its connection, its subscriptions, its clock. See the folder's head.
+
+use super::door::{Word, Words};
+use super::event::{self, Account};
+use super::line::{message, Incoming, Reader, Word as Said};
+use super::request::{endpoint, Asked, Identity, Options};
+use super::statsz::{statsz, Gathered};
+use crate::base::Cid;
+use crate::shard::{Answer, Ask, Happened, Happening, Order, SystemQuestion};
+use crate::shell::identity;
+use crate::shell::log::Log;
+use crate::shell::monitor::{now_ns, stamp, Beside, Query, Site};
+use crate::shell::rings::{Door, Mail};
+use crate::NATS_VERSION;
+use serde_json::{json, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, oneshot, Semaphore};
+use tokio::time::sleep;
+
+/// First STATSZ after a start, doubling up to [`STATSZ_EVERY`].
+const STATSZ_FIRST: Duration = Duration::from_millis(250);
+/// How often the server says how it is.
+const STATSZ_EVERY: Duration = Duration::from_secs(10);
+/// How often the connections of accounts that have some are told.
+const ACCOUNTS_EVERY: u32 = 3;
+/// Changes of the number of connections are told together for so long.
+const TOGETHER: Duration = Duration::from_millis(100);
+/// A server of which nothing was heard for so long is none any more.
+const FORGOTTEN: Duration = Duration::from_secs(150);
+/// Who asked on behalf of an ordinary account hears answers for so long.
+const ANSWERS_COME: Duration = Duration::from_secs(10);
+/// Most of those at a time; the oldest is given up for a new one.
+const QUESTIONS_MAX: usize = 1024;
+/// Requests answered at a time; others wait their turn.
+const AT_A_TIME: usize = 8;
+/// What may wait to be written before requests are answered no more.
+const UNWRITTEN_MAX: usize = 1024;
+/// A connection that was cut is made anew after so long.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Asks for a reload; what becomes of it comes back.
+pub type Reload = Box<dyn Fn(oneshot::Sender<Result<(), String>>) + Send + Sync>;
+
+/// What the service is made from.
+pub struct Parts {
+    /// The shards; the first has the service's connection.
+    pub doors: Vec<Door>,
+    /// What shards and boot say.
+    pub words: Words,
+    /// Reads the configuration again; answers why not, line by line.
+    pub reload: Reload,
+    /// The cluster's name; empty: there is none.
+    pub cluster: String,
+    /// For what goes wrong.
+    pub log: Log,
+}
+
+/// The service, to run beside monitoring.
+pub fn beside(parts: Parts) -> Beside {
+    Box::new(move |site| {
+        Box::pin(async move {
+            let Parts { doors, words, reload, cluster, log } = parts;
+            let (first, out) = mpsc::channel(UNWRITTEN_MAX);
+            let service = Arc::new(Service {
+                site,
+                doors,
+                reload,
+                cluster,
+                out: Mutex::new(first),
+                seq: AtomicU64::new(0),
+                inbox: format!("_INBOX.{}", unique()),
+                state: Mutex::default(),
+                slots: Semaphore::new(AT_A_TIME),
+            });
+            tokio::spawn(listen(service.clone(), words));
+            tokio::spawn(heartbeat(service.clone()));
+            let mut out = Some(out);
+            loop {
+                let ended = converse(&service, out.take()).await;
+                if service.state().ending {
+                    return;
+                }
+                if let Err(e) = ended {
+                    log.line(crate::base::Level::Warn, format!("the system account's service begins anew: {e}"));
+                }
+                sleep(AGAIN).await;
+            }
+        })
+    })
+}
+
+/// What the service remembers.
+#[derive(Default)]
+struct State {
+    /// Other servers, and when they were last heard.
+    servers: BTreeMap<String, Instant>,
+    /// Who awaits answers of other servers, by number.
+    questions: BTreeMap<u64, (u16, Box<[u8]>, Instant)>,
+    next_question: u64,
+    /// Accounts whose connections have changed.
+    changed: BTreeSet<String>,
+    /// Told once the connection has said all that was said before.
+    flushed: Vec<crossbeam_channel::Sender<()>>,
+    /// The server is: no connection follows this one.
+    ending: bool,
+}
+
+struct Service {
+    site: Arc<Site>,
+    doors: Vec<Door>,
+    reload: Reload,
+    cluster: String,
+    out: Mutex<mpsc::Sender<Vec<u8>>>,
+    seq: AtomicU64,
+    inbox: String,
+    state: Mutex<State>,
+    slots: Semaphore,
+}
+
+/// Something that no other is called.
+fn unique() -> String {
+    // Without random bytes no server has started.
+    let bytes: [u8; 11] = identity::random().unwrap_or_default();
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// One connection, until it ends.
+async fn converse(service: &Arc<Service>, out: Option<mpsc::Receiver<Vec<u8>>>) -> std::io::Result<()> {
+    let (here, there) = std::os::unix::net::UnixStream::pair()?;
+    here.set_nonblocking(true)?;
+    let here = Arc::new(UnixStream::from_std(here)?);
+    let Some(door) = service.doors.first() else { return Ok(()) };
+    // Nobody is told of it: it takes no number from clients.
+    door.send(Mail::Service(TcpStream::from(OwnedFd::from(there)), Cid(0)));
+    let mut out = out.unwrap_or_else(|| {
+        let (sender, out) = mpsc::channel(UNWRITTEN_MAX);
+        *service.out.lock().unwrap_or_else(PoisonError::into_inner) = sender;
+        out
+    });
+    let begin = service.subscriptions();
+    let writer = here.clone();
+    let writing = tokio::spawn(async move {
+        if write(&writer, begin.as_bytes()).await.is_err() {
+            return;
+        }
+        while let Some(bytes) = out.recv().await {
+            if write(&writer, &bytes).await.is_err() {
+                return;
+            }
+        }
+    });
+    let ended = read(service, &here).await;
+    writing.abort();
+    ended
+}
+
+async fn write(to: &UnixStream, mut bytes: &[u8]) -> std::io::Result<()> {
+    while !bytes.is_empty() {
+        to.writable().await?;
+        match to.try_write(bytes) {
+            Ok(n) => bytes = &bytes[n..],
+            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+async fn read(service: &Arc<Service>, from: &UnixStream) -> std::io::Result<()> {
+    let mut reader = Reader::default();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        from.readable().await?;
+        let n = match from.try_read(&mut buffer) {
+            Ok(0) => return Err(std::io::Error::other("its connection was closed")),
+            Ok(n) => n,
+            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => continue,
+            Err(e) => return Err(e),
+        };
+        reader.add(&buffer[..n]);
+        while let Some(word) = reader.next().map_err(|_| std::io::Error::other("it was told no message"))? {
+            match word {
+                Said::Ping => drop(service.send(b"PONG\r\n".to_vec())),
+                Said::Pong => service.state().flushed.drain(..).for_each(|done| {
+                    // Who waited may have given up.
+                    let _ = done.send(());
+                }),
+                Said::Message(message) => service.hear(message),
+                Said::Other => {}
+            }
+        }
+    }
+}
+
+/// What shards and the boot thread say.
+async fn listen(service: Arc<Service>, mut words: Words) {
+    while let Some(word) = words.receiver.recv().await {
+        match word {
+            Word::Happened(h) if h.what == Happened::Number => service.number_changed(h.row.account),
+            Word::Happened(h) => service.tell(&h),
+            Word::Asked(question) => service.asked(*question),
+            Word::LameDuck => service.farewell("LAMEDUCK"),
+            Word::Shutdown(done) => {
+                service.farewell("SHUTDOWN");
+                let mut state = service.state();
+                (state.ending, _) = (true, state.flushed.push(done));
+                drop(state);
+                service.send(b"PING\r\n".to_vec());
+            }
+        }
+    }
+}
+
+/// Says how the server is, again and again.
+async fn heartbeat(service: Arc<Service>) {
+    let mut pause = STATSZ_FIRST;
+    let mut beats = 0;
+    loop {
+        sleep(pause).await;
+        pause = (pause * 2).min(STATSZ_EVERY);
+        beats += 1;
+        service.state().servers.retain(|_, heard| heard.elapsed() < FORGOTTEN);
+        service.announce().await;
+        if pause == STATSZ_EVERY && beats % ACCOUNTS_EVERY == 0 {
+            service.tell_of_accounts(None).await;
+        }
+    }
+}
+
+impl Service {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn id(&self) -> &str {
+        &self.site.facts.server_id
+    }
+
+    /// What it listens to.
+    fn subscriptions(&self) -> String {
+        let id = self.id();
+        let subjects = [
+            "$SYS.REQ.SERVER.PING".to_owned(),
+            "$SYS.REQ.SERVER.PING.*".into(),
+            format!("$SYS.REQ.SERVER.{id}.*"),
+            "$SYS.REQ.ACCOUNT.*.*".into(),
+            "$SYS.DEBUG.SUBSCRIBERS".into(),
+            "$SYS.SERVER.*.STATSZ".into(),
+            "$SYS.SERVER.*.SHUTDOWN".into(),
+            format!("{}.*", self.inbox),
+        ];
+        (1..).zip(subjects).map(|(sid, subject)| format!("SUB {subject} {sid}\r\n")).collect()
+    }
+
+    /// Writes to the connection; False: too much waits for it.
+    fn send(&self, bytes: Vec<u8>) -> bool {
+        self.out.lock().unwrap_or_else(PoisonError::into_inner).try_send(bytes).is_ok()
+    }
+
+    fn publish(&self, subject: &str, value: &Value) {
+        self.send(message(subject, "", "", value.to_string().as_bytes()));
+    }
+
+    /// The server, as each answer and event names it.
+    fn server(&self) -> Value {
+        let facts = &self.site.facts;
+        let mut server = json!({
+            "name": facts.server_name,
+            "host": facts.host,
+            "id": facts.server_id,
+            "ver": NATS_VERSION,
+            "jetstream": false,
+            "flags": 0,
+            "seq": self.seq.fetch_add(1, Relaxed) + 1,
+            "time": stamp(now_ns()),
+        });
+        if !self.cluster.is_empty() {
+            server["cluster"] = json!(self.cluster);
+        }
+        if !facts.settings.server_tags.is_empty() {
+            server["tags"] = json!(facts.settings.server_tags);
+        }
+        if !facts.settings.server_metadata.is_empty() {
+            server["metadata"] = json!(facts.settings.server_metadata);
+        }
+        server
+    }
+
+    /// A message came.
+    fn hear(self: &Arc<Self>, m: Incoming) {
+        let other = m.subject.strip_prefix("$SYS.SERVER.").and_then(|s| s.rsplit_once('.'));
+        if let Some((id, what)) = other {
+            return self.heard_of(id, what);
+        }
+        if let Some(number) = m.subject.strip_prefix(&self.inbox) {
+            return self.answered(number, m.payload);
+        }
+        // Nor does nats-server obey an order that nobody awaits the answer of.
+        let Some(asked) = Asked::read(&m.subject, self.id()).filter(|_| !m.reply.is_empty()) else { return };
+        let service = self.clone();
+        tokio::spawn(async move {
+            // Never closed.
+            let _slot = service.slots.acquire().await;
+            if let Some(answer) = service.answer(asked, &m).await {
+                service.send(message(&m.reply, "", "", answer.to_string().as_bytes()));
+            }
+        });
+    }
+
+    /// Another server says how it is, or that it goes.
+    fn heard_of(self: &Arc<Self>, id: &str, what: &str) {
+        if id == self.id() {
+            return;
+        }
+        if what == "SHUTDOWN" {
+            self.state().servers.remove(id);
+            return;
+        }
+        if self.state().servers.insert(id.into(), Instant::now()).is_none() {
+            // A new one is to know of us before our next beat.
+            let service = self.clone();
+            tokio::spawn(async move { service.announce().await });
+        }
+    }
+
+    /// The answer to a request; None: silence.
+    async fn answer(&self, asked: Asked, m: &Incoming) -> Option<Value> {
+        let options = Options::read(&m.payload);
+        let facts = &self.site.facts;
+        let me = Identity {
+            name: &facts.server_name,
+            host: &facts.host,
+            cluster: &self.cluster,
+            tags: &facts.settings.server_tags,
+        };
+        let mut options = match options {
+            Ok(options) if asked != Asked::Subscribers => options,
+            Ok(_) | Err(_) if asked == Asked::Subscribers => {
+                return self.subscribers(&m.payload).await.map(|n| json!(n));
+            }
+            Ok(_) => return None,
+            Err(text) => return Some(self.refusal(400, &text)),
+        };
+        if !options.mean(me) {
+            return None;
+        }
+        let what = match asked {
+            Asked::Server(what) => match what.as_str() {
+                "IDZ" => return Some(json!({"name": me.name, "host": me.host, "id": self.id()})),
+                "STATSZ" => {
+                    let statsz = self.statsz().await?;
+                    return Some(json!({"server": self.server(), "statsz": statsz}));
+                }
+                "RELOAD" | "KICK" | "LDM" if m.subject.starts_with("$SYS.REQ.SERVER.PING") => return None,
+                "RELOAD" => return Some(self.reloaded().await),
+                "KICK" => return Some(self.part(options.cid(), true).await),
+                "LDM" => return Some(self.part(options.cid(), false).await),
+                _ => what,
+            },
+            Asked::Accounts(what) => what,
+            Asked::Account(account, what) if what == "CONNS" => {
+                let tallies = self.site.tallies().await.ok()?;
+                let count = Account::of(&tallies, &account);
+                return Some(event::account(&account, &count, &self.server(), &unique(), now_ns()));
+            }
+            Asked::Account(_, what) if what == "JSZ" => return Some(self.refusal(500, "jetstream not enabled")),
+            Asked::Account(account, what) => {
+                options.confine(&what, &account);
+                what
+            }
+            Asked::Subscribers => return None,
+        };
+        Some(match self.data(&what, &options).await {
+            // Who has none of the accounts that are asked for is silent.
+            Ok(data) if m.subject.ends_with(".PING.STATZ") && data["account_statz"] == json!([]) => return None,
+            Ok(data) => json!({"server": self.server(), "data": data}),
+            Err(text) => self.refusal(500, &text),
+        })
+    }
+
+    fn refusal(&self, code: u16, text: &str) -> Value {
+        json!({"server": self.server(), "data": null, "error": {"code": code, "description": text}})
+    }
+
+    /// What an endpoint says.
+    async fn data(&self, what: &str, options: &Options) -> Result<Value, String> {
+        let endpoint = endpoint(what).ok_or_else(|| format!("{what} is not offered by this server"))?;
+        let mut query = options.query(what)?;
+        let filter = options.filter_subject();
+        if what == "CONNZ" && !filter.is_empty() {
+            query = query.with("subs", "detail");
+        }
+        let (status, mut data) = self.site.json(endpoint, &query).await?;
+        match what {
+            "HEALTHZ" => data["status_code"] = json!(status),
+            "INFO" => data = data["account_detail"].take(),
+            "STATZ" => retain(&mut data["account_statz"], |row| {
+                let wanted = options.accounts();
+                wanted.is_empty() || wanted.iter().any(|name| row["acc"] == **name)
+            }),
+            "CONNZ" if !filter.is_empty() => {
+                retain(&mut data["connections"], |row| {
+                    let subs = row["subscriptions_list_detail"].as_array().into_iter().flatten();
+                    let mut wants = subs.filter_map(|s| s["subject"].as_str());
+                    wants.any(|s| crate::wire::subject::contains(filter.as_bytes(), s.as_bytes()))
+                });
+                data["num_connections"] = json!(data["connections"].as_array().map_or(0, Vec::len));
+            }
+            _ => {}
+        }
+        Ok(data)
+    }
+
+    async fn statsz(&self) -> Option<Value> {
+        let (tallies, routes, gateways, look) = self.site.vitals().await.ok()?;
+        let active = self.state().servers.len() + 1;
+        let facts = &*self.site.facts;
+        let gathered = Gathered { facts, look: &look, tallies: &tallies, routes: &routes, gateways: &gateways, active };
+        Some(statsz(&gathered))
+    }
+
+    /// Says how the server is.
+    async fn announce(&self) {
+        if let Some(statsz) = self.statsz().await {
+            let body = json!({"server": self.server(), "statsz": statsz});
+            self.publish(&format!("$SYS.SERVER.{}.STATSZ", self.id()), &body);
+        }
+    }
+
+    fn farewell(&self, what: &str) {
+        self.publish(&format!("$SYS.SERVER.{}.{what}", self.id()), &self.server());
+    }
+
+    fn tell(&self, h: &Happening) {
+        let (subject, body) = event::happening(h, &self.server(), &unique(), now_ns());
+        self.publish(&subject, &body);
+    }
+
+    /// An account has more or fewer connections, which is told together with what else happens in a moment.
+    fn number_changed(self: &Arc<Self>, account: String) {
+        let mut state = self.state();
+        let begins = state.changed.is_empty();
+        state.changed.insert(account);
+        drop(state);
+        if begins {
+            let service = self.clone();
+            tokio::spawn(async move {
+                sleep(TOGETHER).await;
+                let changed = std::mem::take(&mut service.state().changed);
+                service.tell_of_accounts(Some(changed)).await;
+            });
+        }
+    }
+
+    /// Tells the connections of these accounts, or of all that have some.
+    async fn tell_of_accounts(&self, which: Option<BTreeSet<String>>) {
+        let Ok(tallies) = self.site.tallies().await else { return };
+        let all = self.site.facts.settings.auth.accounts.iter().map(|a| a.name.as_str());
+        for name in all.filter(|name| *name != "$G" && which.as_ref().is_none_or(|w| w.contains(*name))) {
+            let count = Account::of(&tallies, name);
+            if count.conns == 0 && which.is_none() {
+                continue;
+            }
+            let body = event::account(name, &count, &self.server(), &unique(), now_ns());
+            self.publish(&format!("$SYS.ACCOUNT.{name}.SERVER.CONNS"), &body);
+            self.publish(&format!("$SYS.SERVER.ACCOUNT.{name}.CONNS"), &body);
+        }
+    }
+
+    async fn reloaded(&self) -> Value {
+        let (say, done) = oneshot::channel();
+        (self.reload)(say);
+        match done.await {
+            Ok(Ok(())) => json!({"server": self.server()}),
+            Ok(Err(why)) => self.refusal(500, &why),
+            Err(_) => self.refusal(500, "the server is ending"),
+        }
+    }
+
+    /// Ends a client, or tells it to go elsewhere.
+    async fn part(&self, cid: u64, ends: bool) -> Value {
+        let answers = self.site.desk.ask_all(&Ask::Part { cid, ends }).await.unwrap_or_default();
+        match answers.iter().any(|a| matches!(a, Answer::Parted(true))) {
+            true => json!({"server": self.server()}),
+            false => self.refusal(500, "no such client or leafnode id"),
+        }
+    }
+
+    /// How many of this server's subscriptions a message to `subject [queue]` would reach.
+    async fn subscribers(&self, payload: &[u8]) -> Option<u64> {
+        let text = std::str::from_utf8(payload).ok()?;
+        let mut words = text.split_ascii_whitespace();
+        let (subject, queue) = (words.next()?, words.next());
+        let pairs = [("subs", "true"), ("test", subject), ("limit", "1000000")];
+        let query = Query::of(pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec());
+        let (_, data) = self.site.json("/subsz", &query).await.ok()?;
+        let subs = data["subscriptions_list"].as_array().into_iter().flatten();
+        Some(subs.filter(|s| queue.is_none_or(|q| s["qgroup"] == *q)).count() as u64)
+    }
+
+    /// A client of an ordinary account asks for what is his: this server answers, and the others are asked.
+    fn asked(self: &Arc<Self>, question: SystemQuestion) {
+        let SystemQuestion { account, name, what, reply, payload } = question;
+        let mut state = self.state();
+        state.questions.retain(|_, (_, _, at)| at.elapsed() < ANSWERS_COME);
+        if state.questions.len() >= QUESTIONS_MAX {
+            state.questions.pop_first();
+        }
+        let number = state.next_question;
+        state.next_question += 1;
+        state.questions.insert(number, (account, reply.clone(), Instant::now()));
+        drop(state);
+        let subject = format!("$SYS.REQ.ACCOUNT.{name}.{what}");
+        self.send(message(&subject, &format!("{}.{number}", self.inbox), "", &payload));
+        let service = self.clone();
+        tokio::spawn(async move {
+            let _slot = service.slots.acquire().await;
+            let m = Incoming { subject, payload: payload.into_vec(), ..Incoming::default() };
+            if let Some(answer) = service.answer(Asked::Account(name, what.into()), &m).await {
+                service.pass_on(account, reply, answer.to_string().into_bytes());
+            }
+        });
+    }
+
+    /// Another server's answer to such a question.
+    fn answered(&self, number: &str, payload: Vec<u8>) {
+        let number = number.trim_start_matches('.').parse();
+        let found = number.ok().and_then(|n: u64| self.state().questions.get(&n).cloned());
+        if let Some((account, reply, _)) = found {
+            self.pass_on(account, reply, payload);
+        }
+    }
+
+    fn pass_on(&self, account: u16, reply: Box<[u8]>, payload: Vec<u8>) {
+        // A shard that is behind with its mail is told nothing that can be asked again.
+        if let Some(door) = self.doors.first().filter(|door| door.has_room()) {
+            door.send(Mail::Order(Order::Tell { account, reply, payload: payload.into() }));
+        }
+    }
+}
+
+fn retain(list: &mut Value, keep: impl Fn(&Value) -> bool) {
+    if let Some(rows) = list.as_array_mut() {
+        rows.retain(keep);
+    }
+}
