@@ -95,7 +95,7 @@ fn export(notes: &mut Notes<'_>, node: &Node) -> Option<Export> {
         notes.wrong(node.at, "response", "Detected response directive on non-service: only services are answered");
     }
     let stars = tokens(subject.as_bytes()).nth(position.wrapping_sub(1));
-    if !valid_subscription(subject.as_bytes()) {
+    if !valid_subscription(subject.as_bytes()) || subject.bytes().any(|b| b <= b' ') {
         notes.wrong(node.at, kind.word(), format!("\"{subject}\" is not a valid subject"));
     } else if position > 0 && stars != Some(b"*") {
         let text = format!("account_token_position {position} must be that of a \"*\" in \"{subject}\"");

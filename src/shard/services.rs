@@ -160,7 +160,10 @@ impl Shard {
     pub(super) fn go_beyond(&mut self, verdict: Slot, from: From, m: &Message<'_>) -> (u64, ShardSet) {
         let Some(v) = self.verdicts.get(verdict) else { return (0, ShardSet::EMPTY) };
         let (account, answers, services) = (v.account, v.answers, v.services.clone());
-        let Some(steps) = from.steps.checked_sub(1) else { return (0, ShardSet::EMPTY) };
+        let Some(steps) = from.steps.checked_sub(1) else {
+            self.outbox.ledger.dropped(Drop::NoInterest, 1);
+            return (0, ShardSet::EMPTY);
+        };
         let from = From { steps, ..from };
         let (mut queued, mut shards) = (0, ShardSet::EMPTY);
         if answers {
