@@ -237,7 +237,7 @@ impl World {
             door(shard, replies.clone(), silent == Some(id))
         });
         let listen = Listen { host: "127.0.0.1".into(), port: None };
-        let monitor = start(Some(&listen), CONNECTIONS_MAX, facts.clone(), doors.collect(), inbox, None).unwrap();
+        let monitor = start(Some(&listen), CONNECTIONS_MAX, facts.clone(), doors.collect(), inbox, None, None).unwrap();
         World { monitor, facts }
     }
 
@@ -351,7 +351,7 @@ fn gateways_are_shown_as_nats_server_shows_them() {
             name: "A".into(),
             advertise: Some("a:7222".into()),
             connect_retries: 3,
-            remotes: vec![RemoteGateway { name: "B".into(), urls: vec![url], entries: 1 }],
+            remotes: vec![RemoteGateway { name: "B".into(), urls: vec![url], entries: 1, tls: None }],
             ..Gateway::default()
         }
     };
@@ -590,7 +590,7 @@ fn stopping_closes_the_listener_and_a_taken_port_is_an_error() {
     let addr = world.monitor.addr().unwrap();
     let (_replies, inbox) = replies(0);
     let taken = Listen { host: "127.0.0.1".into(), port: Some(addr.port()) };
-    let refused = start(Some(&taken), CONNECTIONS_MAX, world.facts.clone(), Vec::new(), inbox, None).unwrap_err();
+    let refused = start(Some(&taken), CONNECTIONS_MAX, world.facts.clone(), Vec::new(), inbox, None, None).unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::AddrInUse);
     world.monitor.stop();
     assert_eq!(TcpStream::connect(addr).unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);

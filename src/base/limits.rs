@@ -202,6 +202,17 @@ pub const SHOWN_BYTES_MAX: usize = 32;
 pub const KNOWN_ADDRESSES_MAX: usize = 4096;
 /// Accepted connections in handshake.
 pub const HANDSHAKES_MAX: usize = 256;
+/// TLS handshakes of clients under way on one of their threads; more are refused.
+pub const TLS_HANDSHAKES_MAX: usize = 8192;
+/// Threads for TLS handshakes of clients: one more than a flood of slow ones needs.
+pub const TLS_THREADS: usize = 2;
+/// Bytes of one TLS handshake, with certificates; who sends more is refused.
+pub const TLS_HANDSHAKE_BYTES_MAX: usize = 256 << 10;
+/// What may be kept of a private connection, bytes: part of a record, which is 16 KiB, or of a message of TLS's own. Less
+/// than a shard reads at a time.
+pub const TLS_REST_BYTES_MAX: usize = 40 << 10;
+/// Failed TLS handshakes, before INFO or of servers, that are said in a second; the others are counted.
+pub const TLS_FAILURES_SECOND_MAX: u32 = 5;
 /// Dials under way.
 pub const DIALS_MAX: usize = 64;
 /// Longest text of a peer that is kept or shown, characters; real names and addresses are far shorter.

@@ -4,7 +4,7 @@
 //! One thread, one epoll, no message built or parsed twice: the generator must be able to keep a server on another
 //! core busy. It does not pin itself; `taskset` does.
 
-mod args;
+pub(super) mod args;
 mod arrivals;
 mod churn;
 mod compare;

@@ -96,8 +96,6 @@ use Scope::{
 };
 use Treatment::{Ours, Refused, Supported, Warned, Within};
 
-const NO_TLS: &str = "TLS between servers is not supported yet";
-const NO_HTTPS: &str = "monitoring over TLS is not supported yet";
 const NO_WEAK_CIPHERS: &str = "weak cipher suites are not offered";
 const NO_STORE: &str = "certificate stores are Windows's: name files";
 const NO_CALLOUT: &str = "auth callout is not supported yet";
@@ -194,8 +192,8 @@ pub const KEYS: &[Key] = &[
     key(Top, Ours, &["routes"]),
 
     key(Top, Supported, &["tls"]),
-    key(Top, Refused(NO_HTTPS), &["https"]),
-    key(Top, Refused(NO_HTTPS), &["https_port"]),
+    key(Top, Supported, &["https"]),
+    key(Top, Supported, &["https_port"]),
     key(Top, Refused(NO_PROXIES), &["proxy_protocol"]),
     key(Top, Refused(NO_PROXIES), &["proxies"]),
     key(Top, Refused(NO_MAPPINGS), &["mappings", "maps"]),
@@ -298,7 +296,7 @@ pub const KEYS: &[Key] = &[
     key(Cluster, Supported, &["write_timeout"]),
     key(Cluster, Ours, &["peer_timeout"]),
     key(Cluster, Ours, &["mesh_readiness"]),
-    key(Cluster, Refused(NO_TLS), &["tls"]),
+    key(Cluster, Supported, &["tls"]),
     key(Cluster, Warned("without effect, two servers share one connection for everything"), &["pool_size"]),
     key(Cluster, Warned("without effect, all accounts share the one connection between two servers"), &["accounts"]),
     key(Cluster, Warned("without effect, routes are not compressed"), &["compression"]),
@@ -339,7 +337,7 @@ pub const KEYS: &[Key] = &[
     key(Gateway, Ours, &["imports"]),
     key(Gateway, Ours, &["reply_window"]),
     key(Gateway, Ours, &["reply_max"]),
-    key(Gateway, Refused(NO_TLS), &["tls"]),
+    key(Gateway, Supported, &["tls"]),
     key(Gateway, Warned("without effect, a peer that takes nothing in is given up after peer_timeout"), &["write_deadline"]),
 
     key(GatewayExport, Ours, &["subject"]),
@@ -430,7 +428,7 @@ pub const KEYS: &[Key] = &[
     key(RemoteGateway, Supported, &["urls"]),
     key(RemoteGateway, Ours, &["host"]),
     key(RemoteGateway, Ours, &["port"]),
-    key(RemoteGateway, Refused(NO_TLS), &["tls"]),
+    key(RemoteGateway, Supported, &["tls"]),
 
     key(RemoteLeaf, Within, &["urls", "url"]), key(RemoteLeaf, Within, &["account", "local"]),
     key(RemoteLeaf, Within, &["credentials", "creds"]), key(RemoteLeaf, Within, &["nkey", "seed"]),

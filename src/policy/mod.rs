@@ -22,6 +22,7 @@ pub mod invalid;
 pub mod keys;
 mod load;
 pub mod login;
+pub mod migrate;
 mod model;
 mod operator;
 mod overrides;

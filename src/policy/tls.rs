@@ -74,6 +74,11 @@ pub enum First {
 }
 
 impl Tls {
+    /// Does the certificate of a server say who it is, so that no password is asked for?
+    pub fn names_peers(&self) -> bool {
+        self.map || self.known_urls
+    }
+
     pub(super) fn new(place: String) -> Tls {
         Tls {
             certs: Vec::new(),

@@ -22,7 +22,7 @@ use super::scarcity::{Gauge, Scarcity};
 use super::serve::{Event, Executors, Server, EPOLL_REMEDY};
 use super::signal;
 use super::system::{self, SystemDoor, Word};
-use super::tls::{Acceptor, Gate, Handshakes};
+use super::tls::{Fresh, Gate, Settled, Shown};
 use super::verify::{Check, Verifier};
 use crate::base::{Level, Rng, ShardId};
 use crate::policy::{doors, Found, Idle, Settings};
@@ -99,8 +99,7 @@ impl Server {
         let signals = heed_signals(&tell)?;
         say_plan(&plan, log);
         let load = Arc::new(Load::new(plan.cpus.len()));
-        let gate = gate(&settings, log)?;
-        let verifier = Verifier::start().map_err(no_room)?;
+        let (tls, verifier) = (privacy(&settings, log)?, Verifier::start().map_err(no_room)?);
         let mut seeds = Rng::new(identity::seed(&key));
         let (system, words) = system::door();
         let outlets = Outward {
@@ -109,7 +108,7 @@ impl Server {
             load: load.clone(),
             verifier: verifier.clone(),
             mesh: joining.as_ref().map(Joining::door),
-            gate: gate.clone(),
+            gate: tls.clients.clone(),
             tell: tell.clone(),
         };
         let scarcity = Scarcity::new(settings.limits.memory_limit, Instant::now());
@@ -122,6 +121,7 @@ impl Server {
             identity: &identity,
             doors: doors.clone(),
             clients: bound,
+            tls: tls.clone(),
             numbers: numbers.clone(),
             verifier,
             seed: seeds.next_u64(),
@@ -130,10 +130,10 @@ impl Server {
         let mesh = joining.map(|joining| joining.start(neighbours)).transpose()?;
         let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref(), ports, (&scarcity, &system)));
         let service = settings.auth.system.map(|_| service(&settings, &doors, (words, tell), log));
-        let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, (service, log))?;
+        let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, tls.monitor.clone(), (service, log))?;
         gather(mesh.as_ref().filter(|_| routes_apart), log);
         let reminders = say_where(&settings, bound, log);
-        let inside = Inside { doors: doors.clone(), load, numbers, facts, tls: gate.clone(), log: log.clone() };
+        let inside = Inside { doors: doors.clone(), load, numbers, facts, tls: tls.clients.clone(), log: log.clone() };
         let listening = listen::start(socket, shares.clients, inside).map_err(cannot_accept)?;
         gather(mesh.as_ref().filter(|_| !routes_apart), log);
         let at = Addresses { clients: bound, monitor: monitor.as_ref().and_then(Monitor::addr), cluster: cluster_at };
@@ -150,7 +150,7 @@ impl Server {
             monitor,
             system,
             mesh,
-            gate,
+            tls,
             lame_duck: None,
             reminders,
             scarcity,
@@ -167,11 +167,6 @@ fn who(settings: &Settings, start: &Start, log: &Log) -> Result<([u8; 32], Strin
     let name = settings.server_name.clone().unwrap_or_else(|| server_id.clone());
     announce(log, start, &server_id, &name);
     Ok((key, server_id, name))
-}
-
-fn say_plan(plan: &Plan, log: &Log) {
-    log.line(Level::Info, plan.why.clone());
-    plan.warning.iter().for_each(|w| log.line(Level::Warn, w.clone()));
 }
 
 /// Gives the routes a moment before clients come in: to whom nobody answers here may be answered by the next server, as
@@ -194,20 +189,22 @@ fn gather(mesh: Option<&Running>, log: &Log) {
     }
 }
 
+fn say_plan(plan: &Plan, log: &Log) {
+    log.line(Level::Info, plan.why.clone());
+    plan.warning.iter().for_each(|w| log.line(Level::Warn, w.clone()));
+}
+
 fn say_ready(log: &Log) {
     log.line(Level::Info, "Server is ready".into());
     // Not under systemd is not an error.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 }
 
-/// How clients are made private, if they are.
-fn gate(settings: &Settings, log: &Log) -> Result<Option<Arc<Gate>>, Refusal> {
-    let Some(tls) = &settings.tls else { return Ok(None) };
+/// Who speaks TLS, and how.
+fn privacy(settings: &Settings, log: &Log) -> Result<Settled, Refusal> {
     let remedy = "name PEM files in tls that this user may read";
-    let acceptor = Acceptor::new(tls).map_err(|why| Refusal::new(why, remedy))?;
-    let handshakes = Handshakes::start();
-    let handshakes = handshakes.map_err(|e| Refusal::new(format!("no threads for TLS handshakes: {e}"), ""))?;
-    Ok(Some(Arc::new(Gate::new(acceptor, handshakes, log.clone()))))
+    let fresh = Fresh::read(settings).map_err(|why| Refusal::new(why, remedy))?;
+    Settled::new(fresh, log).map_err(|e| Refusal::new(format!("no threads for TLS handshakes: {e}"), ""))
 }
 
 /// The socket for clients, and its address.
@@ -240,7 +237,8 @@ fn write_files(settings: &Settings, program: &str, at: &Addresses, log: &Log) ->
         files::write_pid_file(path)?;
     }
     let Some(dir) = &settings.ports_file_dir else { return Ok(None) };
-    let monitoring = at.monitor.map(|m| files::urls("http", m)).unwrap_or_default();
+    let monitoring =
+        at.monitor.map(|m| files::urls(if settings.https { "https" } else { "http" }, m)).unwrap_or_default();
     let cluster = at.cluster.map(|c| files::urls("nats", c)).unwrap_or_default();
     let scheme = if settings.tls.as_ref().is_some_and(|t| !t.optional) { "tls" } else { "nats" };
     let ports = Ports { nats: files::urls(scheme, at.clients), monitoring, cluster };
@@ -337,6 +335,7 @@ fn start_monitor(
     connections: usize,
     doors: &[Door],
     inbox: Inbox,
+    tls: Option<Shown>,
     (service, log): (Option<Beside>, &Log),
 ) -> Result<Option<Monitor>, Refusal> {
     let listen = facts.settings.monitor.as_ref();
@@ -352,8 +351,9 @@ fn start_monitor(
             room
         }),
     });
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let at = listen.map(|l| display(&l.host, l.port.unwrap_or(0))).unwrap_or_default();
-    let started = monitor::start(listen, connections, facts.clone(), doors.collect(), inbox, service);
+    let started = monitor::start(listen, connections, facts.clone(), doors.collect(), inbox, tls, service);
     let monitor = started.map_err(|e| match listen {
         Some(_) => {
             Refusal::new(format!("Can't start monitoring on port: {at}, {e}"), "choose another address with http or -m")
@@ -361,7 +361,7 @@ fn start_monitor(
         None => Refusal::new(format!("cannot serve the system account: {e}"), EPOLL_REMEDY),
     })?;
     if let Some(at) = monitor.addr() {
-        log.line(Level::Info, format!("Starting http monitor on {at}"));
+        log.line(Level::Info, format!("Starting {scheme} monitor on {at}"));
     }
     Ok(Some(monitor))
 }

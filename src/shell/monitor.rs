@@ -33,6 +33,7 @@ pub use serve::CONNECTIONS_MAX;
 pub use site::{now_ns, Site};
 pub use time::stamp;
 
+use super::tls::Shown;
 use crate::policy::settings::Listen;
 use std::future::Future;
 use std::io;
@@ -79,6 +80,7 @@ pub fn start(
     facts: Arc<Facts>,
     doors: Vec<ShardDoor>,
     inbox: Inbox,
+    tls: Option<Shown>,
     beside: Option<Beside>,
 ) -> io::Result<Monitor> {
     let bound = listen.map(|listen| {
@@ -109,7 +111,7 @@ pub fn start(
             runtime.spawn(beside(site.clone()));
         }
         if let Some(listener) = listener {
-            runtime.spawn(serve::serve(listener, connections, site));
+            runtime.spawn(serve::serve(listener, connections, site, tls));
         }
         // An error means that the handle was dropped: then it runs as long as the process.
         if runtime.block_on(stopped).is_err() {

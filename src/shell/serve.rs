@@ -11,7 +11,7 @@ use super::rings::{Door, Mail};
 use super::scarcity::{Found, Scarcity};
 use super::signal::{Signal, Signals};
 use super::system::{SystemDoor, Word};
-use super::tls::Gate;
+use super::tls::Settled;
 use crate::base::{Level, ShardId};
 use crate::policy::Settings;
 use crate::shard::Order;
@@ -62,8 +62,8 @@ pub(super) struct Server {
     pub monitor: Option<Monitor>,
     pub system: SystemDoor,
     pub mesh: Option<mesh::Running>,
-    /// How clients are made private, if they are.
-    pub gate: Option<Arc<Gate>>,
+    /// Who speaks TLS, and how.
+    pub tls: Settled,
     pub lame_duck: Option<LameDuck>,
     pub reminders: Reminders,
     pub scarcity: Scarcity,
@@ -171,6 +171,8 @@ impl Server {
         match reload::reload(&self.settings, self.load.as_ref()) {
             Ok(reloaded) => {
                 reloaded.notices.iter().for_each(|w| self.log.line(Level::Warn, w.clone()));
+                // Before anybody is dialed anew.
+                self.tls.change(reloaded.fresh);
                 if let (Some(mesh), Some(cluster)) = (&self.mesh, &reloaded.settings.cluster) {
                     mesh.door().reload(cluster.routes.clone());
                 }
@@ -182,9 +184,7 @@ impl Server {
                     let auth = Arc::new(reloaded.settings.auth.clone());
                     self.doors.iter().for_each(|d| d.send(Mail::Order(Order::Auth(auth.clone()))));
                 }
-                if let (Some(gate), Some(acceptor), Some(tls)) = (&self.gate, reloaded.acceptor, &reloaded.settings.tls)
-                {
-                    gate.change(acceptor);
+                if let Some(tls) = &reloaded.settings.tls {
                     let (tls, auth_timeout) = (Arc::new(tls.clone()), reloaded.settings.timers.auth_timeout);
                     let order = || Order::Tls { tls: tls.clone(), auth_timeout };
                     self.doors.iter().for_each(|d| d.send(Mail::Order(order())));
