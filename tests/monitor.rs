@@ -17,7 +17,7 @@ use turnpike::shard::report::{
     AccountTally, ConnRow, GatewayAccountRow, GatewayReport, GatewayRow, InterestMode, SubRow, Tally,
 };
 use turnpike::shard::{Answer, Ask};
-use turnpike::shell::monitor::{replies, start, Facts, Monitor, Rate, Replies, ShardDoor, CONNECTIONS_MAX};
+use turnpike::shell::monitor::{replies, start, Facts, Loads, Monitor, Rate, Replies, ShardDoor, CONNECTIONS_MAX};
 
 /// What nats-server shows and a turnpike cannot, each with its reason.
 const ABSENT: &[(&str, &str, &str)] = &[
@@ -230,6 +230,7 @@ impl World {
             cluster_port: 0,
             gateway_port: 7222,
             events_lost: Arc::default(),
+            loads: Loads::default(),
         });
         let (replies, inbox) = replies(shards);
         let doors = (0..shards).map(|id| {

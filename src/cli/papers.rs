@@ -2,7 +2,7 @@
 //! what the binary understands.
 
 use super::flags::{Kind, FLAGS, USAGE};
-use super::{bench, check, doctor, explain, migrate, plan, unit};
+use super::{bench, check, doctor, explain, migrate, plan, reload, unit};
 use clap::{Arg, ArgAction, Command, CommandFactory, ValueHint};
 use clap_complete::aot::{generate, Shell};
 use std::process::ExitCode;
@@ -27,7 +27,7 @@ turnpike man: the manual page of the server, or of one of its other commands
 
 Usage: turnpike man [COMMAND]
 
-  COMMAND  bench, check, completions, doctor, explain, man, migrate, plan or unit
+  COMMAND  bench, check, completions, doctor, explain, man, migrate, plan, reload or unit
 
   turnpike man > /usr/share/man/man1/turnpike.1
   turnpike man check > /usr/share/man/man1/turnpike-check.1
@@ -106,6 +106,7 @@ fn whole() -> Command {
         ("man", MAN),
         ("migrate", migrate::HELP),
         ("plan", plan::HELP),
+        ("reload", reload::HELP),
         ("unit", unit::HELP),
     ] {
         command = command.subcommand(other(name, help));

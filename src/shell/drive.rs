@@ -220,6 +220,10 @@ fn take_in(mail: Mail, turn: &mut Turn<'_, crate::shard::Sockets>, sockets: &mut
             turn.order(Order::InstructGateway(instruction));
             return false;
         }
+        Mail::Beat(beat) => {
+            beat.answer();
+            return false;
+        }
         Mail::Stop => return true,
         Mail::Route((stream, secured), introduction) => {
             session = secured;

@@ -13,6 +13,7 @@ mod gatewayz;
 mod health;
 mod index;
 mod json;
+mod loads;
 mod metrics;
 mod process;
 mod query;
@@ -27,12 +28,14 @@ mod wanted;
 
 pub use desk::{replies, Inbox, Replies, ShardDoor};
 pub use facts::Facts;
+pub use loads::Loads;
 pub use query::Query;
 pub use rate::Rate;
 pub use serve::CONNECTIONS_MAX;
 pub use site::{now_ns, Site};
 pub use time::stamp;
 
+use super::inherited;
 use super::tls::Shown;
 use crate::policy::settings::Listen;
 use std::future::Future;
@@ -84,7 +87,10 @@ pub fn start(
     beside: Option<Beside>,
 ) -> io::Result<Monitor> {
     let bound = listen.map(|listen| {
-        let listener = TcpListener::bind((listen.host.as_str(), listen.port.unwrap_or(0)))?;
+        let listener = match inherited::take(listen) {
+            Some(socket) => socket,
+            None => TcpListener::bind((listen.host.as_str(), listen.port.unwrap_or(0)))?,
+        };
         listener.set_nonblocking(true)?;
         Ok::<_, io::Error>((listener.local_addr()?, listener))
     });

@@ -3,6 +3,7 @@
 use super::tls::Fresh;
 use crate::policy::reload::{changes, Changes};
 use crate::policy::{Invalid, Loaded, Settings};
+use serde_json::{json, Value};
 
 /// Reads the configuration as it was read at the start.
 pub type Loader = Box<dyn Fn() -> Result<Loaded, Vec<Invalid>> + Send>;
@@ -36,6 +37,16 @@ pub(super) fn reload(old: &Settings, load: Option<&Loader>) -> Result<Reloaded, 
     let applied = live.into_iter().map(|key| if key == "cluster.routes" { "cluster routes" } else { key }).collect();
     let notices = words(&deprecations).into_iter().chain(settings.warnings.iter().cloned()).collect();
     Ok(Reloaded { settings, fresh, applied, notices })
+}
+
+/// What [`reload`] would take over, or why it would refuse, for people who ask first.
+pub(super) fn preview(old: &Settings, load: Option<&Loader>) -> Value {
+    match reload(old, load) {
+        Ok(r) => json!({
+            "reloads": true, "digest": r.settings.digest, "applied": r.applied, "refused": [], "notices": r.notices,
+        }),
+        Err(why) => json!({"reloads": false, "applied": [], "refused": why, "notices": []}),
+    }
 }
 
 fn words(all: &[Invalid]) -> Vec<String> {

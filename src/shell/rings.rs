@@ -5,6 +5,7 @@
 //! and only a sleeping one costs a system call.
 
 use super::tls::{Secured, Session};
+use super::watchdog::Beat;
 use crate::base::{Cid, ConnId, ShardId, ShardSet};
 use crate::conn::{GatewayInstruction, GatewayIntroduction, Introduction};
 use crate::shard::{Batch, Opening, Order};
@@ -36,6 +37,8 @@ pub enum Mail {
     Upgraded(ConnId, Result<Secured, String>),
     /// The server's own connection for what it answers in the system account.
     Service(TcpStream, Cid),
+    /// Answered by any turn.
+    Beat(Beat),
     /// A registered route for this shard.
     Route(Link, Introduction),
     /// A registered link to another cluster for this shard.

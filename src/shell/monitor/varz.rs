@@ -108,7 +108,7 @@ pub struct Varz<'a> {
     subscriptions: u64,
     http_req_stats: &'a BTreeMap<&'static str, u64>,
     config_load_time: String,
-    config_digest: &'a str,
+    config_digest: String,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     tags: &'a [String],
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -297,8 +297,8 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
         stalled_clients: sum(tallies, |t| t.stalled_clients),
         subscriptions: sum(tallies, |t| t.subscriptions),
         http_req_stats: &look.requests,
-        config_load_time: stamp(facts.start_ns),
-        config_digest: &settings.digest,
+        config_load_time: stamp(facts.loads.since(facts.start_ns)),
+        config_digest: facts.loads.digest(&settings.digest),
         tags: &settings.server_tags,
         metadata: settings.server_metadata.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(),
         system_account: facts.system_account(),
