@@ -3,6 +3,7 @@
 //! may be called is in `turn`.
 
 use super::abandoned::Abandoned;
+use super::asked::Services;
 use super::batch::{Batch, Bookmark, Groups};
 use super::diary::Diary;
 use super::due::Due;
@@ -23,7 +24,6 @@ use super::recent::Recent;
 use super::repeats::Repeats;
 use super::report::{Answer, Ask, Happening, Order, SystemQuestion};
 use super::rounds::Rounds;
-use super::services::Services;
 use super::strangers::Strangers;
 use super::stretch::Tail;
 use super::verdict::Verdicts;

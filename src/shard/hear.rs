@@ -1,12 +1,12 @@
 //! What other shards say, and what follows from it on this one.
 
+use super::asked::is_answer;
 use super::batch::{Address, Batch, Bookmark, Delivery, Origin, Said, Stream, Whose};
 use super::core::{Shard, Work};
 use super::ledger::Drop;
 use super::outbox::weight;
 use super::relay::{give, Given};
 use super::replies::way_back;
-use super::services::is_answer;
 use super::stretch::{Reach, Receivers, Stretch};
 use super::verdict::Pick;
 use crate::base::limits::STRETCH_BYTES_MAX;

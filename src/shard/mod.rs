@@ -45,6 +45,7 @@ mod core;
 // What it does.
 mod ahead;
 mod answer;
+mod asked;
 mod assurance;
 mod border;
 mod crossing;

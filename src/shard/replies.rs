@@ -3,13 +3,13 @@
 //! began to want its reply names in it our cluster and server. Whoever answers it answers under the plain reply, and his
 //! server sends the answer straight back.
 
+use super::asked::is_answer;
 use super::batch::{Address, Origin};
 use super::core::Shard;
 use super::due::Due;
 use super::ledger::Drop;
 use super::outbox::weight;
 use super::peers::At;
-use super::services::is_answer;
 use super::verdict::Gate;
 use crate::base::{ConnId, ShardSet};
 use crate::conn::WayBack;

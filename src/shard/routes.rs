@@ -1,6 +1,7 @@
 //! Routes: how other servers' interest and messages come in, and how a route begins and ends on the shard that owns it
 //! (cluster-protocol.md §3). Who the peers are and which connection to one counts is decided before, by the mesh.
 
+use super::asked::is_answer;
 use super::batch::{Address, Origin};
 use super::core::{Act, Shard};
 use super::due::Due;
@@ -10,7 +11,6 @@ use super::outbox::{weight, Fate};
 use super::peers::At;
 use super::relay::{give, Given};
 use super::replies::way_back;
-use super::services::is_answer;
 use crate::base::limits::{ROUTE_LINE_BYTES_MAX, TURN_FORGOTTEN_MAX};
 use crate::base::{ConnId, Level, PeerId, ShardId, ShardSet, Slot, Time};
 use crate::conn::{Bearer, Client, Close, Instruction, Introduction, Memo, Pulse, Route, Telling, Tidings};

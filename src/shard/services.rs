@@ -4,134 +4,24 @@
 //! message does, from every shard, server and cluster, and goes on from here in the account of whoever asked. Called by
 //! `publish`, `hear`, `routes` and `replies`.
 
+use super::asked::{reply, word, Request, Word, REPLY};
 use super::core::Shard;
 use super::due::Due;
 use super::ledger::Drop;
 use super::origin::Origin;
 use super::outbox::weight;
 use super::table::ANSWERS;
-use crate::base::limits::{IMPORT_DEPTH_MAX, SERVICE_REQUESTS_MAX};
-use crate::base::{ConnId, Map, Rng, Seeded, ShardSet, Slot, Time, SECOND};
+use crate::base::limits::IMPORT_DEPTH_MAX;
+use crate::base::{ConnId, ShardSet, Slot, SECOND};
 use crate::policy::shares::{Answers, ServiceImport};
 use crate::wire::request_info::{RequestInfo, Sharer};
 use crate::wire::{headers, Message};
-use std::collections::VecDeque;
 use std::time::Duration;
 
-/// What replies of requests to services begin with.
-const REPLY: &[u8] = b"_R_.";
-/// Letters of a word of such a reply, as nats-server makes them.
-const WORD: usize = 6;
-const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// The header that says who asks.
 const INFO: &[u8] = b"Nats-Request-Info";
 /// How often is looked for requests that wait no more.
 const SWEEP_NS: u64 = SECOND;
-
-type Word = [u8; WORD];
-
-/// Could this be an answer of a service? One look at its beginning.
-#[inline]
-pub(super) fn is_answer(subject: &[u8]) -> bool {
-    subject.starts_with(REPLY)
-}
-
-/// A request that waits for its answers.
-#[derive(Debug)]
-struct Request {
-    /// The account whose answer it is.
-    of: u16,
-    /// The account that asks.
-    asker: u16,
-    /// Where it wants its answers.
-    reply: Box<[u8]>,
-    answers: Answers,
-    patience: Duration,
-    /// When it waits no more.
-    ends_at: Time,
-}
-
-/// The requests of one shard that wait for answers.
-#[derive(Debug)]
-pub struct Services {
-    waiting: Map<Word, Request>,
-    /// Those of each account, the oldest first; some are answered.
-    asked: Vec<VecDeque<Word>>,
-    /// The word that all replies in an account share, once there was one.
-    heard: Vec<Option<Word>>,
-    /// A look at them is due.
-    watched: bool,
-}
-
-impl Services {
-    /// None yet, of so many accounts.
-    pub fn new(accounts: usize, seed: u64) -> Services {
-        let asked = (0..accounts).map(|_| VecDeque::new()).collect();
-        Services { waiting: Map::with_hasher(Seeded(seed)), asked, heard: vec![None; accounts], watched: false }
-    }
-
-    fn add(&mut self, request: Request, rng: &mut Rng) -> Word {
-        let asked = &mut self.asked[usize::from(request.asker)];
-        if asked.len() >= 2 * SERVICE_REQUESTS_MAX {
-            asked.retain(|word| self.waiting.contains_key(word));
-            while asked.len() >= SERVICE_REQUESTS_MAX {
-                asked.pop_front().and_then(|oldest| self.waiting.remove(&oldest));
-            }
-        }
-        let mut name = word(rng);
-        while self.waiting.contains_key(&name) {
-            name = word(rng);
-        }
-        asked.push_back(name);
-        self.waiting.insert(name, request);
-        name
-    }
-
-    /// Whose request a message of an account answers. The last answer ends it.
-    fn answered(&mut self, account: u16, m: &Message<'_>, now: Time) -> Option<(u16, Box<[u8]>, Answers, Duration)> {
-        let (first, second) = words(m.subject)?;
-        if self.heard[usize::from(account)] != Some(first) {
-            return None;
-        }
-        let request = self.waiting.get_mut(&second).filter(|r| r.of == account && r.ends_at > now)?;
-        let found = (request.asker, request.reply.clone(), request.answers, request.patience);
-        if request.answers == Answers::One || m.size == 0 {
-            self.waiting.remove(&second);
-        } else {
-            request.ends_at = now.plus(request.patience);
-        }
-        Some(found)
-    }
-
-    /// Forgets those that wait no more.
-    fn sweep(&mut self, now: Time) {
-        let waiting = &mut self.waiting;
-        for asked in &mut self.asked {
-            asked.retain(|word| match waiting.get(word) {
-                Some(request) if request.ends_at > now => true,
-                Some(_) => waiting.remove(word).is_some_and(|_| false),
-                None => false,
-            });
-            if asked.is_empty() {
-                *asked = VecDeque::new();
-            }
-        }
-    }
-}
-
-fn word(rng: &mut Rng) -> Word {
-    std::array::from_fn(|_| LETTERS[rng.below(LETTERS.len() as u64) as usize])
-}
-
-/// The two words of `_R_.<word>.<word>`.
-fn words(subject: &[u8]) -> Option<(Word, Word)> {
-    let (first, rest) = subject.strip_prefix(REPLY)?.split_first_chunk()?;
-    Some((*first, rest.strip_prefix(b".")?.try_into().ok()?))
-}
-
-fn reply(first: Word, second: Word) -> Vec<u8> {
-    [REPLY, &first, b".", &second].concat()
-}
 
 /// Who has published what goes on to other accounts.
 #[derive(Clone, Copy)]
@@ -298,6 +188,3 @@ impl Shard {
         RequestInfo { account: &accounts[usize::from(home)].name, service: svc, rtt_ns, sharer }.to_json()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,3 +1,5 @@
+//! Requests that wait: whose answers are heard, and for how long.
+
 use super::*;
 
 fn asks(ends_at: u64, answers: Answers) -> Request {
