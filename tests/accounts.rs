@@ -5,7 +5,11 @@
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "support/driven.rs"]
 mod driven;
+#[path = "accounts/services.rs"]
+mod services;
 mod support;
+#[path = "accounts/world_services.rs"]
+mod world_services;
 #[path = "accounts/worlds.rs"]
 mod worlds;
 
@@ -143,26 +147,27 @@ fn nothing_crosses_without_an_export_and_an_import() {
     assert!(others[1..].iter_mut().all(|o| heard(o).is_empty()));
 }
 
+/// Says something again and again until somebody has heard it: interest is on its way.
+fn crosses_when(mut said: impl FnMut(), by: &mut Raw) -> String {
+    let end = Instant::now() + WHOLE;
+    loop {
+        said();
+        match by.next(Duration::from_millis(100)) {
+            Next::Frame(frame) if frame.windows(4).any(|w| w == b"MSG ") => {
+                return String::from_utf8_lossy(&frame).into_owned()
+            }
+            _ => assert!(Instant::now() < end, "nothing crosses"),
+        }
+    }
+}
+
 /// Publishes at one server until the importer at the other has heard it: interest is on its way.
 fn crosses(from: &Server, to: &Server) {
     let (mut a, mut b) = (client(from, "a"), client(to, "b"));
     let mut workers: Vec<Raw> = (0..2).map(|_| client(to, "b")).collect();
     says(&mut b, "SUB fromA.s.> 1\n");
+    let first = crosses_when(|| says(&mut a, "PUB s.first 5\nfirst\n"), &mut b);
     let end = Instant::now() + WHOLE;
-    let mut heard_first = || {
-        says(&mut a, "PUB s.first 5\nfirst\n");
-        match b.next(Duration::from_millis(100)) {
-            Next::Frame(frame) => Some(String::from_utf8_lossy(&frame).into_owned()),
-            _ => None,
-        }
-    };
-    let first = loop {
-        let heard = heard_first();
-        assert!(heard.is_some() || Instant::now() < end, "nothing crosses");
-        if let Some(heard) = heard {
-            break heard;
-        }
-    };
     assert_eq!(first, "MSG fromA.s.first 1 5\r\nfirst\r\n");
     workers.iter_mut().for_each(|w| says(w, "SUB fromA.s.job q 1\n"));
     // What was told of them comes before what is told of this.

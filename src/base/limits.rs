@@ -175,6 +175,9 @@ pub const RESPONSES_MAX: usize = 65_536;
 pub const VERDICT_PERMITS_MAX: usize = 8;
 /// Accounts, each of which imports from the next, that are looked at for a way back to the first.
 pub const IMPORT_DEPTH_MAX: usize = 16;
+/// Requests of one account's clients to services of others that wait for their answers, on one shard; of twice as many the
+/// older half is forgotten.
+pub const SERVICE_REQUESTS_MAX: usize = 16_384;
 /// Requests to other clusters whose answers a border lets in; past it the oldest is forgotten.
 pub const GRANTS_MAX: usize = 1 << 20;
 /// Subscriptions of the last two seconds that a shard remembers for an account; while there were more, every one counts as

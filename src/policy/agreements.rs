@@ -95,7 +95,7 @@ fn export(notes: &mut Notes<'_>, node: &Node) -> Option<Export> {
         notes.wrong(node.at, "response", "Detected response directive on non-service: only services are answered");
     }
     let stars = tokens(subject.as_bytes()).nth(position.wrapping_sub(1));
-    if !valid_subscription(subject.as_bytes()) {
+    if !valid_subscription(subject.as_bytes()) || subject.bytes().any(|b| b <= b' ') {
         notes.wrong(node.at, kind.word(), format!("\"{subject}\" is not a valid subject"));
     } else if position > 0 && stars != Some(b"*") {
         let text = format!("account_token_position {position} must be that of a \"*\" in \"{subject}\"");
@@ -185,11 +185,6 @@ pub(super) fn bind(notes: &mut Notes<'_>, mut offers: Vec<(usize, Offers)>, acco
         let own = &accounts[*place].name;
         for import in &offer.imports {
             let kind = import.kind.word();
-            if import.kind == Kind::Service {
-                notes.refused = true;
-                notes.wrong(import.at, kind, "importing services of other accounts is not supported yet");
-                continue;
-            }
             let Some((from, theirs)) = known(&import.account) else {
                 let text = format!("\"{}\" account not defined for {kind} import", import.account);
                 notes.wrong(import.at, kind, text);
@@ -207,14 +202,10 @@ pub(super) fn bind(notes: &mut Notes<'_>, mut offers: Vec<(usize, Offers)>, acco
     let path = |at: usize| accounts[at].name.as_str();
     for (place, offer) in &offers {
         for import in &offer.imports {
-            if let Some(cycle) = cycle(&offers, path, *place, import) {
-                let text = format!(
-                    "Error adding {} import \"{}\": import forms a cycle: {}",
-                    import.kind.word(),
-                    import.subject,
-                    cycle.join(" -> ")
-                );
-                notes.wrong(import.at, import.kind.word(), text);
+            let kind = import.kind.word();
+            if let Some((why, way)) = misled(&offers, path, *place, import) {
+                let text = format!("Error adding {kind} import \"{}\": {why}: {}", import.subject, way.join(" -> "));
+                notes.wrong(import.at, kind, text);
             }
         }
     }
@@ -291,13 +282,14 @@ fn names(import: &Import) -> Result<Mapping, String> {
     .map_err(explained)
 }
 
-/// Do imports of the account that an import is from, one after the other, lead back? Then the accounts on the way.
-fn cycle<'a>(
+/// Do imports of the account that an import is from, one after the other, lead back, or, of services, further than a request
+/// is followed? Then what is wrong, and the accounts on the way.
+fn misled<'a>(
     offers: &'a [(usize, Offers)],
     name: impl Fn(usize) -> &'a str,
     start: usize,
     import: &'a Import,
-) -> Option<Vec<&'a str>> {
+) -> Option<(&'static str, Vec<&'a str>)> {
     let start = name(start);
     let (mut path, mut stack, mut seen) = (vec![start], vec![(import, 1)], Vec::new());
     while let Some((via, depth)) = stack.pop() {
@@ -308,7 +300,10 @@ fn cycle<'a>(
         for next in nexts.filter(|i| i.kind == import.kind && comes_to(i, &via.subject)) {
             if next.account == start {
                 path.push(start);
-                return Some(path);
+                return Some(("import forms a cycle", path));
+            }
+            if depth == IMPORT_DEPTH_MAX && import.kind == Kind::Service {
+                return Some(("a request would be passed on too often", path));
             }
             if depth < IMPORT_DEPTH_MAX && !seen.contains(&next.at) {
                 seen.push(next.at);

@@ -42,8 +42,8 @@ pub enum Answers {
     /// One.
     #[default]
     One,
-    /// Any number, for as long as they come.
+    /// Any number, until there is an empty one or none comes in time.
     Many,
-    /// Several, of which an empty one is the last.
+    /// The same.
     Chunks,
 }

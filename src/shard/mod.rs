@@ -34,6 +34,7 @@ pub mod report;
 mod reserved;
 mod rights;
 mod rounds;
+mod services;
 mod shares;
 mod strangers;
 mod stretch;
@@ -44,6 +45,7 @@ mod core;
 // What it does.
 mod ahead;
 mod answer;
+mod asked;
 mod assurance;
 mod border;
 mod crossing;

@@ -3,7 +3,7 @@
 
 use super::gates::Gates;
 use super::peers::Peers;
-use crate::base::{ConnId, Slots};
+use crate::base::{ConnId, Slot, Slots};
 use crate::interest::far::Fars;
 use crate::interest::Replica;
 use crate::policy::settings::Account;
@@ -58,6 +58,15 @@ pub struct Table<'a> {
     pub permits: &'a Permits,
     /// What accounts share.
     pub accounts: &'a [Account],
+}
+
+/// In the replicas: the subscription of the shard itself, to answers of services.
+pub(super) const ANSWERS: Slot = Slot::NONE;
+
+/// The imported services that a message which is published to `subject` of `account` is a request to.
+pub(super) fn services(account: u16, subject: &[u8], table: &Table<'_>) -> Vec<u16> {
+    let services = &table.accounts[usize::from(account)].shares.services;
+    (0..).zip(services).filter(|(_, s)| s.names.theirs(subject).is_some()).map(|(i, _)| i).collect()
 }
 
 /// Under which subjects a subscription is given a message that is published to `subject` of `account`, its own

@@ -7,7 +7,7 @@
 use super::gates::Gates;
 use super::origin::Origin;
 use super::peers::At;
-use super::table::{is_own, may_have, shown};
+use super::table::{is_own, may_have, services, shown, ANSWERS};
 pub use super::table::{Sub, Table};
 use crate::base::limits::{HEADS_BYTES_MAX, TARGETS_MAX, VERDICTS_MAX, VERDICT_PERMITS_MAX};
 use crate::base::{same, ConnId, FarId, FarSet, PeerId, PeerSet, Rng, Seeded, ShardSet, Slot, Slots};
@@ -161,6 +161,8 @@ pub struct Verdict {
     /// Index of the account.
     pub account: u16,
     leaves: bool,
+    /// It is a request to another account, or an answer to one of its requests.
+    beyond: bool,
     /// Plain receivers on this shard who may answer because they were given the message (`allow_responses`).
     pub answering: Vec<Target>,
     /// Plain receivers on this server from whom it is kept back: their permissions deny the subject.
@@ -189,6 +191,10 @@ pub struct Verdict {
     entries: Vec<(Class, Option<Barrier>)>,
     /// Queue groups, one message for each.
     pub groups: Vec<Group>,
+    /// The shard itself waits for its messages: they are answers to requests.
+    pub answers: bool,
+    /// The imported services that its messages are requests to, by their places.
+    pub services: Vec<u16>,
     /// What all lines of its messages to peers have in common ([`write_names`]); empty where no other server wants it.
     pub names: Vec<u8>,
 }
@@ -232,6 +238,8 @@ impl Verdict {
     pub fn fanout(&self) -> u64 {
         (self.plain.len() + self.answering.len() + self.links.len() + self.gates.len() + self.groups.len()) as u64
             + u64::from(self.remote.0.count_ones())
+            + u64::from(self.answers)
+            + self.services.len() as u64
     }
 
     /// Does a message leave the plain receivers of this shard?
@@ -240,15 +248,23 @@ impl Verdict {
         self.leaves
     }
 
-    /// Does nobody in this cluster want the subject plain?
-    pub fn is_unwanted_here(&self) -> bool {
-        // What is kept back may not be some day, and nobody would ask for it again then.
-        self.plain.is_empty() && self.is_unguarded() && self.clients.is_empty() && self.peers.is_empty()
+    /// Does it concern other accounts?
+    #[inline]
+    pub fn goes_beyond(&self) -> bool {
+        self.beyond
     }
 
-    /// Are there no other plain receivers here than those in `plain`, and none from whom it is kept back?
+    /// Does nobody in this cluster want the subject plain?
+    pub fn is_unwanted_here(&self) -> bool {
+        // What is kept back may not be some day, and nobody would ask for it again then. Of what others send nothing is a
+        // request to a service: it was one where it was published.
+        let nobody = self.plain.is_empty() && self.answering.is_empty() && self.denied == 0 && !self.answers;
+        nobody && self.clients.is_empty() && self.peers.is_empty()
+    }
+
+    /// Are there no other plain receivers here than those in `plain`, no other accounts, and nobody from whom it is kept back?
     pub fn is_unguarded(&self) -> bool {
-        self.answering.is_empty() && self.denied == 0
+        self.answering.is_empty() && self.denied == 0 && !self.beyond
     }
 
     /// The other shards with plain receivers of what came from there, or with links that it may go to.
@@ -278,6 +294,7 @@ impl Verdict {
             subject_len: subject.len() as u32,
             account,
             leaves: false,
+            beyond: false,
             answering: Vec::new(),
             denied: 0,
             publishers: Vec::new(),
@@ -292,6 +309,8 @@ impl Verdict {
             held: Vec::new(),
             entries: Vec::new(),
             groups: Vec::new(),
+            answers: false,
+            services: services(account, subject, table),
             names: Vec::new(),
         };
         let mut far = PeerSet::EMPTY;
@@ -323,6 +342,7 @@ impl Verdict {
             // What cannot be said to a peer is left out there: names stays empty.
             let _ = write_names(&mut v.names, name.as_bytes(), subject);
         }
+        v.beyond = v.answers || !v.services.is_empty();
         v.leaves = !v.groups.is_empty() || !v.remote.is_empty() || !v.links.is_empty() || !v.gates.is_empty();
         // Not to leave has to be counted.
         v.leaves |= !v.held.is_empty() || !v.is_unguarded();
@@ -330,6 +350,7 @@ impl Verdict {
     }
 
     fn add_receiver(&mut self, sub: Slot, table: &Table<'_>) {
+        self.answers |= sub == ANSWERS;
         let Some(who) = table.subs.get(sub) else { return };
         let answers = who.may_answer(table.permits);
         if is_own(who, self.account, table) {

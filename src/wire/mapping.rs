@@ -47,7 +47,7 @@ impl Mapping {
     pub fn renamed(theirs: &str, ours: &str) -> Result<Mapping, String> {
         let (from, wildcards) = pattern(theirs.as_bytes())?;
         let open = from.last() == Some(&Part::Rest);
-        if !valid_subscription(ours.as_bytes()) || is_open(ours.as_bytes()) != open {
+        if !is_sound(ours.as_bytes()) || is_open(ours.as_bytes()) != open {
             return Err("invalid subject".into());
         }
         let (mut parts, mut stars) = (Vec::new(), 0);
@@ -74,7 +74,7 @@ impl Mapping {
     /// # Errors
     /// What is wrong.
     pub fn single(theirs: &str, ours: &str) -> Result<Mapping, String> {
-        let name = |s: &str| match valid_subscription(s.as_bytes()) {
+        let name = |s: &str| match is_sound(s.as_bytes()) {
             true => Ok(tokens(s.as_bytes()).map(|t| Part::Literal(t.into())).collect()),
             false => Err("invalid subject".to_string()),
         };
@@ -172,6 +172,11 @@ pub fn collide(a: &[u8], b: &[u8]) -> bool {
     }
 }
 
+/// Is it a pattern? What somebody has written in a file may hold what no line of a client can: blanks and ends of lines.
+fn is_sound(text: &[u8]) -> bool {
+    valid_subscription(text) && !text.iter().any(|b| *b <= b' ' || *b == 0x7f)
+}
+
 fn is_open(pattern: &[u8]) -> bool {
     tokens(pattern).last() == Some(b">")
 }
@@ -184,7 +189,7 @@ fn tail(subject: &[u8], n: usize) -> Option<&[u8]> {
 
 /// The parts of a pattern, and how many wildcards it has.
 fn pattern(text: &[u8]) -> Result<(Vec<Part>, usize), String> {
-    if !valid_subscription(text) {
+    if !is_sound(text) {
         return Err("invalid subject".into());
     }
     let mut wildcards = 0;
@@ -287,8 +292,16 @@ mod tests {
 
     #[test]
     fn what_cannot_be_found_back_is_refused() {
-        let wrong =
-            [("foo.*.*", "x.$1"), ("foo.>", "x"), ("foo.*", "x.$2"), ("foo.*", "x.{{split(1,-)}}"), ("foo", "x.>")];
+        let wrong = [
+            ("foo.*.*", "x.$1"),
+            ("foo.>", "x"),
+            ("foo.*", "x.$2"),
+            ("foo.*", "x.{{split(1,-)}}"),
+            ("foo", "x.>"),
+            ("foo", "x y"),
+            ("a b", "x"),
+            ("foo", "x\r\nPING"),
+        ];
         for (theirs, ours) in wrong {
             assert!(Mapping::renamed(theirs, ours).is_err(), "{theirs} {ours}");
         }

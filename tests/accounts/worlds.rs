@@ -43,7 +43,7 @@ impl Name {
 }
 
 /// The plain definition of client-protocol.md §7.
-fn matches(pattern: &str, subject: &str) -> bool {
+pub(super) fn matches(pattern: &str, subject: &str) -> bool {
     let (p, s): (Vec<&str>, Vec<&str>) = (pattern.split('.').collect(), subject.split('.').collect());
     let open = p.last() == Some(&">");
     let fixed = p.len() - usize::from(open);
@@ -51,7 +51,7 @@ fn matches(pattern: &str, subject: &str) -> bool {
     long_enough && (0..fixed).all(|i| p[i] == s[i] || p[i] == "*")
 }
 
-fn pick<T: Copy>(rng: &mut Rng, all: &[T]) -> T {
+pub(super) fn pick<T: Copy>(rng: &mut Rng, all: &[T]) -> T {
     all[rng.below(all.len() as u64) as usize]
 }
 
@@ -100,7 +100,7 @@ impl Source for Text<'_> {
     }
 }
 
-fn settings(conf: &str) -> Option<Settings> {
+pub(super) fn settings(conf: &str) -> Option<Settings> {
     load(Path::new("f.conf"), &mut Text(conf)).ok().map(|l| l.settings)
 }
 
