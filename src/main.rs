@@ -14,6 +14,10 @@ fn main() -> ExitCode {
         Some(a) if a == "explain" => return cli::explain::main(&words()),
         Some(a) if a == "doctor" => return cli::doctor::main(&words()),
         Some(a) if a == "unit" => return cli::unit::main(&words()),
+        Some(a) if a == "migrate" => return cli::migrate::main(&words()),
+        Some(a) if a == "reload" => return cli::reload::main(&words()),
+        Some(a) if a == "man" => return cli::papers::main("man", &words()),
+        Some(a) if a == "completions" => return cli::papers::main("completions", &words()),
         _ => {}
     }
     let given: Vec<OsString> = std::env::args_os().collect();

@@ -100,7 +100,7 @@ const OTHERWISE: &[(&str, Verdict)] = &[
     ("cluster {port: -1, routes: [\"nats://127.0.0.1:1/x\"]}", Verdict::Refused),
     ("cluster {port: -1, routes: [\"nats://127.0.0.1:1,nats://127.0.0.1:2\"]}", Verdict::Refused),
     ("cluster {port: -1, routes: [\"nats://:b@127.0.0.1:1\"]}", Verdict::Refused),
-    // Wants what is not there yet.
+    // Would be dialed in the clear.
     ("cluster {port: -1, routes: [tls://127.0.0.1:1]}", Verdict::Refused),
     // nats-server dials none of them, and says nothing.
     ("cluster {name: c, routes: [nats://127.0.0.1:1]}", Verdict::Refused),
@@ -318,6 +318,7 @@ fn documented() -> String {
         (Scope::AuthCallout, "In `auth_callout`"),
         (Scope::Export, "In an export"),
         (Scope::Import, "In an import"),
+        (Scope::Shared, "In `stream` and `service` of an import"),
         (Scope::Mapping, "In a mapping"),
         (Scope::Resolver, "In `resolver`"),
         (Scope::RemoteLeaf, "In a remote of `leafnodes`"),

@@ -62,7 +62,10 @@ fn each_difference_has_a_reason() {
             "stray-cr",
             "newline-argument",
             "allow-whole",
-            "late-connect"
+            "late-connect",
+            "import-cycle",
+            "import-own",
+            "export-invalid"
         ]
     );
     assert!(all.iter().all(|d| d.reason.len() > 40));

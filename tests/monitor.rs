@@ -17,7 +17,7 @@ use turnpike::shard::report::{
     AccountTally, ConnRow, GatewayAccountRow, GatewayReport, GatewayRow, InterestMode, SubRow, Tally,
 };
 use turnpike::shard::{Answer, Ask};
-use turnpike::shell::monitor::{replies, start, Facts, Monitor, Rate, Replies, ShardDoor, CONNECTIONS_MAX};
+use turnpike::shell::monitor::{replies, start, Facts, Loads, Monitor, Rate, Replies, ShardDoor, CONNECTIONS_MAX};
 
 /// What nats-server shows and a turnpike cannot, each with its reason.
 const ABSENT: &[(&str, &str, &str)] = &[
@@ -230,6 +230,7 @@ impl World {
             cluster_port: 0,
             gateway_port: 7222,
             events_lost: Arc::default(),
+            loads: Loads::default(),
         });
         let (replies, inbox) = replies(shards);
         let doors = (0..shards).map(|id| {
@@ -237,7 +238,7 @@ impl World {
             door(shard, replies.clone(), silent == Some(id))
         });
         let listen = Listen { host: "127.0.0.1".into(), port: None };
-        let monitor = start(Some(&listen), CONNECTIONS_MAX, facts.clone(), doors.collect(), inbox, None).unwrap();
+        let monitor = start(Some(&listen), CONNECTIONS_MAX, facts.clone(), doors.collect(), inbox, None, None).unwrap();
         World { monitor, facts }
     }
 
@@ -351,7 +352,7 @@ fn gateways_are_shown_as_nats_server_shows_them() {
             name: "A".into(),
             advertise: Some("a:7222".into()),
             connect_retries: 3,
-            remotes: vec![RemoteGateway { name: "B".into(), urls: vec![url], entries: 1 }],
+            remotes: vec![RemoteGateway { name: "B".into(), urls: vec![url], entries: 1, tls: None }],
             ..Gateway::default()
         }
     };
@@ -590,7 +591,7 @@ fn stopping_closes_the_listener_and_a_taken_port_is_an_error() {
     let addr = world.monitor.addr().unwrap();
     let (_replies, inbox) = replies(0);
     let taken = Listen { host: "127.0.0.1".into(), port: Some(addr.port()) };
-    let refused = start(Some(&taken), CONNECTIONS_MAX, world.facts.clone(), Vec::new(), inbox, None).unwrap_err();
+    let refused = start(Some(&taken), CONNECTIONS_MAX, world.facts.clone(), Vec::new(), inbox, None, None).unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::AddrInUse);
     world.monitor.stop();
     assert_eq!(TcpStream::connect(addr).unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);

@@ -24,6 +24,8 @@ mod reloading;
 mod said;
 #[path = "starting/stopping.rs"]
 mod stopping;
+#[path = "starting/systemd.rs"]
+mod systemd;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

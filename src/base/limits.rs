@@ -184,6 +184,11 @@ pub const ANSWERS_MAX: usize = 65_536;
 pub const RESPONSES_MAX: usize = 65_536;
 /// Permits known to allow what a verdict is on; where users have more different ones, some are asked each time.
 pub const VERDICT_PERMITS_MAX: usize = 8;
+/// Accounts, each of which imports from the next, that are looked at for a way back to the first.
+pub const IMPORT_DEPTH_MAX: usize = 16;
+/// Requests of one account's clients to services of others that wait for their answers, on one shard; of twice as many the
+/// older half is forgotten.
+pub const SERVICE_REQUESTS_MAX: usize = 16_384;
 /// Requests to other clusters whose answers a border lets in; past it the oldest is forgotten.
 pub const GRANTS_MAX: usize = 1 << 20;
 /// Subscriptions of the last two seconds that a shard remembers for an account; while there were more, every one counts as
@@ -208,6 +213,17 @@ pub const SHOWN_BYTES_MAX: usize = 32;
 pub const KNOWN_ADDRESSES_MAX: usize = 4096;
 /// Accepted connections in handshake.
 pub const HANDSHAKES_MAX: usize = 256;
+/// TLS handshakes of clients under way on one of their threads; more are refused.
+pub const TLS_HANDSHAKES_MAX: usize = 8192;
+/// Threads for TLS handshakes of clients: one more than a flood of slow ones needs.
+pub const TLS_THREADS: usize = 2;
+/// Bytes of one TLS handshake, with certificates; who sends more is refused.
+pub const TLS_HANDSHAKE_BYTES_MAX: usize = 256 << 10;
+/// What may be kept of a private connection, bytes: part of a record, which is 16 KiB, or of a message of TLS's own. Less
+/// than a shard reads at a time.
+pub const TLS_REST_BYTES_MAX: usize = 40 << 10;
+/// Failed TLS handshakes, before INFO or of servers, that are said in a second; the others are counted.
+pub const TLS_FAILURES_SECOND_MAX: u32 = 5;
 /// Dials under way.
 pub const DIALS_MAX: usize = 64;
 /// Longest text of a peer that is kept or shown, characters; real names and addresses are far shorter.

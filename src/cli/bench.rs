@@ -4,7 +4,7 @@
 //! One thread, one epoll, no message built or parsed twice: the generator must be able to keep a server on another
 //! core busy. It does not pin itself; `taskset` does.
 
-mod args;
+pub(super) mod args;
 mod arrivals;
 mod churn;
 mod compare;
@@ -33,6 +33,7 @@ mod sweep;
 mod talk;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use args::{Cli, Common, Row};
 use clap::Parser;
@@ -175,6 +176,7 @@ impl<'a> Bench<'a> {
             user: user.clone(),
             password: password.clone(),
             token: token.clone(),
+            tls: common.tls().map(|(ca, pair)| wire::config(ca, pair)).transpose()?,
         };
         let meter = Meter {
             warm_up: common.warm_up,

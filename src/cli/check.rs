@@ -1,26 +1,29 @@
 //! `turnpike check`: would these configurations start, and, of several, do they fit together (`policy/fleet`)? What it
 //! accepts starts: it is the validator of the start that answers. `-t` is the same for one file.
 
+use super::live;
 use crate::policy::fleet::{self, draw, Finding, Form, Grade, Member};
 use crate::policy::{self, Invalid, Loaded, Overrides, Source};
-use crate::shell::tls::Acceptor;
 use serde_json::json;
 use std::path::Path;
 
-const HELP: &str = "\
+/// What `--help` prints.
+pub const HELP: &str = "\
 turnpike check: would these configurations start, and do they fit together?
 
-Usage: turnpike check [--strict] [--json | --draw FORM] FILE [FILE ...]
+Usage: turnpike check [--strict] [--live] [--json | --draw FORM] FILE [FILE ...]
 
   FILE         a configuration; name those of all servers to have them compared
   --strict     warnings fail too
+  --live       ask the running servers, too: are they these, with these files, and do they reach whom they should
   --json       findings as JSON on standard output
   --draw FORM  the servers and their connections on standard output: text, mermaid or svg
 
 Each file is read as at a start, which it would pass. Of several it is said, with file and line, what is wrong between
 them: names and addresses that clash, routes that leave a cluster in parts or lead into another, passwords that do not
 open, gateway blocks that some servers of a cluster lack, clusters that nobody is in, rules of borders that nothing
-answers, accounts and users that differ.
+answers, accounts and users that differ. With --live the monitoring of each server is asked at its http address, and the
+addresses of routes and gateways are dialed from this machine.
 
 Exit code: 0 nothing that fails, 1 something is wrong.
 ";
@@ -40,6 +43,7 @@ pub struct Answer {
 struct Asked {
     files: Vec<String>,
     strict: bool,
+    live: bool,
     json: bool,
     form: Option<Form>,
     help: bool,
@@ -53,7 +57,11 @@ pub fn answer(program: &str, args: &[String], over: &Overrides, source: &mut dyn
         Err(why) => return Answer { text: format!("{program}: check: {why}\n"), code: 1, to_stderr: true },
     };
     let (mut text, members, valid) = each(program, &asked.files, over, source);
-    let found = if members.len() > 1 { fleet::check(&members) } else { Vec::new() };
+    let mut found = if members.len() > 1 { fleet::check(&members) } else { Vec::new() };
+    if asked.live {
+        found.extend(live::look(&members));
+        found.sort();
+    }
     let fails = |f: &Finding| f.grade == Grade::Error || (asked.strict && f.grade == Grade::Warning);
     let code = u8::from(!valid || found.iter().any(fails));
     if asked.json {
@@ -70,7 +78,7 @@ pub fn answer(program: &str, args: &[String], over: &Overrides, source: &mut dyn
         _ => {}
     }
     found.iter().for_each(|f| text += &format!("{f}\n"));
-    if members.len() > 1 {
+    if members.len() > 1 || asked.live {
         let count = |grade| found.iter().filter(|f| f.grade == grade).count();
         let (errors, warnings, notes) = (count(Grade::Error), count(Grade::Warning), count(Grade::Note));
         text += &format!("{} servers together: {errors} errors, {warnings} warnings, {notes} notes\n", members.len());
@@ -105,9 +113,9 @@ fn each(program: &str, files: &[String], over: &Overrides, source: &mut dyn Sour
 
 /// The files that `tls` names must be good too: what is found valid will start.
 fn with_certificates(loaded: Loaded) -> Result<Loaded, Vec<Invalid>> {
-    match loaded.settings.tls.as_ref().map(Acceptor::new) {
-        Some(Err(why)) => Err(vec![Invalid::nowhere("tls", why)]),
-        _ => Ok(loaded),
+    match crate::shell::tls::check(&loaded.settings) {
+        Err(why) => Err(vec![Invalid::nowhere("tls", why)]),
+        Ok(()) => Ok(loaded),
     }
 }
 
@@ -124,6 +132,7 @@ fn read(args: &[String]) -> Result<Asked, String> {
         match arg.as_str() {
             "-h" | "-help" | "--help" => asked.help = true,
             "--strict" => asked.strict = true,
+            "--live" => asked.live = true,
             "--json" => asked.json = true,
             "--draw" => {
                 let form = args.next().map(String::as_str).unwrap_or_default();
@@ -209,7 +218,7 @@ mod tests {
     #[test]
     fn words_that_are_not_understood_are_said() {
         assert!(check("", &[]).text.contains("name the configuration files"));
-        assert!(check("--live a", &[]).text.contains("unknown flag --live"));
+        assert!(check("--lively a", &[]).text.contains("unknown flag --lively"));
         assert!(check("--draw png a", &[]).text.contains("text, mermaid or svg"));
         assert_eq!(check("--help", &[]).code, 0);
     }

@@ -13,7 +13,8 @@ use serde_json::{json, Value};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const HELP: &str = "\
+/// What `--help` prints.
+pub const HELP: &str = "\
 turnpike doctor: what of this machine stands in the server's way
 
 Usage: turnpike doctor [-c FILE] [--json]

@@ -4,7 +4,8 @@
 use super::monitoring::{escaped, Place};
 use std::process::ExitCode;
 
-const HELP: &str = "\
+/// What `--help` prints.
+pub const HELP: &str = "\
 turnpike explain: would a message cross between clusters now, and why (or why not)
 
 Usage: turnpike explain SUBJECT --to CLUSTER   [--account NAME] --server URL [--json]

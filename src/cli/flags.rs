@@ -8,7 +8,8 @@ use crate::{NATS_VERSION, TURNPIKE_VERSION};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-const USAGE: &str = include_str!("usage.txt");
+/// The help text; `{program}` stands for the name it was called by.
+pub(super) const USAGE: &str = include_str!("usage.txt");
 
 const HELP_TLS: &str = "\
 TLS for clients:
@@ -86,14 +87,14 @@ impl Source for Machine {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+pub(super) enum Kind {
     Bool,
     Number,
     Text,
 }
 
 /// Every flag: its names, the first being the one matched below, and what it takes.
-const FLAGS: &[(&[&str], Kind)] = &[
+pub(super) const FLAGS: &[(&[&str], Kind)] = &[
     (&["help", "h"], Kind::Bool),
     (&["version", "v"], Kind::Bool),
     (&["help_tls"], Kind::Bool),
@@ -161,7 +162,6 @@ struct Said {
     help: bool,
     help_tls: bool,
     version: bool,
-    refused: Vec<String>,
     /// See [`secrets`].
     secrets: Vec<(usize, Range<usize>)>,
 }
@@ -225,9 +225,6 @@ pub fn parse(args: &[String], source: &mut dyn Source) -> Command {
     }
     if let Some(argument) = said.signal {
         return Command::Signal { program, argument };
-    }
-    if !said.refused.is_empty() {
-        return complain(format!("{program}: {}\n", said.refused.join("\n")));
     }
     match said.config.take() {
         Some(path) if said.check && said.against.is_some() => {
@@ -371,7 +368,7 @@ impl Said {
             "http_port" => over.http_port = Some(n),
             "log_size_limit" => over.log_size_limit = Some(n),
             "max_traced_msg_len" => over.max_traced_msg_len = Some(n),
-            "https_port" if n != 0 => self.refuse(name, "monitoring over TLS is not supported yet"),
+            "https_port" => over.https_port = Some(n),
             "profile" if n != 0 => self.warn(name, "profiling over HTTP is not offered"),
             "connect_retries" => over.connect_retries = Some(n),
             _ => {}
@@ -408,10 +405,6 @@ impl Said {
             "remote_syslog" => self.warn(name, "syslog is not offered"),
             _ => {}
         }
-    }
-
-    fn refuse(&mut self, name: &str, why: &str) {
-        self.refused.push(format!("--{name}: {why}"));
     }
 
     fn warn(&mut self, name: &str, why: &str) {

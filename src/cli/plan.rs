@@ -3,7 +3,8 @@
 
 use std::fmt::Write;
 
-const HELP: &str = "\
+/// What `--help` prints.
+pub const HELP: &str = "\
 turnpike plan: how many connections servers have among themselves
 
 Usage: turnpike plan SIZE [SIZE ...]

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-const HELP: &str = "\
+/// What `--help` prints.
+pub const HELP: &str = "\
 turnpike unit: a systemd unit for this configuration on this machine
 
 Usage: turnpike unit -c FILE [--binary PATH] [--user USER]

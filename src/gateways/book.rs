@@ -388,7 +388,7 @@ mod tests {
 
     fn remote(name: &str, hosts: &[&str]) -> RemoteGateway {
         let url = |h: &&str| RouteUrl { host: (*h).into(), port: 1, login: None };
-        RemoteGateway { name: name.into(), urls: hosts.iter().map(url).collect(), entries: 1 }
+        RemoteGateway { name: name.into(), urls: hosts.iter().map(url).collect(), entries: 1, tls: None }
     }
 
     fn dialed(book: &mut Book, now: Time, rng: &mut Rng) -> Vec<String> {

@@ -71,6 +71,8 @@ pub enum Act {
         host: String,
         /// The port.
         port: u16,
+        /// Whose it is.
+        cluster: String,
     },
     /// Write to a connection.
     Write {
@@ -380,7 +382,7 @@ impl Gateways {
                 Level::Debug,
                 format!("trying to connect to gateway {host}:{port} of cluster \"{}\"", shown(&cluster)),
             );
-            self.acts.push_back(Act::Dial { dial, host, port });
+            self.acts.push_back(Act::Dial { dial, host, port, cluster });
         }
     }
 

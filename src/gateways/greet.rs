@@ -53,7 +53,7 @@ impl Gateways {
     /// Who has to say who he is may say only so much before: of what is in one piece with CONNECT, that line alone counts.
     pub(super) fn measure_stranger(&mut self, rid: Cid) {
         let most = self.gateway.stranger_bytes_max;
-        let Some(link) = self.pending.get(&rid).filter(|l| l.dialed.is_none() && self.gateway.login.is_some()) else {
+        let Some(link) = self.pending.get(&rid).filter(|l| l.dialed.is_none() && self.gateway.asks().is_some()) else {
             return;
         };
         let said = match &link.stage {
@@ -70,7 +70,7 @@ impl Gateways {
     /// One line, by stage.
     fn step(&mut self, rid: Cid, verb: Verb, rest: &[u8]) {
         let Some(link) = self.pending.get(&rid) else { return };
-        let known = self.gateway.login.is_none() || !matches!(link.stage, Stage::Greeted);
+        let known = self.gateway.asks().is_none() || !matches!(link.stage, Stage::Greeted);
         match (&link.stage, verb) {
             (_, Verb::Ping) if known => self.acts.push_back(Act::Write { link: rid, bytes: b"PONG\r\n".to_vec() }),
             (_, Verb::Ok) if known => {}
@@ -107,7 +107,7 @@ impl Gateways {
                        to the cluster port";
             return self.end(rid, Ending::told(Cause::NoGateway, GatewayRefusal::NoGateway.to_string(), why));
         }
-        match self.gateway.login.clone() {
+        match self.gateway.asks().cloned() {
             None => self.named_cluster(rid, &connect),
             // Both are compared whatever the first says, so that the time tells nothing.
             Some(login) => match (secret(login.password), same(&login.user, &connect.user)) {

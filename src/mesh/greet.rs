@@ -56,7 +56,7 @@ impl Mesh {
     /// Who has to say who he is may say only so much before: of what is in one piece with CONNECT, that line alone counts.
     pub(super) fn measure_stranger(&mut self, rid: Cid) {
         let most = self.cluster.stranger_bytes_max;
-        let Some(link) = self.links.get(&rid).filter(|l| l.dialed.is_none() && self.cluster.login.is_some()) else {
+        let Some(link) = self.links.get(&rid).filter(|l| l.dialed.is_none() && self.cluster.asks().is_some()) else {
             return;
         };
         let said = match &link.stage {
@@ -73,7 +73,7 @@ impl Mesh {
     /// One line, by stage.
     fn step(&mut self, rid: Cid, verb: Verb, rest: &[u8]) {
         let Some(link) = self.links.get(&rid) else { return };
-        let known = self.cluster.login.is_none() || !matches!(link.stage, Stage::Greeted);
+        let known = self.cluster.asks().is_none() || !matches!(link.stage, Stage::Greeted);
         match (&link.stage, verb) {
             (_, Verb::Ping) if known => self.write(rid, b"PONG\r\n".to_vec()),
             (_, Verb::Ok) if known => {}
@@ -112,7 +112,7 @@ impl Mesh {
             let says = Refusal::Gateway(&connect.gateway).to_string();
             return self.end(rid, Ending::told(Cause::Gateway, says, "is a gateway, and this is the cluster port"));
         }
-        match self.cluster.login.clone() {
+        match self.cluster.asks().cloned() {
             None => self.named_cluster(rid, &connect),
             // Both are compared whatever the first says, so that the time tells nothing.
             Some(login) => match (secret(login.password), same(&login.user, &connect.user)) {

@@ -1,6 +1,7 @@
 //! `authorization`, `accounts` and what goes with them, from the tree to [`Auth`] (operations.md §§4, 5 and §21 rows
 //! 8–10). Called by the model, once per configuration.
 
+use super::agreements::{self, Offers};
 use super::keys::Scope;
 use super::operator::Operators;
 use super::overrides::{Overrides, Text};
@@ -53,7 +54,14 @@ struct Entrant {
 struct Drafted {
     account: Account,
     users: Vec<Entrant>,
+    offers: Offers,
     at: At,
+}
+
+impl Drafted {
+    fn named(name: &str, at: At) -> Drafted {
+        Drafted { account: Account::named(name), users: Vec::new(), offers: Offers::default(), at }
+    }
 }
 
 impl Access {
@@ -109,7 +117,7 @@ impl Access {
                     if self.accounts.iter().any(|a| a.account.name == name) {
                         notes.wrong(n.at, "accounts", format!("Duplicate Account Entry: {name}"));
                     } else if named_well(notes, &name, n.at) {
-                        self.accounts.push(Drafted { account: Account::named(&name), users: Vec::new(), at: n.at });
+                        self.accounts.push(Drafted::named(&name, n.at));
                     }
                 }
             }
@@ -144,6 +152,7 @@ impl Access {
             auth.accounts.push(Account::named(name));
         }
         let mut users: Vec<(usize, Entrant)> = Vec::new();
+        let mut offers = Vec::new();
         let only_system =
             !self.accounts.is_empty() && self.accounts.iter().all(|a| Some(&a.account.name) == system.as_ref());
         let block = self.block.is_some() || self.user.is_some() || self.token.is_some();
@@ -156,7 +165,9 @@ impl Access {
                 auth.accounts.len() - 1
             };
             users.extend(drafted.users.into_iter().map(|u| (place, u)));
+            offers.push((place, drafted.offers));
         }
+        agreements::bind(notes, offers, &mut auth.accounts);
         users.extend(self.users.take().into_iter().flatten().map(|u| (0, u)));
         let many = !users.is_empty();
         if let Some((name, at)) = self.user.take() {
@@ -290,7 +301,7 @@ fn named_well(notes: &mut Notes<'_>, name: &str, at: At) -> bool {
 }
 
 fn drafted(notes: &mut Notes<'_>, name: &str, node: &Node) -> Drafted {
-    let mut out = Drafted { account: Account::named(name), users: Vec::new(), at: node.at };
+    let mut out = Drafted::named(name, node.at);
     let Value::Table(table) = &node.value else { return out };
     let mut default = None;
     notes.walk(Scope::Account, table, |notes, key, n| match key {
@@ -299,6 +310,7 @@ fn drafted(notes: &mut Notes<'_>, name: &str, node: &Node) -> Drafted {
             out.at = n.at;
         }
         "default_permissions" => default = permissions(notes, key, n),
+        "exports" | "imports" => out.offers.read(notes, key, n),
         "nkey" => {
             // nats-server reads it for tools that do no longer exist; it means nothing, but must be one.
             let text = notes.text(key, n);

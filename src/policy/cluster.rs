@@ -10,6 +10,7 @@ use super::quantity::show_duration;
 use super::reading::Notes;
 use super::route_url;
 use super::settings::{Auth, Cluster, Listen, RouteLogin, RoutePermissions, RouteUrl, Secret, SubjectRules};
+use super::tls_block::{self, Side};
 use super::tree::{At, Node, Value};
 use crate::base::limits::ROUTE_PING_INTERVAL_MAX;
 use crate::wire::subject;
@@ -33,6 +34,7 @@ pub(super) struct ClusterDraft {
     ping_interval: Option<Duration>,
     ping_max: Option<u32>,
     peer_timeout: Option<Written<Duration>>,
+    auth_timeout: Option<Duration>,
     name_at: At,
     advertise_at: At,
     /// `--cluster ""`
@@ -85,6 +87,7 @@ impl ClusterDraft {
             "no_advertise" => cluster.no_advertise = notes.boolean(key, node).unwrap_or_default(),
             "authorization" => self.authorization(notes, node),
             "permissions" => cluster.permissions = permissions(notes, key, node),
+            "tls" => cluster.tls = tls_block::tls(notes, node, Side::Servers),
             _ => return false,
         }
         true
@@ -130,7 +133,10 @@ impl ClusterDraft {
         notes.walk(Scope::ClusterAuthorization, table, |notes, key, n| match key {
             "user" => self.user = written(notes, key, n),
             "password" => self.password = written(notes, key, n),
-            "timeout" => self.cluster.auth_timeout = timeout(notes, key, n).unwrap_or(self.cluster.auth_timeout),
+            "timeout" => {
+                self.auth_timeout = timeout(notes, key, n);
+                self.cluster.auth_timeout = self.auth_timeout.unwrap_or(self.cluster.auth_timeout);
+            }
             _ => {
                 notes.deprecated(n.at, key, "the permissions of a cluster stand beside its authorization, not in it");
                 self.cluster.permissions = permissions(notes, key, n);
@@ -160,6 +166,9 @@ impl ClusterDraft {
         if let Some(urls) = &over.routes {
             let mut list = Vec::new();
             for url in urls.0.split(',').map(str::trim).filter(|u| !u.is_empty()) {
+                if route_url::says_tls(url) {
+                    notes.private_urls.push(("cluster", nowhere));
+                }
                 match route_url::route(url) {
                     Ok(route) => list.push(route),
                     Err(why) => notes.wrong(nowhere, "routes", format!("--routes: {why}")),
@@ -219,7 +228,18 @@ impl ClusterDraft {
             }
             return None;
         }
-        let cluster = self.cluster;
+        let mut cluster = self.cluster;
+        if cluster.tls.is_none() {
+            notes.check_private_urls("cluster");
+        }
+        if let Some(tls) = &cluster.tls {
+            cluster.auth_timeout = self.auth_timeout.unwrap_or(tls.timeout + Duration::from_secs(1));
+        }
+        if let (None, true) = (&cluster.listen, cluster.tls.is_some()) {
+            let text = "routes on the client port speak no TLS of their own: give cluster a port (listen)";
+            notes.wrong(routes_at, "tls", text);
+        }
+        tls_block::fit_login(notes, "cluster", cluster.tls.as_ref(), cluster.login.as_ref());
         if cluster.listen.is_none() {
             check_shared_port(notes, routes_at, cluster.login.as_ref(), auth);
         }
@@ -337,6 +357,9 @@ fn routes(notes: &mut Notes<'_>, key: &str, node: &Node) -> Option<Written<Vec<R
     let mut out = Vec::new();
     for n in list {
         let Some(text) = notes.text(key, n) else { continue };
+        if route_url::says_tls(&text) {
+            notes.private_urls.push(("cluster", n.at));
+        }
         match route_url::route(&text) {
             Ok(route) if out.contains(&route) => notes.deprecated(n.at, key, "Duplicate route entry detected"),
             Ok(route) => out.push(route),

@@ -11,6 +11,7 @@ use super::route_url;
 use super::settings::{
     Auth, Borders, Cluster, Gateway, GatewayInterest, Listen, RemoteGateway, RouteLogin, RouteUrl, Secret,
 };
+use super::tls_block::{self, Side};
 use super::tree::{At, Node, Value};
 use crate::base::limits::{FARS_MAX, GATEWAY_PEER_TIMEOUT_MIN, STRANGER_BYTES_MIN};
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub(super) struct GatewayDraft {
     password: Option<(String, At)>,
     name_at: At,
     advertise_at: At,
+    auth_timeout: Option<Duration>,
 }
 
 impl GatewayDraft {
@@ -70,6 +72,7 @@ impl GatewayDraft {
                 self.advertise_at = at;
             }
             "authorization" => self.authorization(notes, node),
+            "tls" => gateway.tls = tls_block::tls(notes, node, Side::Servers),
             "reject_unknown_cluster" => gateway.reject_unknown = notes.boolean(key, node).unwrap_or_default(),
             _ => return false,
         }
@@ -124,7 +127,10 @@ impl GatewayDraft {
         notes.walk(Scope::GatewayAuthorization, table, |notes, key, n| match key {
             "user" => self.user = notes.text(key, n).filter(|s| !s.is_empty()).map(|it| (it, n.at)),
             "password" => self.password = notes.text(key, n).filter(|s| !s.is_empty()).map(|it| (it, n.at)),
-            _ => self.gateway.auth_timeout = timeout(notes, key, n).unwrap_or(self.gateway.auth_timeout),
+            _ => {
+                self.auth_timeout = timeout(notes, key, n);
+                self.gateway.auth_timeout = self.auth_timeout.unwrap_or(self.gateway.auth_timeout);
+            }
         });
     }
 
@@ -154,7 +160,12 @@ impl GatewayDraft {
             let port = self.port.checked(notes, "port");
             self.gateway.listen = Listen { host: host(&self.host), port };
         }
-        let gateway = self.gateway;
+        let mut gateway = self.gateway;
+        match &gateway.tls {
+            None => notes.check_private_urls("gateway"),
+            Some(tls) => gateway.auth_timeout = self.auth_timeout.unwrap_or(tls.timeout + Duration::from_secs(1)),
+        }
+        tls_block::fit_login(notes, "gateway", gateway.tls.as_ref(), gateway.login.as_ref());
         open_to_gateways(&gateway).into_iter().for_each(|text| notes.warn(text));
         for remote in gateway.remotes.iter().filter(|r| r.entries > 1) {
             notes.warn(format!(
@@ -242,6 +253,7 @@ fn remotes(notes: &mut Notes<'_>, key: &str, node: &Node) -> Vec<RemoteGateway> 
         match out.iter_mut().find(|r| r.name == found.name) {
             Some(same) => {
                 same.entries += 1;
+                same.tls = same.tls.take().or(found.tls);
                 same.urls.extend(found.urls.into_iter().filter(|u| !same.urls.contains(u)).collect::<Vec<_>>());
             }
             None => out.push(found),
@@ -255,9 +267,9 @@ fn remotes(notes: &mut Notes<'_>, key: &str, node: &Node) -> Vec<RemoteGateway> 
 
 fn remote(notes: &mut Notes<'_>, node: &Node) -> Option<RemoteGateway> {
     let table = notes.table("gateways", node)?;
-    let mut remote = RemoteGateway { name: String::new(), urls: Vec::new(), entries: 1 };
+    let mut remote = RemoteGateway { name: String::new(), urls: Vec::new(), entries: 1, tls: None };
     let (mut host, mut port, mut named_at) = (None, None, node.at);
-    let before = notes.mistakes();
+    let (before, private) = (notes.mistakes(), notes.private_urls.len());
     notes.walk(Scope::RemoteGateway, table, |notes, key, n| match key {
         "name" => {
             remote.name = notes.text(key, n).unwrap_or_default();
@@ -265,8 +277,12 @@ fn remote(notes: &mut Notes<'_>, node: &Node) -> Option<RemoteGateway> {
         }
         "host" => host = notes.text(key, n).map(|text| (text, n.at)),
         "port" => port = notes.integer(key, n),
+        "tls" => remote.tls = tls_block::tls(notes, n, Side::Dialed),
         _ => remote.urls.extend(urls(notes, key, n)),
     });
+    if remote.tls.is_some() {
+        notes.private_urls.truncate(private);
+    }
     match (host, port) {
         (Some((host, _)), Some(port)) => match u16::try_from(port) {
             Ok(port @ 1..) if !host.is_empty() && nameable(&host) => {
@@ -295,6 +311,9 @@ fn urls(notes: &mut Notes<'_>, key: &str, node: &Node) -> Vec<RouteUrl> {
     let mut out = Vec::new();
     for n in list {
         let Some(text) = notes.text(key, n) else { continue };
+        if route_url::says_tls(&text) {
+            notes.private_urls.push(("gateway", n.at));
+        }
         match route_url::route(&text) {
             Ok(url) if out.contains(&url) => {}
             Ok(url) => out.push(url),
@@ -312,6 +331,7 @@ impl Default for Gateway {
             listen: Listen { host: host(""), port: None },
             advertise: None,
             login: None,
+            tls: None,
             auth_timeout: Duration::from_secs(2),
             stranger_bytes_max: STRANGER_BYTES_MIN,
             remotes: Vec::new(),

@@ -50,6 +50,8 @@ pub enum Scope {
     Export,
     /// An entry of an account's `imports [ … ]`.
     Import,
+    /// `stream` and `service` of such an entry.
+    Shared,
     /// A destination in `mappings { … }`.
     Mapping,
     /// `resolver { … }`
@@ -89,17 +91,15 @@ pub struct Key {
 use Scope::{
     Account, AuthCallout, Authorization, Cluster, ClusterAuthorization, ClusterPermissions, ClusterSubjects, Export,
     Gateway, GatewayAuthorization, GatewayExport, GatewayImport, Import, Leafnodes, Limits, Mapping,
-    PermissionSubjects, Permissions, RemoteGateway, RemoteLeaf, Resolver, Responses, Tls, TlsCert, Top, User,
+    PermissionSubjects, Permissions, RemoteGateway, RemoteLeaf, Resolver, Responses, Shared, Tls, TlsCert, Top, User,
     Websocket,
 };
 use Treatment::{Ours, Refused, Supported, Warned, Within};
 
-const NO_TLS: &str = "TLS between servers is not supported yet";
-const NO_HTTPS: &str = "monitoring over TLS is not supported yet";
 const NO_WEAK_CIPHERS: &str = "weak cipher suites are not offered";
 const NO_STORE: &str = "certificate stores are Windows's: name files";
 const NO_CALLOUT: &str = "auth callout is not supported yet";
-const NO_SHARING: &str = "sharing between accounts is not supported yet";
+const NO_TRACING: &str = "message tracing is not offered";
 const NO_MAPPINGS: &str = "subject mappings are not supported yet";
 const NO_RESOLVERS: &str = "accounts by URL or from a directory are not supported yet: list them in resolver_preload";
 const NO_PROXIES: &str = "proxies in front of clients are not supported yet";
@@ -115,11 +115,11 @@ const NO_REPORTS: &str = "how often failed dials are logged cannot be changed";
 pub const fn section(scope: Scope) -> Treatment {
     match scope {
         AuthCallout => Refused(NO_CALLOUT),
-        Export | Import => Refused(NO_SHARING),
         Mapping => Refused(NO_MAPPINGS),
         Leafnodes | RemoteLeaf => Warned(NO_LEAFNODES),
         Websocket => Warned(NO_WEBSOCKET),
         Tls | TlsCert | Top | Authorization | User | Account | Limits | Resolver => Supported,
+        Export | Import | Shared => Supported,
         Permissions | PermissionSubjects | Responses => Supported,
         Cluster | ClusterAuthorization | ClusterPermissions | ClusterSubjects => Supported,
         Gateway | GatewayAuthorization | RemoteGateway => Supported,
@@ -192,8 +192,8 @@ pub const KEYS: &[Key] = &[
     key(Top, Ours, &["routes"]),
 
     key(Top, Supported, &["tls"]),
-    key(Top, Refused(NO_HTTPS), &["https"]),
-    key(Top, Refused(NO_HTTPS), &["https_port"]),
+    key(Top, Supported, &["https"]),
+    key(Top, Supported, &["https_port"]),
     key(Top, Refused(NO_PROXIES), &["proxy_protocol"]),
     key(Top, Refused(NO_PROXIES), &["proxies"]),
     key(Top, Refused(NO_MAPPINGS), &["mappings", "maps"]),
@@ -244,10 +244,10 @@ pub const KEYS: &[Key] = &[
     key(Account, Supported, &["limits"]),
     key(Account, Supported, &["nkey"]),
     key(Account, Supported, &["default_permissions"]),
-    key(Account, Refused(NO_SHARING), &["exports"]),
-    key(Account, Refused(NO_SHARING), &["imports"]),
+    key(Account, Supported, &["exports"]),
+    key(Account, Supported, &["imports"]),
     key(Account, Refused(NO_MAPPINGS), &["mappings", "maps"]),
-    key(Account, Warned("message tracing is not offered"), &["msg_trace", "trace_dest"]),
+    key(Account, Warned(NO_TRACING), &["msg_trace", "trace_dest"]),
     key(Account, Warned(NO_JETSTREAM), &["jetstream"]),
 
     key(Limits, Supported, &["max_connections", "max_conn"]),
@@ -296,7 +296,7 @@ pub const KEYS: &[Key] = &[
     key(Cluster, Supported, &["write_timeout"]),
     key(Cluster, Ours, &["peer_timeout"]),
     key(Cluster, Ours, &["mesh_readiness"]),
-    key(Cluster, Refused(NO_TLS), &["tls"]),
+    key(Cluster, Supported, &["tls"]),
     key(Cluster, Warned("without effect, two servers share one connection for everything"), &["pool_size"]),
     key(Cluster, Warned("without effect, all accounts share the one connection between two servers"), &["accounts"]),
     key(Cluster, Warned("without effect, routes are not compressed"), &["compression"]),
@@ -337,7 +337,7 @@ pub const KEYS: &[Key] = &[
     key(Gateway, Ours, &["imports"]),
     key(Gateway, Ours, &["reply_window"]),
     key(Gateway, Ours, &["reply_max"]),
-    key(Gateway, Refused(NO_TLS), &["tls"]),
+    key(Gateway, Supported, &["tls"]),
     key(Gateway, Warned("without effect, a peer that takes nothing in is given up after peer_timeout"), &["write_deadline"]),
 
     key(GatewayExport, Ours, &["subject"]),
@@ -392,15 +392,24 @@ pub const KEYS: &[Key] = &[
     key(AuthCallout, Within, &["account", "acc"]), key(AuthCallout, Within, &["xkey", "key"]),
     key(AuthCallout, Within, &["allowed_accounts"]),
 
-    key(Export, Within, &["stream"]), key(Export, Within, &["service"]), key(Export, Within, &["accounts"]),
-    key(Export, Within, &["account_token_position"]), key(Export, Within, &["allow_trace"]),
-    key(Export, Within, &["response", "response_type"]),
-    key(Export, Within, &["threshold", "response_threshold", "response_max_time", "response_time"]),
-    key(Export, Within, &["latency"]), key(Export, Within, &["subject"]), key(Export, Within, &["sampling"]),
+    key(Export, Supported, &["stream"]),
+    key(Export, Supported, &["service"]),
+    key(Export, Supported, &["accounts"]),
+    key(Export, Supported, &["account_token_position"]),
+    key(Export, Warned(NO_TRACING), &["allow_trace"]),
+    key(Export, Supported, &["response", "response_type"]),
+    key(Export, Supported, &["threshold", "response_threshold", "response_max_time", "response_time"]),
+    key(Export, Warned("the latency of services is not measured"), &["latency"]),
 
-    key(Import, Within, &["stream"]), key(Import, Within, &["service"]), key(Import, Within, &["account"]),
-    key(Import, Within, &["subject"]), key(Import, Within, &["prefix"]), key(Import, Within, &["to"]),
-    key(Import, Within, &["share"]), key(Import, Within, &["allow_trace"]),
+    key(Import, Supported, &["stream"]),
+    key(Import, Supported, &["service"]),
+    key(Import, Supported, &["prefix"]),
+    key(Import, Supported, &["to"]),
+    key(Import, Supported, &["share"]),
+    key(Import, Warned(NO_TRACING), &["allow_trace"]),
+
+    key(Shared, Supported, &["account"]),
+    key(Shared, Supported, &["subject"]),
 
     key(Mapping, Within, &["destination", "dest"]), key(Mapping, Within, &["weight"]),
     key(Mapping, Within, &["cluster"]),
@@ -419,7 +428,7 @@ pub const KEYS: &[Key] = &[
     key(RemoteGateway, Supported, &["urls"]),
     key(RemoteGateway, Ours, &["host"]),
     key(RemoteGateway, Ours, &["port"]),
-    key(RemoteGateway, Refused(NO_TLS), &["tls"]),
+    key(RemoteGateway, Supported, &["tls"]),
 
     key(RemoteLeaf, Within, &["urls", "url"]), key(RemoteLeaf, Within, &["account", "local"]),
     key(RemoteLeaf, Within, &["credentials", "creds"]), key(RemoteLeaf, Within, &["nkey", "seed"]),

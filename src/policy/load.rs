@@ -39,7 +39,8 @@ pub fn load_with(path: Option<&Path>, over: &Overrides, source: &mut dyn Source)
     Ok(loaded)
 }
 
-fn read(path: &Path, source: &mut dyn Source) -> Result<Tree, Vec<Invalid>> {
+/// What is written, whatever the spelling.
+pub(super) fn read(path: &Path, source: &mut dyn Source) -> Result<Tree, Vec<Invalid>> {
     let bytes = opened(source, path).map_err(|why| vec![Invalid::nowhere("", why)])?;
     if bytes.len() > CONF_FILE_BYTES_MAX {
         let text = format!("{} is larger than {CONF_FILE_BYTES_MAX} bytes", path.display());

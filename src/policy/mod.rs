@@ -6,6 +6,7 @@
 
 mod access;
 mod address;
+mod agreements;
 mod border;
 mod caller;
 pub mod certificate;
@@ -21,6 +22,7 @@ pub mod invalid;
 pub mod keys;
 mod load;
 pub mod login;
+pub mod migrate;
 mod model;
 mod operator;
 mod overrides;
@@ -33,6 +35,7 @@ mod reading;
 pub mod reload;
 mod route_url;
 pub mod settings;
+pub mod shares;
 mod source;
 mod template;
 pub mod tls;

@@ -46,6 +46,8 @@ struct Draft {
     port: Port,
     monitor_host: String,
     monitor_port: Port,
+    /// The same over TLS: one of the two.
+    private_monitor: Port,
     access: Access,
     cluster: ClusterDraft,
     gateway: GatewayDraft,
@@ -86,6 +88,7 @@ impl Draft {
             port: Port::default(),
             monitor_host: String::new(),
             monitor_port: Port::default(),
+            private_monitor: Port::default(),
             access: Access::default(),
             cluster: ClusterDraft::default(),
             gateway: GatewayDraft::default(),
@@ -126,6 +129,14 @@ impl Draft {
                 if let Some((host, number)) = address(notes, key, node) {
                     (self.monitor_host, self.monitor_port) = (host, Port { number, at });
                 }
+            }
+            "https" => {
+                if let Some((host, number)) = address(notes, key, node) {
+                    (self.monitor_host, self.private_monitor) = (host, Port { number, at });
+                }
+            }
+            "https_port" => {
+                self.private_monitor = Port { number: notes.integer(key, node).unwrap_or_default(), at };
             }
             "http_port" => self.monitor_port = Port { number: notes.integer(key, node).unwrap_or_default(), at },
             "http_base_path" => {
@@ -347,6 +358,7 @@ impl Draft {
         let (s, nowhere) = (&mut self.settings, At::default());
         put(&mut self.host, &over.host);
         put(&mut self.port, &over.port.map(|number| Port { number, at: nowhere }));
+        put(&mut self.private_monitor, &over.https_port.map(|number| Port { number, at: nowhere }));
         put(&mut self.monitor_port, &over.http_port.map(|number| Port { number, at: nowhere }));
         if over.server_name.is_some() {
             s.server_name = over.server_name.clone().filter(|n| !n.is_empty());
@@ -446,8 +458,19 @@ impl Draft {
             self.settings.listen.port = self.port.checked(notes, "port");
         }
         self.settings.listen.host.clone_from(&listen);
-        if self.monitor_port.number != 0 {
-            let port = self.monitor_port.checked(notes, "http_port");
+        let https = self.private_monitor.number != 0;
+        if https && self.monitor_port.number != 0 {
+            let text = "can't specify both HTTP and HTTPS ports for monitoring: choose http or https";
+            notes.wrong(self.private_monitor.at, "https_port", text);
+        }
+        if https && self.settings.tls.is_none() {
+            notes.wrong(self.private_monitor.at, "https_port", "TLS cert and key required for HTTPS: add a tls block");
+        }
+        self.settings.https = https;
+        let (wanted, key) =
+            if https { (&self.private_monitor, "https_port") } else { (&self.monitor_port, "http_port") };
+        if wanted.number != 0 {
+            let port = wanted.checked(notes, key);
             let host = if self.monitor_host.is_empty() { listen } else { host(&self.monitor_host) };
             self.settings.monitor = Some(Listen { host, port });
         }

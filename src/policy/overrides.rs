@@ -16,6 +16,8 @@ pub struct Overrides {
     pub client_advertise: Option<String>,
     /// `--http_port`
     pub http_port: Option<i64>,
+    /// `--https_port`
+    pub https_port: Option<i64>,
     /// `--pid`
     pub pid_file: Option<PathBuf>,
     /// `--ports_file_dir`

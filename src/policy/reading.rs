@@ -16,13 +16,23 @@ pub(super) struct Notes<'t> {
     untold: usize,
     /// Was a key refused that we do not support yet? Then names that lead nowhere may only follow from that.
     pub(super) refused: bool,
+    /// Where URLs say `tls://`, by the section that they are in.
+    pub(super) private_urls: Vec<(&'static str, At)>,
     pub(super) deprecations: Vec<Invalid>,
     pub(super) warnings: Vec<String>,
 }
 
 impl<'t> Notes<'t> {
     pub(super) fn new(files: &'t [String]) -> Notes<'t> {
-        Notes { files, errors: Vec::new(), untold: 0, refused: false, deprecations: Vec::new(), warnings: Vec::new() }
+        Notes {
+            files,
+            errors: Vec::new(),
+            untold: 0,
+            refused: false,
+            private_urls: Vec::new(),
+            deprecations: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 
     /// Is the configuration written in TOML? Then a remedy is too.
@@ -43,6 +53,20 @@ impl<'t> Notes<'t> {
     /// A place in words, for a warning.
     pub(super) fn place(&self, at: At) -> String {
         format!("{}:{}", self.files.get(usize::from(at.file)).map_or("", String::as_str), at.line)
+    }
+
+    /// URLs of this section say `tls://`, and it has no `tls`: their servers would be spoken to in the clear.
+    pub(super) fn check_private_urls(&mut self, section: &str) {
+        for (of, at) in std::mem::take(&mut self.private_urls) {
+            match of == section {
+                true => self.wrong(
+                    at,
+                    section,
+                    format!("a URL says tls://, but {section} has no tls block: add one, or write nats://"),
+                ),
+                false => self.private_urls.push((of, at)),
+            }
+        }
     }
 
     /// How many mistakes there were so far.

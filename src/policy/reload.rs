@@ -1,7 +1,8 @@
 //! What a new configuration changes: what a running server can take over, and what needs a restart. Called by the shell
 //! when it is told to reload (operations.md §15); pure.
 
-use super::settings::{Auth, Borders, Cluster, Cores, Gateway, Limits, Log, Settings, Timers};
+use super::settings::{Account, Auth, Borders, Cluster, Cores, Gateway, Limits, Log, Settings, Timers};
+use super::tls::Tls;
 
 /// The keys that differ between two settings, by their names in a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +24,7 @@ pub fn changes(old: &Settings, new: &Settings) -> Changes {
         client_advertise,
         tls,
         monitor,
+        https,
         http_base_path,
         cores,
         limits,
@@ -50,6 +52,7 @@ pub fn changes(old: &Settings, new: &Settings) -> Changes {
         (old, new) => changes.restart("tls", old.is_some() != new.is_some()),
     }
     changes.restart("http", *monitor != new.monitor);
+    changes.restart("https", *https != new.https);
     changes.restart("http_base_path", *http_base_path != new.http_base_path);
     changes.cores(cores, &new.cores);
     changes.limits(limits, &new.limits);
@@ -83,6 +86,15 @@ impl Changes {
     fn restart(&mut self, key: &'static str, differs: bool) {
         if differs {
             self.restart.push(key);
+        }
+    }
+
+    /// TLS between servers: its files may say something else each time.
+    fn between(&mut self, key: &'static str, old: &Option<Tls>, new: &Option<Tls>) {
+        match (old, new) {
+            // Whether a password is asked for beside the certificate stays as it is.
+            (Some(old), Some(new)) if old.names_peers() == new.names_peers() => self.live.push(key),
+            (old, new) => self.restart(key, old.is_some() || new.is_some()),
         }
     }
 
@@ -145,7 +157,9 @@ impl Changes {
         // Everything else knows accounts by their places, for as long as the server runs.
         let same_names = accounts.iter().map(|a| &a.name).eq(new.accounts.iter().map(|a| &a.name));
         let lent = |auth: &Auth, user: &Option<usize>| user.map(|u| auth.users[u].name.clone());
-        self.restart("accounts", !same_names);
+        // What is shared stands in the tables of every shard.
+        let shares = |all: &[Account]| all.iter().map(|a| a.shares.clone()).collect::<Vec<_>>();
+        self.restart("accounts", !same_names || shares(accounts) != shares(&new.accounts));
         self.restart("system_account", *system != new.system);
         self.restart("no_auth_user", lent(old, no_auth_user) != lent(new, &new.no_auth_user));
         self.restart("operator", trust.is_some() != new.trust.is_some());
@@ -169,6 +183,7 @@ impl Changes {
             advertise,
             no_advertise,
             login,
+            tls,
             auth_timeout,
             stranger_bytes_max: _,
             routes,
@@ -183,6 +198,7 @@ impl Changes {
         if !same {
             self.live.push("cluster.routes");
         }
+        self.between("cluster.tls", tls, &new.tls);
         self.restart("cluster.name", *name != new.name);
         self.restart("cluster.listen", *listen != new.listen);
         self.restart("cluster.advertise", *advertise != new.advertise);
@@ -202,6 +218,7 @@ impl Changes {
             listen,
             advertise,
             login,
+            tls,
             auth_timeout,
             stranger_bytes_max: _,
             remotes,
@@ -220,6 +237,7 @@ impl Changes {
         if !same {
             self.live.push("gateway.gateways");
         }
+        self.between("gateway.tls", tls, &new.tls);
         self.restart("gateway.name", *name != new.name);
         self.restart("gateway.listen", *listen != new.listen);
         self.restart("gateway.advertise", *advertise != new.advertise);

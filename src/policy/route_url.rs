@@ -24,6 +24,11 @@ pub(super) fn route(text: &str) -> Result<RouteUrl, String> {
     }
 }
 
+/// Does it say that TLS is spoken there? Where there is a `tls` block it is, whatever the URL says.
+pub(super) fn says_tls(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("tls"))
+}
+
 /// Takes a URL apart.
 ///
 /// # Errors
@@ -31,12 +36,7 @@ pub(super) fn route(text: &str) -> Result<RouteUrl, String> {
 pub(super) fn parts(text: &str) -> Result<Parts, String> {
     let rest = match text.split_once("://") {
         None => text,
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("nats") || scheme.eq_ignore_ascii_case("nats-route") => {
-            rest
-        }
-        Some((scheme, _)) if scheme.eq_ignore_ascii_case("tls") => {
-            return Err("TLS between servers is not supported yet".into())
-        }
+        Some((scheme, rest)) if ["nats", "nats-route", "tls"].iter().any(|s| scheme.eq_ignore_ascii_case(s)) => rest,
         Some(_) => return Err(expected("its scheme is another")),
     };
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -127,7 +127,6 @@ mod tests {
             ("nats://u:secret@h:1,nats://u:secret@i:1", "more behind"),
             ("nats://u:secret@h h:1", "more behind"),
             ("http://u:secret@h:1", "scheme"),
-            ("tls://u:secret@h:1", "TLS between servers is not supported yet"),
             ("", "names no port"),
         ] {
             let found = route(text).unwrap_err();

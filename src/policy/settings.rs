@@ -4,6 +4,7 @@
 //! validator. Sizes are bytes, times are [`Duration`]s.
 
 use super::permits::Permits;
+use super::shares::Shares;
 use super::tls::Tls;
 use super::trust::Trust;
 use crate::base::limits::STRANGER_BYTES_MIN;
@@ -32,6 +33,8 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// HTTP monitoring, if wanted.
     pub monitor: Option<Listen>,
+    /// It is served over TLS, with the certificate that clients are shown (`https`).
+    pub https: bool,
     /// Path prefix of all monitoring endpoints; "/" for none.
     pub http_base_path: String,
     /// How the machine's cores are used.
@@ -100,6 +103,8 @@ pub struct Cluster {
     pub no_advertise: bool,
     /// What peers must present, and what we present to peers learned by gossip; `None`: anybody is let in.
     pub login: Option<RouteLogin>,
+    /// How routes speak TLS, those that come in and those that are dialed; `None`: they do not.
+    pub tls: Option<Tls>,
     /// From accept to a valid CONNECT.
     pub auth_timeout: Duration,
     /// Bytes that a peer may send before it is known, where it has to be.
@@ -181,6 +186,8 @@ pub struct Gateway {
     pub advertise: Option<String>,
     /// What others must present, and what we present where a URL has no login; `None`: anybody is let in.
     pub login: Option<RouteLogin>,
+    /// How links speak TLS, those that come in and those that are dialed; `None`: they do not.
+    pub tls: Option<Tls>,
     /// From accept to a valid CONNECT.
     pub auth_timeout: Duration,
     /// Bytes that somebody may send before it is known who he is, where that has to be.
@@ -225,6 +232,8 @@ pub struct RemoteGateway {
     pub name: String,
     /// Where its servers take gateways: one of them is enough.
     pub urls: Vec<RouteUrl>,
+    /// How it is dialed, where that is another way than [`Gateway::tls`].
+    pub tls: Option<Tls>,
     /// How many entries of the list bear that name; more than one is a mistake.
     pub entries: u32,
 }
@@ -364,6 +373,8 @@ pub struct Account {
     pub max_subscriptions: Option<usize>,
     /// Largest payload; `None`: the server's.
     pub max_payload: Option<usize>,
+    /// What it is given of other accounts' subjects.
+    pub shares: Arc<Shares>,
 }
 
 /// Somebody who may connect.
@@ -468,6 +479,7 @@ impl Default for Settings {
             client_advertise: None,
             tls: None,
             monitor: None,
+            https: false,
             http_base_path: "/".into(),
             cores: Cores { shards: None, cpus: None, idle: vec![Idle::Park], io_memory: 512 << 10 },
             limits: Limits::default(),
@@ -548,6 +560,7 @@ impl Default for Cluster {
             advertise: None,
             no_advertise: false,
             login: None,
+            tls: None,
             auth_timeout: Duration::from_secs(2),
             stranger_bytes_max: STRANGER_BYTES_MIN,
             routes: Vec::new(),
@@ -563,7 +576,13 @@ impl Default for Cluster {
 impl Account {
     /// An account without limits.
     pub fn named(name: &str) -> Account {
-        Account { name: name.into(), max_connections: None, max_subscriptions: None, max_payload: None }
+        Account {
+            name: name.into(),
+            max_connections: None,
+            max_subscriptions: None,
+            max_payload: None,
+            shares: Arc::default(),
+        }
     }
 }
 

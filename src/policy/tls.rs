@@ -74,7 +74,13 @@ pub enum First {
 }
 
 impl Tls {
-    pub(super) fn new(place: String) -> Tls {
+    /// Does the certificate of a server say who it is, so that no password is asked for?
+    pub fn names_peers(&self) -> bool {
+        self.map || self.known_urls
+    }
+
+    /// Nothing is chosen yet; `place` is said where something is wrong.
+    pub fn new(place: String) -> Tls {
         Tls {
             certs: Vec::new(),
             ca_file: None,

@@ -5,7 +5,7 @@ use super::keys::Scope;
 use super::overrides::Overrides;
 use super::quantity;
 use super::reading::Notes;
-use super::settings::Settings;
+use super::settings::{RouteLogin, Settings};
 use super::tls::{CertFiles, First, Tls, ALWAYS, CIPHERS, CURVES};
 use super::tree::{At, Node, Value};
 use std::time::Duration;
@@ -20,6 +20,8 @@ pub(super) enum Side {
     Clients,
     /// Servers are served and dialed.
     Servers,
+    /// Servers are dialed.
+    Dialed,
 }
 
 /// Reads a block. None: it is none, or an empty one, which is said.
@@ -53,13 +55,6 @@ pub(super) fn overlay(notes: &mut Notes<'_>, tls: &mut Option<Tls>, over: &Overr
     }
     it.ca_file = said.ca.clone().or(it.ca_file.take());
     it.verify |= said.verify == Some(true);
-    if it.verify && it.ca_file.is_none() {
-        notes.wrong(
-            At::default(),
-            "tls",
-            "--tlsverify needs --tlscacert, the authorities whose certificates are believed",
-        );
-    }
 }
 
 struct Draft {
@@ -91,7 +86,13 @@ impl Draft {
                     notes.wrong(node.at, key, text);
                 }
             }
-            "insecure" => tls.insecure = flag(notes),
+            "insecure" => {
+                tls.insecure = flag(notes);
+                if tls.insecure && self.side != Side::Clients {
+                    let place = &tls.place;
+                    notes.warn(format!("{place}: insecure: whoever answers where servers are dialed is believed to be one; use it for trials only"));
+                }
+            }
             "timeout" => tls.timeout = timeout(notes, key, node).unwrap_or(tls.timeout),
             "cipher_suites" => tls.ciphers = ciphers(notes, key, node),
             "curve_preferences" => tls.curves = curves(notes, key, node),
@@ -129,7 +130,7 @@ impl Draft {
                 }
             },
         };
-        if self.tls.first != First::Info && self.side == Side::Servers {
+        if self.tls.first != First::Info && self.side != Side::Clients {
             notes.wrong(node.at, key, format!("{key} is for clients: between servers TLS always comes first"));
         }
     }
@@ -165,19 +166,14 @@ impl Draft {
                 wrong("error parsing tls config, cannot combine 'cert_file' option with 'certs' option");
             }
             (Some(cert), Some(key)) => self.tls.certs.push(CertFiles { cert, key }),
-            (None, None) if self.tls.certs.is_empty() && sound => {
+            (None, None) if self.tls.certs.is_empty() && sound && self.side != Side::Dialed => {
                 wrong("a tls block needs a certificate to show: give cert_file and key_file");
             }
             (None, None) => {}
         }
-        let servers = self.side == Side::Servers;
-        if (self.tls.verify || servers && !self.tls.insecure) && self.tls.ca_file.is_none() && sound {
-            wrong(match servers {
-                true => "servers look at each other's certificates: give ca_file, the authorities that are believed",
-                false => "to verify clients give ca_file, the authorities whose certificates are believed",
-            });
-        }
-        if !self.tls.pinned.is_empty() && !self.tls.verify && !servers {
+        // Those who dial are asked for a certificate, as in nats-server; the other way TLS always does.
+        self.tls.verify |= self.side == Side::Servers;
+        if !self.tls.pinned.is_empty() && !self.tls.verify && self.side == Side::Clients {
             wrong("pinned_certs lets nobody in unless clients are asked for a certificate: add verify: true");
         }
         Some(self.tls)
@@ -249,6 +245,17 @@ fn digest(hex: &str) -> Option<[u8; 32]> {
     }
     // from_str_radix takes a sign.
     hex.bytes().all(|b| b.is_ascii_hexdigit()).then_some(out)
+}
+
+/// Where a certificate says who a server is, no password is asked for: then it must be known who that should be.
+pub(super) fn fit_login(notes: &mut Notes<'_>, section: &str, tls: Option<&Tls>, login: Option<&RouteLogin>) {
+    if tls.is_some_and(|t| t.map && !t.known_urls) && login.is_none() {
+        let text = format!(
+            "verify_and_map in {section}: the name that certificates must bear is the user in its authorization, and \
+             there is none"
+        );
+        notes.wrong(At::default(), section, text);
+    }
 }
 
 /// What must fit together once all is read.

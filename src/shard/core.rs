@@ -3,6 +3,7 @@
 //! may be called is in `turn`.
 
 use super::abandoned::Abandoned;
+use super::asked::Services;
 use super::batch::{Batch, Bookmark, Groups};
 use super::diary::Diary;
 use super::due::Due;
@@ -266,6 +267,8 @@ pub struct Shard {
     pub(super) outdated_fars: VecDeque<u16>,
     /// What stands before replies of requests that leave the cluster.
     pub(super) reply_prefix: ReplyPrefix,
+    /// Requests to services of other accounts.
+    pub(super) services: Services,
     pub(super) repeats: Repeats,
     pub(super) strangers: Strangers,
     pub(super) expiries: Expiries,
@@ -377,6 +380,7 @@ impl Shard {
             wide_ends: Ends::new(far_seed),
             forgetting_fars: ForgettingFars::default(),
             outdated_fars: VecDeque::new(),
+            services: Services::new(settings.auth.accounts.len(), far_seed),
             repeats: Repeats::default(),
             strangers: Strangers::new(shards),
             expiries: Expiries::new(&settings.auth),

@@ -34,6 +34,8 @@ pub(super) enum Due {
     Grants,
     /// Somebody's time may be over.
     Expiry,
+    /// Requests to services may wait no longer.
+    Services,
     /// What clients began to want in this account is new no longer.
     Recent(u16),
 }
@@ -56,6 +58,7 @@ impl Due {
             | Due::Farewell
             | Due::Grants
             | Due::Expiry
+            | Due::Services
             | Due::Recent(_) => None,
         }
     }

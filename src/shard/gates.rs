@@ -163,6 +163,12 @@ impl Gates {
         self.order.iter().copied().find(|f| of.contains(*f))
     }
 
+    /// The clusters that have a link, the nearest first.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let all = self.order.iter().filter(|f| self.live.contains(**f));
+        all.filter_map(|f| self.gate(*f)).map(|g| &*g.cluster)
+    }
+
     /// The cluster of this name, if it has a link.
     pub fn named(&self, cluster: &str) -> Option<FarId> {
         let is = |f: &FarId| self.gate(*f).is_some_and(|g| *g.cluster == *cluster);

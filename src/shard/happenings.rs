@@ -66,6 +66,7 @@ impl Shard {
                     gates: &self.gates,
                     walls: &self.walls,
                     permits: &self.outbox.permits,
+                    accounts: &self.settings.auth.accounts,
                 };
                 let name = self.settings.auth.accounts[usize::from(account)].name.as_str();
                 self.verdicts.reach((account, name), subject, &table)

@@ -1,5 +1,6 @@
 //! What other shards say, and what follows from it on this one.
 
+use super::asked::is_answer;
 use super::batch::{Address, Batch, Bookmark, Delivery, Origin, Said, Stream, Whose};
 use super::core::{Shard, Work};
 use super::ledger::Drop;
@@ -133,6 +134,9 @@ impl Shard {
             }
         }
         queued += self.over_links(key, to, d.groups(), &d.message);
+        if plain && is_answer(d.message.subject) {
+            queued += self.hear_if_answer(key, account, &d.message);
+        }
         if plain && queued == 0 {
             self.outbox.ledger.dropped(Drop::ReceiverLeft, 1);
         }

@@ -41,7 +41,7 @@ pub enum Drop {
     GatewayUnsayable,
     /// An answer whose request came from another cluster than this, and that came here all the same.
     ForeignReply,
-    /// An answer from another cluster for which nobody waits any more.
+    /// An answer, of a service or from another cluster, for which nobody waits any more.
     ReplyExpired,
     /// The link to the cluster that an answer was for ended.
     GatewayDown,

@@ -34,6 +34,8 @@ pub mod report;
 mod reserved;
 mod rights;
 mod rounds;
+mod services;
+mod shares;
 mod strangers;
 mod stretch;
 mod verdict;
@@ -43,6 +45,7 @@ mod core;
 // What it does.
 mod ahead;
 mod answer;
+mod asked;
 mod assurance;
 mod border;
 mod crossing;
@@ -67,6 +70,7 @@ mod replies;
 mod routes;
 mod subscribe;
 mod system;
+mod table;
 mod tick;
 mod wanted;
 

@@ -8,6 +8,7 @@ use super::relay::{give, Given};
 use super::repeats::Repeat;
 use super::reserved::{may_be_reserved, reserved_reply, reserved_subject};
 use super::rights::Leave;
+use super::services::From;
 use super::verdict::Table;
 use crate::base::{ConnId, Level, ShardId, ShardSet, Slot};
 use crate::conn::Publisher;
@@ -157,6 +158,7 @@ impl Shard {
             gates: &self.gates,
             walls: &self.walls,
             permits: &self.outbox.permits,
+            accounts: &self.settings.auth.accounts,
         };
         let name = self.settings.auth.accounts[usize::from(account)].name.as_str();
         let key = self.verdicts.reach((account, name), subject, &table);
@@ -195,11 +197,17 @@ impl Shard {
         }
         let mut remote = ShardSet::EMPTY;
         if v.leaves() {
+            let beyond = v.goes_beyond();
             let to = self.published(account, id);
             queued += self.deliver_guarded(verdict, m, Some(id));
             let (here, shards) = self.spread_further(verdict, to, m);
             queued += here;
             remote = shards;
+            if beyond {
+                let (there, shards) = self.go_beyond(verdict, From::client(id), m);
+                queued += there;
+                remote.0 |= shards.0;
+            }
         }
         self.budget = self.budget.saturating_sub(1 + queued * weight(m));
         if queued == 0 && remote.is_empty() {

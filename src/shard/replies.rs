@@ -3,6 +3,7 @@
 //! began to want its reply names in it our cluster and server. Whoever answers it answers under the plain reply, and his
 //! server sends the answer straight back.
 
+use super::asked::is_answer;
 use super::batch::{Address, Origin};
 use super::core::Shard;
 use super::due::Due;
@@ -196,7 +197,7 @@ impl Shard {
         self.count_denied(key);
         let mut queued = self.deliver_plain(key, m, Origin::Client);
         let mut to = self.published(account, publisher);
-        match m.subject.starts_with(b"_R_.") {
+        match is_answer(m.subject) {
             true => to.origin = Origin::Gateway,
             false => self.worlds[usize::from(account)].ledger.answers += 1,
         }
@@ -205,6 +206,9 @@ impl Shard {
             let (more, reached) = self.spread_further(key, to, m);
             queued += more;
             shards = reached;
+        }
+        if is_answer(m.subject) {
+            queued += self.hear_if_answer(key, account, m);
         }
         if queued == 0 && shards.is_empty() {
             self.dropped_on_entry(id, account, Drop::ReplyExpired, 1);

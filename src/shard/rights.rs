@@ -154,6 +154,7 @@ impl Shard {
             return;
         }
         let (account, pattern, queue) = (sub.account, sub.pattern.clone(), sub.queue.clone());
+        self.reconsider_shadows(account, &pattern);
         let replica = &mut self.worlds[usize::from(account)].replica;
         let (n, left) = replica.regard(&pattern, &queue, (had, has), key);
         for batch in self.peer_batches() {

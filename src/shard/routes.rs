@@ -1,6 +1,7 @@
 //! Routes: how other servers' interest and messages come in, and how a route begins and ends on the shard that owns it
 //! (cluster-protocol.md §3). Who the peers are and which connection to one counts is decided before, by the mesh.
 
+use super::asked::is_answer;
 use super::batch::{Address, Origin};
 use super::core::{Act, Shard};
 use super::due::Due;
@@ -354,6 +355,9 @@ impl Shard {
             }
         }
         let (links, shards) = self.relay(key, to, &m);
+        if is_answer(m.subject) {
+            queued += self.hear_if_answer(key, account, &m);
+        }
         if queued + links == 0 && shards == ShardSet::EMPTY && !self.keeps_back(key) {
             // Another cluster may send unasked; a route only what was asked for.
             let why = if origin == Origin::Route { Drop::ReceiverLeft } else { Drop::NoInterest };

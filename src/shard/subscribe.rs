@@ -80,6 +80,7 @@ impl Shard {
         let guard = self.outbox.permits.guard(guard, pattern).cloned();
         let news = world.replica.add(pattern, queue, guard.as_ref(), key);
         self.interest_changed(account, pattern, queue, guard.as_ref(), news);
+        self.shadow(key, (account, pattern, queue), true);
         self.ok(id);
     }
 
@@ -139,6 +140,7 @@ impl Shard {
         self.outbox.ledger.removes += 1;
         let news = world.replica.remove(&pattern, &queue, guard.as_ref(), key);
         self.interest_changed(account, &pattern, &queue, guard.as_ref(), news);
+        self.shadow(key, (account, &pattern, &queue), false);
     }
 
     /// Ends all subscriptions of a connection.
@@ -179,7 +181,7 @@ impl Shard {
 
     /// Interest of this shard's clients has changed: verdicts that rest on it fall, and every other shard and every peer
     /// is told if it is news to it.
-    fn interest_changed(
+    pub(super) fn interest_changed(
         &mut self,
         account: u16,
         pattern: &[u8],

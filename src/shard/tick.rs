@@ -72,6 +72,7 @@ impl Shard {
                 Due::Answers(id) => self.forget_answers(id),
                 Due::Grants => self.forget_grants(),
                 Due::Expiry => self.expiry_due(),
+                Due::Services => self.forget_requests(),
                 Due::Recent(account) => self.forget_recent(account),
             }
         }

@@ -6,14 +6,15 @@
 
 use super::gates::Gates;
 use super::origin::Origin;
-use super::peers::{At, Peers};
+use super::peers::At;
+use super::table::{is_own, may_have, services, shown, ANSWERS};
+pub use super::table::{Sub, Table};
 use crate::base::limits::{HEADS_BYTES_MAX, TARGETS_MAX, VERDICTS_MAX, VERDICT_PERMITS_MAX};
 use crate::base::{same, ConnId, FarId, FarSet, PeerId, PeerSet, Rng, Seeded, ShardSet, Slot, Slots};
 use crate::interest::border::Class;
-use crate::interest::far::Fars;
-use crate::interest::{Guarded, Place, Replica};
+use crate::interest::{Guarded, Place};
 use crate::policy::walls::{Barrier, Side, Walls};
-use crate::policy::{PermitId, Permits};
+use crate::policy::PermitId;
 use crate::wire::route::write_names;
 use crate::wire::subject;
 use std::hash::{BuildHasher, Hasher};
@@ -160,6 +161,8 @@ pub struct Verdict {
     /// Index of the account.
     pub account: u16,
     leaves: bool,
+    /// It is a request to another account, or an answer to one of its requests.
+    beyond: bool,
     /// Plain receivers on this shard who may answer because they were given the message (`allow_responses`).
     pub answering: Vec<Target>,
     /// Plain receivers on this server from whom it is kept back: their permissions deny the subject.
@@ -188,6 +191,10 @@ pub struct Verdict {
     entries: Vec<(Class, Option<Barrier>)>,
     /// Queue groups, one message for each.
     pub groups: Vec<Group>,
+    /// The shard itself waits for its messages: they are answers to requests.
+    pub answers: bool,
+    /// The imported services that its messages are requests to, by their places.
+    pub services: Vec<u16>,
     /// What all lines of its messages to peers have in common ([`write_names`]); empty where no other server wants it.
     pub names: Vec<u8>,
 }
@@ -208,14 +215,19 @@ impl Verdict {
     /// The same for a message that is delivered under another subject than it was matched with.
     #[cold]
     pub fn head_for(&self, t: &Target, subject: &[u8]) -> Vec<u8> {
-        let sid = &self.head(t)[b"MSG ".len() + self.subject_len as usize..];
-        [b"MSG ", subject, sid].concat()
+        let shown = &self.head(t)[b"MSG ".len()..];
+        let end = memchr::memchr(b' ', shown).unwrap_or(shown.len());
+        [b"MSG ", subject, &shown[end..]].concat()
     }
 
-    fn target(&mut self, sub: Slot, who: &Sub) -> Target {
+    /// `shown`: under which subject he is given it, if that is another.
+    fn target(&mut self, sub: Slot, who: &Sub, shown: Option<&[u8]>) -> Target {
         let at = self.words.len() as u32;
         self.words.extend_from_slice(b"MSG ");
-        self.words.extend_from_within(..self.subject_len as usize);
+        match shown {
+            None => self.words.extend_from_within(..self.subject_len as usize),
+            Some(subject) => self.words.extend_from_slice(subject),
+        }
         for part in [b" ".as_slice(), &who.sid, b" "] {
             self.words.extend_from_slice(part);
         }
@@ -226,6 +238,8 @@ impl Verdict {
     pub fn fanout(&self) -> u64 {
         (self.plain.len() + self.answering.len() + self.links.len() + self.gates.len() + self.groups.len()) as u64
             + u64::from(self.remote.0.count_ones())
+            + u64::from(self.answers)
+            + self.services.len() as u64
     }
 
     /// Does a message leave the plain receivers of this shard?
@@ -234,15 +248,23 @@ impl Verdict {
         self.leaves
     }
 
-    /// Does nobody in this cluster want the subject plain?
-    pub fn is_unwanted_here(&self) -> bool {
-        // What is kept back may not be some day, and nobody would ask for it again then.
-        self.plain.is_empty() && self.is_unguarded() && self.clients.is_empty() && self.peers.is_empty()
+    /// Does it concern other accounts?
+    #[inline]
+    pub fn goes_beyond(&self) -> bool {
+        self.beyond
     }
 
-    /// Are there no other plain receivers here than those in `plain`, and none from whom it is kept back?
+    /// Does nobody in this cluster want the subject plain?
+    pub fn is_unwanted_here(&self) -> bool {
+        // What is kept back may not be some day, and nobody would ask for it again then. Of what others send nothing is a
+        // request to a service: it was one where it was published.
+        let nobody = self.plain.is_empty() && self.answering.is_empty() && self.denied == 0 && !self.answers;
+        nobody && self.clients.is_empty() && self.peers.is_empty()
+    }
+
+    /// Are there no other plain receivers here than those in `plain`, no other accounts, and nobody from whom it is kept back?
     pub fn is_unguarded(&self) -> bool {
-        self.answering.is_empty() && self.denied == 0
+        self.answering.is_empty() && self.denied == 0 && !self.beyond
     }
 
     /// The other shards with plain receivers of what came from there, or with links that it may go to.
@@ -272,6 +294,7 @@ impl Verdict {
             subject_len: subject.len() as u32,
             account,
             leaves: false,
+            beyond: false,
             answering: Vec::new(),
             denied: 0,
             publishers: Vec::new(),
@@ -286,6 +309,8 @@ impl Verdict {
             held: Vec::new(),
             entries: Vec::new(),
             groups: Vec::new(),
+            answers: false,
+            services: services(account, subject, table),
             names: Vec::new(),
         };
         let mut far = PeerSet::EMPTY;
@@ -317,6 +342,7 @@ impl Verdict {
             // What cannot be said to a peer is left out there: names stays empty.
             let _ = write_names(&mut v.names, name.as_bytes(), subject);
         }
+        v.beyond = v.answers || !v.services.is_empty();
         v.leaves = !v.groups.is_empty() || !v.remote.is_empty() || !v.links.is_empty() || !v.gates.is_empty();
         // Not to leave has to be counted.
         v.leaves |= !v.held.is_empty() || !v.is_unguarded();
@@ -324,9 +350,25 @@ impl Verdict {
     }
 
     fn add_receiver(&mut self, sub: Slot, table: &Table<'_>) {
+        self.answers |= sub == ANSWERS;
         let Some(who) = table.subs.get(sub) else { return };
-        let (t, answers) = (self.target(sub, who), who.may_answer(table.permits));
-        if answers { &mut self.answering } else { &mut self.plain }.push(t);
+        let answers = who.may_answer(table.permits);
+        if is_own(who, self.account, table) {
+            let t = self.target(sub, who, None);
+            if answers { &mut self.answering } else { &mut self.plain }.push(t);
+            return;
+        }
+        let shown = shown(who, self.account, self.subject(), table);
+        // Under several names it stands in the replica several times.
+        let again = shown.len() > 1 && self.plain.iter().chain(&self.answering).any(|t| t.sub == sub);
+        for subject in shown.iter().filter(|_| !again) {
+            if !may_have(who, subject, b"", table) {
+                self.denied += 1;
+                continue;
+            }
+            let t = self.target(sub, who, Some(subject));
+            if answers { &mut self.answering } else { &mut self.plain }.push(t);
+        }
     }
 
     /// Those who are given only a part: of this subject all or nothing.
@@ -341,10 +383,22 @@ impl Verdict {
 
     fn add_member(&mut self, group: usize, sub: Slot, table: &Table<'_>) {
         let Some(who) = table.subs.get(sub) else { return };
-        let t = self.target(sub, who);
-        let group = &mut self.groups[group];
-        group.answering |= who.may_answer(table.permits);
-        group.local.push(t);
+        let answers = who.may_answer(table.permits);
+        self.groups[group].answering |= answers;
+        if is_own(who, self.account, table) {
+            let t = self.target(sub, who, None);
+            return self.groups[group].local.push(t);
+        }
+        let shown = shown(who, self.account, self.subject(), table);
+        let again = shown.len() > 1 && self.groups[group].local.iter().any(|t| t.sub == sub);
+        for subject in shown.iter().filter(|_| !again) {
+            if !may_have(who, subject, &self.groups[group].name, table) {
+                self.groups[group].denied += 1;
+                continue;
+            }
+            let t = self.target(sub, who, Some(subject));
+            self.groups[group].local.push(t);
+        }
     }
 
     fn add_guarded_members(&mut self, group: usize, all: &Guarded, table: &Table<'_>) {
@@ -403,53 +457,6 @@ impl Verdict {
         }
         !plain.is_empty() || !named.is_empty()
     }
-}
-
-/// A subscription of one of this shard's clients.
-#[derive(Debug)]
-pub struct Sub {
-    /// Its connection.
-    pub conn: ConnId,
-    /// Index of its account.
-    pub account: u16,
-    /// By this permit its client is given only a part of it (then it stands in the replicas under that permit), or may answer
-    /// what he is given; None: neither.
-    pub guard: Option<PermitId>,
-    /// What it wants.
-    pub pattern: Box<[u8]>,
-    /// Its queue group; empty: plain.
-    pub queue: Box<[u8]>,
-    /// The client's name for it.
-    pub sid: Box<[u8]>,
-    /// Messages delivered to it.
-    pub delivered: u64,
-    /// It ends after so many; 0: never.
-    pub max: u64,
-}
-
-impl Sub {
-    /// Whoever is given a message may publish to its reply.
-    fn may_answer(&self, permits: &Permits) -> bool {
-        self.guard.and_then(|g| permits.get(g)).is_some_and(|p| p.responses().is_some())
-    }
-}
-
-/// What a verdict rests on.
-pub struct Table<'a> {
-    /// What this cluster wants of the account.
-    pub replica: &'a Replica,
-    /// What other clusters want of it.
-    pub fars: &'a Fars,
-    /// This shard's subscriptions.
-    pub subs: &'a Slots<Sub>,
-    /// The routes.
-    pub peers: &'a Peers,
-    /// The links to other clusters.
-    pub gates: &'a Gates,
-    /// The border.
-    pub walls: &'a Walls,
-    /// What users may do.
-    pub permits: &'a Permits,
 }
 
 /// See the file's head.

@@ -1,6 +1,7 @@
 //! Addresses: opening the one that the operator named, and telling others of it.
 
 use super::files;
+use super::inherited;
 use super::refusal::Refusal;
 use crate::policy::{Listen, Settings};
 use std::net::{SocketAddr, TcpListener};
@@ -14,13 +15,16 @@ pub fn display(host: &str, port: u16) -> String {
     }
 }
 
-/// Opens a listener.
+/// Opens a listener, or takes the one that systemd has opened.
 ///
 /// # Errors
 /// In nats-server's words (operations.md §1), with the remedy.
 pub fn bind(listen: &Listen) -> Result<TcpListener, Refusal> {
     let port = listen.port.unwrap_or(0);
     let at = display(&listen.host, port);
+    if let Some(socket) = inherited::take(listen) {
+        return Ok(socket);
+    }
     TcpListener::bind((listen.host.as_str(), port)).map_err(|e| {
         let remedy = match e.kind() {
             std::io::ErrorKind::AddrInUse => format!(

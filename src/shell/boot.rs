@@ -7,12 +7,13 @@ use super::descriptors;
 use super::drive::{Driver, Outlets};
 use super::files::{self, Ports, PortsFile};
 use super::identity;
+use super::inherited;
 use super::join::{Joining, Neighbours};
 use super::listen::{self, Inside, Load};
 use super::log::Log;
 use super::memory;
 use super::mesh::{MeshDoor, Running};
-use super::monitor::{self, Beside, Facts, Inbox, Monitor, Rate, Replies, ShardDoor};
+use super::monitor::{self, Beside, Facts, Inbox, Loads, Monitor, Rate, Replies, ShardDoor};
 use super::probe;
 use super::refusal::Refusal;
 use super::reload::Loader;
@@ -22,13 +23,14 @@ use super::scarcity::{Gauge, Scarcity};
 use super::serve::{Event, Executors, Server, EPOLL_REMEDY};
 use super::signal;
 use super::system::{self, SystemDoor, Word};
-use super::tls::{Acceptor, Gate, Handshakes};
+use super::tls::{Fresh, Gate, Settled, Shown};
 use super::verify::{Check, Verifier};
+use super::watchdog::Watchdog;
 use crate::base::{Level, Rng, ShardId};
 use crate::policy::{doors, Found, Idle, Settings};
 use crate::shard::{Identity, Order, Setup, Shard};
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
-use crossbeam_channel::{unbounded, Sender};
+use crossbeam_channel::{unbounded, Receiver, Sender};
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -92,29 +94,17 @@ impl Server {
         probe::probe(settings.cores.io_memory)?;
         let (socket, bound) = bind_here(&settings)?;
         let joining = Joining::prepare(&settings, bound)?;
-        let (host, port) = advertised(&settings, bound.port());
-        let identity = Arc::new(Identity { server_id, server_name: name, host, port });
+        let identity = identity(&settings, bound, server_id, name);
 
-        let (tell, events) = unbounded();
-        let signals = heed_signals(&tell)?;
+        let (tell, events, signals) = heed_signals()?;
         say_plan(&plan, log);
-        let load = Arc::new(Load::new(plan.cpus.len()));
-        let gate = gate(&settings, log)?;
-        let verifier = Verifier::start().map_err(no_room)?;
+        let (load, numbers) = (Arc::new(Load::new(plan.cpus.len())), Arc::new(AtomicU64::new(1)));
+        let (tls, verifier) = (privacy(&settings, log)?, Verifier::start().map_err(no_room)?);
         let mut seeds = Rng::new(identity::seed(&key));
         let (system, words) = system::door();
-        let outlets = Outward {
-            log: log.clone(),
-            system: system.clone(),
-            load: load.clone(),
-            verifier: verifier.clone(),
-            mesh: joining.as_ref().map(Joining::door),
-            gate: gate.clone(),
-            tell: tell.clone(),
-        };
+        let outlets = Outward::new((log, &system, &load), &verifier, joining.as_ref(), &tls, &tell);
         let scarcity = Scarcity::new(settings.limits.memory_limit, Instant::now());
         let (doors, executors, inbox) = start_shards(&plan, &settings, &identity, &mut seeds, &outlets, &scarcity)?;
-        let numbers = Arc::new(AtomicU64::new(1));
         let ports @ (cluster_at, _) = joining.as_ref().map_or((None, 0), Joining::ports);
         let routes_apart = joining.as_ref().is_some_and(Joining::has_listener);
         let neighbours = Neighbours {
@@ -122,18 +112,26 @@ impl Server {
             identity: &identity,
             doors: doors.clone(),
             clients: bound,
+            tls: tls.clone(),
             numbers: numbers.clone(),
             verifier,
             seed: seeds.next_u64(),
             log,
         };
         let mesh = joining.map(|joining| joining.start(neighbours)).transpose()?;
-        let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref(), ports, (&scarcity, &system)));
+        let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref(), ports, (&scarcity, &system, &tell)));
         let service = settings.auth.system.map(|_| service(&settings, &doors, (words, tell), log));
-        let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, (service, log))?;
+        let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, tls.monitor.clone(), (service, log))?;
         gather(mesh.as_ref().filter(|_| routes_apart), log);
         let reminders = say_where(&settings, bound, log);
-        let inside = Inside { doors: doors.clone(), load, numbers, facts, tls: gate.clone(), log: log.clone() };
+        let inside = Inside {
+            doors: doors.clone(),
+            load,
+            numbers,
+            facts: facts.clone(),
+            tls: tls.clients.clone(),
+            log: log.clone(),
+        };
         let listening = listen::start(socket, shares.clients, inside).map_err(cannot_accept)?;
         gather(mesh.as_ref().filter(|_| !routes_apart), log);
         let at = Addresses { clients: bound, monitor: monitor.as_ref().and_then(Monitor::addr), cluster: cluster_at };
@@ -148,11 +146,13 @@ impl Server {
             doors,
             executors,
             monitor,
+            facts,
             system,
             mesh,
-            gate,
+            tls,
             lame_duck: None,
             reminders,
+            watchdog: Watchdog::new(sd_notify::watchdog_enabled(), plan.cpus.len(), Instant::now()),
             scarcity,
             _signals: signals,
             ports_file,
@@ -169,9 +169,9 @@ fn who(settings: &Settings, start: &Start, log: &Log) -> Result<([u8; 32], Strin
     Ok((key, server_id, name))
 }
 
-fn say_plan(plan: &Plan, log: &Log) {
-    log.line(Level::Info, plan.why.clone());
-    plan.warning.iter().for_each(|w| log.line(Level::Warn, w.clone()));
+fn identity(settings: &Settings, bound: SocketAddr, server_id: String, server_name: String) -> Arc<Identity> {
+    let (host, port) = advertised(settings, bound.port());
+    Arc::new(Identity { server_id, server_name, host, port })
 }
 
 /// Gives the routes a moment before clients come in: to whom nobody answers here may be answered by the next server, as
@@ -194,36 +194,42 @@ fn gather(mesh: Option<&Running>, log: &Log) {
     }
 }
 
+fn say_plan(plan: &Plan, log: &Log) {
+    log.line(Level::Info, plan.why.clone());
+    plan.warning.iter().for_each(|w| log.line(Level::Warn, w.clone()));
+}
+
 fn say_ready(log: &Log) {
     log.line(Level::Info, "Server is ready".into());
     // Not under systemd is not an error.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 }
 
-/// How clients are made private, if they are.
-fn gate(settings: &Settings, log: &Log) -> Result<Option<Arc<Gate>>, Refusal> {
-    let Some(tls) = &settings.tls else { return Ok(None) };
+/// Who speaks TLS, and how.
+fn privacy(settings: &Settings, log: &Log) -> Result<Settled, Refusal> {
     let remedy = "name PEM files in tls that this user may read";
-    let acceptor = Acceptor::new(tls).map_err(|why| Refusal::new(why, remedy))?;
-    let handshakes = Handshakes::start();
-    let handshakes = handshakes.map_err(|e| Refusal::new(format!("no threads for TLS handshakes: {e}"), ""))?;
-    Ok(Some(Arc::new(Gate::new(acceptor, handshakes, log.clone()))))
+    let fresh = Fresh::read(settings).map_err(|why| Refusal::new(why, remedy))?;
+    Settled::new(fresh, log).map_err(|e| Refusal::new(format!("no threads for TLS handshakes: {e}"), ""))
 }
 
 /// The socket for clients, and its address.
 fn bind_here(settings: &Settings) -> Result<(TcpListener, SocketAddr), Refusal> {
+    inherited::adopt()?;
     let socket = bind(&settings.listen)?;
     let at = socket.local_addr().map_err(|e| Refusal::new(format!("cannot read the listen address: {e}"), ""))?;
     Ok((socket, at))
 }
 
-fn heed_signals(tell: &Sender<Event>) -> Result<signal::Signals, Refusal> {
+/// What the boot thread hears, and how it is told; signals are the first to.
+fn heed_signals() -> Result<(Sender<Event>, Receiver<Event>, signal::Signals), Refusal> {
+    let (tell, events) = unbounded();
     let heard = tell.clone();
     let signals = signal::listen(move |s| {
         // The server has ended when nobody listens any more.
         let _ = heard.send(Event::Signal(s));
     });
-    signals.map_err(|e| Refusal::new(format!("cannot listen for signals: {e}"), ""))
+    let signals = signals.map_err(|e| Refusal::new(format!("cannot listen for signals: {e}"), ""))?;
+    Ok((tell, events, signals))
 }
 
 /// Where the server listens.
@@ -240,7 +246,8 @@ fn write_files(settings: &Settings, program: &str, at: &Addresses, log: &Log) ->
         files::write_pid_file(path)?;
     }
     let Some(dir) = &settings.ports_file_dir else { return Ok(None) };
-    let monitoring = at.monitor.map(|m| files::urls("http", m)).unwrap_or_default();
+    let monitoring =
+        at.monitor.map(|m| files::urls(if settings.https { "https" } else { "http" }, m)).unwrap_or_default();
     let cluster = at.cluster.map(|c| files::urls("nats", c)).unwrap_or_default();
     let scheme = if settings.tls.as_ref().is_some_and(|t| !t.optional) { "tls" } else { "nats" };
     let ports = Ports { nats: files::urls(scheme, at.clients), monitoring, cluster };
@@ -295,8 +302,9 @@ fn facts(
     plan: &Plan,
     mesh: Option<&Running>,
     (cluster_at, gateway_port): (Option<SocketAddr>, u16),
-    (scarcity, system): (&Scarcity, &SystemDoor),
+    (scarcity, system, tell): (&Scarcity, &SystemDoor, &Sender<Event>),
 ) -> Facts {
+    let tell = tell.clone();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let machine = Machine::read().map(|m| m.affinity).unwrap_or_default();
     Facts {
@@ -317,6 +325,7 @@ fn facts(
         cluster_port: cluster_at.map_or(0, |at| at.port()),
         gateway_port,
         events_lost: system.lost(),
+        loads: Loads::with(Box::new(move |done| drop(tell.send(Event::Preview(done))))),
     }
 }
 
@@ -337,10 +346,12 @@ fn start_monitor(
     connections: usize,
     doors: &[Door],
     inbox: Inbox,
+    tls: Option<Shown>,
     (service, log): (Option<Beside>, &Log),
 ) -> Result<Option<Monitor>, Refusal> {
     let listen = facts.settings.monitor.as_ref();
     if listen.is_none() && service.is_none() {
+        inherited::none_is_left()?;
         return Ok(None);
     }
     let doors = doors.iter().cloned().map(|door| ShardDoor {
@@ -352,8 +363,9 @@ fn start_monitor(
             room
         }),
     });
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let at = listen.map(|l| display(&l.host, l.port.unwrap_or(0))).unwrap_or_default();
-    let started = monitor::start(listen, connections, facts.clone(), doors.collect(), inbox, service);
+    let started = monitor::start(listen, connections, facts.clone(), doors.collect(), inbox, tls, service);
     let monitor = started.map_err(|e| match listen {
         Some(_) => {
             Refusal::new(format!("Can't start monitoring on port: {at}, {e}"), "choose another address with http or -m")
@@ -361,8 +373,10 @@ fn start_monitor(
         None => Refusal::new(format!("cannot serve the system account: {e}"), EPOLL_REMEDY),
     })?;
     if let Some(at) = monitor.addr() {
-        log.line(Level::Info, format!("Starting http monitor on {at}"));
+        log.line(Level::Info, format!("Starting {scheme} monitor on {at}"));
     }
+    // All doors but that of clients, which was the first, are open now.
+    inherited::none_is_left()?;
     Ok(Some(monitor))
 }
 
@@ -416,6 +430,24 @@ struct Outward {
 }
 
 impl Outward {
+    fn new(
+        (log, system, load): (&Log, &SystemDoor, &Arc<Load>),
+        verifier: &Verifier,
+        joining: Option<&Joining>,
+        tls: &Settled,
+        tell: &Sender<Event>,
+    ) -> Outward {
+        Outward {
+            log: log.clone(),
+            system: system.clone(),
+            load: load.clone(),
+            verifier: verifier.clone(),
+            mesh: joining.map(Joining::door),
+            gate: tls.clients.clone(),
+            tell: tell.clone(),
+        }
+    }
+
     fn outlets(&self, shard: usize, door: &Door, replies: &Replies) -> Outlets {
         let (log, load, verifier, door) = (self.log.clone(), self.load.clone(), self.verifier.clone(), door.clone());
         let (replies, gate, returns) = (replies.clone(), self.gate.clone(), door.clone());

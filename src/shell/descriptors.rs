@@ -9,8 +9,9 @@ use crate::base::limits::{DIALS_MAX, FARS_MAX, HANDSHAKES_MAX, PEERS_MAX};
 
 /// Opened once per server: the log file anew, while the old one is still open (1), the two ends that a signal's handler
 /// writes to and its thread reads (2), the listeners of clients and of monitoring (2), the bell of the thread that
-/// accepts and a client it refuses (2), the event queue of monitoring, its second handle and its bell (3).
-const SERVER: u64 = 1 + 2 + 2 + 2 + 3;
+/// accepts and a client it refuses (2), the event queue of monitoring, its second handle and its bell (3), event queue and bell of each of the threads that shake
+/// hands for TLS (6).
+const SERVER: u64 = 1 + 2 + 2 + 2 + 3 + 6;
 /// Opened for a moment: what `/varz` reads of `/proc`, the pid file, the ports file, what the resolver of names and the
 /// list of interfaces open, and room for what nobody counts.
 const MOMENTARY: u64 = 8;
@@ -107,7 +108,7 @@ mod tests {
     #[test]
     fn no_descriptor_for_clients_is_refused_with_the_line_that_fixes_it() {
         let refusal = deal(64, 3, 8, false, false).unwrap_err().to_string();
-        assert!(refusal.starts_with("too few file descriptors: 81 are needed for 8 shards"), "{refusal}");
+        assert!(refusal.starts_with("too few file descriptors: 87 are needed for 8 shards"), "{refusal}");
         assert!(refusal.contains("RLIMIT_NOFILE is 64 — set LimitNOFILE="), "{refusal}");
         assert!(deal(0, 3, 1, false, false).is_err());
         let alone = deal(65_536, 3, 4, true, false).unwrap().clients;

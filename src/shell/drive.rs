@@ -220,9 +220,19 @@ fn take_in(mail: Mail, turn: &mut Turn<'_, crate::shard::Sockets>, sockets: &mut
             turn.order(Order::InstructGateway(instruction));
             return false;
         }
+        Mail::Beat(beat) => {
+            beat.answer();
+            return false;
+        }
         Mail::Stop => return true,
-        Mail::Route(stream, introduction) => (turn.introduce(introduction), stream),
-        Mail::Gateway(stream, introduction) => (turn.introduce_gateway(introduction), stream),
+        Mail::Route((stream, secured), introduction) => {
+            session = secured;
+            (turn.introduce(introduction), stream)
+        }
+        Mail::Gateway((stream, secured), introduction) => {
+            session = secured;
+            (turn.introduce_gateway(introduction), stream)
+        }
         Mail::Service(stream, cid) => (turn.open_service(cid), stream),
         Mail::Accepted(stream, opening) => (turn.open(opening), stream),
         Mail::Secured(stream, secured, opening) => {

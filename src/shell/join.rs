@@ -6,6 +6,7 @@ use super::log::Log;
 use super::mesh::{self, Letterbox, MeshDoor, Surroundings};
 use super::refusal::Refusal;
 use super::rings::Door;
+use super::tls::Settled;
 use super::verify::Verifier;
 use crate::base::Level;
 use crate::gateways;
@@ -68,7 +69,7 @@ impl Joining {
     /// The system has no more threads or descriptors.
     pub fn start(self, with: Neighbours<'_>) -> Result<mesh::Running, Refusal> {
         let gateways = self.gateway.map(|(gateway, listener)| gateways_of(gateway, listener, &with)).transpose()?;
-        let Neighbours { settings, identity, doors, clients, numbers, verifier, seed, log } = with;
+        let Neighbours { settings, identity, doors, clients, tls, numbers, verifier, seed, log } = with;
         let listen = self.cluster.listen.as_ref().unwrap_or(&settings.listen);
         let (host, port) = (listen.host.clone(), self.at.map_or(0, |at| at.port()));
         if self.listener.is_some() {
@@ -87,6 +88,7 @@ impl Joining {
             doors,
             listener: self.listener,
             gateways,
+            tls,
             numbers,
             verifier,
             log: log.clone(),
@@ -139,6 +141,8 @@ pub struct Neighbours<'a> {
     pub doors: Vec<Door>,
     /// Where clients come in.
     pub clients: SocketAddr,
+    /// How routes and links to other clusters speak TLS.
+    pub tls: Settled,
     /// The numbers of connections.
     pub numbers: Arc<AtomicU64>,
     /// Compares passwords.

@@ -258,6 +258,7 @@ mod tests {
     use super::*;
     use crate::policy::Settings;
     use crate::shard::Order;
+    use crate::shell::monitor::Loads;
     use crate::shell::monitor::Rate;
     use crate::shell::rings::{connect, Post};
     use std::sync::atomic::AtomicBool;
@@ -281,6 +282,7 @@ mod tests {
             cluster_port: 0,
             gateway_port: 0,
             events_lost: Arc::default(),
+            loads: Loads::default(),
         })
     }
 

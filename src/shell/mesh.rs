@@ -11,6 +11,7 @@ use self::sockets::{Happened, Sockets};
 use super::clock::Clock;
 use super::log::Log;
 use super::rings::{Door, Mail};
+use super::tls::{Secured, Settled};
 use super::verify::{Check, Verifier};
 use crate::base::{Cid, Level, ShardId, Time};
 use crate::conn::{GatewayTidings, Tidings};
@@ -45,8 +46,10 @@ enum Note {
     Tidings(ShardId, Tidings),
     GatewayTidings(ShardId, GatewayTidings),
     HandedOver(TcpStream, Cid, Vec<u8>),
-    Dialed(Dial, std::io::Result<TcpStream>),
-    GatewayDialed(crate::gateways::Dial, std::io::Result<TcpStream>),
+    Dialed(Dial, std::io::Result<Secured>),
+    GatewayDialed(crate::gateways::Dial, std::io::Result<Secured>),
+    /// Who dialed us shows who he is, a gateway or a route.
+    Came(Secured, SocketAddr, bool),
     Verified(Cid, bool),
     Reload(Vec<RouteUrl>),
     ReloadGateways(Vec<RemoteGateway>),
@@ -175,6 +178,8 @@ pub struct Surroundings {
     pub listener: Option<TcpListener>,
     /// The gateways' machine and its listener; none where there are no gateways.
     pub gateways: Option<(crate::gateways::Setup, TcpListener)>,
+    /// How routes and links to other clusters speak TLS.
+    pub tls: Settled,
     /// The numbers of connections, shared with the client listener.
     pub numbers: Arc<AtomicU64>,
     /// Compares passwords.
@@ -291,7 +296,7 @@ impl Driver {
                 let Some(listener) = &self.around.listener else { return };
                 // One at a time: the rest is still there at the next look.
                 if let Ok((stream, from)) = listener.accept() {
-                    self.admit(stream, from, |mesh, link, ip, port| mesh.accepted(link, ip, port));
+                    self.knocks(stream, from, false);
                 }
             }
             Happened::IncomingGateway => self.gateway_comes_in(),
@@ -306,11 +311,42 @@ impl Driver {
         }
     }
 
-    fn admit(&mut self, stream: TcpStream, from: SocketAddr, tell: impl FnOnce(&mut Mesh, Cid, &str, u16)) {
+    /// Somebody has dialed us: with TLS a machine hears of him when he has shown who he is.
+    fn knocks(&mut self, stream: TcpStream, from: SocketAddr, gateway: bool) {
+        let tls = &self.around.tls;
+        let Some(between) = (if gateway { &tls.gateways } else { &tls.routes }) else {
+            return self.admit(Secured { stream, tls: None }, from, gateway);
+        };
+        let (door, says) = (self.door.clone(), between.clone());
+        between.accept(stream, move |found| match found {
+            Ok(secured) => door.send(Note::Came(secured, from, gateway)),
+            Err(why) => {
+                let kind = if gateway { "gateway" } else { "route" };
+                says.failed(&format!("{from} - {kind}"), &why);
+            }
+        });
+    }
+
+    fn admit(&mut self, secured: Secured, from: SocketAddr, gateway: bool) {
         let link = Cid(self.around.numbers.fetch_add(1, Ordering::Relaxed));
-        match self.sockets.add(link, stream) {
-            Ok(()) => tell(&mut self.mesh, link, &from.ip().to_canonical().to_string(), from.port()),
+        let (ip, port) = (from.ip().to_canonical().to_string(), from.port());
+        match self.sockets.add(link, secured.stream, secured.tls.map(|(session, _)| session)) {
+            Ok(()) => match self.gateways.as_mut().filter(|_| gateway) {
+                Some(gateways) => gateways.accepted(link, &ip, port),
+                None => self.mesh.accepted(link, &ip, port),
+            },
+            Err(e) if gateway => {
+                self.around.log.line(Level::Error, format!("cannot take in a gateway from {from}: {e}"));
+            }
             Err(e) => self.around.log.line(Level::Error, format!("cannot take in a route from {from}: {e}")),
+        }
+        self.early(link);
+    }
+
+    /// What a private connection has said with the end of its handshake.
+    fn early(&mut self, link: Cid) {
+        if let Some(happened) = self.sockets.early(link) {
+            self.happened(happened);
         }
     }
 
@@ -327,10 +363,12 @@ impl Driver {
         }
         match note {
             Note::Tidings(shard, tidings) => self.mesh.tidings(shard, tidings),
+            Note::Came(..) if self.leaving => {}
+            Note::Came(secured, from, gateway) => self.admit(secured, from, gateway),
             Note::HandedOver(..) if self.leaving => {}
             Note::HandedOver(stream, link, said) => {
                 let Ok(from) = stream.peer_addr() else { return true };
-                if self.sockets.add(link, stream).is_ok() {
+                if self.sockets.add(link, stream, None).is_ok() {
                     let ip = from.ip().to_canonical().to_string();
                     self.mesh.handed_over(link, &ip, from.port(), said);
                 }
@@ -360,14 +398,20 @@ impl Driver {
         true
     }
 
-    fn dialed(&mut self, dial: Dial, outcome: std::io::Result<TcpStream>) {
-        let connected = outcome.and_then(|stream| {
-            let at = stream.peer_addr()?;
-            let link = Cid(self.around.numbers.fetch_add(1, Ordering::Relaxed));
-            self.sockets.add(link, stream)?;
-            Ok((link, at.ip().to_canonical().to_string(), at.port()))
-        });
+    fn dialed(&mut self, dial: Dial, outcome: std::io::Result<Secured>) {
+        let connected = self.connected(outcome);
+        let link = connected.as_ref().ok().map(|(link, ..)| *link);
         self.mesh.dialed(dial, connected.map_err(unreached));
+        link.into_iter().for_each(|link| self.early(link));
+    }
+
+    /// Takes in a connection that was dialed: its number, and the other end's address and port.
+    fn connected(&mut self, outcome: std::io::Result<Secured>) -> std::io::Result<(Cid, String, u16)> {
+        let Secured { stream, tls } = outcome?;
+        let at = stream.peer_addr()?;
+        let link = Cid(self.around.numbers.fetch_add(1, Ordering::Relaxed));
+        self.sockets.add(link, stream, tls.map(|(session, _)| session))?;
+        Ok((link, at.ip().to_canonical().to_string(), at.port()))
     }
 
     fn act(&mut self) {
@@ -377,13 +421,14 @@ impl Driver {
                 Act::Give { link, .. } if self.leaving => self.sockets.close(link),
                 Act::Dial { dial: number, host, port } => {
                     let door = self.door.clone();
-                    dial(host, port, move |outcome| door.send(Note::Dialed(number, outcome)));
+                    let done = move |outcome| door.send(Note::Dialed(number, outcome));
+                    dial(host, port, None, self.around.tls.routes.clone(), done);
                 }
                 Act::Write { link, bytes } => self.sockets.write(link, &bytes),
                 Act::Close { link } => self.sockets.close(link),
                 Act::Give { link, shard, route } => {
                     let door = self.around.doors[shard.index()].clone();
-                    self.sockets.give(link, move |stream| door.send(Mail::Route(stream, *route)));
+                    self.sockets.give(link, move |socket| door.send(Mail::Route(socket, *route)));
                 }
                 Act::Tell { shard, instruction } => {
                     self.around.doors[shard.index()].send(Mail::Order(Order::Instruct(instruction)));

@@ -13,6 +13,7 @@ mod drive;
 pub mod files;
 mod hours;
 mod identity;
+mod inherited;
 mod join;
 mod kernel;
 mod listen;
@@ -32,5 +33,6 @@ mod socket;
 mod system;
 pub mod tls;
 pub mod verify;
+mod watchdog;
 
 pub use refusal::Refusal;

@@ -13,6 +13,7 @@ mod gatewayz;
 mod health;
 mod index;
 mod json;
+mod loads;
 mod metrics;
 mod process;
 mod query;
@@ -27,12 +28,15 @@ mod wanted;
 
 pub use desk::{replies, Inbox, Replies, ShardDoor};
 pub use facts::Facts;
+pub use loads::Loads;
 pub use query::Query;
 pub use rate::Rate;
 pub use serve::CONNECTIONS_MAX;
 pub use site::{now_ns, Site};
 pub use time::stamp;
 
+use super::inherited;
+use super::tls::Shown;
 use crate::policy::settings::Listen;
 use std::future::Future;
 use std::io;
@@ -79,10 +83,14 @@ pub fn start(
     facts: Arc<Facts>,
     doors: Vec<ShardDoor>,
     inbox: Inbox,
+    tls: Option<Shown>,
     beside: Option<Beside>,
 ) -> io::Result<Monitor> {
     let bound = listen.map(|listen| {
-        let listener = TcpListener::bind((listen.host.as_str(), listen.port.unwrap_or(0)))?;
+        let listener = match inherited::take(listen) {
+            Some(socket) => socket,
+            None => TcpListener::bind((listen.host.as_str(), listen.port.unwrap_or(0)))?,
+        };
         listener.set_nonblocking(true)?;
         Ok::<_, io::Error>((listener.local_addr()?, listener))
     });
@@ -109,7 +117,7 @@ pub fn start(
             runtime.spawn(beside(site.clone()));
         }
         if let Some(listener) = listener {
-            runtime.spawn(serve::serve(listener, connections, site));
+            runtime.spawn(serve::serve(listener, connections, site, tls));
         }
         // An error means that the handle was dropped: then it runs as long as the process.
         if runtime.block_on(stopped).is_err() {

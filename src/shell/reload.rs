@@ -1,8 +1,9 @@
 //! A configuration read anew while the server runs (operations.md §15): all of it is taken over, or nothing.
 
-use super::tls::Acceptor;
+use super::tls::Fresh;
 use crate::policy::reload::{changes, Changes};
 use crate::policy::{Invalid, Loaded, Settings};
+use serde_json::{json, Value};
 
 /// Reads the configuration as it was read at the start.
 pub type Loader = Box<dyn Fn() -> Result<Loaded, Vec<Invalid>> + Send>;
@@ -10,8 +11,8 @@ pub type Loader = Box<dyn Fn() -> Result<Loaded, Vec<Invalid>> + Send>;
 /// A configuration that can be taken over.
 pub(super) struct Reloaded {
     pub settings: Settings,
-    /// How clients are made private from now on.
-    pub acceptor: Option<Acceptor>,
+    /// What its files say of TLS.
+    pub fresh: Fresh,
     /// What has changed, in nats-server's words.
     pub applied: Vec<&'static str>,
     /// Deprecated spellings, warnings.
@@ -32,10 +33,20 @@ pub(super) fn reload(old: &Settings, load: Option<&Loader>) -> Result<Reloaded, 
         let refused = restart.iter().map(|key| format!("config reload not supported for {key}: restart the server"));
         return Err(refused.collect());
     }
-    let acceptor = settings.tls.as_ref().map(Acceptor::new).transpose().map_err(|why| vec![why])?;
+    let fresh = Fresh::read(&settings).map_err(|why| vec![why])?;
     let applied = live.into_iter().map(|key| if key == "cluster.routes" { "cluster routes" } else { key }).collect();
     let notices = words(&deprecations).into_iter().chain(settings.warnings.iter().cloned()).collect();
-    Ok(Reloaded { settings, acceptor, applied, notices })
+    Ok(Reloaded { settings, fresh, applied, notices })
+}
+
+/// What [`reload`] would take over, or why it would refuse, for people who ask first.
+pub(super) fn preview(old: &Settings, load: Option<&Loader>) -> Value {
+    match reload(old, load) {
+        Ok(r) => json!({
+            "reloads": true, "digest": r.settings.digest, "applied": r.applied, "refused": [], "notices": r.notices,
+        }),
+        Err(why) => json!({"reloads": false, "applied": [], "refused": why, "notices": []}),
+    }
 }
 
 fn words(all: &[Invalid]) -> Vec<String> {

@@ -5,6 +5,7 @@
 //! and only a sleeping one costs a system call.
 
 use super::tls::{Secured, Session};
+use super::watchdog::Beat;
 use crate::base::{Cid, ConnId, ShardId, ShardSet};
 use crate::conn::{GatewayInstruction, GatewayIntroduction, Introduction};
 use crate::shard::{Batch, Opening, Order};
@@ -23,6 +24,9 @@ const RING_BATCHES: usize = 8;
 /// its mail once a turn: one that is this far behind has other worries.
 const MAIL_MAX: usize = 4096;
 
+/// Another server's socket, and what makes it private.
+pub type Link = (TcpStream, Option<Box<Session>>);
+
 /// What comes to a shard from threads that are no shards.
 pub enum Mail {
     /// A connection for this shard.
@@ -33,10 +37,12 @@ pub enum Mail {
     Upgraded(ConnId, Result<Secured, String>),
     /// The server's own connection for what it answers in the system account.
     Service(TcpStream, Cid),
+    /// Answered by any turn.
+    Beat(Beat),
     /// A registered route for this shard.
-    Route(TcpStream, Introduction),
+    Route(Link, Introduction),
     /// A registered link to another cluster for this shard.
-    Gateway(TcpStream, GatewayIntroduction),
+    Gateway(Link, GatewayIntroduction),
     /// Word about such a link; never before it itself.
     Instruct(GatewayInstruction),
     /// An order.

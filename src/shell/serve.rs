@@ -1,9 +1,10 @@
 //! A running server: what it does when it is signalled, and how it ends (operations.md §14). Made by the boot.
 
+use super::clock::Clock;
 use super::listen::Listening;
 use super::log::Log;
 use super::mesh;
-use super::monitor::Monitor;
+use super::monitor::{Facts, Monitor};
 use super::refusal::Refusal;
 use super::reload::{self, Loader};
 use super::reminders::Reminders;
@@ -11,13 +12,15 @@ use super::rings::{Door, Mail};
 use super::scarcity::{Found, Scarcity};
 use super::signal::{Signal, Signals};
 use super::system::{SystemDoor, Word};
-use super::tls::Gate;
+use super::tls::Settled;
+use super::watchdog::{Due, Watchdog};
 use crate::base::{Level, ShardId};
 use crate::policy::Settings;
 use crate::shard::Order;
 use crate::shell::files::PortsFile;
 use crossbeam_channel::{Receiver, RecvError, RecvTimeoutError};
 use glommio::ExecutorJoinHandle;
+use sd_notify::NotifyState;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,6 +35,8 @@ pub(super) enum Event {
     Scarce(ShardId, u64),
     /// A shard never began.
     Failed(std::io::Error),
+    /// Somebody asks what a reload would do.
+    Preview(tokio::sync::oneshot::Sender<serde_json::Value>),
     /// An operator in the system account asks for a reload, and waits for what becomes of it.
     Reload(tokio::sync::oneshot::Sender<Result<(), String>>),
 }
@@ -42,6 +47,9 @@ const LAST_WORDS: Duration = Duration::from_millis(750);
 /// What helps where the system gives no event queue.
 pub(super) const EPOLL_REMEDY: &str = "epoll needs descriptors (LimitNOFILE=, fs.file-max) and a seccomp profile that \
                                        allows it (SystemCallFilter=@io-event)";
+
+/// For what comes after the grace time, when nobody asks the shards how they are any more.
+const PARTING: Duration = Duration::from_secs(10);
 
 /// How long the system account may take to be told.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -60,13 +68,16 @@ pub(super) struct Server {
     pub doors: Vec<Door>,
     pub executors: Executors,
     pub monitor: Option<Monitor>,
+    pub facts: Arc<Facts>,
     pub system: SystemDoor,
     pub mesh: Option<mesh::Running>,
-    /// How clients are made private, if they are.
-    pub gate: Option<Arc<Gate>>,
+    /// Who speaks TLS, and how.
+    pub tls: Settled,
     pub lame_duck: Option<LameDuck>,
     pub reminders: Reminders,
     pub scarcity: Scarcity,
+    /// None: nobody watches.
+    pub watchdog: Option<Watchdog>,
     pub _signals: Signals,
     pub ports_file: Option<PortsFile>,
 }
@@ -100,6 +111,10 @@ impl Server {
                     // Who asked may have given up.
                     let _ = done.send(reloaded);
                 }
+                Ok(Event::Preview(done)) => {
+                    // Who asked may have given up.
+                    let _ = done.send(reload::preview(&self.settings, self.load.as_ref()));
+                }
                 Ok(Event::Vacant) => {
                     if self.lame_duck.as_mut().is_some_and(LameDuck::one_shard_less) {
                         return self.flush_and_end();
@@ -132,6 +147,25 @@ impl Server {
         if self.grace_ends().is_some_and(|at| at <= now) {
             self.send_clients_away();
         }
+        self.watch_shards(now);
+    }
+
+    /// Tells systemd that the server lives, if all its shards do.
+    fn watch_shards(&mut self, now: Instant) {
+        match self.watchdog.as_mut().map(|dog| dog.due(now)) {
+            None | Some(Due::Nothing) => {}
+            Some(Due::Alive(beats)) => {
+                // Who does not listen will act upon it.
+                let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+                self.doors.iter().zip(beats).for_each(|(door, beat)| door.send(Mail::Beat(beat)));
+            }
+            Some(Due::Late(late)) => {
+                let late: Vec<String> = late.iter().map(usize::to_string).collect();
+                let text =
+                    format!("shards that take no turn: {}: the watchdog is not told that we live", late.join(", "));
+                self.log.line(Level::Error, text);
+            }
+        }
     }
 
     /// Tells the log and the shards what was found about the memory, all but the one that has told us.
@@ -157,7 +191,9 @@ impl Server {
 
     /// What happens next; `Timeout`: something is due.
     fn next_event(&self) -> Result<Event, RecvTimeoutError> {
-        match self.grace_ends().into_iter().chain(self.reminders.next()).chain(self.scarcity.next()).min() {
+        let watchdog = self.watchdog.as_ref().map(Watchdog::next);
+        let all = self.grace_ends().into_iter().chain(self.reminders.next()).chain(self.scarcity.next());
+        match all.chain(watchdog).min() {
             Some(at) => self.events.recv_deadline(at),
             None => self.events.recv().map_err(|RecvError| RecvTimeoutError::Disconnected),
         }
@@ -171,6 +207,8 @@ impl Server {
         match reload::reload(&self.settings, self.load.as_ref()) {
             Ok(reloaded) => {
                 reloaded.notices.iter().for_each(|w| self.log.line(Level::Warn, w.clone()));
+                // Before anybody is dialed anew.
+                self.tls.change(reloaded.fresh);
                 if let (Some(mesh), Some(cluster)) = (&self.mesh, &reloaded.settings.cluster) {
                     mesh.door().reload(cluster.routes.clone());
                 }
@@ -182,9 +220,7 @@ impl Server {
                     let auth = Arc::new(reloaded.settings.auth.clone());
                     self.doors.iter().for_each(|d| d.send(Mail::Order(Order::Auth(auth.clone()))));
                 }
-                if let (Some(gate), Some(acceptor), Some(tls)) = (&self.gate, reloaded.acceptor, &reloaded.settings.tls)
-                {
-                    gate.change(acceptor);
+                if let Some(tls) = &reloaded.settings.tls {
                     let (tls, auth_timeout) = (Arc::new(tls.clone()), reloaded.settings.timers.auth_timeout);
                     let order = || Order::Tls { tls: tls.clone(), auth_timeout };
                     self.doors.iter().for_each(|d| d.send(Mail::Order(order())));
@@ -192,6 +228,7 @@ impl Server {
                 reloaded.applied.iter().for_each(|what| self.log.line(Level::Info, format!("Reloaded: {what}")));
                 let digest = &reloaded.settings.digest;
                 self.log.line(Level::Info, format!("Reloaded server configuration ({digest})"));
+                self.facts.loads.reloaded(digest, Clock::new().now().wall_ns);
                 self.settings = Arc::new(reloaded.settings);
                 Ok(())
             }
@@ -256,7 +293,10 @@ impl Server {
     /// Waits until so many shards have written what waits, at most the grace time, and ends.
     fn shut_down(self, mut waiting: usize) {
         self.log.line(Level::Info, "Initiating Shutdown...".into());
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        let patience = self.settings.timers.shutdown_grace + LAST_WORDS + PARTING;
+        let patience = NotifyState::WatchdogUsec(u32::try_from(patience.as_micros()).unwrap_or(u32::MAX));
+        let words = [NotifyState::Stopping, NotifyState::Watchdog, patience];
+        let _ = sd_notify::notify(if self.watchdog.is_some() { &words } else { &words[..1] });
         self.say_farewell();
         if let Some(listening) = self.listening {
             listening.stop();
@@ -275,7 +315,7 @@ impl Server {
                 Ok(Event::Failed(_)) => break,
                 // Asked again: no more patience.
                 Ok(Event::Signal(Signal::Interrupt)) => break,
-                Ok(Event::Signal(_) | Event::Vacant | Event::Scarce(..) | Event::Reload(_)) => {}
+                Ok(Event::Signal(_) | Event::Vacant | Event::Scarce(..) | Event::Reload(_) | Event::Preview(_)) => {}
                 Err(_) => {
                     self.log.line(
                         Level::Warn,

@@ -96,6 +96,22 @@ pub fn strip(block: &[u8], key: &[u8], into: &mut Vec<u8>) -> usize {
     removed
 }
 
+/// Appends `block`, which may be empty, with this as the last of its headers and the only one of its name.
+pub fn set(block: &[u8], key: &[u8], value: &[u8], into: &mut Vec<u8>) {
+    let mut others = Vec::new();
+    strip(block, key, &mut others);
+    if others.is_empty() {
+        others = [VERSION, END].concat();
+    }
+    // Before the empty line, where readers stop; where none is, at the end.
+    let at = memmem::find(&others, END).map_or(others.len(), |at| at + 2);
+    into.extend_from_slice(&others[..at]);
+    for part in [key, b": ", value, b"\r\n"] {
+        into.extend_from_slice(part);
+    }
+    into.extend_from_slice(if at < others.len() { &others[at..] } else { b"\r\n" });
+}
+
 /// Could a reader take this line for a header of that name?
 fn names(line: &[u8], key: &[u8]) -> bool {
     let Some(colon) = memchr::memchr(b':', line) else { return false };

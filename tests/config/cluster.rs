@@ -59,6 +59,7 @@ fn the_whole_block_in_both_spellings() {
         [cluster.authorization]\nuser = \"r\"\npassword = \"p\"\ntimeout = \"500ms\"\n\
         [cluster.permissions]\nimport = [\"a\"]\nexport = { allow = [\"b\", \"c\"], deny = [\"d\"] }\n";
     let expected = Cluster {
+        tls: None,
         name: Some("east".into()),
         listen: Some(Listen { host: "127.0.0.1".into(), port: Some(6222) }),
         advertise: Some("h:1".into()),
@@ -195,7 +196,7 @@ fn every_mistake_of_a_cluster_at_its_place() {
             "f.conf:2:2: cluster name cannot contain spaces",
             "f.conf:3:2: port: 70000 is not a port: −1 (the system chooses) or 1 to 65535",
             "f.conf:4:2: unknown field \"lisen\", did you mean \"listen\"?",
-            "f.conf:5:2: tls: TLS between servers is not supported yet",
+            "f.conf:5:2: missing 'key_file' in TLS configuration",
             "f.conf:7:3: unknown field \"usr\", did you mean \"user\"?",
             "f.conf:8:3: a password without a user would guard nothing: name the user too",
             "f.conf:9:3: token: Cluster authorization does not support tokens",

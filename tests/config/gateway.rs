@@ -14,7 +14,7 @@ fn url(host: &str, port: u16) -> RouteUrl {
 }
 
 fn remote(name: &str, urls: &[RouteUrl]) -> RemoteGateway {
-    RemoteGateway { name: name.into(), urls: urls.to_vec(), entries: 1 }
+    RemoteGateway { name: name.into(), urls: urls.to_vec(), entries: 1, tls: None }
 }
 
 #[test]
@@ -33,6 +33,7 @@ fn the_whole_block_in_both_spellings() {
         [[gateway.gateways]]\nname = \"n\"\nhost = \"h\"\nport = 3\n";
     let login = |u: &str, p: &str| Some(RouteLogin { user: u.into(), password: p.into() });
     let expected = Gateway {
+        tls: None,
         name: "east".into(),
         listen: Listen { host: "127.0.0.1".into(), port: Some(7222) },
         advertise: Some("h:1".into()),
@@ -147,7 +148,10 @@ fn what_says_nothing_is_none_and_what_says_half_is_refused() {
             "gateway {name: a, port: 70000}",
             "f.conf:1:19: port: 70000 is not a port: −1 (the system chooses) or 1 to 65535",
         ),
-        ("gateway {name: a, port: -1, tls {}}", "f.conf:1:29: tls: TLS between servers is not supported yet"),
+        (
+            "gateway {name: a, port: -1, tls {}}",
+            "f.conf:1:29: a tls block needs a certificate to show: give cert_file and key_file",
+        ),
         (
             "gateway {name: a, port: -1, gateways: {b: 1}}",
             "f.conf:1:29: gateways: expected a list of clusters, found a map",
@@ -163,8 +167,12 @@ fn what_says_nothing_is_none_and_what_says_half_is_refused() {
             "f.conf:1:50: error parsing gateway url: expected nats://[user:password@]host:port, but it names no port",
         ),
         (
-            "gateway {name: a, port: -1, gateways: [{name: b, url: b:1, tls {}}]}",
-            "f.conf:1:60: tls: TLS between servers is not supported yet",
+            "gateway {name: a, port: -1, gateways: [{name: b, url: b:1, tls {cert_file: x}}]}",
+            "f.conf:1:60: missing 'key_file' in TLS configuration",
+        ),
+        (
+            "gateway {name: a, port: -1, gateways: [{name: b, url: \"tls://b:1\"}]}",
+            "f.conf:1:50: a URL says tls://, but gateway has no tls block: add one, or write nats://",
         ),
         (
             "gateway {name: a, port: -1, interest: x}",

@@ -6,12 +6,17 @@ use turnpike::base::{Cid, ConnId, Now, ShardId, Time};
 use turnpike::policy::Settings;
 use turnpike::shard::{Batch, Identity, Opening, Rings, Setup, Shard, Sockets, Turn};
 
+/// What a connection of a shard was sent.
+pub type Heard = (usize, ConnId, Vec<u8>);
+
 /// All shards of one server, and a clock that stands still but for a nanosecond a turn.
 pub struct Driven {
     shards: Vec<Shard>,
     ns: u64,
     /// Bytes written to sockets so far.
     pub written: usize,
+    /// What was written, by shard and connection, if somebody wants to know.
+    pub heard: Option<Vec<Heard>>,
     /// What is in the rings, and to whom.
     rings: VecDeque<(usize, Told)>,
 }
@@ -30,11 +35,16 @@ impl Driven {
             let id = ShardId(i);
             Shard::new(Setup { id, shards: shards.into(), ..Setup::single(settings, identity) })
         };
-        Driven { shards: (0..shards).map(shard).collect(), ns: 1, written: 0, rings: VecDeque::new() }
+        Driven { shards: (0..shards).map(shard).collect(), ns: 1, written: 0, heard: None, rings: VecDeque::new() }
     }
 
     /// A client of a shard, connected, that has said this.
     pub fn client(&mut self, shard: usize, says: &str) -> ConnId {
+        self.entrant(shard, "", says)
+    }
+
+    /// The same with these fields of CONNECT, each behind a comma.
+    pub fn entrant(&mut self, shard: usize, fields: &str, says: &str) -> ConnId {
         let opening = Opening {
             cid: Cid(self.ns),
             ip: "127.0.0.1".into(),
@@ -44,7 +54,8 @@ impl Driven {
             nonce: [0; 11],
         };
         let conn = self.with(shard, |turn| turn.open(opening));
-        self.say(shard, conn, b"CONNECT {\"verbose\":false,\"pedantic\":false}\r\nPING\r\n");
+        let connect = format!("CONNECT {{\"verbose\":false,\"pedantic\":false{fields}}}\r\nPING\r\n");
+        self.say(shard, conn, connect.as_bytes());
         self.say(shard, conn, says.as_bytes());
         conn
     }
@@ -55,14 +66,14 @@ impl Driven {
         let mut turn = begin(&mut self.shards[shard], &mut self.ns).sockets();
         turn.time();
         let what = happens(&mut turn);
-        end(turn, shard, shards, &mut self.rings, &mut self.written);
+        end(turn, shard, shards, &mut self.rings, (&mut self.written, &mut self.heard));
         while let Some((to, told)) = self.rings.pop_front() {
             let mut turn = begin(&mut self.shards[to], &mut self.ns);
             match told {
                 Told::Batch(from, batch) => turn.batch(from, batch),
                 Told::Spent(batch) => turn.spent(batch),
             }
-            end(turn.sockets(), to, shards, &mut self.rings, &mut self.written);
+            end(turn.sockets(), to, shards, &mut self.rings, (&mut self.written, &mut self.heard));
         }
         what
     }
@@ -79,7 +90,13 @@ fn begin<'a>(shard: &'a mut Shard, ns: &mut u64) -> Turn<'a, Rings> {
 }
 
 /// Rings first, as the shell does it; every socket takes all there is.
-fn end(turn: Turn<'_, Sockets>, shard: usize, shards: usize, rings: &mut VecDeque<(usize, Told)>, written: &mut usize) {
+fn end(
+    turn: Turn<'_, Sockets>,
+    shard: usize,
+    shards: usize,
+    rings: &mut VecDeque<(usize, Told)>,
+    (written, heard): (&mut usize, &mut Option<Vec<Heard>>),
+) {
     let mut flush = turn.end();
     let me = ShardId(shard as u8);
     for to in (0..shards).filter(|to| *to != shard) {
@@ -94,6 +111,9 @@ fn end(turn: Turn<'_, Sockets>, shard: usize, shards: usize, rings: &mut VecDequ
             let n = flush.pending(conn).len();
             if n == 0 {
                 break;
+            }
+            if let Some(heard) = heard {
+                heard.push((shard, conn, flush.pending(conn).to_vec()));
             }
             flush.wrote(conn, n);
             *written += n;

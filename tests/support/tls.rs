@@ -160,6 +160,11 @@ impl Private {
         Ok(it)
     }
 
+    /// TLS from the first byte, whatever is said then.
+    pub fn first_quietly(to: SocketAddr, config: &Arc<ClientConfig>) -> std::io::Result<Private> {
+        Private::over(dial(to), config, Value::Null)
+    }
+
     /// A handshake on this socket.
     pub fn over(mut stream: TcpStream, config: &Arc<ClientConfig>, greeting: Value) -> std::io::Result<Private> {
         let name = ServerName::try_from("localhost").expect("a name");

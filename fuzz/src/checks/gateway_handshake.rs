@@ -132,7 +132,7 @@ fn setup(guarded: bool, reject_unknown: bool) -> Setup {
     let gateway = Gateway {
         name: "east".into(),
         login: guarded.then_some(login),
-        remotes: vec![RemoteGateway { name: "west".into(), urls, entries: 1 }],
+        remotes: vec![RemoteGateway { name: "west".into(), urls, entries: 1, tls: None }],
         reject_unknown,
         ..Gateway::default()
     };

@@ -73,6 +73,7 @@ fn acts(mesh: &mut Mesh) -> (Vec<Dial>, bool, bool, bool) {
 fn setup(guarded: bool) -> Setup {
     let login = RouteLogin { user: "u".into(), password: "secret".into() };
     let cluster = Cluster {
+        tls: None,
         name: Some("c".into()),
         listen: None,
         advertise: None,

@@ -22,8 +22,16 @@ const patience = 20 * time.Second
 
 var url string
 
+// How TLS is spoken, if it is.
+var private []nats.Option
+
 func main() {
 	url = "nats://" + os.Args[1]
+	if len(os.Args) > 2 && slices.Contains([]string{"tls", "mutual", "first"}, os.Args[2]) {
+		overTLS(os.Args[2], os.Args[3])
+		fmt.Fprintln(os.Stderr, "  ok   "+os.Args[2])
+		return
+	}
 	if len(os.Args) > 2 {
 		identify(os.Args[2], os.Args[3])
 		fmt.Fprintln(os.Stderr, "  ok   "+os.Args[2])
@@ -63,7 +71,7 @@ func check(ok bool, format string, args ...any) {
 }
 
 func connect(options ...nats.Option) *nats.Conn {
-	nc, err := nats.Connect(url, options...)
+	nc, err := nats.Connect(url, append(slices.Clone(private), options...)...)
 	must(err)
 	return nc
 }
@@ -265,6 +273,29 @@ func reconnect() {
 	defer two.Close()
 	must(two.Publish("still", []byte("there")))
 	check(string(next(sub).Data) == "there", "another message")
+}
+
+// overTLS goes through a part of the list, with the certificates of this folder.
+func overTLS(form, folder string) {
+	private = []nats.Option{nats.RootCAs(folder + "/ca.pem")}
+	switch form {
+	case "mutual":
+		_, err := nats.Connect(url, private...)
+		check(err != nil, "who shows no certificate is let in")
+		private = append(private, nats.ClientCert(folder+"/client.pem", folder+"/client.key"))
+	case "first":
+		private = append(private, nats.TLSHandshakeFirst())
+	}
+	nc := connect()
+	state, err := nc.TLSConnectionState()
+	must(err)
+	check(state.HandshakeComplete, "in the clear")
+	nc.Close()
+	_, err = nats.Connect(url, nats.Secure())
+	check(err != nil, "who does not believe the authority stays")
+	publishAndSubscribe()
+	largePayloads()
+	reconnect()
 }
 
 // identify presents credentials or the seed of a key, in files of this folder: the right ones let in, others do not.

@@ -19,7 +19,10 @@ import {
 const servers = process.argv[2];
 const patience = 20_000;
 
-const connect = (options = {}) => dial({ servers, ...options });
+// How TLS is spoken, if it is.
+let secure = {};
+
+const connect = (options = {}) => dial({ servers, ...secure, ...options });
 
 async function subscribe(nc, subject, options = {}) {
   const sub = nc.subscribe(subject, options);
@@ -208,6 +211,27 @@ async function identify(form, folder) {
   assert.equal((await take(sub, 1))[0].string(), "me");
   await nc.close();
   await assert.rejects(connect({ authenticator: authenticator(wrong), reconnect: false }), AuthorizationError);
+}
+
+// Goes through a part of the list, with the certificates of this folder.
+async function overTls(form, folder) {
+  const tls = { caFile: `${folder}/ca.pem` };
+  if (form === "mutual") {
+    await assert.rejects(dial({ servers, tls, reconnect: false }));
+    Object.assign(tls, { certFile: `${folder}/client.pem`, keyFile: `${folder}/client.key` });
+  }
+  if (form === "first") tls.handshakeFirst = true;
+  await assert.rejects(dial({ servers, tls: {}, reconnect: false, timeout: 5000 }));
+  secure = { tls };
+  await publishAndSubscribe();
+  await largePayloads();
+  await reconnect();
+}
+
+if (["tls", "mutual", "first"].includes(process.argv[3])) {
+  await overTls(process.argv[3], process.argv[4]);
+  process.stderr.write(`  ok   ${process.argv[3]}\n`);
+  process.exit(0);
 }
 
 if (process.argv.length > 3) {

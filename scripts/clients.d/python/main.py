@@ -5,6 +5,7 @@ output; the answer is a line on its standard input.
 """
 
 import asyncio
+import ssl
 import sys
 
 import nats
@@ -12,10 +13,12 @@ from nats.errors import MaxPayloadError, NoRespondersError
 
 URL = "nats://" + sys.argv[1]
 PATIENCE = 20
+# How TLS is spoken, if it is.
+PRIVATE = {}
 
 
 async def connect(**options):
-    return await nats.connect(URL, **options)
+    return await nats.connect(URL, **PRIVATE, **options)
 
 
 async def subscribe(nc, subject, **options):
@@ -209,7 +212,37 @@ async def identify(form, folder):
         raise AssertionError(f"{wrong} lets in")
 
 
+async def refused(**options):
+    async def quiet(_):
+        pass
+
+    try:
+        await nats.connect(URL, **options, allow_reconnect=False, error_cb=quiet)
+    except Exception:
+        return
+    raise AssertionError("let in")
+
+
+async def over_tls(form, folder):
+    """Goes through a part of the list, with the certificates of this folder."""
+    context = ssl.create_default_context(cafile=f"{folder}/ca.pem")
+    PRIVATE.update(tls=context)
+    if form == "mutual":
+        await refused(tls=ssl.create_default_context(cafile=f"{folder}/ca.pem"))
+        context.load_cert_chain(f"{folder}/client.pem", f"{folder}/client.key")
+    if form == "first":
+        PRIVATE.update(tls_handshake_first=True)
+    await refused(tls=ssl.create_default_context())
+    await publish_and_subscribe()
+    await large_payloads()
+    await reconnect()
+
+
 async def main():
+    if len(sys.argv) > 2 and sys.argv[2] in ("tls", "mutual", "first"):
+        await asyncio.wait_for(over_tls(*sys.argv[2:]), 3 * PATIENCE)
+        print("  ok   " + sys.argv[2], file=sys.stderr)
+        return
     if len(sys.argv) > 2:
         await asyncio.wait_for(identify(*sys.argv[2:]), 3 * PATIENCE)
         print("  ok   " + sys.argv[2], file=sys.stderr)

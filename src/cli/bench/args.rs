@@ -50,6 +50,18 @@ pub struct Common {
     /// Token
     #[arg(long, global = true, conflicts_with = "user")]
     pub token: Option<String>,
+    /// Speaks TLS
+    #[arg(long, global = true)]
+    pub tls: bool,
+    /// Authorities that are believed, PEM; without: those of the system
+    #[arg(long, global = true, requires = "tls", value_name = "FILE")]
+    pub tls_ca: Option<String>,
+    /// Certificate that is shown, PEM
+    #[arg(long, global = true, requires = "tls", requires = "tls_key", value_name = "FILE")]
+    pub tls_cert: Option<String>,
+    /// Its key
+    #[arg(long, global = true, requires = "tls_cert", value_name = "FILE")]
+    pub tls_key: Option<String>,
     /// Measures so long, in seconds
     #[arg(long, global = true, default_value = "2", value_parser = seconds)]
     pub seconds: Duration,
@@ -83,6 +95,15 @@ pub struct Common {
     /// Draws the latencies' percentiles into a file: one SVG that needs nothing else
     #[arg(long, global = true, value_name = "FILE")]
     pub svg: Option<PathBuf>,
+}
+
+impl Common {
+    /// The authorities and the certificate with its key, where TLS is spoken.
+    #[allow(clippy::type_complexity, reason = "both may be left out")]
+    pub fn tls(&self) -> Option<(Option<&str>, Option<(&str, &str)>)> {
+        let pair = self.tls_cert.as_deref().zip(self.tls_key.as_deref());
+        self.tls.then_some((self.tls_ca.as_deref(), pair))
+    }
 }
 
 /// What is measured.

@@ -4,12 +4,15 @@
 use super::{
     fault::Fault,
     scan::{Heed, Scan},
+    wire::Wire,
 };
 use mio::{Interest, Registry, Token};
+use rustls::ClientConfig;
 use serde::Deserialize;
 use std::{
     io::{ErrorKind, Read, Write},
     net::TcpStream,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -32,6 +35,8 @@ pub struct Server {
     pub password: Option<String>,
     /// Token, for a server that asks for one.
     pub token: Option<String>,
+    /// How TLS is spoken, if it is.
+    pub tls: Option<Arc<ClientConfig>>,
 }
 
 /// What the bench wants to know of INFO (client-protocol.md, "INFO").
@@ -50,7 +55,7 @@ pub struct Info {
 
 /// A connection that has been greeted and is still blocking.
 pub struct Dialled {
-    stream: TcpStream,
+    stream: Wire<TcpStream>,
     scan: Scan,
     /// What the server said of itself.
     pub info: Info,
@@ -77,6 +82,10 @@ impl Dialled {
         stream.set_read_timeout(Some(ANSWER))?;
         stream.set_write_timeout(Some(ANSWER))?;
         let (info, rest) = greeting(&mut stream)?;
+        let mut stream = Wire::plain(stream);
+        if let Some(config) = &server.tls {
+            stream.secure(config, &server.address)?;
+        }
         let mut dialled = Dialled { stream, scan: Scan::default(), info };
         dialled.scan.feed(&rest, &mut ())?;
         dialled.send(connect(server).as_bytes())?;
@@ -106,7 +115,7 @@ impl Dialled {
     /// Waits until `other`, a connection to another server, reaches what this one has subscribed to: a subject of its
     /// own, which is told after all before it, is published to there until a message comes.
     pub fn known_at(&mut self, other: &mut Dialled) -> Result<(), Fault> {
-        let subject = format!("bench.known.{}", self.stream.local_addr()?.port());
+        let subject = format!("bench.known.{}", self.stream.socket.local_addr()?.port());
         self.send(format!("SUB {subject} known\r\n").as_bytes())?;
         self.barrier()?;
         let (before, begun) = (self.scan.messages, Instant::now());
@@ -144,9 +153,9 @@ impl Dialled {
 
     /// Hands the connection to the loop behind `registry`, which knows it as number `index`.
     pub fn watched(self, registry: &Registry, index: usize) -> Result<Link, Fault> {
-        self.stream.set_nonblocking(true)?;
-        let mut stream = mio::net::TcpStream::from_std(self.stream);
-        registry.register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
+        self.stream.socket.set_nonblocking(true)?;
+        let mut stream = self.stream.moved(mio::net::TcpStream::from_std);
+        registry.register(&mut stream.socket, Token(index), Interest::READABLE | Interest::WRITABLE)?;
         Ok(Link { stream, scan: self.scan, owed: Vec::new(), readable: true, writable: true })
     }
 }
@@ -196,7 +205,7 @@ fn connect(server: &Server) -> String {
 
 /// A connection of the loop. Readiness is told once per change, so the link remembers it until a call would block.
 pub struct Link {
-    stream: mio::net::TcpStream,
+    stream: Wire<mio::net::TcpStream>,
     /// What has come in.
     pub scan: Scan,
     /// Control lines and small messages that are due; they go before anything else.
@@ -210,6 +219,8 @@ impl Link {
     pub fn wake(&mut self, event: &mio::event::Event) {
         self.readable |= event.is_readable() || event.is_error() || event.is_read_closed();
         self.writable |= event.is_writable();
+        // What is amiss is found by the next read.
+        let _ = self.stream.settle();
     }
 
     /// True while a read may find something.
@@ -233,7 +244,7 @@ impl Link {
             Err(e) if e.kind() == ErrorKind::ConnectionReset => return Err(Fault::Closed(self.scan.error.take())),
             Err(e) => return Err(e.into()),
         };
-        self.readable = n == buffer.len();
+        self.readable = if self.stream.tells() { n == buffer.len() } else { n > 0 };
         heed.arrived();
         self.scan.feed(&buffer[..n], heed)?;
         if whole {
@@ -276,10 +287,15 @@ impl Link {
         Link::write(&mut self.stream, &mut self.writable, &mut self.scan, bytes)
     }
 
-    fn write(to: &mut mio::net::TcpStream, writable: &mut bool, scan: &mut Scan, bytes: &[u8]) -> Result<usize, Fault> {
+    fn write(
+        to: &mut Wire<mio::net::TcpStream>,
+        writable: &mut bool,
+        scan: &mut Scan,
+        bytes: &[u8],
+    ) -> Result<usize, Fault> {
         match to.write(bytes) {
             Ok(n) => {
-                *writable = n == bytes.len();
+                *writable = !to.tells() || n == bytes.len();
                 Ok(n)
             }
             Err(e) if e.kind() == ErrorKind::WouldBlock => {

@@ -152,7 +152,7 @@ fn what_is_wrong_exits_with_1_and_one_line_first() {
         ("-t", "turnpike: must specify [-c, --config] option to check configuration file syntax"),
         ("-c nosuch", "turnpike: open nosuch: no such file or directory"),
         ("-p 70000", "turnpike: port: 70000 is not a port: −1 (the system chooses) or 1 to 65535"),
-        ("--https_port 8443 --routes nats://a:1", "turnpike: --https_port: monitoring over TLS is not supported yet"),
+        ("--https_port 8443", "turnpike: TLS cert and key required for HTTPS: add a tls block"),
         (
             "--routes nats://a:1",
             "turnpike: solicited routes require cluster capabilities, e.g. --cluster nats://0.0.0.0:6222, or listen in \

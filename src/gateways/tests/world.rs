@@ -27,7 +27,7 @@ pub(super) fn gateway(name: &str, lists: &[(&str, usize)]) -> Gateway {
         let url = RouteUrl { host: ip(*node), port: 7222, login: None };
         match remotes.iter_mut().find(|r| r.name == *remote) {
             Some(r) => r.urls.push(url),
-            None => remotes.push(RemoteGateway { name: (*remote).into(), urls: vec![url], entries: 1 }),
+            None => remotes.push(RemoteGateway { name: (*remote).into(), urls: vec![url], entries: 1, tls: None }),
         }
     }
     Gateway { name: name.into(), remotes, ..Gateway::default() }

@@ -15,6 +15,7 @@ pub(super) const SHARDS: usize = 2;
 pub(super) fn cluster(name: Option<&str>, routes: &[usize]) -> Cluster {
     let url = |n: &usize| RouteUrl { host: ip(*n), port: 6222, login: None };
     Cluster {
+        tls: None,
         name: name.map(String::from),
         listen: None,
         advertise: None,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 fn cluster() -> Cluster {
     Cluster {
+        tls: None,
         name: Some("c1".into()),
         listen: None,
         advertise: None,

@@ -1,16 +1,25 @@
 //! One attempt to reach a peer, on a thread of its own: names are looked up by the system's resolver, which waits.
 
+use crate::shell::tls::{Between, Secured};
 use std::io::{Error, ErrorKind};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long one address has to answer (cluster-protocol.md §5).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Tries the addresses of `host` in turn, and says how it went.
-pub(super) fn dial(host: String, port: u16, done: impl FnOnce(std::io::Result<TcpStream>) + Send + 'static) {
+/// Tries the addresses of `host`, of this cluster if it is another, in turn, shakes hands where TLS is spoken, and says
+/// how it went.
+pub(super) fn dial(
+    host: String,
+    port: u16,
+    cluster: Option<String>,
+    tls: Option<Arc<Between>>,
+    done: impl FnOnce(std::io::Result<Secured>) + Send + 'static,
+) {
     let attempt = std::thread::Builder::new().name("turnpike-dial".into());
-    let outcome = std::sync::Arc::new(std::sync::Mutex::new(Some(done)));
+    let outcome = Arc::new(std::sync::Mutex::new(Some(done)));
     let report = outcome.clone();
     let tell = move |result| {
         if let Some(done) = report.lock().ok().and_then(|mut d| d.take()) {
@@ -19,7 +28,12 @@ pub(super) fn dial(host: String, port: u16, done: impl FnOnce(std::io::Result<Tc
     };
     let spawned = attempt.spawn({
         let tell = tell.clone();
-        move || tell(connect(&host, port))
+        move || match (connect(&host, port), tls) {
+            (Ok(stream), Some(tls)) => tls.dial(stream, &host, cluster.as_deref(), move |found| {
+                tell(found.map_err(|why| Error::other(format!("TLS handshake error: {why}"))));
+            }),
+            (connected, _) => tell(connected.map(|stream| Secured { stream, tls: None })),
+        }
     });
     if let Err(e) = spawned {
         tell(Err(e));

@@ -2,22 +2,17 @@
 
 use super::dial::dial;
 use super::{Driver, Note};
-use crate::base::{Cid, Level};
 use crate::gateways::{Act, Dial};
 use crate::shell::rings::Mail;
-use std::net::TcpStream;
-use std::sync::atomic::Ordering;
+use crate::shell::tls::Secured;
 
 impl Driver {
     /// Somebody knocks at the gateway listener.
     pub(super) fn gateway_comes_in(&mut self) {
-        let (Some(listener), Some(gateways)) = (&self.gateway_listener, &mut self.gateways) else { return };
+        let Some(listener) = &self.gateway_listener else { return };
         // One at a time: the rest is still there at the next look.
-        let Ok((stream, from)) = listener.accept() else { return };
-        let link = Cid(self.around.numbers.fetch_add(1, Ordering::Relaxed));
-        match self.sockets.add(link, stream) {
-            Ok(()) => gateways.accepted(link, &from.ip().to_canonical().to_string(), from.port()),
-            Err(e) => self.around.log.line(Level::Error, format!("cannot take in a gateway from {from}: {e}")),
+        if let Ok((stream, from)) = listener.accept() {
+            self.knocks(stream, from, true);
         }
     }
 
@@ -36,15 +31,12 @@ impl Driver {
         }
     }
 
-    fn gateway_dialed(&mut self, dial: Dial, outcome: std::io::Result<TcpStream>) {
+    fn gateway_dialed(&mut self, dial: Dial, outcome: std::io::Result<Secured>) {
+        let connected = self.connected(outcome);
+        let link = connected.as_ref().ok().map(|(link, ..)| *link);
         let Some(gateways) = &mut self.gateways else { return };
-        let connected = outcome.and_then(|stream| {
-            let at = stream.peer_addr()?;
-            let link = Cid(self.around.numbers.fetch_add(1, Ordering::Relaxed));
-            self.sockets.add(link, stream)?;
-            Ok((link, at.ip().to_canonical().to_string(), at.port()))
-        });
         gateways.dialed(dial, connected.map_err(|e| e.to_string()));
+        link.into_iter().for_each(|link| self.early(link));
     }
 
     /// Does what the gateways' machine wants done.
@@ -54,15 +46,16 @@ impl Driver {
                 // The end has begun: no link begins any more.
                 Act::Dial { .. } if self.leaving => {}
                 Act::Give { link, .. } if self.leaving => self.sockets.close(link),
-                Act::Dial { dial: number, host, port } => {
+                Act::Dial { dial: number, host, port, cluster } => {
                     let door = self.door.clone();
-                    dial(host, port, move |outcome| door.send(Note::GatewayDialed(number, outcome)));
+                    let done = move |outcome| door.send(Note::GatewayDialed(number, outcome));
+                    dial(host, port, Some(cluster), self.around.tls.gateways.clone(), done);
                 }
                 Act::Write { link, bytes } => self.sockets.write(link, &bytes),
                 Act::Close { link } => self.sockets.close(link),
                 Act::Give { link, shard, intro } => {
                     let door = self.around.doors[shard.index()].clone();
-                    self.sockets.give(link, move |stream| door.send(Mail::Gateway(stream, *intro)));
+                    self.sockets.give(link, move |socket| door.send(Mail::Gateway(socket, *intro)));
                 }
                 Act::Tell { shard, instruction } => {
                     self.around.doors[shard.index()].send(Mail::Instruct(instruction));

@@ -1,6 +1,8 @@
 //! The sockets of connections that are no routes yet. They say little: a `Vec` each for what waits to be written.
 
 use crate::base::Cid;
+use crate::shell::rings::Link;
+use crate::shell::tls::{Sealed, Session};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::Timespec;
 use rustix::io::Errno;
@@ -41,13 +43,15 @@ enum Then {
     Close,
     /// It was shut then; what still comes is thrown away.
     Linger(Instant),
-    Give(Box<dyn FnOnce(TcpStream) + Send>),
+    Give(Box<dyn FnOnce(Link) + Send>),
 }
 
 struct Socket {
     stream: TcpStream,
     out: Vec<u8>,
     then: Then,
+    /// What makes it private.
+    tls: Option<Box<Session>>,
 }
 
 /// See the file's head.
@@ -56,6 +60,7 @@ pub(super) struct Sockets {
     bell: OwnedFd,
     all: BTreeMap<Cid, Socket>,
     buffer: Vec<u8>,
+    sealed: Sealed,
 }
 
 impl Sockets {
@@ -76,19 +81,60 @@ impl Sockets {
             epoll::add(&epoll, listener, EventData::new_u64(number), EventFlags::IN)?;
         }
         let buffer = vec![0; READ_BYTES];
-        Ok(Sockets { epoll, bell: bell.try_clone()?, all: BTreeMap::new(), buffer })
+        Ok(Sockets { epoll, bell: bell.try_clone()?, all: BTreeMap::new(), buffer, sealed: Sealed::default() })
     }
 
-    /// Takes a connection in.
+    /// Takes a connection in. If it is private, [`Sockets::early`] may follow.
     ///
     /// # Errors
     /// When the system will not watch it.
-    pub(super) fn add(&mut self, link: Cid, stream: TcpStream) -> std::io::Result<()> {
+    pub(super) fn add(&mut self, link: Cid, stream: TcpStream, tls: Option<Box<Session>>) -> std::io::Result<()> {
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
         epoll::add(&self.epoll, &stream, EventData::new_u64(link.0), EventFlags::IN)?;
-        self.all.insert(link, Socket { stream, out: Vec::new(), then: Then::Stay });
+        let mut socket = Socket { stream, out: Vec::new(), then: Then::Stay, tls };
+        if let Some(session) = &mut socket.tls {
+            socket.out = std::mem::take(&mut session.unsent);
+            session.whole = 0;
+        }
+        self.all.insert(link, socket);
+        self.flush(link);
         Ok(())
+    }
+
+    /// What came with the end of the handshake.
+    pub(super) fn early(&mut self, link: Cid) -> Option<Happened> {
+        let fresh = self.all.get(&link)?.tls.as_ref()?.fresh;
+        fresh.then(|| self.open(link, 0)).flatten()
+    }
+
+    /// Opens what was read into the buffer behind the rest of what came before.
+    fn open(&mut self, link: Cid, read: usize) -> Option<Happened> {
+        let socket = self.all.get_mut(&link)?;
+        let session = socket.tls.as_mut()?;
+        let mut incoming = std::mem::take(&mut session.rest);
+        incoming.extend_from_slice(&self.buffer[..read]);
+        let mut plain = std::mem::take(&mut session.early);
+        self.sealed.clear();
+        session.fresh = false;
+        let opened = session.open(&mut incoming, &mut plain, &mut self.sealed);
+        socket.out.extend_from_slice(self.sealed.bytes());
+        let leaving = !matches!(socket.then, Then::Stay);
+        match opened {
+            Ok(used) => session.rest = incoming.split_off(used),
+            Err(e) => {
+                self.flush(link);
+                self.all.remove(&link);
+                return (!leaving).then(|| Happened::Lost(link, format!("tls: {e}")));
+            }
+        }
+        let closed = session.closed;
+        self.flush(link);
+        if plain.is_empty() && closed {
+            self.all.remove(&link);
+            return (!leaving).then(|| Happened::Lost(link, "the peer closed it".to_owned()));
+        }
+        (!leaving && !plain.is_empty()).then_some(Happened::Bytes(link, plain))
     }
 
     /// Waits until something happens, or for so many nanoseconds.
@@ -143,6 +189,7 @@ impl Sockets {
         let read = rustix::net::recv(&socket.stream, &mut self.buffer[..], RecvFlags::DONTWAIT);
         let leaving = !matches!(socket.then, Then::Stay);
         match read {
+            Ok((n, _)) if n > 0 && socket.tls.is_some() => self.open(link, n),
             Ok((n, _)) if n > 0 => (!leaving).then(|| Happened::Bytes(link, self.buffer[..n].to_vec())),
             Err(Errno::AGAIN | Errno::INTR) => None,
             end => {
@@ -159,7 +206,17 @@ impl Sockets {
     /// Writes, now or as soon as the socket takes bytes.
     pub(super) fn write(&mut self, link: Cid, bytes: &[u8]) {
         if let Some(socket) = self.all.get_mut(&link) {
-            socket.out.extend_from_slice(bytes);
+            match &mut socket.tls {
+                None => socket.out.extend_from_slice(bytes),
+                Some(session) => {
+                    self.sealed.clear();
+                    // What cannot be sealed is lost with the connection, which the next read finds at its end.
+                    if session.seal(bytes, &mut self.sealed).is_err() {
+                        let _ = socket.stream.shutdown(Shutdown::Both);
+                    }
+                    socket.out.extend_from_slice(self.sealed.bytes());
+                }
+            }
             self.flush(link);
         }
     }
@@ -170,7 +227,7 @@ impl Sockets {
     }
 
     /// Gives a connection away when all is written.
-    pub(super) fn give(&mut self, link: Cid, to: impl FnOnce(TcpStream) + Send + 'static) {
+    pub(super) fn give(&mut self, link: Cid, to: impl FnOnce(Link) + Send + 'static) {
         self.then(link, Then::Give(Box::new(to)));
     }
 
@@ -193,9 +250,10 @@ impl Sockets {
         }
         let done = socket.out.is_empty();
         if done && matches!(socket.then, Then::Give(_)) {
-            let Some(Socket { stream, then: Then::Give(to), .. }) = self.all.remove(&link) else { return };
+            let Some(Socket { stream, then: Then::Give(to), mut tls, .. }) = self.all.remove(&link) else { return };
             let _ = epoll::delete(&self.epoll, &stream);
-            return to(stream);
+            tls.iter_mut().for_each(|t| t.fresh = !t.rest.is_empty() || t.closed);
+            return to((stream, tls));
         }
         if done && matches!(socket.then, Then::Close) {
             let _ = socket.stream.shutdown(Shutdown::Write);

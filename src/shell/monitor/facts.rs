@@ -2,6 +2,7 @@
 //! accepts connections.
 
 use super::json::Nothing;
+use super::loads::Loads;
 use super::rate::Rate;
 use crate::policy::Settings;
 use crate::shell::mesh::MeshDoor;
@@ -47,6 +48,8 @@ pub struct Facts {
     pub gateway_port: u16,
     /// What was to be told in the system account, or asked of it, and found no room.
     pub events_lost: Arc<AtomicU64>,
+    /// When the configuration was read, and what a reload would do.
+    pub loads: Loads,
 }
 
 impl Facts {

@@ -3,7 +3,7 @@
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
 
 /// What is linked, with its name.
-const LINKS: [(&str, &str); 12] = [
+const LINKS: [(&str, &str); 13] = [
     ("varz", "General"),
     ("connz", "Connections"),
     ("subsz", "Subscriptions"),
@@ -12,6 +12,7 @@ const LINKS: [(&str, &str); 12] = [
     ("routez", "Routes"),
     ("gatewayz", "Gateways"),
     ("explain", "Would it cross?"),
+    ("reloadz", "What would a reload change?"),
     ("metrics", "Metrics for Prometheus"),
     ("leafz", "Leaf nodes"),
     ("jsz", "JetStream"),

@@ -1,6 +1,7 @@
 //! HTTP: sockets, time limits, headers. The only file of the monitor that knows hyper.
 
 use super::site::{Kind, Reply, Site};
+use crate::shell::tls::Shown;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{HeaderValue, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS};
@@ -9,11 +10,13 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
 /// Most connections served at a time; `shell::descriptors` may give fewer.
 pub const CONNECTIONS_MAX: usize = 64;
@@ -38,15 +41,25 @@ const HEADERS_MAX: usize = 64;
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Accepts and serves until it is dropped; more than so many `connections` at a time wait to be accepted.
-pub async fn serve(listener: TcpListener, connections: usize, site: Arc<Site>) {
+pub async fn serve(listener: TcpListener, connections: usize, site: Arc<Site>, tls: Option<Shown>) {
     let slots = Arc::new(Semaphore::new(connections.min(CONNECTIONS_MAX)));
     // The semaphore is never closed.
     while let Ok(slot) = slots.clone().acquire_owned().await {
         match listener.accept().await {
             Ok((socket, _)) => {
                 let site = site.clone();
+                let config = tls.as_ref().map(|t| t.lock().unwrap_or_else(PoisonError::into_inner).clone());
                 tokio::spawn(async move {
-                    converse(socket, site).await;
+                    match config {
+                        None => converse(socket, site).await,
+                        Some(config) => {
+                            let handshake = TlsAcceptor::from(config).accept(socket);
+                            // Who speaks no TLS is not answered.
+                            if let Ok(Ok(private)) = timeout(HEAD_TIMEOUT, handshake).await {
+                                converse(private, site).await;
+                            }
+                        }
+                    }
                     drop(slot);
                 });
             }
@@ -56,7 +69,7 @@ pub async fn serve(listener: TcpListener, connections: usize, site: Arc<Site>) {
 }
 
 /// One connection. Its end is nobody's news: an error here is the peer's.
-async fn converse(socket: TcpStream, site: Arc<Site>) {
+async fn converse(socket: impl AsyncRead + AsyncWrite + Unpin, site: Arc<Site>) {
     let service = service_fn(move |request| {
         let site = site.clone();
         async move { Ok::<_, Infallible>(respond(&site, request).await) }

@@ -98,7 +98,7 @@ impl From<Silent> for Refused {
 }
 
 /// Every endpoint, as it is named in the statistics of requests.
-pub const ENDPOINTS: [&str; 15] = [
+pub const ENDPOINTS: [&str; 16] = [
     "/",
     "/varz",
     "/connz",
@@ -110,6 +110,7 @@ pub const ENDPOINTS: [&str; 15] = [
     "/gatewayz",
     "/explain",
     "/metrics",
+    "/reloadz",
     "/leafz",
     "/jsz",
     "/raftz",
@@ -201,6 +202,7 @@ impl Site {
             "/routez" => self.routez(now_ns, q).await?,
             "/gatewayz" => self.gatewayz(now_ns, q).await?,
             "/explain" => self.explain(q).await?,
+            "/reloadz" => self.reloadz().await?,
             "/metrics" => return self.metrics(now_ns).await,
             "/leafz" => absent::leafz(facts, now_ns, q)?,
             "/jsz" => absent::jsz(facts, now_ns, q)?,
@@ -283,6 +285,14 @@ impl Site {
     }
 
     /// Would a message cross, and why?
+    /// What a reload would do.
+    async fn reloadz(&self) -> Result<Vec<u8>, Refused> {
+        let answer = self.facts.loads.preview()?;
+        let said = tokio::time::timeout(PATIENCE, answer).await;
+        let said = said.map_err(|_| "the server is busy: ask again".to_owned())?;
+        Ok(pretty(&said.map_err(|_| "the server is ending".to_owned())?))
+    }
+
     async fn explain(&self, q: &Query) -> Result<Vec<u8>, Refused> {
         let question = explain::asked(q).question(&self.facts.settings)?;
         // All shards know the same; the first answers.

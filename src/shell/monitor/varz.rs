@@ -108,7 +108,7 @@ pub struct Varz<'a> {
     subscriptions: u64,
     http_req_stats: &'a BTreeMap<&'static str, u64>,
     config_load_time: String,
-    config_digest: &'a str,
+    config_digest: String,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     tags: &'a [String],
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -136,6 +136,10 @@ struct Cluster<'a> {
     urls: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tls_timeout: Option<Float>,
+    #[serde(skip_serializing_if = "super::json::is_false")]
+    tls_required: bool,
+    #[serde(skip_serializing_if = "super::json::is_false")]
+    tls_verify: bool,
     /// One connection per peer, which is what nats-server calls so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pool_size: Option<i32>,
@@ -252,9 +256,9 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
         ping_interval: nanoseconds(timers.ping_interval),
         ping_max: timers.ping_max,
         http_host: settings.monitor.as_ref().map_or("", |m| &m.host),
-        http_port: look.http_port,
+        http_port: if settings.https { 0 } else { look.http_port },
         http_base_path: if settings.http_base_path == "/" { "" } else { &settings.http_base_path },
-        https_port: 0,
+        https_port: if settings.https { look.http_port } else { 0 },
         auth_timeout: Float(timers.auth_timeout.as_secs_f64()),
         max_control_line: limits.max_control_line,
         max_payload: limits.max_payload,
@@ -293,8 +297,8 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
         stalled_clients: sum(tallies, |t| t.stalled_clients),
         subscriptions: sum(tallies, |t| t.subscriptions),
         http_req_stats: &look.requests,
-        config_load_time: stamp(facts.start_ns),
-        config_digest: &settings.digest,
+        config_load_time: stamp(facts.loads.since(facts.start_ns)),
+        config_digest: facts.loads.digest(&settings.digest),
         tags: &settings.server_tags,
         metadata: settings.server_metadata.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(),
         system_account: facts.system_account(),
@@ -335,7 +339,9 @@ fn cluster<'a>(facts: &'a Facts, mesh: &'a Report) -> Cluster<'a> {
         cluster_port: Some(facts.cluster_port),
         auth_timeout: Some(Float(c.auth_timeout.as_secs_f64())),
         urls: configured.map(|t| t.address.as_str()).collect(),
-        tls_timeout: Some(Float(2.0)),
+        tls_timeout: Some(Float(c.tls.as_ref().map_or(2.0, |t| t.timeout.as_secs_f64()))),
+        tls_required: c.tls.is_some(),
+        tls_verify: c.tls.is_some(),
         pool_size: Some(-1),
     }
 }

@@ -1,17 +1,22 @@
 //! From a `tls` block and the files it names to what handshakes are made with. At the start, for `-t` and at each reload,
 //! so that what is found valid will start.
 
+use super::names::Known;
 use crate::policy::tls::{CertFiles, Tls, CIPHERS};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
-use rustls::crypto::{ring, CryptoProvider};
+use rustls::crypto::{ring, verify_tls12_signature, verify_tls13_signature, CryptoProvider};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier};
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::TLS13;
-use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme, SupportedProtocolVersion,
+};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 static NEWEST: &[&SupportedProtocolVersion] = &[&TLS13];
 
@@ -22,6 +27,8 @@ pub struct Acceptor {
     pub tls: Tls,
     /// What the handshake is made with.
     pub config: Arc<ServerConfig>,
+    /// The names that a server's certificate may bear, where it has to say who it is.
+    pub known: Option<Known>,
 }
 
 impl Acceptor {
@@ -48,7 +55,80 @@ impl Acceptor {
         // reload.
         config.ticketer = ring::Ticketer::new().map_err(|e| said(format!("session tickets: {e}")))?;
         config.send_tls13_tickets = 1;
-        Ok(Acceptor { tls: tls.clone(), config: Arc::new(config) })
+        Ok(Acceptor { tls: tls.clone(), config: Arc::new(config), known: None })
+    }
+}
+
+/// How servers are dialed.
+#[derive(Debug)]
+pub struct Dialer {
+    /// What the handshake is made with.
+    pub config: Arc<ClientConfig>,
+    /// SHA-256 of the public keys that are believed; empty: any.
+    pub pinned: Vec<[u8; 32]>,
+    /// A handshake takes no longer.
+    pub timeout: Duration,
+}
+
+impl Dialer {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// What is wrong with which file, for the operator.
+    pub fn new(tls: &Tls) -> Result<Dialer, String> {
+        let said = |why: String| format!("{}: tls: {why}", tls.place);
+        let provider = Arc::new(provider(tls));
+        let builder = ClientConfig::builder_with_provider(provider.clone());
+        let builder = builder.with_protocol_versions(versions(tls)).map_err(|e| said(e.to_string()))?;
+        let builder = match tls.insecure {
+            true => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider.clone()))),
+            false => builder.with_root_certificates(roots(tls).map_err(said)?),
+        };
+        let shown = tls.certs.first().map(|files| certified(files, &provider)).transpose().map_err(said)?;
+        let config = match shown {
+            Some(key) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key))),
+            None => builder.with_no_client_auth(),
+        };
+        Ok(Dialer { config: Arc::new(config), pinned: tls.pinned.clone(), timeout: tls.timeout })
+    }
+}
+
+/// `insecure`: whoever is dialed is believed. That he holds the key of what he shows is looked at all the same.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -89,7 +169,7 @@ fn read(key: &str, path: &str) -> Result<Vec<u8>, String> {
 }
 
 fn roots(tls: &Tls) -> Result<RootCertStore, String> {
-    let path = tls.ca_file.as_deref().unwrap_or_default();
+    let Some(path) = &tls.ca_file else { return system_roots() };
     let bytes = read("ca_file", path)?;
     let mut roots = RootCertStore::empty();
     for cert in CertificateDer::pem_slice_iter(&bytes) {
@@ -98,6 +178,20 @@ fn roots(tls: &Tls) -> Result<RootCertStore, String> {
     }
     if roots.is_empty() {
         return Err(format!("ca_file: failed to parse root ca certificate: there is none in {path}"));
+    }
+    Ok(roots)
+}
+
+/// Without `ca_file` those are believed whom this system believes, as in nats-server.
+fn system_roots() -> Result<RootCertStore, String> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let why = found.errors.first().map_or(String::new(), |e| format!(": {e}"));
+        return Err(format!(
+            "the authorities of this system cannot be read{why}; give ca_file, those that are believed"
+        ));
     }
     Ok(roots)
 }

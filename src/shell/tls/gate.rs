@@ -2,6 +2,7 @@
 //! before a shard knows them. Shared by the listener, the shards' shells and the reload; asked once per connection.
 
 use super::{Acceptor, Handshakes, How, Job, Secured, Wait};
+use crate::base::limits::TLS_FAILURES_SECOND_MAX;
 use crate::base::Level;
 use crate::shell::log::Log;
 use std::net::TcpStream;
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 pub struct Gate {
     handshakes: Handshakes,
     now: Mutex<Now>,
-    log: Log,
+    complaints: Complaints,
 }
 
 struct Now {
@@ -20,22 +21,16 @@ struct Now {
     second: Instant,
     /// Handshakes begun in it.
     begun: u32,
-    /// Failures in it that were not said.
-    unsaid: u64,
-    failed: u32,
-    failing: Instant,
 }
 
-/// Failures said in a second.
-const SAID_MAX: u32 = 5;
 const SECOND: Duration = Duration::from_secs(1);
 
 impl Gate {
     /// A gate where `acceptor` holds.
     pub fn new(acceptor: Acceptor, handshakes: Handshakes, log: Log) -> Gate {
         let (acceptor, second) = (Arc::new(acceptor), Instant::now());
-        let now = Now { acceptor, second, begun: 0, unsaid: 0, failed: 0, failing: second };
-        Gate { handshakes, now: Mutex::new(now), log }
+        let now = Now { acceptor, second, begun: 0 };
+        Gate { handshakes, now: Mutex::new(now), complaints: Complaints::new(log) }
     }
 
     fn now(&self) -> std::sync::MutexGuard<'_, Now> {
@@ -91,17 +86,39 @@ impl Gate {
 
     /// A handshake before INFO has failed, which no shard will say.
     pub fn failed(&self, whom: &str, why: &str) {
-        let mut now = self.now();
-        if now.failing.elapsed() >= SECOND {
-            (now.failing, now.failed) = (Instant::now(), 0);
+        self.complaints.say(&format!("{whom} - TLS handshake error: {why}"));
+    }
+}
+
+/// Lines that strangers can cause by the thousand: a few in a second are said, the rest is counted.
+pub(super) struct Complaints {
+    log: Log,
+    count: Mutex<Count>,
+}
+
+struct Count {
+    second: Instant,
+    said: u32,
+    unsaid: u64,
+}
+
+impl Complaints {
+    pub(super) fn new(log: Log) -> Complaints {
+        Complaints { log, count: Mutex::new(Count { second: Instant::now(), said: 0, unsaid: 0 }) }
+    }
+
+    pub(super) fn say(&self, line: &str) {
+        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        if count.second.elapsed() >= SECOND {
+            (count.second, count.said) = (Instant::now(), 0);
         }
-        now.failed = now.failed.saturating_add(1);
-        if now.failed > SAID_MAX {
-            now.unsaid += 1;
+        if count.said >= TLS_FAILURES_SECOND_MAX {
+            count.unsaid += 1;
             return;
         }
-        let more = std::mem::take(&mut now.unsaid);
+        count.said += 1;
+        let more = std::mem::take(&mut count.unsaid);
         let more = if more > 0 { format!(" ({more} more since)") } else { String::new() };
-        self.log.line(Level::Error, format!("{whom} - TLS handshake error: {why}{more}"));
+        self.log.line(Level::Error, format!("{line}{more}"));
     }
 }

@@ -2,15 +2,19 @@
 //! messages has. A thread keeps many of them under way at once, so that nobody waits for a slow peer, each for its time
 //! at most. Sockets come from the listener, the shards and the mesh, and go back to whoever gave them.
 
+use super::files::Dialer;
 use super::names::{fingerprint, peer};
 use super::session::{Sealed, Session};
 use super::Acceptor;
+use crate::base::limits::{HANDSHAKES_MAX, TLS_HANDSHAKES_MAX, TLS_HANDSHAKE_BYTES_MAX, TLS_THREADS};
 use crate::policy::Peer;
 use crossbeam_channel::{unbounded, Receiver, Sender};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{eventfd, EventfdFlags};
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::time::Timespec;
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
@@ -20,12 +24,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Threads. One more than a flood of slow ones needs.
-const THREADS: usize = 2;
-/// Handshakes under way on one thread; more are refused.
-const UNDER_WAY_MAX: usize = 8192;
-/// Bytes of one handshake, with certificates; who sends more is refused.
-const BYTES_MAX: usize = 256 << 10;
 /// Less than the shards, where a core is shared.
 const NICE: i32 = 10;
 /// In place of a job: the bell.
@@ -51,6 +49,8 @@ pub struct Job {
 pub enum How {
     /// The peer has dialed.
     Accept(Arc<Acceptor>, Wait),
+    /// We have, a server of this name.
+    Dial(Arc<Dialer>, ServerName<'static>),
 }
 
 /// What if the peer does not begin with TLS?
@@ -76,6 +76,8 @@ pub struct Secured {
 #[derive(Clone)]
 pub struct Handshakes {
     desks: Arc<[Desk]>,
+    /// Peers that have dialed and shake hands on one thread; more are refused.
+    most: usize,
     next: Arc<AtomicUsize>,
 }
 
@@ -98,11 +100,23 @@ fn ring(bell: &OwnedFd) {
 }
 
 impl Handshakes {
-    /// Starts the threads.
+    /// Starts the threads for clients.
     ///
     /// # Errors
     /// No threads or descriptors are left.
-    pub fn start() -> io::Result<Handshakes> {
+    pub(super) fn of_clients() -> io::Result<Handshakes> {
+        Handshakes::start("turnpike-tls-", TLS_THREADS, TLS_HANDSHAKES_MAX)
+    }
+
+    /// Starts the thread for servers: of its own, that clients by the thousand do not keep them apart.
+    ///
+    /// # Errors
+    /// No threads or descriptors are left.
+    pub(super) fn of_servers() -> io::Result<Handshakes> {
+        Handshakes::start("turnpike-tls-s", 1, HANDSHAKES_MAX)
+    }
+
+    fn start(name: &str, threads: usize, most: usize) -> io::Result<Handshakes> {
         let desk = |n: usize| {
             let (jobs, given) = unbounded();
             let bell = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
@@ -111,17 +125,19 @@ impl Handshakes {
             let under_way = Arc::new(AtomicUsize::new(0));
             let (heard, count) = (bell.clone(), under_way.clone());
             let work = move || Worker::new(given, heard, epoll, count).run();
-            std::thread::Builder::new().name(format!("turnpike-tls-{n}")).spawn(work)?;
+            std::thread::Builder::new().name(format!("{name}{n}")).spawn(work)?;
             Ok::<_, io::Error>(Desk { jobs: Some(jobs), under_way, bell })
         };
-        let desks = (0..THREADS).map(desk).collect::<Result<Vec<_>, _>>()?;
-        Ok(Handshakes { desks: desks.into(), next: Arc::default() })
+        let desks = (0..threads).map(desk).collect::<Result<Vec<_>, _>>()?;
+        Ok(Handshakes { desks: desks.into(), most, next: Arc::default() })
     }
 
     /// Begins a handshake; never waits.
     pub fn begin(&self, job: Job) {
         let desk = &self.desks[self.next.fetch_add(1, Ordering::Relaxed) % self.desks.len()];
-        if desk.under_way.fetch_add(1, Ordering::Relaxed) >= UNDER_WAY_MAX {
+        let under_way = desk.under_way.fetch_add(1, Ordering::Relaxed);
+        // Those who are dialed are few, and ours.
+        if under_way >= self.most && matches!(job.how, How::Accept(..)) {
             desk.under_way.fetch_sub(1, Ordering::Relaxed);
             return (job.done)(Err("too many handshakes are under way".into()));
         }
@@ -214,7 +230,7 @@ impl Worker {
         });
         let due = match job.how {
             How::Accept(_, Wait::Silence(at)) => at.min(job.until),
-            How::Accept(..) => job.until,
+            How::Accept(..) | How::Dial(..) => job.until,
         };
         self.due.insert((due, id));
         self.works.insert(id, Work { job, session: None, incoming: Vec::new(), out: Vec::new(), due, writing: false });
@@ -273,6 +289,12 @@ impl Work {
         }
         if self.session.is_none() {
             match self.begin() {
+                // Who has dialed speaks first.
+                Ok(true) if matches!(self.job.how, How::Dial(..)) => {
+                    if let Some(came) = self.advance(sealed) {
+                        return came;
+                    }
+                }
                 Ok(true) => {}
                 Ok(false) => return Came::Nothing,
                 Err(came) => return came,
@@ -293,7 +315,18 @@ impl Work {
 
     /// Has the peer begun, and how? False: not yet.
     fn begin(&mut self) -> Result<bool, Came> {
-        let How::Accept(acceptor, wait) = &self.job.how;
+        let (acceptor, wait) = match &self.job.how {
+            How::Accept(acceptor, wait) => (acceptor, wait),
+            How::Dial(dialer, name) => {
+                return match UnbufferedClientConnection::new(dialer.config.clone(), name.clone()) {
+                    Ok(connection) => {
+                        self.session = Some(Box::new(connection.into()));
+                        Ok(true)
+                    }
+                    Err(e) => Err(Came::Done(Err(e.to_string()))),
+                }
+            }
+        };
         let mut byte = [0; 1];
         match self.job.stream.peek(&mut byte) {
             Ok(0) => return Err(Came::Done(Err("EOF: the peer has gone".into()))),
@@ -324,7 +357,7 @@ impl Work {
             Err(e) => return Some(Came::Done(Err(e.to_string()))),
             Ok(used) => drop(self.incoming.drain(..used)),
         }
-        if self.incoming.len() > BYTES_MAX {
+        if self.incoming.len() > TLS_HANDSHAKE_BYTES_MAX {
             return Some(Came::Done(Err("the handshake is too large".into())));
         }
         if session.state().is_handshaking() {
@@ -342,16 +375,21 @@ impl Work {
         Some(Came::Done(Ok(Some((session, peer)))))
     }
 
-    /// Is the key one of those that are let in?
+    /// Is the key, or the name, none of those that are let in? Then why.
     fn unfit(&self) -> Option<String> {
-        let How::Accept(acceptor, _) = &self.job.how;
-        let pinned = &acceptor.tls.pinned;
-        if pinned.is_empty() {
-            return None;
-        }
+        let pinned = match &self.job.how {
+            How::Accept(acceptor, _) => &acceptor.tls.pinned,
+            How::Dial(dialer, _) => &dialer.pinned,
+        };
         let shown = self.session.as_ref()?.state().peer_certificates().and_then(|c| c.first());
-        let fits = shown.and_then(fingerprint).is_some_and(|key| pinned.contains(&key));
-        (!fits).then(|| "certificate not pinned: its key is not in pinned_certs".into())
+        let fits = |cert| fingerprint(cert).is_some_and(|key| pinned.contains(&key));
+        if !pinned.is_empty() && !shown.is_some_and(fits) {
+            return Some("certificate not pinned: its key is not in pinned_certs".into());
+        }
+        match &self.job.how {
+            How::Accept(acceptor, _) => acceptor.known.as_ref().and_then(|known| known.unfit(shown)),
+            How::Dial(..) => None,
+        }
     }
 
     /// Writes what waits. True: all is written.

@@ -33,6 +33,34 @@ pub(super) fn fingerprint(cert: &CertificateDer<'_>) -> Option<[u8; 32]> {
     Some(Sha256::digest(parsed.public_key().raw).into())
 }
 
+/// The names of which a server's certificate has to bear one.
+#[derive(Debug)]
+pub struct Known {
+    /// Of configured URLs (`verify_cert_and_check_known_urls`), lower case.
+    pub hosts: Vec<String>,
+    /// The user in `authorization` (`verify_and_map`).
+    pub user: Option<String>,
+}
+
+impl Known {
+    /// Why it bears none of them.
+    pub(super) fn unfit(&self, cert: Option<&CertificateDer<'_>>) -> Option<String> {
+        let names = cert.and_then(|c| names(c)).unwrap_or_default();
+        let fits = |name: &str, host: &str| match name.strip_prefix("*.") {
+            // It stands for a whole first label.
+            Some(domain) => host.split_once('.').is_some_and(|(_, rest)| rest == domain),
+            None => name == host,
+        };
+        let host = names.hosts.iter().any(|name| self.hosts.iter().any(|host| fits(&name.to_ascii_lowercase(), host)));
+        let user = self.user.as_ref().is_some_and(|user| names.others.contains(user) || names.subject == *user);
+        (!host && !user).then(|| {
+            "its certificate bears neither the name of a configured URL (verify_cert_and_check_known_urls) nor the user \
+             of authorization (verify_and_map)"
+                .into()
+        })
+    }
+}
+
 fn names(cert: &CertificateDer<'_>) -> Option<Names> {
     let (_, parsed) = X509Certificate::from_der(cert).ok()?;
     let (mut mails, mut hosts, mut uris) = (Vec::new(), Vec::new(), Vec::new());

@@ -1,9 +1,10 @@
 //! One private connection after its handshake, and during it: bytes from the peer become plain ones, plain ones become
 //! records. It owns no buffers while nothing is under way; what is opened and sealed goes through its shard's.
 
+use crate::base::limits::TLS_REST_BYTES_MAX;
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
-use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
+use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};
 use rustls::{CommonState, Error};
 
 /// What a record may add to 16 KiB of plain text, bytes; generous.
@@ -63,6 +64,8 @@ pub struct Session {
     pub whole: usize,
     /// Plain text of it that was said to be written.
     pub told: usize,
+    /// The peer broke the rules: rustls is not asked again.
+    failed: bool,
 }
 
 /// One step of rustls, whichever end is ours.
@@ -100,7 +103,7 @@ impl From<UnbufferedClientConnection> for Session {
 impl Session {
     fn of(end: End) -> Session {
         let (rest, early, unsent) = (Vec::new(), Vec::new(), Vec::new());
-        Session { end, rest, early, fresh: false, closed: false, unsent, promised: 0, whole: 0, told: 0 }
+        Session { end, rest, early, fresh: false, closed: false, unsent, promised: 0, whole: 0, told: 0, failed: false }
     }
 
     /// What rustls knows of it.
@@ -111,17 +114,27 @@ impl Session {
         }
     }
 
-    /// Opens what came: plain text goes behind `plain`, what is to be answered behind `out`. Says how many bytes of
-    /// `incoming` are done with; the rest is no whole record.
+    /// Opens what came, which begins with `rest`: plain text goes behind `plain`, what is to be answered behind `out`. Says
+    /// how many bytes of `incoming` are done with; the others are no whole record, or part of a message of TLS's own, and
+    /// are to be `rest` before anything is sealed.
     ///
     /// # Errors
     /// The peer broke the rules; `out` holds what it is to be told.
     pub fn open(&mut self, incoming: &mut [u8], plain: &mut Vec<u8>, out: &mut Sealed) -> Result<usize, Error> {
-        let (used, closed) = match &mut self.end {
-            End::Server(c) => open(c, incoming, plain, out)?,
-            End::Client(c) => open(c, incoming, plain, out)?,
+        if self.failed {
+            return Err(Error::HandshakeNotComplete);
+        }
+        let opened = match &mut self.end {
+            End::Server(c) => open(c, incoming, plain, out),
+            End::Client(c) => open(c, incoming, plain, out),
         };
+        self.failed = opened.is_err();
+        let (used, closed) = opened?;
         self.closed |= closed;
+        if incoming.len() - used > TLS_REST_BYTES_MAX && !self.state().is_handshaking() {
+            self.failed = true;
+            return Err(Error::General("a message of TLS's own is too long".into()));
+        }
         Ok(used)
     }
 
@@ -130,19 +143,29 @@ impl Session {
     /// # Errors
     /// The keys are worn out, or the connection has failed before.
     pub fn seal(&mut self, plain: &[u8], out: &mut Sealed) -> Result<(), String> {
-        match &mut self.end {
-            End::Server(c) => seal(c, Some(plain), out),
-            End::Client(c) => seal(c, Some(plain), out),
-        }
+        self.seal_or_end(Some(plain), out)
     }
 
     /// The last record: nothing more will come.
     pub fn say_goodbye(&mut self, out: &mut Sealed) {
         // Who cannot be told any more is not.
-        let _ = match &mut self.end {
-            End::Server(c) => seal(c, None, out),
-            End::Client(c) => seal(c, None, out),
+        let _ = self.seal_or_end(None, out);
+    }
+
+    fn seal_or_end(&mut self, plain: Option<&[u8]>, out: &mut Sealed) -> Result<(), String> {
+        if self.failed {
+            return Err("it has failed".into());
+        }
+        let Session { end, rest, early, .. } = self;
+        let sealed = match end {
+            End::Server(c) => seal(c, rest, early, plain, out),
+            End::Client(c) => seal(c, rest, early, plain, out),
         };
+        self.failed = sealed.is_err();
+        self.closed |= sealed?;
+        // What was read by the way is said at the next look.
+        self.fresh |= self.closed || !self.early.is_empty();
+        Ok(())
     }
 
     /// So many bytes of `unsent` were taken: the plain text that is written with them.
@@ -201,10 +224,8 @@ fn open<M: Machine>(
             // Early data is never offered.
             Ok(_) => true,
             Err(why) => {
-                // What the peer is to be told of it.
-                while let Ok(ConnectionState::EncodeTlsData(mut data)) = machine.step(&mut []).state {
-                    encode(|room| data.encode(room), out);
-                }
+                at += discard;
+                answer(machine, &mut incoming[at..], out);
                 return Err(why);
             }
         };
@@ -229,33 +250,85 @@ fn encode(mut data: impl FnMut(&mut [u8]) -> Result<usize, EncodeError>, out: &m
     }
 }
 
-/// None: goodbye.
-fn seal<M: Machine>(machine: &mut M, plain: Option<&[u8]>, out: &mut Sealed) -> Result<(), String> {
+/// What the peer is to be told of its mistake. rustls remembers places in what came: it is always shown the same bytes.
+fn answer<M: Machine>(machine: &mut M, incoming: &mut [u8], out: &mut Sealed) {
+    let mut at = 0;
     loop {
-        match machine.step(&mut []).state.map_err(|e| e.to_string())? {
-            ConnectionState::EncodeTlsData(mut data) => encode(|room| data.encode(room), out),
-            ConnectionState::TransmitTlsData(data) => data.done(),
-            ConnectionState::PeerClosed => {}
-            ConnectionState::WriteTraffic(mut traffic) => {
-                let length = plain.map_or(0, <[u8]>::len);
-                let mut need = length + (length / RECORD + 1) * OVERHEAD;
-                loop {
-                    let room = out.room(need);
-                    let sealed = match plain {
-                        Some(plain) => traffic.encrypt(plain, room),
-                        None => traffic.queue_close_notify(room),
-                    };
-                    match sealed {
-                        Ok(n) => {
-                            out.length += n;
-                            return Ok(());
-                        }
-                        Err(EncryptError::InsufficientSize(e)) if e.required_size > need => need = e.required_size,
-                        Err(e) => return Err(e.to_string()),
-                    }
+        let UnbufferedStatus { discard, state } = machine.step(&mut incoming[at..]);
+        match state {
+            Ok(ConnectionState::EncodeTlsData(mut data)) => encode(|room| data.encode(room), out),
+            Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+            _ => return,
+        }
+        at += discard;
+    }
+}
+
+/// `plain` None: goodbye. Steps over `rest`, which may hold whole records only before anything was opened. True: the peer
+/// says no more.
+fn seal<M: Machine>(
+    machine: &mut M,
+    rest: &mut Vec<u8>,
+    early: &mut Vec<u8>,
+    plain: Option<&[u8]>,
+    out: &mut Sealed,
+) -> Result<bool, String> {
+    let mut closed = false;
+    loop {
+        let UnbufferedStatus { mut discard, state } = machine.step(rest);
+        let done = match state.map_err(|e| e.to_string())? {
+            ConnectionState::ReadTraffic(mut traffic) => {
+                while let Some(record) = traffic.next_record() {
+                    let record = record.map_err(|e| e.to_string())?;
+                    early.extend_from_slice(record.payload);
+                    discard += record.discard;
                 }
+                false
+            }
+            ConnectionState::EncodeTlsData(mut data) => {
+                encode(|room| data.encode(room), out);
+                false
+            }
+            ConnectionState::TransmitTlsData(data) => {
+                data.done();
+                false
+            }
+            ConnectionState::PeerClosed => {
+                closed = true;
+                false
+            }
+            ConnectionState::WriteTraffic(traffic) => {
+                encrypt(traffic, plain, out)?;
+                true
             }
             _ => return Err("it is closed".into()),
+        };
+        rest.drain(..discard);
+        if done {
+            return Ok(closed);
         }
     }
 }
+
+fn encrypt<D>(mut traffic: WriteTraffic<'_, D>, plain: Option<&[u8]>, out: &mut Sealed) -> Result<(), String> {
+    let length = plain.map_or(0, <[u8]>::len);
+    let mut need = length + (length / RECORD + 1) * OVERHEAD;
+    loop {
+        let room = out.room(need);
+        let sealed = match plain {
+            Some(plain) => traffic.encrypt(plain, room),
+            None => traffic.queue_close_notify(room),
+        };
+        match sealed {
+            Ok(n) => {
+                out.length += n;
+                return Ok(());
+            }
+            Err(EncryptError::InsufficientSize(e)) if e.required_size > need => need = e.required_size,
+            Err(e) => return Err(e.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

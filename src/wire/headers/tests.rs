@@ -214,3 +214,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_header_is_set_once_and_last() {
+    let table = [
+        ("", "NATS/1.0\r\nK: v\r\n\r\n"),
+        ("NATS/1.0\r\n\r\n", "NATS/1.0\r\nK: v\r\n\r\n"),
+        ("NATS/1.0\r\nA: 1\r\n\r\n", "NATS/1.0\r\nA: 1\r\nK: v\r\n\r\n"),
+        ("NATS/1.0\r\nk : other\r\nA: 1\r\nK:x\r\n\r\n", "NATS/1.0\r\nA: 1\r\nK: v\r\n\r\n"),
+        ("NATS/1.0\r\nA: 1\r\n\r\nB: 2\r\n\r\n", "NATS/1.0\r\nA: 1\r\nK: v\r\n\r\nB: 2\r\n\r\n"),
+    ];
+    for (block, expected) in table {
+        let mut out = Vec::new();
+        set(block.as_bytes(), b"K", b"v", &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), expected, "{block:?}");
+    }
+}

@@ -35,7 +35,7 @@ pub fn gateway(cluster: &Cluster, at: usize) -> Option<Gateway> {
         let url = RouteUrl { host: ip(*server), port: GATEWAY_PORT, login: None };
         match remotes.iter_mut().find(|r| r.name == *name) {
             Some(remote) => remote.urls.push(url),
-            None => remotes.push(RemoteGateway { name: name.clone(), urls: vec![url], entries: 1 }),
+            None => remotes.push(RemoteGateway { name: name.clone(), urls: vec![url], entries: 1, tls: None }),
         }
     }
     Some(Gateway {

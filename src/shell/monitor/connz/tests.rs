@@ -3,6 +3,7 @@
 use super::*;
 use crate::base::SECOND;
 use crate::policy::Settings;
+use crate::shell::monitor::Loads;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ fn facts() -> Facts {
         cluster_port: 0,
         gateway_port: 0,
         events_lost: Arc::default(),
+        loads: Loads::default(),
     }
 }
 

@@ -20,6 +20,10 @@ pub struct Section<'a> {
     auth_timeout: Option<Float>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tls_timeout: Option<Float>,
+    #[serde(skip_serializing_if = "is_false")]
+    tls_required: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    tls_verify: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     advertise: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,7 +50,9 @@ pub fn section<'a>(facts: &'a Facts, report: Option<&'a Report>) -> Section<'a> 
         host: Some(&g.listen.host),
         port: Some(facts.gateway_port),
         auth_timeout: Some(Float(g.auth_timeout.as_secs_f64())),
-        tls_timeout: Some(Float(2.0)),
+        tls_timeout: Some(Float(g.tls.as_ref().map_or(2.0, |t| t.timeout.as_secs_f64()))),
+        tls_required: g.tls.is_some(),
+        tls_verify: g.tls.is_some(),
         advertise: g.advertise.as_deref(),
         connect_retries: Some(g.connect_retries).filter(|n| *n > 0),
         gateways: listed(g, report),

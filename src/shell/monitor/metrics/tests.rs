@@ -71,3 +71,20 @@ fn names_are_as_prometheus_wants_them() {
         }
     }
 }
+
+#[test]
+fn the_dashboard_shows_what_there_is() {
+    let text = include_str!("../../../../configs/grafana.json");
+    let dashboard: serde_json::Value = serde_json::from_str(text).unwrap();
+    let targets = dashboard["panels"].as_array().unwrap().iter().filter_map(|p| p["targets"].as_array()).flatten();
+    let asked: Vec<&str> = targets.map(|t| t["expr"].as_str().unwrap()).collect();
+    let there = written();
+    let mut seen = 0;
+    for name in asked.iter().flat_map(|e| e.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')) {
+        if name.starts_with("turnpike_") {
+            assert!(there.iter().any(|n| n == name), "{name}");
+            seen += 1;
+        }
+    }
+    assert!(asked.len() > 30 && seen >= asked.len(), "{seen} names in {} questions", asked.len());
+}
