@@ -3,7 +3,6 @@
 
 use super::core::{Act, Shard};
 use super::report::{Happened, Happening};
-use super::verdict::Table;
 use crate::base::ConnId;
 use crate::conn::Close;
 use crate::wire::Fault;
@@ -54,24 +53,7 @@ impl Shard {
 
     /// Would a message with this subject go anywhere? No message is counted for the look.
     pub(super) fn is_wanted(&mut self, account: u16, subject: &[u8]) -> bool {
-        let key = match self.verdicts.find(account, subject) {
-            Some(key) => key,
-            None => {
-                let world = &self.worlds[usize::from(account)];
-                let table = Table {
-                    replica: &world.replica,
-                    fars: &world.fars,
-                    subs: &self.outbox.subs,
-                    peers: &self.peers,
-                    gates: &self.gates,
-                    walls: &self.walls,
-                    permits: &self.outbox.permits,
-                    accounts: &self.settings.auth.accounts,
-                };
-                let name = self.settings.auth.accounts[usize::from(account)].name.as_str();
-                self.verdicts.reach((account, name), subject, &table)
-            }
-        };
+        let key = self.verdicts.find(account, subject).unwrap_or_else(|| self.match_subject(account, subject));
         self.verdicts.get(key).is_some_and(|v| v.fanout() > 0)
     }
 }

@@ -149,6 +149,19 @@ impl Shard {
             self.outbox.ledger.cache_hits += 1;
             return key;
         }
+        let key = self.match_subject(account, subject);
+        let ledger = &mut self.outbox.ledger;
+        ledger.matches += 1;
+        if let Some(n) = self.verdicts.get(key).map(|v| v.fanout()).filter(|n| *n > 0) {
+            ledger.max_fanout = ledger.max_fanout.max(n);
+            ledger.fanout_sum += n;
+            ledger.fanout_count += 1;
+        }
+        key
+    }
+
+    /// Reaches the verdict of a subject that has none.
+    pub(super) fn match_subject(&mut self, account: u16, subject: &[u8]) -> Slot {
         let world = &self.worlds[usize::from(account)];
         let table = Table {
             replica: &world.replica,
@@ -161,15 +174,7 @@ impl Shard {
             accounts: &self.settings.auth.accounts,
         };
         let name = self.settings.auth.accounts[usize::from(account)].name.as_str();
-        let key = self.verdicts.reach((account, name), subject, &table);
-        let ledger = &mut self.outbox.ledger;
-        ledger.matches += 1;
-        if let Some(n) = self.verdicts.get(key).map(|v| v.fanout()).filter(|n| *n > 0) {
-            ledger.max_fanout = ledger.max_fanout.max(n);
-            ledger.fanout_sum += n;
-            ledger.fanout_count += 1;
-        }
-        key
+        self.verdicts.reach((account, name), subject, &table)
     }
 
     /// Delivers a message by its verdict.

@@ -2,7 +2,7 @@
 //! and imports says, under the names that it says, and by nobody else (I24); each that asks gets one answer.
 
 use super::driven::{Driven, Heard};
-use super::worlds::{matches, pick, settings};
+use super::worlds::{enter, matches, pick, sent, settings};
 use turnpike::base::{ConnId, Rng};
 use turnpike::policy::Settings;
 
@@ -78,8 +78,7 @@ fn ways(imports: &[Import], account: usize, subject: &str) -> Vec<(usize, String
 
 /// Subject and reply of the messages that a connection was sent.
 fn messages(heard: &[Heard], at: (usize, ConnId)) -> Vec<(String, String)> {
-    let bytes = heard.iter().filter(|(shard, conn, _)| (*shard, *conn) == at).flat_map(|(_, _, b)| b.clone());
-    let text = String::from_utf8(bytes.collect()).unwrap();
+    let text = sent(heard, at);
     let words = text.lines().filter_map(|l| Some(l.strip_prefix("MSG ")?.split(' ').collect::<Vec<_>>()));
     let mut all: Vec<_> = words.map(|w| (w[0].into(), if w.len() > 3 { w[2].into() } else { String::new() })).collect();
     all.sort();
@@ -89,19 +88,15 @@ fn messages(heard: &[Heard], at: (usize, ConnId)) -> Vec<(String, String)> {
 fn world(rng: &mut Rng, settings: Settings, imports: &[Import], conf: &str) {
     let shards = 1 + rng.below(3) as usize;
     let mut driven = Driven::new(shards as u8, settings);
-    let enter = |driven: &mut Driven, rng: &mut Rng, account: usize, says: &str| {
-        let shard = rng.below(shards as u64) as usize;
-        (shard, driven.entrant(shard, &format!(",\"user\":\"u{account}\",\"pass\":\"p\""), says))
-    };
     let mut listeners = Vec::new();
     for _ in 0..8 {
         let (account, asks) = (rng.below(ACCOUNTS as u64) as usize, pick(rng, &ASKED));
-        listeners.push((account, asks, enter(&mut driven, rng, account, &format!("SUB {asks} 1\r\n"))));
+        listeners.push((account, asks, enter(&mut driven, rng, shards, account, &format!("SUB {asks} 1\r\n"))));
     }
     for _ in 0..10 {
         let (account, subject) = (rng.below(ACCOUNTS as u64) as usize, pick(rng, &SUBJECTS));
         driven.heard = Some(Vec::new());
-        let asker = enter(&mut driven, rng, account, &format!("SUB inbox 1\r\nPUB {subject} inbox 1\r\nx\r\n"));
+        let asker = enter(&mut driven, rng, shards, account, &format!("SUB inbox 1\r\nPUB {subject} inbox 1\r\nx\r\n"));
         let heard = driven.heard.take().unwrap();
         let all = ways(imports, account, subject);
         let mut requests = Vec::new();

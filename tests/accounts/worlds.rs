@@ -110,10 +110,21 @@ struct Listener {
     at: (usize, ConnId),
 }
 
+/// A client of an account enters on one of the shards and says this; where he is.
+pub(super) fn enter(driven: &mut Driven, rng: &mut Rng, shards: usize, account: usize, says: &str) -> (usize, ConnId) {
+    let shard = rng.below(shards as u64) as usize;
+    (shard, driven.entrant(shard, &format!(",\"user\":\"u{account}\",\"pass\":\"p\""), says))
+}
+
+/// What a connection was sent.
+pub(super) fn sent(heard: &[Heard], at: (usize, ConnId)) -> String {
+    let bytes = heard.iter().filter(|(shard, conn, _)| (*shard, *conn) == at).flat_map(|(_, _, b)| b.clone());
+    String::from_utf8(bytes.collect()).unwrap()
+}
+
 /// The subjects of the messages that a connection was sent.
 fn subjects(heard: &[Heard], at: (usize, ConnId)) -> Vec<String> {
-    let bytes = heard.iter().filter(|(shard, conn, _)| (*shard, *conn) == at).flat_map(|(_, _, b)| b.clone());
-    let text = String::from_utf8(bytes.collect()).unwrap();
+    let text = sent(heard, at);
     let mut all: Vec<_> =
         text.lines().filter_map(|l| Some(l.strip_prefix("MSG ")?.split(' ').next()?.to_owned())).collect();
     all.sort();
@@ -123,20 +134,16 @@ fn subjects(heard: &[Heard], at: (usize, ConnId)) -> Vec<String> {
 fn world(rng: &mut Rng, settings: Settings, imports: &[Import], conf: &str) {
     let shards = 1 + rng.below(3) as usize;
     let mut driven = Driven::new(shards as u8, settings);
-    let enter = |driven: &mut Driven, rng: &mut Rng, account: usize, says: &str| {
-        let shard = rng.below(shards as u64) as usize;
-        (shard, driven.entrant(shard, &format!(",\"user\":\"u{account}\",\"pass\":\"p\""), says))
-    };
     let mut listeners = Vec::new();
     for _ in 0..8 {
         let (account, asks) = (rng.below(ACCOUNTS as u64) as usize, pick(rng, &ASKED));
-        let at = enter(&mut driven, rng, account, &format!("SUB {asks} 1\r\nSUB {asks} 2\r\nUNSUB 2\r\n"));
+        let at = enter(&mut driven, rng, shards, account, &format!("SUB {asks} 1\r\nSUB {asks} 2\r\nUNSUB 2\r\n"));
         listeners.push(Listener { account, asks, at });
     }
     for _ in 0..12 {
         let (account, subject) = (rng.below(ACCOUNTS as u64) as usize, pick(rng, &SUBJECTS));
         driven.heard = Some(Vec::new());
-        enter(&mut driven, rng, account, &format!("PUB {subject} 1\r\nx\r\n"));
+        enter(&mut driven, rng, shards, account, &format!("PUB {subject} 1\r\nx\r\n"));
         let heard = driven.heard.take().unwrap();
         for l in &listeners {
             let own = (l.account == account).then(|| subject.to_owned());

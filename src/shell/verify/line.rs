@@ -87,7 +87,6 @@ impl<T> Lines<T> {
         let Some((whose, line)) = waits.min_by_key(|(_, line)| (line.doubt > now, line.served)) else {
             return Next::Nothing;
         };
-        // Out of doubt is out of the share as well: then there is no reason to wait for the end of the rest.
         if line.doubt > now && self.rest > now {
             return Next::At(self.rest);
         }
