@@ -56,8 +56,10 @@ pub struct Table<'a> {
     pub walls: &'a Walls,
     /// What users may do.
     pub permits: &'a Permits,
-    /// What accounts share.
+    /// What accounts share, and what their subjects become.
     pub accounts: &'a [Account],
+    /// The name of this cluster.
+    pub cluster: &'a str,
 }
 
 /// In the replicas: the subscription of the shard itself, to answers of services.
