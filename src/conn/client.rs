@@ -275,6 +275,7 @@ impl Client {
             echo: true,
             verbose: true,
             pedantic: true,
+            maps: false,
             no_responders: false,
             async_info: false,
             service: false,

@@ -78,7 +78,10 @@ fn weights_are_kept_and_the_rest_stays_or_is_lost() {
     ] {
         says(&mut who, &format!("PUB {subject} 0\n\n").repeat(1000));
         let got = subjects(&mut who);
-        assert_eq!(got.keys().map(String::as_str).collect::<Vec<_>>(), expected.iter().map(|e| e.0).collect::<Vec<_>>());
+        assert_eq!(
+            got.keys().map(String::as_str).collect::<Vec<_>>(),
+            expected.iter().map(|e| e.0).collect::<Vec<_>>()
+        );
         for (name, n) in expected {
             // Seven deviations.
             assert!(got[*name].abs_diff(*n) < 110, "{got:?}");
@@ -130,7 +133,8 @@ fn requests_and_answers_of_services_are_mapped_on_both_sides() {
 /// What comes from another server was mapped where it was published.
 #[test]
 fn a_subject_becomes_another_once_in_a_cluster() {
-    let accounts = r#"accounts {A {users: [{user: a, password: p}], mappings {a: b, b: c}}, E {users: [{user: e, password: p}]}}"#;
+    let accounts =
+        r#"accounts {A {users: [{user: a, password: p}], mappings {a: b, b: c}}, E {users: [{user: e, password: p}]}}"#;
     let which = Which::under_test();
     let cluster = Cluster::with(&[which.clone(), which], 2, "", &format!("{accounts}\nno_auth_user: e\n"));
     let (mut from, mut to) = (client(&cluster.nodes[0], "a"), client(&cluster.nodes[1], "a"));
