@@ -4,39 +4,11 @@
 
 use super::core::Shard;
 use super::ledger::Drop;
-use super::table::Table;
+use super::table::To;
 use crate::base::{ConnId, Slot};
 use crate::conn::{Memo, Publisher};
-use crate::policy::rewrites::Choice;
-use crate::wire::transform::Transform;
 use crate::wire::Message;
 use std::borrow::Cow;
-use std::sync::Arc;
-
-/// One of the subjects that another may become.
-#[derive(Debug)]
-pub struct Chosen {
-    /// As [`Choice::below`].
-    below: u8,
-    to: To,
-}
-
-#[derive(Debug)]
-enum To {
-    Subject(Box<[u8]>),
-    /// It is another one each time.
-    Drawn(Arc<Transform>),
-}
-
-/// What a subject of an account may become.
-pub(super) fn rewritten(account: u16, subject: &[u8], table: &Table<'_>) -> Option<Box<[Chosen]>> {
-    let choices = table.accounts[usize::from(account)].rewrites.of(subject, table.cluster)?;
-    let to = |c: &Choice| match c.to.draws() {
-        true => To::Drawn(Arc::clone(&c.to)),
-        false => To::Subject(c.to.apply(subject, |_| 0).into()),
-    };
-    Some(choices.iter().map(|c| Chosen { below: c.below, to: to(c) }).collect())
-}
 
 impl Shard {
     /// What a subject becomes this time; None: nothing.

@@ -7,8 +7,7 @@
 use super::gates::Gates;
 use super::origin::Origin;
 use super::peers::At;
-use super::rewrites::{rewritten, Chosen};
-use super::table::{is_own, may_have, services, shown, ANSWERS};
+use super::table::{is_own, may_have, rewritten, services, shown, Chosen, ANSWERS};
 pub use super::table::{Sub, Table};
 use crate::base::limits::{HEADS_BYTES_MAX, TARGETS_MAX, VERDICTS_MAX, VERDICT_PERMITS_MAX};
 use crate::base::{same, ConnId, FarId, FarSet, PeerId, PeerSet, Rng, Seeded, ShardSet, Slot, Slots};
