@@ -57,7 +57,8 @@ impl Transform {
         let (wildcards, rest) = (places.collect::<Vec<_>>(), source.split('.').count() - 1);
         let part = |token: &str| match token {
             ">" => Ok(Part::Rest(rest)),
-            _ => part(token, &wildcards).map_err(|why| format!("invalid mapping destination: {why}")),
+            _ => part(token, &wildcards, is_literal(source.as_bytes()))
+                .map_err(|why| format!("invalid mapping destination: {why}")),
         };
         Ok(Transform { parts: destination.split('.').map(part).collect::<Result<_, _>>()? })
     }
@@ -165,8 +166,8 @@ fn is_sound(text: &str) -> bool {
     valid_subscription(text.as_bytes()) && !text.bytes().any(|b| b <= b' ' || b == 0x7f)
 }
 
-/// A token of a destination. `wildcards` says where they are in the source.
-fn part(token: &str, wildcards: &[usize]) -> Result<Part, String> {
+/// A token of a destination. `wildcards` says where they are in the source, which may be a `literal`.
+fn part(token: &str, wildcards: &[usize], literal: bool) -> Result<Part, String> {
     let out_of_range = |n: &str| format!("wildcard index out of range in {token}: [{n}]");
     let place = |text: &str| -> Result<usize, String> {
         let n: i64 = text.parse().map_err(|_| malformed(token))?;
@@ -203,8 +204,8 @@ fn part(token: &str, wildcards: &[usize]) -> Result<Part, String> {
             Ok(Part::Token(place(said[0])?, Cut::Whole))
         }
         "partition" | "Partition" => {
-            // Without wildcards there is nothing but the whole subject.
-            let of = said[1..].iter().filter(|_| !wildcards.is_empty());
+            // Of a literal there is nothing but the whole subject, whatever is named.
+            let of = said[1..].iter().filter(|_| !literal);
             Ok(Part::Partition(of.map(|n| place(n)).collect::<Result<_, _>>()?, many(said[0])?))
         }
         "random" | "Random" if said.len() == 1 => Ok(Part::Random(many(said[0])?)),
