@@ -159,7 +159,12 @@ impl Driver {
         }
         while let Some(mail) = self.post.mail() {
             worked = true;
+            // One question a turn: each costs a slice, and many may be asked at once.
+            let asks = matches!(mail, Mail::Order(Order::Report { .. }));
             self.stop |= take_in(mail, &mut turn, sockets, &mut self.away);
+            if asks {
+                break;
+            }
         }
         if self.stuck {
             sockets.skip();

@@ -8,6 +8,7 @@ use super::process::Process;
 use super::query::{unescape, Query, Subs};
 use super::wanted::Wanted;
 use super::{absent, accounts, connz, explain, gatewayz, health, index, metrics, routez, subsz, varz};
+use crate::base::limits::{SCRAPED_CONNECTIONS_MAX, SCRAPED_SUBSCRIPTIONS_MAX};
 use crate::conn::Telling;
 use crate::mesh::Report;
 use crate::shard::report::{GatewayReport, RouteRow, Tally};
@@ -17,9 +18,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
-
-/// Connections or subscriptions in one slice: some microseconds of a shard's turn.
-const SLICE: u32 = 256;
 
 /// See the file's head.
 pub struct Site {
@@ -223,7 +221,8 @@ impl Site {
     /// # Errors
     /// A shard that does not answer.
     pub async fn tallies(&self) -> Result<Vec<Tally>, Silent> {
-        let answers = self.desk.ask_all(&Ask::Tally).await?.into_iter();
+        let answers =
+            self.desk.ask_counting(|from| Ask::Tally { from, max: SCRAPED_CONNECTIONS_MAX }).await?.into_iter();
         Ok(answers.map(|a| if let Answer::Tally(tally) = a { *tally } else { Tally::default() }).collect())
     }
 
@@ -247,7 +246,7 @@ impl Site {
         let subs = q.subs()?;
         let mut gather = routez::Gather { routes: self.routes().await?, ..routez::Gather::default() };
         if subs != Subs::No {
-            let ask = |from: Telling| Ask::PeerInterest { from, max: SLICE };
+            let ask = |from: Telling| Ask::PeerInterest { from, max: SCRAPED_SUBSCRIPTIONS_MAX };
             self.desk.ask_slices(ask, |answer| take_wanted(answer, &mut gather.wanted)).await?;
         }
         let mesh = self.mesh().await?;
@@ -268,7 +267,8 @@ impl Site {
 
     /// What the shards know of links to other clusters, in order of shards.
     async fn gateway_reports(&self) -> Result<Vec<GatewayReport>, Silent> {
-        let answers = self.desk.ask_all(&Ask::Gateways).await?.into_iter();
+        let answers =
+            self.desk.ask_counting(|from| Ask::Gateways { from, max: SCRAPED_CONNECTIONS_MAX }).await?.into_iter();
         Ok(answers.filter_map(|a| if let Answer::Gateways(report) = a { Some(*report) } else { None }).collect())
     }
 
@@ -277,7 +277,8 @@ impl Site {
         let mut gather = gatewayz::Gather::default();
         self.gateway_reports().await?.into_iter().for_each(|report| gather.take(report));
         if request.wants_subs() {
-            let ask = |from: Telling| Ask::FarInterest { from, max: SLICE, account: request.account() };
+            let ask =
+                |from: Telling| Ask::FarInterest { from, max: SCRAPED_SUBSCRIPTIONS_MAX, account: request.account() };
             self.desk.ask_slices(ask, |answer| take_wanted(answer, &mut gather.wanted)).await?;
         }
         let report = self.gateways().await?;
@@ -344,17 +345,22 @@ impl Site {
         }
         // First the open ones: who ends in between is then told twice rather than not at all.
         if open {
-            let ask = |from| Ask::Connections { from, max: SLICE, subs: false };
+            let ask = |from| Ask::Connections { from, max: SCRAPED_CONNECTIONS_MAX, subs: false };
             self.desk.ask_slices(ask, |answer| connections(answer, &mut gather)).await?;
         }
         if closed {
-            let ask = |from| Ask::Closed { from, max: SLICE };
+            let ask = |from| Ask::Closed { from, max: SCRAPED_CONNECTIONS_MAX };
             self.desk.ask_slices(ask, |answer| connections(answer, &mut gather)).await?;
         }
         gather.settle();
         if gather.wants_subs() {
             // Not along with the connections: one of them may have a million, and that would be one turn.
-            let ask = |from| Ask::Subscriptions { from, max: SLICE, account: account.clone(), test: None };
+            let ask = |from| Ask::Subscriptions {
+                from,
+                max: SCRAPED_SUBSCRIPTIONS_MAX,
+                account: account.clone(),
+                test: None,
+            };
             let take = |answer| match answer {
                 Answer::Subscriptions { rows, next } => {
                     rows.into_iter().for_each(|row| gather.take_sub(row));
@@ -372,7 +378,12 @@ impl Site {
         let mut gather = subsz::Gather::new(request.clone());
         if request.subs {
             let subsz::Request { account, test, .. } = request;
-            let ask = |from| Ask::Subscriptions { from, max: SLICE, account: account.clone(), test: test.clone() };
+            let ask = |from| Ask::Subscriptions {
+                from,
+                max: SCRAPED_SUBSCRIPTIONS_MAX,
+                account: account.clone(),
+                test: test.clone(),
+            };
             let take = |answer| match answer {
                 Answer::Subscriptions { rows, next } => {
                     rows.into_iter().for_each(|row| gather.take(row));
