@@ -230,6 +230,7 @@ impl World {
             cluster_port: 0,
             gateway_port: 7222,
             events_lost: Arc::default(),
+            meters: Vec::new(),
             loads: Loads::default(),
         });
         let (replies, inbox) = replies(shards);

@@ -4,6 +4,7 @@
 use super::desk::{Desk, Silent, PATIENCE};
 use super::facts::Facts;
 use super::json::pretty;
+use super::metrics::wants_protobuf;
 use super::process::Process;
 use super::query::{unescape, Query, Subs};
 use super::wanted::Wanted;
@@ -55,6 +56,8 @@ pub enum Kind {
     Text,
     /// Metrics in OpenMetrics text.
     Metrics,
+    /// Metrics in Prometheus's own format.
+    Protobuf,
     /// A redirection to this path.
     Elsewhere(&'static str),
 }
@@ -116,8 +119,8 @@ pub const ENDPOINTS: [&str; 16] = [
 ];
 
 impl Site {
-    /// Answers `path?query`, the path as it came.
-    pub async fn answer(&self, path: &str, query: Option<&str>) -> Reply {
+    /// Answers `path?query`, the path as it came; `accept` is what the asker says it takes.
+    pub async fn answer(&self, path: &str, query: Option<&str>, accept: &str) -> Reply {
         let Some(path) = unescape(path, false) else { return Reply::text(400, "400 Bad Request".into()) };
         let Some(endpoint) = self.endpoint(&path) else {
             // A path written differently (`//varz`) is sent to how it should be, as Go's server does.
@@ -127,7 +130,11 @@ impl Site {
             };
         };
         *self.requests().entry(if endpoint == "/subscriptionsz" { "/subsz" } else { endpoint }).or_default() += 1;
-        match self.page(endpoint, &Query::parse(query)).await {
+        let answer = match endpoint {
+            "/metrics" => self.metrics(now_ns(), wants_protobuf(accept)).await,
+            _ => self.page(endpoint, &Query::parse(query)).await,
+        };
+        match answer {
             Ok(reply) => reply,
             Err(Refused::Request(text)) => Reply::text(400, text),
             Err(Refused::Shard(silent)) => Reply::text(503, silent.to_string()),
@@ -201,7 +208,7 @@ impl Site {
             "/gatewayz" => self.gatewayz(now_ns, q).await?,
             "/explain" => self.explain(q).await?,
             "/reloadz" => self.reloadz().await?,
-            "/metrics" => return self.metrics(now_ns).await,
+            "/metrics" => return self.metrics(now_ns, false).await,
             "/leafz" => absent::leafz(facts, now_ns, q)?,
             "/jsz" => absent::jsz(facts, now_ns, q)?,
             "/healthz" => {
@@ -323,11 +330,14 @@ impl Site {
         Ok(pretty(&varz::varz(&self.facts, &look, &tallies)))
     }
 
-    async fn metrics(&self, now_ns: u64) -> Result<Reply, Refused> {
+    async fn metrics(&self, now_ns: u64, protobuf: bool) -> Result<Reply, Refused> {
         let (tallies, routes, look) = (self.tallies().await?, self.routes().await?, self.look(now_ns).await?);
         let gateways = if look.gateways.is_some() { self.gateway_reports().await? } else { Vec::new() };
         let (facts, look) = (&*self.facts, &look);
         let gathered = metrics::Gathered { facts, look, tallies: &tallies, routes: &routes, gateways: &gateways };
+        if protobuf {
+            return Ok(Reply { status: 200, kind: Kind::Protobuf, body: metrics::binary(&gathered) });
+        }
         Ok(match metrics::metrics(&gathered) {
             Ok(page) => Reply { status: 200, kind: Kind::Metrics, body: page.into_bytes() },
             Err(why) => Reply::text(500, format!("metrics: {why}\n")),
