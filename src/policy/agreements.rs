@@ -192,9 +192,10 @@ pub(super) fn bind(notes: &mut Notes<'_>, mut offers: Vec<(usize, Offers)>, acco
                 notes.wrong(import.at, kind, text);
                 continue;
             };
-            let bound = approved(theirs, import, own)
-                .inspect(|export| drop(taken.insert(export.at)))
-                .and_then(|export| take(&mut shares, *from as u16, import, export).map_err(|why| (why, "")));
+            let export = approved(theirs, import, own);
+            taken.extend(export.as_ref().map(|export| export.at));
+            let bound =
+                export.and_then(|export| take(&mut shares, *from as u16, import, export).map_err(|why| (why, "")));
             if let Err((why, remedy)) = bound {
                 let text = format!("Error adding {kind} import \"{}\": {why}{remedy}", import.subject);
                 notes.wrong(import.at, kind, text);

@@ -130,7 +130,7 @@ impl Stopwatch {
             add(&self.meter.useful_ns, if worked { busy } else { 0 });
         }
         self.turns = self.turns.wrapping_add(1);
-        self.turns % SAMPLED == 0
+        self.turns.is_multiple_of(SAMPLED)
     }
 
     /// A turn that was looked at closely: when it began, when all that was read had its place, when the rings were told,

@@ -151,7 +151,7 @@ fn what_accounts_share_and_how_much_they_may_differs() {
     let both = [("a", a.as_str()), ("b", b.as_str())];
     says(
         &both,
-        "b:14: warning: account \"B\": imports at \"n2\" and at \"n1\" differ",
+        "b:15: warning: account \"B\": imports at \"n2\" and at \"n1\" differ",
         "the stream \"a.>\" of \"A\" as \"x.a.>\"",
     );
     says(&both, "a:13: note: ", "no account imports the service \"idle\" that account \"A\" exports");

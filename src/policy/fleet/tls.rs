@@ -53,18 +53,15 @@ fn routes(name: &str, all: &[&Member], found: &mut Vec<Finding>) {
 fn clients(name: &str, all: &[&Member], found: &mut Vec<Finding>) {
     let private = |m: &Member| m.settings.tls.as_ref().is_some_and(|t| !t.optional);
     let asking = |m: &Member| m.settings.tls.as_ref().is_some_and(|t| t.verify);
-    let kinds: [(&str, &dyn Fn(&Member) -> bool); 2] =
-        [("clients need TLS", &private), ("clients are asked for a certificate", &asking)];
-    for (what, is) in kinds {
-        if let Some((with, without)) = split(all, is) {
-            let text = format!(
-                "cluster {name:?}: {what} at {:?} and not at {:?}: a client that moves may not be let in",
-                with.name(),
-                without.name()
-            );
-            find(found, Grade::Warning, vec![without.place(&["tls", "listen", "port"]), with.place(&["tls"])], text);
-            return;
-        }
+    let needed = split(all, private).map(|pair| ("clients need TLS", pair));
+    let asked = || split(all, asking).map(|pair| ("clients are asked for a certificate", pair));
+    if let Some((what, (with, without))) = needed.or_else(asked) {
+        let text = format!(
+            "cluster {name:?}: {what} at {:?} and not at {:?}: a client that moves may not be let in",
+            with.name(),
+            without.name()
+        );
+        find(found, Grade::Warning, vec![without.place(&["tls", "listen", "port"]), with.place(&["tls"])], text);
     }
 }
 
