@@ -295,11 +295,16 @@ fn agreements_are_accepted_as_nats_server_accepts_them() {
 }
 
 /// Rows of docs/differences.md, and what each is about.
-const STRICTER: [(&str, &str); 3] = [
+const STRICTER: [(&str, &str); 4] = [
     (
         "import-cycle",
         r#"A: {exports: [{stream: "foo.*"}], imports: [{stream: {account: B, subject: "x.foo.*"}, prefix: y}]},
            B: {exports: [{stream: "x.foo.*"}], imports: [{stream: {account: A, subject: "foo.*"}, prefix: x}]}"#,
+    ),
+    (
+        "import-cycle",
+        r#"A: {exports: [{service: "foo"}], imports: [{service: {account: B, subject: "x"}, to: "y"}]},
+           B: {exports: [{service: "x"}], imports: [{service: {account: A, subject: "foo"}, to: "x"}]}"#,
     ),
     ("import-own", r#"A: {exports: [{stream: "foo.*"}], imports: [{stream: {account: A, subject: "foo.*"}}]}"#),
     ("export-invalid", r#"A: {exports: [{stream: "foo..bar"}]}"#),

@@ -6,11 +6,10 @@ use crate::base::same;
 
 /// Bytes of `PUB `, the shortest verb; the argument behind it must not be longer than the rules say.
 const VERB_BYTES: usize = 4;
-/// Digits of the largest size.
-const DIGITS: usize = 9;
 
 /// The message at the start of `b`, and how many bytes it takes, if it is whole, within the limits, without reply, and
-/// begins with `line`, which ends with `subject` and a space. None says nothing of what is there.
+/// begins with `line`, which ends with `subject` and a space. None says nothing of what is there: sizes of nine digits are
+/// left to the parsers as well, and the smallest messages where nothing is behind them yet.
 #[inline]
 pub fn repeated<'a>(b: &'a [u8], line: &[u8], subject: &'a [u8], rules: &Rules) -> Option<(Message<'a>, usize)> {
     let (begin, rest) = b.split_at_checked(line.len())?;
@@ -29,19 +28,24 @@ pub fn repeated<'a>(b: &'a [u8], line: &[u8], subject: &'a [u8], rules: &Rules) 
     Some((Message { subject, reply: &[], header: 0, size, tail }, line.len() + tail.len()))
 }
 
-/// The number at the start of `b` and its length: 1 to 9 digits, and something behind them (client-protocol.md §1,
-/// "Numbers").
+/// The number at the start of `b` and its length: 1 to 8 digits (client-protocol.md §1, "Numbers"), read as one word, which
+/// takes the same time for all of them. None for longer ones, and where fewer than eight bytes are left.
 #[inline]
 fn leading_number(b: &[u8]) -> Option<(usize, usize)> {
-    let mut n = 0;
-    for (i, c) in b.iter().take(DIGITS + 1).enumerate() {
-        let digit = c.wrapping_sub(b'0');
-        if digit > 9 {
-            return (i > 0).then_some((n, i));
-        }
-        n = n * 10 + usize::from(digit);
+    const ALL: u64 = u64::MAX / 0xff;
+    let digits = u64::from_le_bytes(*b.first_chunk()?) ^ (ALL * b'0' as u64);
+    // The high bit of every byte above 9; what is carried over only touches bytes behind the first of them.
+    let others = (digits | digits.wrapping_add(ALL * (0x7f - 9))) & (ALL * 0x80);
+    let bits = others.trailing_zeros() & !7;
+    if bits == 0 {
+        return None;
     }
-    None
+    // As eight digits, zeros before them; then pairs of digits, of pairs and of fours are put together.
+    let n = digits << (64 - bits);
+    let n = (n.wrapping_mul(1 + (10 << 8)) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let n = (n.wrapping_mul(1 + (100 << 16)) >> 16) & 0x0000_ffff_0000_ffff;
+    let n = n.wrapping_mul(1 + (10_000 << 32)) >> 32;
+    Some((n as usize, bits as usize / 8))
 }
 
 #[cfg(test)]
@@ -63,8 +67,25 @@ mod tests {
         for n in 0..16 {
             assert!(repeated(&b[..n], b"PUB a.b ", b"a.b", &RULES).is_none(), "{n} bytes");
         }
-        let (m, _) = repeated(b"RMSG $G a.b 0\r\n\r\n", b"RMSG $G a.b ", b"a.b", &RULES).expect("the same");
+        let (m, _) = repeated(b"RMSG $G a.b 0\r\n\r\nRMSG", b"RMSG $G a.b ", b"a.b", &RULES).expect("the same");
         assert_eq!((m.subject, m.size), (b"a.b".as_slice(), 0));
+    }
+
+    #[test]
+    fn a_number_ends_where_its_digits_end() {
+        for n in (0..20).chain([99, 100, 1234, 98_765, 999_999, 1_048_576, 12_345_678]) {
+            for end in [b'\r', b' ', b'/', b':', b'+', 0, 0x7f, 0x80, 0xb0, 0xb9, 0xff] {
+                let mut text = format!("{n}").into_bytes();
+                let digits = text.len();
+                text.push(end);
+                text.extend([b'9', 0xff, b'0', b'1', b'2', b'3', b'4', b'5']);
+                assert_eq!(leading_number(&text), Some((n, digits)), "{n} and {end:#x}");
+            }
+        }
+        assert_eq!(leading_number(b"00000042\r\n"), Some((42, 8)));
+        for none in [b"\r\n123456".as_slice(), b"12\r\n", b""] {
+            assert_eq!(leading_number(none), None);
+        }
     }
 
     #[test]

@@ -273,7 +273,7 @@ fn services_cross_to_nats_servers_and_back() {
 }
 
 /// Exports of A, imports of B, imports of A, exports of B; are they accepted?
-const VERDICTS: [(&str, &str, &str, &str, bool); 26] = [
+const VERDICTS: [(&str, &str, &str, &str, bool); 25] = [
     (r#"{service: "foo.*"}"#, r#"{service: {account: A, subject: "foo.*"}}"#, "", "", true),
     (r#"{service: "foo.*"}"#, r#"{service: {account: A, subject: "foo.a"}, to: "bar"}"#, "", "", true),
     (r#"{service: "foo.*"}"#, r#"{service: {account: A, subject: "foo.a"}, to: "bar.*"}"#, "", "", true),
@@ -310,13 +310,6 @@ const VERDICTS: [(&str, &str, &str, &str, bool); 26] = [
         r#"{service: {account: A, subject: "foo"}}"#,
         r#"{service: {account: B, subject: "foo"}}"#,
         r#"{service: "foo"}"#,
-        false,
-    ),
-    (
-        r#"{service: "foo"}"#,
-        r#"{service: {account: A, subject: "foo"}, to: "x"}"#,
-        r#"{service: {account: B, subject: "x"}, to: "y"}"#,
-        r#"{service: "x"}"#,
         false,
     ),
     (

@@ -35,11 +35,11 @@ pub fn user(n: u8) -> Key {
     Key::new(Kind::User, 50 + n)
 }
 
-/// An operator's token.
+/// The operator's token: at all times the same, since nats-server refuses to reload another.
 pub fn operators() -> String {
     let key = operator().public();
-    operator()
-        .token(&json!({"iss": key, "sub": key, "iat": now(), "name": "op", "nats": {"type": "operator", "version": 2}}))
+    let kind = json!({"type": "operator", "version": 2});
+    operator().token(&json!({"iss": key, "sub": key, "iat": 1_700_000_000, "name": "op", "nats": kind}))
 }
 
 /// An account's token, with this changed.

@@ -35,7 +35,9 @@ impl Driven {
         let shard = |i| {
             let (settings, identity) = (settings.clone(), identity.clone());
             let id = ShardId(i);
-            Shard::new(Setup { id, shards: shards.into(), ..Setup::single(settings, identity) })
+            // Each draws its own words, as in a server.
+            let seed = 1 + u64::from(i);
+            Shard::new(Setup { id, shards: shards.into(), seed, ..Setup::single(settings, identity) })
         };
         Driven {
             shards: (0..shards).map(shard).collect(),
