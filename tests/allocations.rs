@@ -88,10 +88,13 @@ fn counters_are_asked_for_in_slices_and_count_each_message_once() {
     }
 }
 
+/// What is asked from a cursor on.
+type Question = Box<dyn Fn(Counted) -> Ask>;
+
 /// The time of each turn of a scrape, by question: where the cursor was, how long it took.
 fn scrape(node: &mut Driven) -> Vec<(&'static str, Duration)> {
     let (conns, subs) = (SCRAPED_CONNECTIONS_MAX, SCRAPED_SUBSCRIPTIONS_MAX);
-    let asks: [(&str, Box<dyn Fn(Counted) -> Ask>); 5] = [
+    let asks: [(&str, Question); 5] = [
         ("counters", Box::new(move |from| Ask::Tally { from, max: conns })),
         ("gateways", Box::new(move |from| Ask::Gateways { from, max: conns })),
         ("connections", Box::new(move |from| Ask::Connections { from: from.place, max: conns, subs: false })),
