@@ -422,3 +422,28 @@ async fn keys() {
     })
     .await;
 }
+
+/// With a certificate shown, without one, and with TLS before a word is said.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_tls() {
+    use support::tls::Authority;
+    in_time(async {
+        let ca = Authority::new();
+        let alice = ca.issue("alice", &[]);
+        let which = Which::under_test();
+        let serve = |more: &str| {
+            let conf = format!("tls {{ {}, {more} }}", ca.server());
+            Server::start(&which, &conf, &shard_args(&which, 2))
+        };
+        let believes = || ConnectOptions::new().add_root_certificates(ca.file().into()).require_tls(true);
+        let shows = || believes().add_client_certificate(alice.cert.clone(), alice.key.clone());
+        let plain = serve("timeout: 5");
+        is_let_in(believes(), &plain).await;
+        ConnectOptions::new().connect(plain.url()).await.expect_err("an authority nobody knows is believed");
+        let mutual = serve(&format!("verify: true, ca_file: \"{}\"", ca.file()));
+        is_let_in(shows(), &mutual).await;
+        believes().connect(mutual.url()).await.expect_err("nothing is shown, and it is let in");
+        is_let_in(believes().tls_first(), &serve("handshake_first: true")).await;
+    })
+    .await;
+}

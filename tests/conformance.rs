@@ -65,7 +65,8 @@ fn each_difference_has_a_reason() {
             "late-connect",
             "import-cycle",
             "import-own",
-            "export-invalid"
+            "export-invalid",
+            "tls-url"
         ]
     );
     assert!(all.iter().all(|d| d.reason.len() > 40));

@@ -16,6 +16,8 @@ mod files;
 mod leaving;
 #[path = "starting/limits.rs"]
 mod limits;
+#[path = "starting/papers.rs"]
+mod papers;
 #[path = "starting/refused.rs"]
 mod refused;
 #[path = "starting/reloading.rs"]

@@ -284,7 +284,22 @@ async fn ask(id: usize, all: Vec<String>, books: Arc<Books>, stop: Arc<AtomicBoo
 /// when they are told: no request is lost that is asked twice at most, none is served twice.
 #[test]
 fn a_rolling_restart_loses_nothing() {
-    let mut c = three_that_list_each_other();
+    in_turn(three_that_list_each_other(&Which::under_test()), Server::start_again);
+}
+
+/// docs/migrating.md: three nats-servers become turnpikes one after the other, under the same load, and go back again.
+#[test]
+#[ignore = "needs nats-server: scripts/mixed"]
+fn mixed_a_cluster_moves_node_by_node_and_back() {
+    let peers = std::env::var("TURNPIKE_PEERS").expect("TURNPIKE_PEERS names no nats-server: see scripts/mixed");
+    let peer = Which::at(peers.split(',').next().expect("one").into());
+    for (from, to) in [(peer.clone(), Which::under_test()), (Which::under_test(), peer)] {
+        in_turn(three_that_list_each_other(&from), |node| node.start_again_as(&to, 2));
+    }
+}
+
+/// Each node leaves as a lame duck and is followed by another, under requests; see above for what is demanded.
+fn in_turn(mut c: Cluster, follow: impl Fn(&mut Server)) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let urls: Vec<String> = c.nodes.iter().map(Server::url).collect();
     let (books, stop) = (Arc::new(Books::default()), Arc::new(AtomicBool::new(false)));
@@ -304,7 +319,7 @@ fn a_rolling_restart_loses_nothing() {
         sees(before + 200);
         c.nodes[at].signal("USR2");
         assert_eq!(c.nodes[at].ended(), Some(0), "{}", c.nodes[at].output());
-        c.nodes[at].start_again();
+        follow(&mut c.nodes[at]);
         c.await_whole();
     }
     let before = sees(1);
@@ -333,8 +348,7 @@ fn a_rolling_restart_loses_nothing() {
 }
 
 /// As people run it: everybody lists everybody, so that whoever is restarted finds the others.
-fn three_that_list_each_other() -> Cluster {
-    let which = Which::under_test();
+fn three_that_list_each_other(which: &Which) -> Cluster {
     let ports: Vec<u16> = (0..3).map(|_| free_port()).collect();
     let start = |n: usize| {
         let conf = format!(
@@ -343,7 +357,7 @@ fn three_that_list_each_other() -> Cluster {
             ports[n],
             routes(&ports)
         );
-        Server::from(Start::new(&which, &conf, &shard_args(&which, 2)))
+        Server::from(Start::new(which, &conf, &shard_args(which, 2)))
     };
     let cluster = Cluster { nodes: (0..3).map(start).collect(), ports };
     cluster.await_whole();

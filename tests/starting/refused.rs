@@ -1,5 +1,6 @@
 //! Starts that are refused: exit code 1, at once, with what is wrong and the line that fixes it.
 
+use crate::support::differences::named;
 use crate::{run, turnpike, Folder};
 use std::net::TcpListener;
 
@@ -86,4 +87,12 @@ fn flags_that_are_wrong() {
     run(&mut turnpike(&["--nonsense"])).refused_with(&["flag provided but not defined: -nonsense", "Usage:"]);
     run(&mut turnpike(&["-p", "many"])).refused_with(&["many"]);
     run(&mut turnpike(&["serve"])).refused_with(&["unrecognized command: \"serve\""]);
+}
+
+/// docs/differences.md: nats-server would dial it in the clear.
+#[test]
+fn a_url_that_wants_tls_in_a_section_without() {
+    let (folder, refusal) = (Folder::new(), named("tls-url").turnpike);
+    let file = folder.write("f.conf", "cluster { name: c, port: -1, routes: [\"tls://127.0.0.1:6222\"] }\n");
+    run(&mut turnpike(&["-t", "-c", &file])).refused_with(&[&refusal, "f.conf:1"]);
 }

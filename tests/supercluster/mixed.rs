@@ -7,9 +7,11 @@ use crate::delivery::all_of_it;
 use crate::faults::each_dies_in_turn;
 use crate::links::counts_match;
 use crate::modes::{a_list_of_refusals_that_is_full_changes_nothing_for_clients, what_nobody_wants_is_sent_once};
+use crate::support::audit::Audit;
 use crate::support::server::Which;
 use crate::support::supercluster::{SuperCluster, Wish};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What a nats-server says where all is well: its extra dial for the system account (cluster-protocol.md §3.9), and that
 /// a server which is just starting takes no gateways yet.
@@ -19,6 +21,9 @@ const EXPECTED: [&str; 4] = [
     "Error connecting to explicit gateway",
     "Error connecting to gateway",
 ];
+
+/// Between two messages of one publisher where links fail.
+const PAUSE: Duration = Duration::from_millis(5);
 
 fn peers() -> Vec<Which> {
     let paths = std::env::var("TURNPIKE_PEERS").expect("TURNPIKE_PEERS names no nats-server: see scripts/mixed");
@@ -151,6 +156,25 @@ fn modes_of_a_turnpike_among_peers() {
             a_list_of_refusals_that_is_full_changes_nothing_for_clients(&s);
             complaints(&s);
         }
+    }
+}
+
+/// docs/migrating.md: two clusters of nats-servers become turnpikes node by node, while all the others' clients go on.
+#[test]
+#[ignore = "needs nats-server: scripts/mixed"]
+fn a_super_cluster_moves_node_by_node() {
+    let peer = peers().swap_remove(0);
+    let mut s = Wish::of(vec![vec![peer.clone(); 2]; 2]).start();
+    for (c, n) in [(1, 0), (1, 1), (0, 0), (0, 1)] {
+        let stay = s.others(c, n);
+        let audit = Audit::through_faults(&stay, PAUSE);
+        s.clusters[c][n].signal("USR2");
+        s.clusters[c][n].ended();
+        s.clusters[c][n].start_again_as(&Which::under_test(), 2);
+        s.await_whole();
+        audit.finish();
+        counts_match(&s);
+        all_of_it(&s);
     }
 }
 

@@ -207,6 +207,12 @@ impl Server {
         self.find_ports();
     }
 
+    /// The same with another binary, as one moves from one server to the other: its configuration, and its port for clients.
+    pub fn start_again_as(&mut self, which: &Which, shards: usize) {
+        (self.start.which, self.start.args) = (which.clone(), shard_args(which, shards));
+        self.start_again();
+    }
+
     /// Sends a signal, named as `kill(1)` does: `TERM`.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
