@@ -8,14 +8,22 @@ mod driven;
 
 use counting::allocations;
 use driven::Driven;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use turnpike::base::limits::{SCRAPED_CONNECTIONS_MAX, SCRAPED_SUBSCRIPTIONS_MAX};
 use turnpike::policy::Settings;
 use turnpike::shard::report::Counted;
 use turnpike::shard::{Answer, Ask, Order};
 
+/// What is counted is the whole process's: one test at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn a_message_and_its_copies_cost_no_allocation() {
+    let _alone = alone();
     for (name, near, far, members, reply) in [
         ("nobody", 0, 0, 0, ""),
         ("one", 1, 0, 0, ""),
@@ -63,6 +71,7 @@ fn ask(node: &mut Driven, ask: Ask) -> Answer {
 
 #[test]
 fn counters_are_asked_for_in_slices_and_count_each_message_once() {
+    let _alone = alone();
     let mut node = Driven::new(1, Settings::default());
     let conns: Vec<_> = (0..300).map(|i| node.client(0, &format!("SUB a {i}\r\n"))).collect();
     let publish = |node: &mut Driven, from: usize| node.say(0, conns[from], b"PUB b 2\r\nhi\r\n");
@@ -134,6 +143,7 @@ fn scrape(node: &mut Driven) -> Vec<(&'static str, Duration)> {
 #[test]
 #[ignore = "measures time"]
 fn a_scrape_of_ten_thousand_connections_holds_no_turn_for_200_microseconds() {
+    let _alone = alone();
     let mut node = Driven::new(1, Settings::default());
     for c in 0..10_000 {
         let subs: String = (0..50).map(|s| format!("SUB orders.{c}.{s} {s}\r\n")).collect();

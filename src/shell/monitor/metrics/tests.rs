@@ -49,7 +49,7 @@ fn the_text_shows_a_histogram_in_few_buckets() {
     has("turnpike_hop_seconds_sum 2.0000055");
     has("turnpike_hop_seconds_count 4");
     has("turnpike_hop_seconds_bucket{le=\"9.5367431640625e-7\"} 1");
-    has("turnpike_hop_seconds_bucket{le=\"3.814697265625e-6\"} 3");
+    has("turnpike_hop_seconds_bucket{le=\"0.000003814697265625\"} 3");
     has("turnpike_hop_seconds_bucket{le=\"1.0\"} 3");
     has("turnpike_hop_seconds_bucket{le=\"+Inf\"} 4");
     assert!(page.lines().count() < 20, "{page}");
