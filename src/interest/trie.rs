@@ -7,11 +7,13 @@
 
 mod nodes;
 mod spread;
+mod text;
 
 use std::hash::{BuildHasher, Hasher};
 
 use self::nodes::{Nodes, Path, Symbol, NONE, STAR};
 use self::spread::Spread;
+use self::text::Text;
 use crate::base::Seeded;
 use crate::wire::subject;
 
@@ -35,7 +37,7 @@ pub struct Trie<V> {
 }
 
 struct Literal<V> {
-    subject: Box<[u8]>,
+    subject: Text,
     value: V,
 }
 
@@ -98,7 +100,7 @@ impl<V> Trie<V> {
     pub fn get(&self, pattern: &[u8]) -> Option<&V> {
         let hash = whole(self.hashing, pattern);
         if subject::is_literal(pattern) {
-            return self.literals.find(hash, |l| *l.subject == *pattern).map(|l| &l.value);
+            return self.literals.find(hash, |l| l.subject.bytes() == pattern).map(|l| &l.value);
         }
         let slot = self.slot(hash, pattern)?;
         self.wilds[slot as usize].as_ref().map(|w| &w.value)
@@ -108,7 +110,7 @@ impl<V> Trie<V> {
     pub fn get_mut(&mut self, pattern: &[u8]) -> Option<&mut V> {
         let hash = whole(self.hashing, pattern);
         if subject::is_literal(pattern) {
-            return self.literals.find_mut(hash, |l| *l.subject == *pattern).map(|l| &mut l.value);
+            return self.literals.find_mut(hash, |l| l.subject.bytes() == pattern).map(|l| &mut l.value);
         }
         let slot = self.slot(hash, pattern)?;
         self.wilds[slot as usize].as_mut().map(|w| &mut w.value)
@@ -123,12 +125,12 @@ impl<V> Trie<V> {
         debug_assert!(subject::valid_subscription(pattern), "{}", pattern.escape_ascii());
         let (hashing, hash) = (self.hashing, whole(self.hashing, pattern));
         if subject::is_literal(pattern) {
-            if self.literals.find(hash, |l| *l.subject == *pattern).is_none() {
-                self.patterns += pattern.len() + ALLOCATION;
-                let new = Literal { subject: pattern.into(), value: V::default() };
-                return &mut self.literals.insert(hash, new, |l| whole(hashing, &l.subject)).value;
+            if self.literals.find(hash, |l| l.subject.bytes() == pattern).is_none() {
+                let new = Literal { subject: Text::new(pattern), value: V::default() };
+                self.patterns += new.subject.heap(ALLOCATION);
+                return &mut self.literals.insert(hash, new, |l| whole(hashing, l.subject.bytes())).value;
             }
-            let there = self.literals.find_mut(hash, |l| *l.subject == *pattern);
+            let there = self.literals.find_mut(hash, |l| l.subject.bytes() == pattern);
             return &mut there.expect("it was found just now").value;
         }
         let slot = match self.slot(hash, pattern) {
@@ -145,8 +147,9 @@ impl<V> Trie<V> {
     pub fn remove(&mut self, pattern: &[u8]) -> Option<V> {
         let (hashing, hash) = (self.hashing, whole(self.hashing, pattern));
         if subject::is_literal(pattern) {
-            let gone = self.literals.remove(hash, |l| *l.subject == *pattern, |l| whole(hashing, &l.subject))?;
-            self.patterns -= pattern.len() + ALLOCATION;
+            let gone =
+                self.literals.remove(hash, |l| l.subject.bytes() == pattern, |l| whole(hashing, l.subject.bytes()))?;
+            self.patterns -= gone.subject.heap(ALLOCATION);
             return Some(gone.value);
         }
         let slot = self.slot(hash, pattern)?;
@@ -166,7 +169,7 @@ impl<V> Trie<V> {
     pub fn matches<'a>(&'a self, subject: &[u8], mut visit: impl FnMut(&'a V)) {
         if self.literals.len() > 0 {
             let hash = whole(self.hashing, subject);
-            if let Some(l) = self.literals.find(hash, |l| *l.subject == *subject) {
+            if let Some(l) = self.literals.find(hash, |l| l.subject.bytes() == subject) {
                 visit(&l.value);
             }
         }
@@ -202,8 +205,8 @@ impl<V> Trie<V> {
         let (hashing, mut max) = (self.hashing, max.max(1));
         let mut hash = from.hash;
         if !from.wild {
-            let rehash = |l: &Literal<V>| whole(hashing, &l.subject);
-            let (visited, next) = self.literals.walk(hash, max, rehash, |l| visit(&l.subject, &l.value));
+            let rehash = |l: &Literal<V>| whole(hashing, l.subject.bytes());
+            let (visited, next) = self.literals.walk(hash, max, rehash, |l| visit(l.subject.bytes(), &l.value));
             if let Some(hash) = next {
                 return Some(Cursor { wild: false, hash });
             }
