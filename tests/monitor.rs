@@ -75,7 +75,7 @@ impl Shard {
 
     fn answer(&self, ask: &Ask) -> Answer {
         match ask {
-            Ask::Tally => Answer::Tally(Box::new(self.tally())),
+            Ask::Tally { .. } => Answer::Tally(Box::new(self.tally())),
             Ask::Routes => Answer::Routes(Vec::new()),
             Ask::Part { .. } => Answer::Parted(false),
             Ask::Explain(q) => Answer::Explained(Box::new(Explanation {
@@ -88,7 +88,7 @@ impl Shard {
                 grounds: Vec::new(),
                 words: "it would".into(),
             })),
-            Ask::Gateways => Answer::Gateways(Box::new(self.gateways())),
+            Ask::Gateways { .. } => Answer::Gateways(Box::new(self.gateways())),
             Ask::PeerInterest { .. } => Answer::Wanted { rows: Vec::new(), next: None },
             Ask::FarInterest { from, max, account } => self.wanted(*from, *max, account.as_ref()),
             Ask::Connections { from, max, subs } => {
@@ -230,6 +230,7 @@ impl World {
             cluster_port: 0,
             gateway_port: 7222,
             events_lost: Arc::default(),
+            meters: Vec::new(),
             loads: Loads::default(),
         });
         let (replies, inbox) = replies(shards);

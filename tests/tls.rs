@@ -2,6 +2,8 @@
 //!
 //! `TURNPIKE_TEST_SERVER=/path/to/nats-server` asks the reference instead: what is not turnpike's own holds for both.
 
+#[path = "tls/classes.rs"]
+mod classes;
 #[path = "tls/servers.rs"]
 mod servers;
 mod support;

@@ -34,6 +34,12 @@ pub const TOKEN_BYTES_MAX: usize = 1 << 20;
 
 // A configuration (floor 3).
 
+/// Connections that one question of monitoring looks at: it is answered within a turn, which others wait for.
+pub const SCRAPED_CONNECTIONS_MAX: u32 = 64;
+
+/// Subscriptions that one question of monitoring looks at.
+pub const SCRAPED_SUBSCRIPTIONS_MAX: u32 = 128;
+
 /// Bytes of one file.
 pub const CONF_FILE_BYTES_MAX: usize = 8 << 20;
 /// Files of one configuration: `include` names them again and again.

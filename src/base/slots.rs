@@ -107,6 +107,11 @@ impl<T> Slots<T> {
         p.entry.as_ref().map(|v| (Slot { place, born: p.born }, v))
     }
 
+    /// As [`Slots::at`], to be changed.
+    pub fn at_mut(&mut self, place: u32) -> Option<&mut T> {
+        self.places.get_mut(place as usize)?.entry.as_mut()
+    }
+
     /// One more than the highest place ever in use: where a walk with [`Slots::at`] ends.
     pub fn places(&self) -> u32 {
         self.places.len() as u32

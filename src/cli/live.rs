@@ -99,13 +99,23 @@ fn place(m: &Member) -> Result<Place, String> {
         .or_else(|| s.cluster.as_ref().and_then(|c| advertised(&c.advertise).or_else(|| listens(c.listen.as_ref()?))))
         .or_else(|| s.gateway.as_ref().and_then(|g| advertised(&g.advertise).or_else(|| listens(&g.listen))))
         .ok_or("where it runs is not written: give http: HOST:PORT, or client_advertise")?;
-    Place::read(&format!("http://{}{}", at(&host, port), s.http_base_path))
+    let scheme = if s.https { "https" } else { "http" };
+    Place::read(&format!("{scheme}://{}{}", at(&host, port), s.http_base_path))
+}
+
+/// Asks for a page. Over TLS the file's own authorities are believed, and those of this system.
+fn page(m: &Member, place: &Place, path: &str) -> Result<Vec<u8>, String> {
+    let ca = m.settings.tls.as_ref().filter(|_| m.settings.https).and_then(|tls| tls.ca_file.clone());
+    match &ca {
+        None => place.get(path),
+        Some(_) => place.clone().believing(ca).get(path).or_else(|why| place.get(path).map_err(|_| why)),
+    }
 }
 
 fn ask(m: &Member) -> Result<Heard, String> {
     let place = place(m)?;
     let get = |path: &str| -> Result<Value, String> {
-        serde_json::from_slice(&place.get(path)?)
+        serde_json::from_slice(&page(m, &place, path)?)
             .map_err(|e| format!("{path} is no JSON ({e}): is this a NATS server?"))
     };
     let varz = get("/varz")?;

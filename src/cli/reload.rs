@@ -8,10 +8,12 @@ use std::process::ExitCode;
 pub const HELP: &str = "\
 turnpike reload: what a running server would do if it were told to reload
 
-Usage: turnpike reload --dry-run [--server URL] [--json]
+Usage: turnpike reload --dry-run [--server URL] [--ca FILE] [--json]
 
   --dry-run     only say it; to reload: turnpike --signal reload=PID
-  --server URL  the monitoring of the server, http://HOST:PORT (its http_port, -m); default http://127.0.0.1:8222
+  --server URL  the monitoring of the server, http://HOST:PORT (its http_port, -m); default http://127.0.0.1:8222;
+                https:// where it is served over TLS (https_port)
+  --ca FILE     authorities to believe then, instead of this system's
   --json        as JSON
 
 The server reads its configuration as it stands now, with the flags it was started with, compares it with what it runs
@@ -39,14 +41,20 @@ pub fn main(words: &[String]) -> ExitCode {
 }
 
 fn read(words: &[String]) -> Result<(Place, bool), String> {
-    let (mut server, mut json, mut dry) = ("http://127.0.0.1:8222".to_owned(), false, false);
+    let (mut server, mut ca, mut json, mut dry) = ("http://127.0.0.1:8222".to_owned(), None, false, false);
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match word.as_str() {
             "--dry-run" => dry = true,
             "--json" => json = true,
-            "--server" => {
-                server = words.next().cloned().ok_or("--server needs a value (turnpike reload --help tells more)")?;
+            "--server" | "--ca" => {
+                let value = words.next().cloned();
+                let value = value.ok_or(format!("{word} needs a value (turnpike reload --help tells more)"))?;
+                if word == "--ca" {
+                    ca = Some(value);
+                } else {
+                    server = value;
+                }
             }
             other => return Err(format!("unknown word {other:?} (turnpike reload --help tells more)")),
         }
@@ -54,7 +62,7 @@ fn read(words: &[String]) -> Result<(Place, bool), String> {
     if !dry {
         return Err("say --dry-run to see what would change; to reload: turnpike --signal reload=PID".into());
     }
-    Ok((Place::read(&server)?, json))
+    Ok((Place::read(&server)?.believing(ca), json))
 }
 
 fn answer(place: &Place, json: bool) -> Result<(String, bool), String> {
@@ -97,6 +105,8 @@ mod tests {
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         let (place, json) = read(&words("--dry-run --server http://h:1 --json")).unwrap();
         assert!(json && place == Place::read("http://h:1").unwrap());
+        let (place, _) = read(&words("--dry-run --ca c.pem --server https://h:1")).unwrap();
+        assert_eq!(place, Place::read("https://h:1").unwrap().believing(Some("c.pem".into())));
         assert!(read(&[]).unwrap_err().contains("--signal reload=PID"));
         assert!(read(&words("--now")).unwrap_err().contains("unknown word"));
     }

@@ -3,8 +3,9 @@
 
 use crate::cli::check::problems;
 use crate::cli::flags::Machine as Files;
-use crate::policy::{self, Settings};
+use crate::policy::{self, Listen, Settings};
 use crate::shell::cores::{locked_bytes_per_shard, plan, Machine};
+use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,10 +15,13 @@ pub const HELP: &str = "\
 turnpike unit: a systemd unit for this configuration on this machine
 
 Usage: turnpike unit -c FILE [--binary PATH] [--user USER]
+       turnpike unit -c FILE --socket
 
   -c, --config FILE  the configuration; it has to be valid
   --binary PATH      the program (default: this one)
   --user USER        whom it runs as, and the group (default: turnpike)
+  --socket           the socket unit instead: systemd holds the sockets of clients, routes, gateways and monitoring, so
+                     that who comes while the server is restarted waits; write it to turnpike.socket beside the other
 
 Write it to /etc/systemd/system/turnpike.service, then: systemctl daemon-reload; systemctl enable --now turnpike
 Cores are those that the shards are pinned to here, locked memory and file descriptors what they and max_connections
@@ -26,6 +30,8 @@ closed.
 ";
 
 const TEMPLATE: &str = include_str!("../../configs/turnpike.service");
+
+const SOCKETS: &str = include_str!("../../configs/turnpike.socket");
 
 /// Locked memory beyond that of the shards, bytes: what the start tries out and gives back.
 const MEMLOCK_SPARE: u64 = 16 << 20;
@@ -66,7 +72,7 @@ pub fn main(words: &[String]) -> ExitCode {
 }
 
 fn answer(words: &[String]) -> Result<String, String> {
-    let (mut config, mut binary, mut user) = (None, None, "turnpike".to_owned());
+    let (mut config, mut binary, mut user, mut wants_sockets) = (None, None, "turnpike".to_owned(), false);
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let mut value =
@@ -76,11 +82,15 @@ fn answer(words: &[String]) -> Result<String, String> {
             "-c" | "--config" => config = Some(PathBuf::from(value()?)),
             "--binary" => binary = Some(PathBuf::from(value()?)),
             "--user" => user = value()?,
+            "--socket" => wants_sockets = true,
             other => return Err(format!("unknown word {other:?} (turnpike unit --help tells more)")),
         }
     }
     let config = config.ok_or("name the configuration: turnpike unit -c FILE")?;
     let loaded = policy::load(&config, &mut Files).map_err(|e| problems("turnpike", &e))?;
+    if wants_sockets {
+        return sockets(&loaded.settings, &config);
+    }
     let absolute = |path: PathBuf| std::path::absolute(&path).map_err(|e| format!("{}: {e}", path.display()));
     let binary = match binary {
         Some(path) => path,
@@ -108,6 +118,41 @@ fn plain(place: &Place) -> Result<(), String> {
         Some(text) => Err(format!("{text:?} cannot stand in a unit: use a name without spaces and signs")),
         None => Ok(()),
     }
+}
+
+/// The socket unit: an address for each listener, as the server looks for them when it starts.
+fn sockets(settings: &Settings, config: &Path) -> Result<String, String> {
+    let routes = settings.cluster.as_ref().and_then(|c| c.listen.as_ref());
+    let gateways = settings.gateway.as_ref().map(|g| &g.listen);
+    let all = [Some(&settings.listen), routes, gateways, settings.monitor.as_ref()];
+    let mut streams = Vec::new();
+    for listen in all.into_iter().flatten() {
+        let stream = format!("ListenStream={}\n", address(listen)?);
+        if !streams.contains(&stream) {
+            streams.push(stream);
+        }
+    }
+    let mut out = format!("# Written by `turnpike unit --socket` for {}.\n", config.display());
+    out.push_str("# systemctl enable --now turnpike.socket; the service finds its sockets by their addresses.\n\n");
+    let body = SOCKETS.find("[Unit]").map_or(SOCKETS, |at| &SOCKETS[at..]);
+    for line in body.lines() {
+        match line.starts_with("ListenStream=") {
+            true => streams.iter().for_each(|stream| out.push_str(stream)),
+            false => out.push_str(&format!("{line}\n")),
+        }
+    }
+    Ok(out)
+}
+
+/// As `ListenStream=` names it: a port for all addresses, else an address; systemd resolves no names.
+fn address(listen: &Listen) -> Result<String, String> {
+    let host = listen.host.as_str();
+    let port = listen.port.ok_or_else(|| format!("the port of {host} is the system's choice: give it a number"))?;
+    if matches!(host, "" | "0.0.0.0" | "::") {
+        return Ok(port.to_string());
+    }
+    let found = (host, port).to_socket_addrs().ok().and_then(|mut all| all.next());
+    found.map(|at| at.to_string()).ok_or_else(|| format!("{host} has no address on this machine: write the address"))
 }
 
 fn unit(settings: &Settings, place: &Place, pins: &[Option<u16>], page_bytes: u64) -> String {
@@ -182,6 +227,19 @@ mod tests {
         has("User=nats");
         has("ReadWritePaths=/srv/nats/log");
         assert!(!text.contains("ReadWritePaths=/run") && text.contains("Type=notify"));
+    }
+
+    #[test]
+    fn sockets_are_those_that_the_server_opens() {
+        let listen = |host: &str, port| Listen { host: host.into(), port };
+        let mut settings = Settings { monitor: Some(listen("127.0.0.1", Some(8222))), ..Settings::default() };
+        settings.listen = listen("0.0.0.0", Some(4223));
+        let text = sockets(&settings, Path::new("a.conf")).unwrap();
+        let streams: Vec<&str> = text.lines().filter(|l| l.starts_with("ListenStream=")).collect();
+        assert_eq!(streams, ["ListenStream=4223", "ListenStream=127.0.0.1:8222"], "{text}");
+        assert!(text.contains("[Install]\nWantedBy=sockets.target") && text.contains("Backlog=4096"));
+        assert_eq!(address(&listen("::1", Some(1))).unwrap(), "[::1]:1");
+        assert!(address(&listen("127.0.0.1", None)).unwrap_err().contains("give it a number"));
     }
 
     #[test]

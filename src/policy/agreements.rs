@@ -9,6 +9,7 @@ use super::tree::{At, Node, Value};
 use crate::base::limits::IMPORT_DEPTH_MAX;
 use crate::wire::mapping::{collide, Mapping};
 use crate::wire::subject::{contains, is_literal, tokens, valid_subscription};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -180,6 +181,7 @@ pub(super) fn bind(notes: &mut Notes<'_>, mut offers: Vec<(usize, Offers)>, acco
         }
     }
     let mut all: Vec<(usize, Shares)> = Vec::new();
+    let mut taken = BTreeSet::new();
     for (place, offer) in &offers {
         let mut shares = Shares::default();
         let own = &accounts[*place].name;
@@ -190,8 +192,10 @@ pub(super) fn bind(notes: &mut Notes<'_>, mut offers: Vec<(usize, Offers)>, acco
                 notes.wrong(import.at, kind, text);
                 continue;
             };
-            let bound = approved(theirs, import, own)
-                .and_then(|export| take(&mut shares, *from as u16, import, export).map_err(|why| (why, "")));
+            let export = approved(theirs, import, own);
+            taken.extend(export.as_ref().map(|export| export.at));
+            let bound =
+                export.and_then(|export| take(&mut shares, *from as u16, import, export).map_err(|why| (why, "")));
             if let Err((why, remedy)) = bound {
                 let text = format!("Error adding {kind} import \"{}\": {why}{remedy}", import.subject);
                 notes.wrong(import.at, kind, text);
@@ -207,6 +211,13 @@ pub(super) fn bind(notes: &mut Notes<'_>, mut offers: Vec<(usize, Offers)>, acco
                 let text = format!("Error adding {kind} import \"{}\": {why}: {}", import.subject, way.join(" -> "));
                 notes.wrong(import.at, kind, text);
             }
+        }
+    }
+    for (place, offer) in &offers {
+        for export in offer.exports.iter().filter(|e| !taken.contains(&e.at)) {
+            let (name, kind) = (&accounts[*place].name, export.kind.word());
+            let text = format!("no account imports the {kind} \"{}\" that account {name:?} exports", export.subject);
+            notes.idle.push((notes.place(export.at), text));
         }
     }
     for (place, shares) in all {

@@ -8,6 +8,7 @@ mod draw;
 mod gateways;
 mod member;
 mod routes;
+mod tls;
 
 pub use draw::{draw, Form};
 pub use member::{Finding, Grade, Member};
@@ -24,6 +25,7 @@ pub fn check(members: &[Member]) -> Vec<Finding> {
     gateways::check(members, &mut found);
     borders::check(members, &mut found);
     accounts::check(members, &mut found);
+    tls::check(members, &mut found);
     found.sort();
     found.dedup();
     found

@@ -34,7 +34,9 @@ pub fn load_with(path: Option<&Path>, over: &Overrides, source: &mut dyn Source)
     if tree.root.entries().is_empty() {
         loaded.deprecations.push(invalid(&tree.files, At::default(), "", "config has no values or is empty"));
     }
+    let idle = std::mem::take(&mut loaded.places.idle);
     loaded.places = Places::of(&tree);
+    loaded.places.idle = idle;
     loaded.files = tree.files;
     Ok(loaded)
 }

@@ -77,7 +77,9 @@ pub(super) fn settings(tree: &Tree, over: &Overrides, files: operator::Files) ->
     }
     settings.warnings = notes.warnings;
     settings.warnings.extend(over.warnings.iter().cloned());
-    Ok(Loaded { settings, deprecations: notes.deprecations, files: Vec::new(), places: Places::default() })
+    let mut places = Places::default();
+    places.idle = notes.idle;
+    Ok(Loaded { settings, deprecations: notes.deprecations, files: Vec::new(), places })
 }
 
 impl Draft {

@@ -12,12 +12,14 @@ pub struct Places {
     files: Vec<String>,
     /// By path, in lower case: `cluster.routes[0]`.
     of: BTreeMap<String, At>,
+    /// What is offered and not taken, each with its `file:line`: no mistake, and worth a word where many files are read.
+    pub idle: Vec<(String, String)>,
 }
 
 impl Places {
     /// Of all that a configuration says.
     pub(super) fn of(tree: &Tree) -> Places {
-        let mut places = Places { files: tree.files.clone(), of: BTreeMap::new() };
+        let mut places = Places { files: tree.files.clone(), of: BTreeMap::new(), idle: Vec::new() };
         places.table("", &tree.root, 0);
         places
     }

@@ -20,6 +20,8 @@ pub(super) struct Notes<'t> {
     pub(super) private_urls: Vec<(&'static str, At)>,
     pub(super) deprecations: Vec<Invalid>,
     pub(super) warnings: Vec<String>,
+    /// What is offered and not taken: `file:line`, and what.
+    pub(super) idle: Vec<(String, String)>,
 }
 
 impl<'t> Notes<'t> {
@@ -32,6 +34,7 @@ impl<'t> Notes<'t> {
             private_urls: Vec::new(),
             deprecations: Vec::new(),
             warnings: Vec::new(),
+            idle: Vec::new(),
         }
     }
 

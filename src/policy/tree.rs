@@ -6,7 +6,7 @@ use crate::base::Map;
 use sha2::{Digest, Sha256};
 
 /// A place in one of the files of a [`Tree`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct At {
     /// Index in [`Tree::files`].
     pub file: u16,

@@ -1,7 +1,7 @@
 //! Answers to monitoring, in slices.
 
 use super::core::Shard;
-use super::report::{AccountTally, Answer, Ask, ConnRow, RouteRow, SubRow, Tally};
+use super::report::{AccountTally, Answer, Ask, ConnRow, Counted, RouteRow, SubRow, Tally};
 use super::verdict::Sub;
 use crate::base::Slot;
 use crate::conn::{Client, Counts};
@@ -24,11 +24,14 @@ fn sum<'a>(counts: impl Iterator<Item = &'a Counts>) -> Counts {
 
 impl Shard {
     /// Answers a question.
-    pub(super) fn answer(&self, ask: Ask) -> Answer {
+    pub(super) fn answer(&mut self, ask: Ask) -> Answer {
         match ask {
             // An order rather than a question: obeyed where orders are.
             Ask::Part { .. } => Answer::Parted(false),
-            Ask::Tally => Answer::Tally(Box::new(self.tally())),
+            Ask::Tally { from, max } => match self.book(from, max) {
+                (counted, true) => Answer::Tally(Box::new(self.tally(counted))),
+                (counted, false) => Answer::Counted(counted),
+            },
             Ask::Connections { from, max, subs } => {
                 let places = self.outbox.conns.places();
                 let end = from.saturating_add(max).min(places);
@@ -55,7 +58,10 @@ impl Shard {
             }
             Ask::Routes => Answer::Routes(self.route_rows()),
             Ask::Explain(question) => Answer::Explained(Box::new(self.explain(&question))),
-            Ask::Gateways => Answer::Gateways(Box::new(self.gateway_report())),
+            Ask::Gateways { from, max } => match self.book(from, max) {
+                (_, true) => Answer::Gateways(Box::new(self.gateway_report())),
+                (counted, false) => Answer::Counted(counted),
+            },
             Ask::PeerInterest { from, max } => self.peer_interest(from, max),
             Ask::FarInterest { from, max, account } => self.far_interest(from, max, account.as_deref()),
         }
@@ -85,41 +91,54 @@ impl Shard {
         rows.collect()
     }
 
-    fn tally(&self) -> Tally {
-        let l = &self.outbox.ledger;
-        let mut passed: Vec<Counts> = self.worlds.iter().map(|w| w.ledger.passed).collect();
-        let (mut routes, mut crossed) = (l.routed, l.crossed);
-        let mut own = None;
-        for (_, c) in self.outbox.conns.iter() {
+    /// Books what has passed over some connections where the counters of those that have ended are, so that a question
+    /// about ten thousand of them is no walk over all in one turn. True: these were the last.
+    pub(super) fn book(&mut self, from: Counted, max: u32) -> (Counted, bool) {
+        let places = self.outbox.conns.places();
+        let end = from.place.saturating_add(max).min(places);
+        let mut found = Counted { place: end, ..from };
+        for place in from.place..end {
+            let Some(c) = self.outbox.conns.at_mut(place) else { continue };
+            found.connections += u64::from(is_listed(c));
+            found.ways_back += c.answers.as_ref().map_or(0, |a| a.held() as u64);
             if c.service {
-                own = Some((usize::from(c.account), c.subs.len() as u64));
+                found.hidden += c.subs.len() as u64;
                 continue;
             }
+            let passed = c.counts.since(&c.booked);
+            c.booked = c.counts;
             match (&c.route, &c.gateway) {
-                (Some(_), _) => routes.add(&c.counts),
-                (None, Some(_)) => crossed.add(&c.counts),
-                (None, None) => passed[usize::from(c.account)].add(&c.counts.since(&c.booked)),
+                (Some(_), _) => self.outbox.ledger.routed.add(&passed),
+                (None, Some(_)) => self.outbox.ledger.crossed.add(&passed),
+                (None, None) => self.worlds[usize::from(c.account)].ledger.passed.add(&passed),
             }
         }
-        let all = sum(passed.iter().chain([&routes, &crossed]));
-        let ways_back = self.outbox.conns.iter().filter_map(|(_, c)| c.answers.as_ref());
+        (found, end == places)
+    }
+
+    /// All counters; everything is booked.
+    fn tally(&self, counted: Counted) -> Tally {
+        let l = &self.outbox.ledger;
+        let (routes, crossed) = (l.routed, l.crossed);
+        let all = sum(self.worlds.iter().map(|w| &w.ledger.passed).chain([&routes, &crossed]));
         let recent = self.worlds.iter().map(|w| w.recent.held() as u64);
-        let named = self.worlds.iter().zip(&self.settings.auth.accounts).zip(&passed);
-        let hidden = |account| own.filter(|(of, _)| *of == account).map_or(0, |(_, n)| n);
-        let accounts = named.enumerate().map(|(i, ((w, a), passed))| AccountTally {
+        let named = self.worlds.iter().zip(&self.settings.auth.accounts);
+        let own = self.settings.auth.system.unwrap_or(0);
+        let hidden = |account| if account == own { counted.hidden } else { 0 };
+        let accounts = named.enumerate().map(|(i, (w, a))| AccountTally {
             account: a.name.clone(),
             connections: w.ledger.connections,
             total_connections: w.ledger.total_connections,
             subscriptions: w.ledger.subscriptions.saturating_sub(hidden(i)),
-            in_msgs: passed.in_msgs,
-            in_bytes: passed.in_bytes,
-            out_msgs: passed.out_msgs,
-            out_bytes: passed.out_bytes,
+            in_msgs: w.ledger.passed.in_msgs,
+            in_bytes: w.ledger.passed.in_bytes,
+            out_msgs: w.ledger.passed.out_msgs,
+            out_bytes: w.ledger.passed.out_bytes,
             slow_consumers: w.ledger.slow_consumers,
         });
         Tally {
-            connections: self.outbox.conns.iter().filter(|(_, c)| is_listed(c)).count() as u64,
-            subscriptions: self.outbox.subs.len() as u64 - own.map_or(0, |(_, n)| n),
+            connections: counted.connections,
+            subscriptions: (self.outbox.subs.len() as u64).saturating_sub(counted.hidden),
             in_msgs: all.in_msgs,
             in_bytes: all.in_bytes,
             out_msgs: all.out_msgs,
@@ -141,7 +160,7 @@ impl Shard {
             interest_refused: l.interest_refused,
             subscriptions_denied: l.subscriptions_denied,
             responses_forgotten: l.responses_forgotten,
-            ways_back: ways_back.map(|a| a.held() as u64).sum(),
+            ways_back: counted.ways_back,
             grants: self.grants.held() as u64,
             recent: recent.sum(),
             inserts: l.inserts,

@@ -201,7 +201,7 @@ impl Shard {
             self.servers_here -= 1;
             let ledger = &mut self.outbox.ledger;
             let passed = if client.route.is_some() { &mut ledger.routed } else { &mut ledger.crossed };
-            passed.add(&client.counts);
+            passed.add(&client.counts.since(&client.booked));
             self.acts.push_back(Act::CloseServer(id));
             return self.drained_if_empty();
         }

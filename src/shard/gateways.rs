@@ -2,9 +2,10 @@
 //! messages come in (cluster-protocol.md §4). Which links there are is decided before, by the gateways' machine.
 
 use super::batch::Origin;
-use super::core::{Act, Shard};
+use super::core::{Act, Shard, World};
 use super::ledger::Drop;
 use super::peers::At;
+use super::report::Counted;
 use crate::base::limits::{FOREIGN_ACCOUNTS_MAX, ROUTE_LINE_BYTES_MAX, TURN_FORGOTTEN_MAX};
 use crate::base::{Cid, ConnId, FarId, Level, ShardId};
 use crate::conn::{
@@ -80,6 +81,7 @@ impl Shard {
     fn gate_began(&mut self, far: FarId, at: At, promised: bool, cluster: &str) {
         self.gates.begin(far, at, promised, cluster, &self.walls);
         self.verdicts.forget_all();
+        self.book(Counted::NONE, u32::MAX);
         let published = self.published_by_account();
         self.outbox.crossings.begin(far, cluster, &published);
     }
@@ -88,6 +90,7 @@ impl Shard {
         self.gates.end(far);
         self.outbox.crossings.barriers.left(far);
         self.verdicts.forget_all();
+        self.book(Counted::NONE, u32::MAX);
         let published = self.published_by_account();
         self.outbox.crossings.end(far, &published);
         for account in 0..self.worlds.len() as u16 {
@@ -433,14 +436,11 @@ impl Shard {
         }
     }
 
-    /// Messages that this shard's clients have published, and answers of other clusters that went on from here, by account.
+    /// Messages that this shard's clients have published, and answers of other clusters that went on from here, by account;
+    /// as far as it is booked.
     pub(super) fn published_by_account(&self) -> Vec<u64> {
-        let mut all: Vec<u64> =
-            self.worlds.iter().map(|w| w.ledger.passed.in_msgs + w.ledger.answers - w.ledger.denied).collect();
-        for (_, c) in self.outbox.conns.iter().filter(|(_, c)| c.is_client()) {
-            all[usize::from(c.account)] += c.counts.in_msgs - c.booked.in_msgs;
-        }
-        all
+        let booked = |w: &World| w.ledger.passed.in_msgs + w.ledger.answers - w.ledger.denied;
+        self.worlds.iter().map(booked).collect()
     }
 }
 

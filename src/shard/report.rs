@@ -121,8 +121,14 @@ pub enum Ask {
         /// End it.
         ends: bool,
     },
-    /// All counters.
-    Tally,
+    /// All counters. What passed over connections is booked in slices, each answered by [`Answer::Counted`]; the last
+    /// one is answered by the counters.
+    Tally {
+        /// The cursor: the default, then what the last answer said.
+        from: Counted,
+        /// At most so many connections.
+        max: u32,
+    },
     /// Open connections from a place on.
     Connections {
         /// The cursor: 0, then what the last answer said.
@@ -152,8 +158,13 @@ pub enum Ask {
     },
     /// The routes of this shard.
     Routes,
-    /// Links to other clusters.
-    Gateways,
+    /// Links to other clusters; booked in slices, as for [`Ask::Tally`].
+    Gateways {
+        /// The cursor: the default, then what the last answer said.
+        from: Counted,
+        /// At most so many connections.
+        max: u32,
+    },
     /// Would this message cross?
     Explain(Question),
     /// What the peers want whose routes are this shard's.
@@ -174,6 +185,31 @@ pub enum Ask {
     },
 }
 
+impl Ask {
+    /// All counters, in one turn.
+    pub const TALLY: Ask = Ask::Tally { from: Counted::NONE, max: u32::MAX };
+    /// Links to other clusters, in one turn.
+    pub const GATEWAYS: Ask = Ask::Gateways { from: Counted::NONE, max: u32::MAX };
+}
+
+/// How far a walk over a shard's connections has come, and what it has found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Counted {
+    /// The place of the next connection.
+    pub place: u32,
+    /// Clients that people are told of.
+    pub connections: u64,
+    /// Requests of other clusters whose way back they know.
+    pub ways_back: u64,
+    /// Subscriptions of the server itself.
+    pub hidden: u64,
+}
+
+impl Counted {
+    /// The beginning.
+    pub const NONE: Counted = Counted { place: 0, connections: 0, ways_back: 0, hidden: 0 };
+}
+
 /// The answer to an [`Ask`].
 #[derive(Clone, Debug)]
 pub enum Answer {
@@ -181,6 +217,8 @@ pub enum Answer {
     Parted(bool),
     /// Would it cross?
     Explained(Box<Explanation>),
+    /// Not all connections are counted yet: ask again from here.
+    Counted(Counted),
     /// All counters.
     Tally(Box<Tally>),
     /// Open connections.

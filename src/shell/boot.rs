@@ -13,6 +13,7 @@ use super::listen::{self, Inside, Load};
 use super::log::Log;
 use super::memory;
 use super::mesh::{MeshDoor, Running};
+use super::meter::Meter;
 use super::monitor::{self, Beside, Facts, Inbox, Loads, Monitor, Rate, Replies, ShardDoor};
 use super::probe;
 use super::refusal::Refusal;
@@ -119,7 +120,8 @@ impl Server {
             log,
         };
         let mesh = joining.map(|joining| joining.start(neighbours)).transpose()?;
-        let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref(), ports, (&scarcity, &system, &tell)));
+        let known = (&scarcity, &system, &tell, &outlets.meters[..]);
+        let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref(), ports, known));
         let service = settings.auth.system.map(|_| service(&settings, &doors, (words, tell), log));
         let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, tls.monitor.clone(), (service, log))?;
         gather(mesh.as_ref().filter(|_| routes_apart), log);
@@ -302,7 +304,7 @@ fn facts(
     plan: &Plan,
     mesh: Option<&Running>,
     (cluster_at, gateway_port): (Option<SocketAddr>, u16),
-    (scarcity, system, tell): (&Scarcity, &SystemDoor, &Sender<Event>),
+    (scarcity, system, tell, meters): (&Scarcity, &SystemDoor, &Sender<Event>, &[Arc<Meter>]),
 ) -> Facts {
     let tell = tell.clone();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -325,6 +327,7 @@ fn facts(
         cluster_port: cluster_at.map_or(0, |at| at.port()),
         gateway_port,
         events_lost: system.lost(),
+        meters: meters.to_vec(),
         loads: Loads::with(Box::new(move |done| drop(tell.send(Event::Preview(done))))),
     }
 }
@@ -427,6 +430,7 @@ struct Outward {
     gate: Option<Arc<Gate>>,
     system: SystemDoor,
     tell: Sender<Event>,
+    meters: Vec<Arc<Meter>>,
 }
 
 impl Outward {
@@ -445,6 +449,7 @@ impl Outward {
             mesh: joining.map(Joining::door),
             gate: tls.clients.clone(),
             tell: tell.clone(),
+            meters: (0..load.shards()).map(|_| Arc::default()).collect(),
         }
     }
 
@@ -503,6 +508,7 @@ impl Outward {
             scarce: Box::new(move |shard, used| {
                 let _ = scarce.send(Event::Scarce(shard, used));
             }),
+            meter: self.meters[shard].clone(),
             failed: Box::new(move |e| {
                 let _ = failed.send(Event::Failed(e));
             }),

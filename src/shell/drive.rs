@@ -2,6 +2,7 @@
 //! polled when there is nothing to do. Rings before sockets: see `shard::turn`, whose types leave no other order.
 
 use super::clock::Clock;
+use super::meter::{Meter, Stopwatch};
 use super::rings::{Mail, Post};
 use super::scarcity::Gauge;
 use super::socket::{Read, Sockets};
@@ -12,6 +13,7 @@ use crate::policy::{Idle, Proof};
 use crate::shard::{Act, Answer, Flush, Happening, Lost, Order, Rings, Shard, SystemQuestion, Turn};
 use std::collections::HashSet;
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Written to one connection in one turn; the rest comes in the next, so that one fast reader of a long queue keeps
@@ -46,6 +48,8 @@ pub struct Outlets {
     pub vacant: Box<dyn Fn() + Send>,
     /// The shard has found that so many bytes are taken, too many, and sheds.
     pub scarce: Box<dyn Fn(ShardId, u64) + Send>,
+    /// What the shard does with its time.
+    pub meter: Arc<Meter>,
     /// The shard never began: the system gave no descriptors.
     pub failed: Box<dyn Fn(std::io::Error) + Send>,
 }
@@ -68,6 +72,10 @@ pub struct Driver {
     measured: Vec<(ConnId, u64)>,
     /// Connections whose sockets are being made private.
     away: Away,
+    /// What becomes of its time.
+    watch: Stopwatch,
+    /// Was there something to do in the last turn?
+    worked: bool,
 }
 
 type Away = HashSet<ConnId>;
@@ -82,8 +90,23 @@ impl Driver {
         outlets: Outlets,
         gauge: Option<Gauge>,
     ) -> Driver {
-        let (stop, stuck, overrun, measured) = (false, false, false, Vec::new());
-        Driver { shard, shards, post, clock, outlets, stop, stuck, gauge, overrun, measured, away: Away::new() }
+        let watch = Stopwatch::new(outlets.meter.clone());
+        let (stop, stuck, overrun, measured, away) = (false, false, false, Vec::new(), Away::new());
+        Driver {
+            shard,
+            shards,
+            post,
+            clock,
+            outlets,
+            stop,
+            stuck,
+            gauge,
+            overrun,
+            measured,
+            away,
+            watch,
+            worked: false,
+        }
     }
 
     /// Runs until [`Mail::Stop`]. Nothing else runs on its executor: it sleeps where its sockets are polled, which costs one
@@ -107,6 +130,7 @@ impl Driver {
                 false => self.sleep(&mut sockets),
             };
             let worked = self.turn(&mut sockets) || happened;
+            self.worked = worked;
             if worked && !patience.is_zero() {
                 busy_at = Instant::now();
             }
@@ -126,13 +150,14 @@ impl Driver {
     }
 
     /// Waits until something happens or is due. True: sockets are ready.
-    fn sleep(&self, sockets: &mut Sockets) -> bool {
+    fn sleep(&mut self, sockets: &mut Sockets) -> bool {
         let now = self.clock.now().mono;
         let next = self.shard.next_at();
         let due = self.overrun || !self.measured.is_empty() || next.is_some_and(|t| t <= now);
         if due || !self.post.fall_asleep() {
             return self.look(sockets, Some(0));
         }
+        self.watch.sleeps(now);
         let happened = self.look(sockets, next.map(|t| t.since(now)));
         self.post.wake_up();
         happened
@@ -141,6 +166,7 @@ impl Driver {
     /// One turn. True if there was anything to do besides sockets.
     fn turn(&mut self, sockets: &mut Sockets) -> bool {
         let now = self.clock.now();
+        let sampled = self.watch.begins(now.mono, self.worked);
         let due = self.shard.next_at().is_some_and(|t| t <= now.mono);
         let mut turn = self.shard.begin(now);
         for to in (0..self.shards).map(|i| ShardId(i as u8)) {
@@ -149,7 +175,7 @@ impl Driver {
             }
         }
         let mut worked = due | hear(&self.post, &mut turn);
-        let mut turn = turn.sockets();
+        let (mut turn, mut read) = (turn.sockets(), false);
         for (conn, bytes) in self.measured.drain(..) {
             turn.unacked(conn, bytes);
         }
@@ -157,10 +183,8 @@ impl Driver {
         if std::mem::take(&mut self.overrun) {
             turn.order(Order::Scarce(true));
         }
-        while let Some(mail) = self.post.mail() {
-            worked = true;
-            self.stop |= take_in(mail, &mut turn, sockets, &mut self.away);
-        }
+        let (mailed, stop) = take_mail(&self.post, &mut turn, sockets, &mut self.away);
+        (worked, self.stop) = (worked | mailed, self.stop | stop);
         if self.stuck {
             sockets.skip();
         }
@@ -177,6 +201,7 @@ impl Driver {
             }
             match sockets.read(conn, most) {
                 Read::Bytes(data) => {
+                    read = true;
                     let mut rings = turn.rings();
                     hear(&self.post, &mut rings);
                     turn = rings.sockets();
@@ -193,8 +218,19 @@ impl Driver {
                 }
             }
         }
-        let flush = turn.end();
-        self.stuck = !self.outlets.flush(flush, self.shards, &self.post, sockets, &mut self.measured, &mut self.away);
+        // A turn that read nothing has no message to be timed.
+        let matched = (sampled && read).then(|| self.clock.now().mono);
+        let Some(flush) = self.outlets.tell_rings(turn.end(), self.shards, &self.post) else {
+            self.stuck = true;
+            self.watch_memory();
+            return worked;
+        };
+        self.stuck = false;
+        let queued = matched.map(|_| self.clock.now().mono);
+        self.outlets.write(flush, &self.post, sockets, &mut self.measured, &mut self.away);
+        if let (Some(matched), Some(queued)) = (matched, queued) {
+            self.watch.watched([now.mono, matched, queued, self.clock.now().mono]);
+        }
         self.watch_memory();
         worked
     }
@@ -206,6 +242,22 @@ impl Driver {
             (self.outlets.scarce)(self.post.id(), used);
         }
     }
+}
+
+/// Gives the shard its mail, but of the questions only one a turn: each costs a slice, and many may be asked at once. Says
+/// whether there was any, and whether that all has been said.
+fn take_mail(
+    post: &Post,
+    turn: &mut Turn<'_, crate::shard::Sockets>,
+    sockets: &mut Sockets,
+    away: &mut Away,
+) -> (bool, bool) {
+    let (mut any, mut stop, mut asked) = (false, false, false);
+    while let Some(mail) = if asked { None } else { post.mail() } {
+        (any, asked) = (true, matches!(mail, Mail::Order(Order::Report { .. })));
+        stop |= take_in(mail, turn, sockets, away);
+    }
+    (any, stop)
 }
 
 /// Gives the shard what came from a thread that is no shard. True: that all has been said.
@@ -272,16 +324,13 @@ fn hear(post: &Post, turn: &mut Turn<'_, Rings>) -> bool {
 }
 
 impl Outlets {
-    /// Tells the rings, then writes the sockets. False: a ring was full, nothing was written.
-    fn flush(
+    /// Tells the rings. None: one was full, and nothing may be written.
+    fn tell_rings<'a>(
         &self,
-        mut flush: Flush<'_, Rings>,
+        mut flush: Flush<'a, Rings>,
         shards: usize,
         post: &Post,
-        sockets: &mut Sockets,
-        measured: &mut Vec<(ConnId, u64)>,
-        away: &mut Away,
-    ) -> bool {
+    ) -> Option<Flush<'a, crate::shard::Sockets>> {
         for to in (0..shards).map(|i| ShardId(i as u8)) {
             if let Some(batch) = flush.batch(to) {
                 if let Err(batch) = post.send(to, batch) {
@@ -292,7 +341,18 @@ impl Outlets {
         while let Some((from, batch)) = flush.heard() {
             post.give_back(from, batch);
         }
-        let Ok(mut flush) = flush.sockets() else { return false };
+        flush.sockets().ok()
+    }
+
+    /// Then writes the sockets.
+    fn write(
+        &self,
+        mut flush: Flush<'_, crate::shard::Sockets>,
+        post: &Post,
+        sockets: &mut Sockets,
+        measured: &mut Vec<(ConnId, u64)>,
+        away: &mut Away,
+    ) {
         let mut failed = Vec::new();
         while let Some(conn) = flush.dirty() {
             let mut left = TURN_WRITE_BYTES;
@@ -336,7 +396,6 @@ impl Outlets {
                 act => self.act(act, post.id(), sockets, away),
             }
         }
-        true
     }
 
     fn act(&self, act: Act, shard: ShardId, sockets: &mut Sockets, away: &mut Away) {

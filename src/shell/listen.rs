@@ -38,6 +38,11 @@ impl Load {
         Load { shards: (0..n).map(|_| AtomicU64::new(0)).collect() }
     }
 
+    /// How many there are.
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
     /// A client of this shard has gone.
     pub fn gone(&self, shard: usize) {
         self.shards[shard].fetch_sub(1, Ordering::Relaxed);
@@ -282,6 +287,7 @@ mod tests {
             cluster_port: 0,
             gateway_port: 0,
             events_lost: Arc::default(),
+            meters: Vec::new(),
             loads: Loads::default(),
         })
     }

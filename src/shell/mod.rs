@@ -20,6 +20,7 @@ mod listen;
 pub mod log;
 mod memory;
 mod mesh;
+pub mod meter;
 pub mod monitor;
 pub mod probe;
 pub mod refusal;

@@ -226,10 +226,9 @@ impl Server {
                     self.doors.iter().for_each(|d| d.send(Mail::Order(order())));
                 }
                 reloaded.applied.iter().for_each(|what| self.log.line(Level::Info, format!("Reloaded: {what}")));
-                let digest = &reloaded.settings.digest;
-                self.log.line(Level::Info, format!("Reloaded server configuration ({digest})"));
-                self.facts.loads.reloaded(digest, Clock::new().now().wall_ns);
                 self.settings = Arc::new(reloaded.settings);
+                self.facts.loads.reloaded(self.settings.clone(), Clock::new().now().wall_ns);
+                self.log.line(Level::Info, format!("Reloaded server configuration ({})", self.settings.digest));
                 Ok(())
             }
             Err(why) => {

@@ -145,7 +145,7 @@ fn probe(w: &mut World) {
 }
 
 fn tallies(w: &mut World) -> Vec<Tally> {
-    let answers = w.ask(&Ask::Tally);
+    let answers = w.ask(&Ask::TALLY);
     answers.into_iter().filter_map(|a| if let Answer::Tally(t) = a { Some(*t) } else { None }).collect()
 }
 

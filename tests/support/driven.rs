@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use turnpike::base::{Cid, ConnId, Now, ShardId, Time};
 use turnpike::policy::Settings;
-use turnpike::shard::{Batch, Identity, Opening, Rings, Setup, Shard, Sockets, Turn};
+use turnpike::shard::{Act, Answer, Batch, Identity, Opening, Rings, Setup, Shard, Sockets, Turn};
 
 /// What a connection of a shard was sent.
 pub type Heard = (usize, ConnId, Vec<u8>);
@@ -17,6 +17,8 @@ pub struct Driven {
     pub written: usize,
     /// What was written, by shard and connection, if somebody wants to know.
     pub heard: Option<Vec<Heard>>,
+    /// What questions of monitoring were answered.
+    pub answers: Vec<Answer>,
     /// What is in the rings, and to whom.
     rings: VecDeque<(usize, Told)>,
 }
@@ -37,7 +39,14 @@ impl Driven {
             let seed = 1 + u64::from(i);
             Shard::new(Setup { id, shards: shards.into(), seed, ..Setup::single(settings, identity) })
         };
-        Driven { shards: (0..shards).map(shard).collect(), ns: 1, written: 0, heard: None, rings: VecDeque::new() }
+        Driven {
+            shards: (0..shards).map(shard).collect(),
+            ns: 1,
+            written: 0,
+            heard: None,
+            answers: Vec::new(),
+            rings: VecDeque::new(),
+        }
     }
 
     /// A client of a shard, connected, that has said this.
@@ -68,14 +77,14 @@ impl Driven {
         let mut turn = begin(&mut self.shards[shard], &mut self.ns).sockets();
         turn.time();
         let what = happens(&mut turn);
-        end(turn, shard, shards, &mut self.rings, (&mut self.written, &mut self.heard));
+        end(turn, shard, shards, &mut self.rings, (&mut self.written, &mut self.heard, &mut self.answers));
         while let Some((to, told)) = self.rings.pop_front() {
             let mut turn = begin(&mut self.shards[to], &mut self.ns);
             match told {
                 Told::Batch(from, batch) => turn.batch(from, batch),
                 Told::Spent(batch) => turn.spent(batch),
             }
-            end(turn.sockets(), to, shards, &mut self.rings, (&mut self.written, &mut self.heard));
+            end(turn.sockets(), to, shards, &mut self.rings, (&mut self.written, &mut self.heard, &mut self.answers));
         }
         what
     }
@@ -97,7 +106,7 @@ fn end(
     shard: usize,
     shards: usize,
     rings: &mut VecDeque<(usize, Told)>,
-    (written, heard): (&mut usize, &mut Option<Vec<Heard>>),
+    (written, heard, answers): (&mut usize, &mut Option<Vec<Heard>>, &mut Vec<Answer>),
 ) {
     let mut flush = turn.end();
     let me = ShardId(shard as u8);
@@ -121,5 +130,9 @@ fn end(
             *written += n;
         }
     }
-    while flush.act().is_some() {}
+    while let Some(act) = flush.act() {
+        if let Act::Answer { answer, .. } = act {
+            answers.push(answer);
+        }
+    }
 }

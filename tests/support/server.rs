@@ -299,6 +299,8 @@ pub struct Under {
     pub namespace: Option<PathBuf>,
     /// The folder of a control group.
     pub group: Option<PathBuf>,
+    /// What its environment has besides.
+    pub env: Vec<(&'static str, String)>,
 }
 
 impl Under {
@@ -326,7 +328,7 @@ impl Under {
         }
         words.push(binary.into());
         let mut command = Command::new(&words[0]);
-        command.args(&words[1..]);
+        command.args(&words[1..]).envs(self.env.iter().cloned());
         if let Some(id) = self.user {
             command.uid(id).gid(id);
         }

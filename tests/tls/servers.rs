@@ -1,6 +1,8 @@
 //! TLS between servers, and for monitoring. Those of nats-server that take part are named by TURNPIKE_PEERS: scripts/mixed.
 
+use super::classes::reload;
 use super::{await_text, refused};
+use rcgen::DnType;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -91,6 +93,81 @@ fn the_name_of_a_configured_url_may_be_asked_for() {
     speaks(&first, &good);
     let _other = start("c", c, a, &["elsewhere.example"]);
     await_text(|| first.output(), "verify_cert_and_check_known_urls");
+}
+
+/// `verify_and_map`: the certificate has to be that of the user in `authorization`; no password is asked for.
+#[test]
+fn the_name_of_the_user_may_be_asked_for() {
+    let ca = Authority::new();
+    let which = Which::under_test();
+    let start = |name: &str, port: u16, to: u16, user: &str| {
+        let shown = ca.issue_with(name, &["127.0.0.1"], |p| p.distinguished_name.push(DnType::CommonName, user));
+        let conf = format!(
+            "server_name: {name}\ncluster {{ name: c, listen: \"127.0.0.1:{port}\", routes: [\"nats://127.0.0.1:{to}\"]
+             authorization {{ user: \"CN=member\" }}
+             tls {{ {}, ca_file: \"{}\", verify_and_map: true }} }}",
+            shown.conf(),
+            ca.file()
+        );
+        Server::from(Start::new(&which, &conf, &shard_args(&which, 1)))
+    };
+    let (a, b, c) = (free_port(), free_port(), free_port());
+    let (first, good) = (start("a", a, b, "member"), start("b", b, a, "member"));
+    speaks(&first, &good);
+    let _other = start("c", c, a, "guest");
+    await_text(|| first.output(), "nor the user of authorization (verify_and_map)");
+}
+
+/// The link that is there stays; who comes later is judged by the new authority.
+#[test]
+fn a_reload_changes_whom_members_believe() {
+    let (ca, next) = (Authority::new(), Authority::new());
+    let which = Which::under_test();
+    let c = Cluster::with(&[which.clone(), which.clone()], 1, &block(&ca), "");
+    let comes = |ca: &Authority, name: &str| {
+        let conf = format!(
+            "server_name: {name}\ncluster {{ name: c, listen: \"127.0.0.1:{}\", routes: [\"nats://127.0.0.1:{}\"]\n{} }}",
+            free_port(),
+            c.ports[0],
+            block(ca)
+        );
+        Server::from(Start::new(&which, &conf, &shard_args(&which, 1)))
+    };
+    for node in &c.nodes {
+        let file = node.folder().join("server.conf");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let begin = text.find("tls {").unwrap();
+        let end = begin + text[begin..].find('}').unwrap();
+        std::fs::write(&file, format!("{}{}{}", &text[..begin], block(&next), &text[end + 1..])).unwrap();
+        reload(node, 1);
+    }
+    speaks(&c.nodes[0], &c.nodes[1]);
+    let late = comes(&ca, "late");
+    await_text(|| late.output(), "TLS handshake error");
+    let new = comes(&next, "new");
+    speaks(&c.nodes[0], &new);
+    speaks(&new, &c.nodes[1]);
+}
+
+/// Each cluster has an authority of its own; what is shown to the other, and believed of it, stands in its entry.
+#[test]
+fn another_cluster_is_dialed_with_what_its_entry_says() {
+    let (east, west) = (Authority::new(), Authority::new());
+    let which = Which::under_test();
+    let start = |name: &str, port: u16, own: &Authority, other: &str, to: u16, its: &Authority| {
+        let conf = format!(
+            "server_name: {name}1\ngateway {{ name: {name}, listen: \"127.0.0.1:{port}\"\n{}
+             gateways: [{{ name: {other}, url: \"tls://127.0.0.1:{to}\", {} }}] }}",
+            block(own),
+            block(its)
+        );
+        Server::from(Start::new(&which, &conf, &shard_args(&which, 1)))
+    };
+    let (e, w) = (free_port(), free_port());
+    let one = start("east", e, &east, "west", w, &west);
+    let two = start("west", w, &west, "east", e, &east);
+    speaks(&one, &two);
+    speaks(&two, &one);
 }
 
 #[test]

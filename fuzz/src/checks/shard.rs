@@ -165,7 +165,7 @@ impl Play {
             self.house.settle();
         }
         assert_eq!(self.house.next_at(), None::<Time>, "timers are left");
-        self.ask(Ask::Tally);
+        self.ask(Ask::TALLY);
         for answer in std::mem::take(&mut self.house.answers) {
             let Answer::Tally(t) = answer else { continue };
             assert_eq!((t.connections, t.subscriptions), (0, 0), "somebody is left");

@@ -4,17 +4,17 @@
 //! subject on the heap is one more of them.
 
 /// Bytes of the longest subject that stands in the table: what fills half a cache line together with its length.
-const SHORT_MAX: usize = 30;
+const INLINE_BYTES: usize = 30;
 
 /// The bytes of a subject.
 pub(super) enum Text {
-    Short { len: u8, bytes: [u8; SHORT_MAX] },
+    Short { len: u8, bytes: [u8; INLINE_BYTES] },
     Long(Box<[u8]>),
 }
 
 impl Text {
     pub(super) fn new(text: &[u8]) -> Text {
-        let mut bytes = [0; SHORT_MAX];
+        let mut bytes = [0; INLINE_BYTES];
         match bytes.get_mut(..text.len()) {
             Some(room) => {
                 room.copy_from_slice(text);
@@ -52,7 +52,7 @@ mod tests {
             let text = "subject.".repeat(13).into_bytes()[..len].to_vec();
             let kept = Text::new(&text);
             assert_eq!(kept.bytes(), text);
-            assert_eq!(kept.heap(16), if len <= SHORT_MAX { 0 } else { len + 16 });
+            assert_eq!(kept.heap(16), if len <= INLINE_BYTES { 0 } else { len + 16 });
         }
     }
 }

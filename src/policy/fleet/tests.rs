@@ -140,6 +140,45 @@ fn accounts_and_users_that_differ() {
     says(&[("a", &a), ("b", &b)], "a", "max_payload differs");
 }
 
+#[test]
+fn what_accounts_share_and_how_much_they_may_differs() {
+    let accounts = |of_b: &str| {
+        let a = "A { exports: [\n{stream: \"a.>\"}\n{service: \"idle\"}\n] }";
+        format!("accounts {{\n {a}\n B {{ {of_b} }}\n}}\n")
+    };
+    let import = accounts("imports: [{stream: {account: A, subject: \"a.>\"}, prefix: x}]");
+    let (a, b) = (member(1, "c", &[2], &import), member(2, "c", &[1], &accounts("")));
+    let both = [("a", a.as_str()), ("b", b.as_str())];
+    says(
+        &both,
+        "b:15: warning: account \"B\": imports at \"n2\" and at \"n1\" differ",
+        "the stream \"a.>\" of \"A\" as \"x.a.>\"",
+    );
+    says(&both, "a:13: note: ", "no account imports the service \"idle\" that account \"A\" exports");
+    let b = member(2, "c", &[1], &import.replace("B {", "B { limits { max_payload: 9 }, "));
+    says(&[("a", &a), ("b", &b)], "b:", "account \"B\": max_payload at");
+}
+
+#[test]
+fn tls_on_one_side_only() {
+    let tls = "tls { cert_file: c, key_file: k, ca_file: a, verify: true }";
+    let with = |n: u8| member(n, "c", &[3 - n], "").replace(" routes:", &format!(" {tls}\n routes:"));
+    let (a, b) = (with(1), member(2, "c", &[1], ""));
+    says(&[("a", &a), ("b", &b)], "b:3: error: ", "routes speak TLS at \"n1\" and not at \"n2\"");
+    assert!(!found(&[("a", &a), ("b", &with(2))]).iter().any(|f| f.contains("TLS")));
+    let (a, b) = (member(1, "c", &[2], tls), member(2, "c", &[1], ""));
+    says(&[("a", &a), ("b", &b)], "b:2: warning: ", "clients need TLS at \"n1\" and not at \"n2\"");
+    let gateway = |n: u8, name: &str, other: &str, more: &str| {
+        let url = format!("\"nats://10.0.0.{}:7222\"", 3 - n);
+        let list = format!("gateways: [{{name: {other}, url: {url}}}]");
+        member(n, name, &[], &format!("gateway {{\n name: {name}\n listen: 10.0.0.{n}:7222\n {list}\n {more}\n}}\n"))
+    };
+    let (east, west) = (gateway(1, "east", "west", tls), gateway(2, "west", "east", ""));
+    let both = [("e", east.as_str()), ("w", west.as_str())];
+    says(&both, "e:13: error: ", "is dialed with TLS and speaks none");
+    says(&both, "w:13: error: ", "speaks TLS and is dialed without");
+}
+
 /// The figure is of the built server; here, where nothing is optimised much, it is enough that it is no quadratic matter.
 #[test]
 fn a_thousand_files_are_compared() {

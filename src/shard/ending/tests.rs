@@ -60,7 +60,7 @@ impl World {
 
     /// The counters.
     fn tally(&mut self) -> Tally {
-        self.order(Order::Report { ticket: 1, ask: Ask::Tally });
+        self.order(Order::Report { ticket: 1, ask: Ask::TALLY });
         self.tally.take().expect("an answer")
     }
 

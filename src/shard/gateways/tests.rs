@@ -288,7 +288,7 @@ fn messages_go_where_they_are_wanted_from_every_shard_and_never_on() {
     assert_eq!((n.heard(1, west), n.heard(0, north)), (String::new(), String::new()));
     // The report: 6 published here since then, 5 of them wanted.
     for shard in 0..2 {
-        n.turn(shard, |t| t.order(Order::Report { ticket: 0, ask: Ask::Gateways }));
+        n.turn(shard, |t| t.order(Order::Report { ticket: 0, ask: Ask::GATEWAYS }));
     }
     let (mut published, mut sent) = (0, 0);
     for answer in std::mem::take(&mut n.answers) {
@@ -422,7 +422,7 @@ fn an_answer_for_a_member_whose_route_has_just_ended_comes_too_late() {
 
 /// What came from other clusters and was dropped, in short words.
 fn dropped(n: &mut Node, shard: usize) -> Vec<String> {
-    n.turn(shard, |t| t.order(Order::Report { ticket: 1, ask: Ask::Gateways }));
+    n.turn(shard, |t| t.order(Order::Report { ticket: 1, ask: Ask::GATEWAYS }));
     let Some(Answer::Gateways(report)) = n.answers.pop() else { panic!("no answer") };
     let row = |t: crate::shard::report::EntryTally| format!("{} {} {} {}", t.cluster, t.account, t.reason, t.n);
     report.entries.into_iter().map(row).collect()
@@ -460,7 +460,7 @@ fn what_comes_from_a_cluster_and_is_dropped_is_counted_by_cluster_account_and_re
 fn drops(n: &mut Node) -> Vec<(&'static str, u64)> {
     let mut all = Vec::new();
     for shard in 0..n.shards.len() {
-        n.turn(shard, |t| t.order(Order::Report { ticket: 0, ask: Ask::Tally }));
+        n.turn(shard, |t| t.order(Order::Report { ticket: 0, ask: Ask::TALLY }));
         let Some(Answer::Tally(tally)) = n.answers.pop() else { panic!("no answer") };
         assert_eq!(tally.stalled_clients, 0, "gateways are no clients");
         all.extend(tally.drops.into_iter().filter(|(_, n)| *n > 0));
@@ -477,7 +477,7 @@ fn a_silent_link_is_left_and_counted_as_a_gateway() {
         n.turn(0, |_| ());
     }
     assert!(n.tidings.iter().any(|t| matches!(t, GatewayTidings::Ended { why, .. } if why.contains("silent"))));
-    n.turn(0, |t| t.order(Order::Report { ticket: 0, ask: Ask::Tally }));
+    n.turn(0, |t| t.order(Order::Report { ticket: 0, ask: Ask::TALLY }));
     let Some(Answer::Tally(tally)) = n.answers.pop() else { panic!("no answer") };
     assert_eq!((tally.stale_connections, tally.stale_gateways, tally.stale_routes), (1, 1, 0));
 }

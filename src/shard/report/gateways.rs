@@ -7,7 +7,7 @@ use crate::interest::far::Mode;
 use crate::policy::walls::Walls;
 use std::sync::Arc;
 
-/// The answer to [`Ask::Gateways`](super::Ask::Gateways).
+/// The answer to [`Ask::GATEWAYS`](super::Ask::GATEWAYS).
 #[derive(Clone, Debug, Default)]
 pub struct GatewayReport {
     /// The links that this shard owns.

@@ -171,7 +171,7 @@ fn outcome(
     for _ in 0..64 {
         (0..shards).for_each(|shard| world.with(shard, |_| {}));
     }
-    (0..shards).for_each(|shard| world.with(shard, |turn| turn.order(Order::Report { ticket: 1, ask: Ask::Tally })));
+    (0..shards).for_each(|shard| world.with(shard, |turn| turn.order(Order::Report { ticket: 1, ask: Ask::TALLY })));
     // How often a verdict was found ready is nobody's business here.
     assert!(world.ends.tally.contains("in_msgs"));
     let tally = world.ends.tally.split(", ").filter(|f| !f.starts_with("cache_hits")).collect::<Vec<_>>().join(", ");

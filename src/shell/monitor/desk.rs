@@ -6,6 +6,7 @@
 //! asked nothing more.
 
 use crate::base::ShardId;
+use crate::shard::report::Counted;
 use crate::shard::{Answer, Ask};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -121,12 +122,38 @@ impl Desk {
         ask: impl Fn(C) -> Ask,
         mut take: impl FnMut(Answer) -> Option<C>,
     ) -> Result<(), Silent> {
+        self.ask_rounds(ask, |_, answer| take(answer)).await
+    }
+
+    /// Asks all shards a question before which they count their connections, in slices. The answers in order of shards.
+    ///
+    /// # Errors
+    /// A shard that did not answer in time.
+    pub async fn ask_counting(&self, ask: impl Fn(Counted) -> Ask) -> Result<Vec<Answer>, Silent> {
+        let mut answers: Vec<Option<Answer>> = self.doors.iter().map(|_| None).collect();
+        let take = |shard: usize, answer| match answer {
+            Answer::Counted(counted) => Some(counted),
+            answer => {
+                answers[shard] = Some(answer);
+                None
+            }
+        };
+        self.ask_rounds(ask, take).await?;
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    /// As [`Desk::ask_slices`]; `take` is told whose answer it is.
+    async fn ask_rounds<C: Copy + Default + PartialOrd>(
+        &self,
+        ask: impl Fn(C) -> Ask,
+        mut take: impl FnMut(usize, Answer) -> Option<C>,
+    ) -> Result<(), Silent> {
         let mut round: Vec<(usize, C)> = (0..self.doors.len()).map(|shard| (shard, C::default())).collect();
         while !round.is_empty() {
             let asked: Result<Vec<_>, _> = round.iter().map(|(shard, from)| self.put(*shard, ask(*from))).collect();
             let mut more = Vec::new();
             for (asked, (shard, from)) in asked?.into_iter().zip(&round) {
-                let next = take(self.wait(asked).await?);
+                let next = take(*shard, self.wait(asked).await?);
                 // A cursor that does not move would go round for ever.
                 more.extend(next.filter(|next| next > from).map(|next| (*shard, next)));
             }
@@ -194,12 +221,12 @@ mod tests {
         let sorting = desk.clone();
         tokio::spawn(async move { sorting.sort_in(inbox).await });
         for _ in 0..2 * OWED_MAX {
-            assert_eq!(desk.ask_all(&Ask::Tally).await.unwrap_err(), Silent(ShardId(0)));
+            assert_eq!(desk.ask_all(&Ask::TALLY).await.unwrap_err(), Silent(ShardId(0)));
         }
         assert!(desk.waiting().is_empty());
         room.store(true, Relaxed);
         for _ in 0..2 * OWED_MAX {
-            assert_eq!(desk.ask_all(&Ask::Tally).await.unwrap().len(), 1);
+            assert_eq!(desk.ask_all(&Ask::TALLY).await.unwrap().len(), 1);
         }
     }
 }

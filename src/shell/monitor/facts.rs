@@ -6,6 +6,7 @@ use super::loads::Loads;
 use super::rate::Rate;
 use crate::policy::Settings;
 use crate::shell::mesh::MeshDoor;
+use crate::shell::meter::Meter;
 use crate::shell::scarcity::Pressure;
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -48,6 +49,8 @@ pub struct Facts {
     pub gateway_port: u16,
     /// What was to be told in the system account, or asked of it, and found no room.
     pub events_lost: Arc<AtomicU64>,
+    /// What the shards do with their time, in order of shards.
+    pub meters: Vec<Arc<Meter>>,
     /// When the configuration was read, and what a reload would do.
     pub loads: Loads,
 }

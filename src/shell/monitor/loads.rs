@@ -1,9 +1,10 @@
 //! What is known of the configuration's readings: which is in force since when, and what a reload would change. Kept
 //! current, and asked for the latter, by the boot thread.
 
+use crate::policy::Settings;
 use serde_json::Value;
 use std::fmt;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -16,15 +17,15 @@ pub type Preview = Box<dyn Fn(oneshot::Sender<Value>) + Send + Sync>;
 /// See the file's head.
 #[derive(Default)]
 pub struct Loads {
-    /// The digest, and when it was read; None: nothing was read since the start.
-    last: Mutex<Option<(String, u64)>>,
+    /// What was taken over last, and when; None: nothing was read since the start.
+    last: Mutex<Option<(Arc<Settings>, u64)>>,
     preview: OnceLock<Preview>,
     previewed: Mutex<Option<Instant>>,
 }
 
 impl fmt::Debug for Loads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Loads").field("last", &self.last).finish_non_exhaustive()
+        f.debug_struct("Loads").field("previewed", &self.previewed).finish_non_exhaustive()
     }
 }
 
@@ -34,15 +35,15 @@ impl Loads {
         Loads { preview: OnceLock::from(preview), ..Loads::default() }
     }
 
-    /// A configuration with this digest is in force from now on.
-    pub fn reloaded(&self, digest: &str, now_ns: u64) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((digest.into(), now_ns));
+    /// These settings are in force from now on.
+    pub fn reloaded(&self, settings: Arc<Settings>, now_ns: u64) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((settings, now_ns));
     }
 
-    /// The digest in force; this it was at the start.
-    pub fn digest(&self, at_start: &str) -> String {
+    /// The settings in force; these were at the start.
+    pub fn in_force(&self, at_start: &Arc<Settings>) -> Arc<Settings> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.as_ref().map_or(at_start, |(digest, _)| digest).to_owned()
+        last.as_ref().map_or(at_start, |(settings, _)| settings).clone()
     }
 
     /// Since when it is; the server started then.

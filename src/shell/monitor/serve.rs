@@ -1,10 +1,11 @@
 //! HTTP: sockets, time limits, headers. The only file of the monitor that knows hyper.
 
+use super::metrics::PROTOBUF;
 use super::site::{Kind, Reply, Site};
 use crate::shell::tls::Shown;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{HeaderValue, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{HeaderValue, ACCEPT, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -89,7 +90,8 @@ async fn converse(socket: impl AsyncRead + AsyncWrite + Unpin, site: Arc<Site>) 
 /// One request, whatever its method; a body is not looked at.
 async fn respond(site: &Site, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let uri = request.uri();
-    let Reply { status, kind, body } = site.answer(uri.path(), uri.query()).await;
+    let accept = request.headers().get(ACCEPT).and_then(|a| a.to_str().ok()).unwrap_or_default();
+    let Reply { status, kind, body } = site.answer(uri.path(), uri.query(), accept).await;
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
@@ -97,6 +99,7 @@ async fn respond(site: &Site, request: Request<Incoming>) -> Response<Full<Bytes
         Kind::Json => "application/json",
         Kind::Html | Kind::Elsewhere(_) => "text/html; charset=utf-8",
         Kind::Text => "text/plain; charset=utf-8",
+        Kind::Protobuf => PROTOBUF,
         Kind::Metrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
     };
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content));
@@ -114,7 +117,7 @@ async fn respond(site: &Site, request: Request<Incoming>) -> Response<Full<Bytes
             }
         }
         Kind::Text => drop(headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))),
-        Kind::Html | Kind::Metrics => {}
+        Kind::Html | Kind::Metrics | Kind::Protobuf => {}
     }
     response
 }

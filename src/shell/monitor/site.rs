@@ -4,10 +4,12 @@
 use super::desk::{Desk, Silent, PATIENCE};
 use super::facts::Facts;
 use super::json::pretty;
+use super::metrics::wants_protobuf;
 use super::process::Process;
 use super::query::{unescape, Query, Subs};
 use super::wanted::Wanted;
 use super::{absent, accounts, connz, explain, gatewayz, health, index, metrics, routez, subsz, varz};
+use crate::base::limits::{SCRAPED_CONNECTIONS_MAX, SCRAPED_SUBSCRIPTIONS_MAX};
 use crate::conn::Telling;
 use crate::mesh::Report;
 use crate::shard::report::{GatewayReport, RouteRow, Tally};
@@ -17,9 +19,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
-
-/// Connections or subscriptions in one slice: some microseconds of a shard's turn.
-const SLICE: u32 = 256;
 
 /// See the file's head.
 pub struct Site {
@@ -57,6 +56,8 @@ pub enum Kind {
     Text,
     /// Metrics in OpenMetrics text.
     Metrics,
+    /// Metrics in Prometheus's own format.
+    Protobuf,
     /// A redirection to this path.
     Elsewhere(&'static str),
 }
@@ -118,8 +119,8 @@ pub const ENDPOINTS: [&str; 16] = [
 ];
 
 impl Site {
-    /// Answers `path?query`, the path as it came.
-    pub async fn answer(&self, path: &str, query: Option<&str>) -> Reply {
+    /// Answers `path?query`, the path as it came; `accept` is what the asker says it takes.
+    pub async fn answer(&self, path: &str, query: Option<&str>, accept: &str) -> Reply {
         let Some(path) = unescape(path, false) else { return Reply::text(400, "400 Bad Request".into()) };
         let Some(endpoint) = self.endpoint(&path) else {
             // A path written differently (`//varz`) is sent to how it should be, as Go's server does.
@@ -129,7 +130,11 @@ impl Site {
             };
         };
         *self.requests().entry(if endpoint == "/subscriptionsz" { "/subsz" } else { endpoint }).or_default() += 1;
-        match self.page(endpoint, &Query::parse(query)).await {
+        let answer = match endpoint {
+            "/metrics" => self.metrics(now_ns(), wants_protobuf(accept)).await,
+            _ => self.page(endpoint, &Query::parse(query)).await,
+        };
+        match answer {
             Ok(reply) => reply,
             Err(Refused::Request(text)) => Reply::text(400, text),
             Err(Refused::Shard(silent)) => Reply::text(503, silent.to_string()),
@@ -203,7 +208,7 @@ impl Site {
             "/gatewayz" => self.gatewayz(now_ns, q).await?,
             "/explain" => self.explain(q).await?,
             "/reloadz" => self.reloadz().await?,
-            "/metrics" => return self.metrics(now_ns).await,
+            "/metrics" => return self.metrics(now_ns, false).await,
             "/leafz" => absent::leafz(facts, now_ns, q)?,
             "/jsz" => absent::jsz(facts, now_ns, q)?,
             "/healthz" => {
@@ -223,7 +228,8 @@ impl Site {
     /// # Errors
     /// A shard that does not answer.
     pub async fn tallies(&self) -> Result<Vec<Tally>, Silent> {
-        let answers = self.desk.ask_all(&Ask::Tally).await?.into_iter();
+        let answers =
+            self.desk.ask_counting(|from| Ask::Tally { from, max: SCRAPED_CONNECTIONS_MAX }).await?.into_iter();
         Ok(answers.map(|a| if let Answer::Tally(tally) = a { *tally } else { Tally::default() }).collect())
     }
 
@@ -247,7 +253,7 @@ impl Site {
         let subs = q.subs()?;
         let mut gather = routez::Gather { routes: self.routes().await?, ..routez::Gather::default() };
         if subs != Subs::No {
-            let ask = |from: Telling| Ask::PeerInterest { from, max: SLICE };
+            let ask = |from: Telling| Ask::PeerInterest { from, max: SCRAPED_SUBSCRIPTIONS_MAX };
             self.desk.ask_slices(ask, |answer| take_wanted(answer, &mut gather.wanted)).await?;
         }
         let mesh = self.mesh().await?;
@@ -268,7 +274,8 @@ impl Site {
 
     /// What the shards know of links to other clusters, in order of shards.
     async fn gateway_reports(&self) -> Result<Vec<GatewayReport>, Silent> {
-        let answers = self.desk.ask_all(&Ask::Gateways).await?.into_iter();
+        let answers =
+            self.desk.ask_counting(|from| Ask::Gateways { from, max: SCRAPED_CONNECTIONS_MAX }).await?.into_iter();
         Ok(answers.filter_map(|a| if let Answer::Gateways(report) = a { Some(*report) } else { None }).collect())
     }
 
@@ -277,7 +284,8 @@ impl Site {
         let mut gather = gatewayz::Gather::default();
         self.gateway_reports().await?.into_iter().for_each(|report| gather.take(report));
         if request.wants_subs() {
-            let ask = |from: Telling| Ask::FarInterest { from, max: SLICE, account: request.account() };
+            let ask =
+                |from: Telling| Ask::FarInterest { from, max: SCRAPED_SUBSCRIPTIONS_MAX, account: request.account() };
             self.desk.ask_slices(ask, |answer| take_wanted(answer, &mut gather.wanted)).await?;
         }
         let report = self.gateways().await?;
@@ -322,11 +330,14 @@ impl Site {
         Ok(pretty(&varz::varz(&self.facts, &look, &tallies)))
     }
 
-    async fn metrics(&self, now_ns: u64) -> Result<Reply, Refused> {
+    async fn metrics(&self, now_ns: u64, protobuf: bool) -> Result<Reply, Refused> {
         let (tallies, routes, look) = (self.tallies().await?, self.routes().await?, self.look(now_ns).await?);
         let gateways = if look.gateways.is_some() { self.gateway_reports().await? } else { Vec::new() };
         let (facts, look) = (&*self.facts, &look);
         let gathered = metrics::Gathered { facts, look, tallies: &tallies, routes: &routes, gateways: &gateways };
+        if protobuf {
+            return Ok(Reply { status: 200, kind: Kind::Protobuf, body: metrics::binary(&gathered) });
+        }
         Ok(match metrics::metrics(&gathered) {
             Ok(page) => Reply { status: 200, kind: Kind::Metrics, body: page.into_bytes() },
             Err(why) => Reply::text(500, format!("metrics: {why}\n")),
@@ -344,17 +355,22 @@ impl Site {
         }
         // First the open ones: who ends in between is then told twice rather than not at all.
         if open {
-            let ask = |from| Ask::Connections { from, max: SLICE, subs: false };
+            let ask = |from| Ask::Connections { from, max: SCRAPED_CONNECTIONS_MAX, subs: false };
             self.desk.ask_slices(ask, |answer| connections(answer, &mut gather)).await?;
         }
         if closed {
-            let ask = |from| Ask::Closed { from, max: SLICE };
+            let ask = |from| Ask::Closed { from, max: SCRAPED_CONNECTIONS_MAX };
             self.desk.ask_slices(ask, |answer| connections(answer, &mut gather)).await?;
         }
         gather.settle();
         if gather.wants_subs() {
             // Not along with the connections: one of them may have a million, and that would be one turn.
-            let ask = |from| Ask::Subscriptions { from, max: SLICE, account: account.clone(), test: None };
+            let ask = |from| Ask::Subscriptions {
+                from,
+                max: SCRAPED_SUBSCRIPTIONS_MAX,
+                account: account.clone(),
+                test: None,
+            };
             let take = |answer| match answer {
                 Answer::Subscriptions { rows, next } => {
                     rows.into_iter().for_each(|row| gather.take_sub(row));
@@ -372,7 +388,12 @@ impl Site {
         let mut gather = subsz::Gather::new(request.clone());
         if request.subs {
             let subsz::Request { account, test, .. } = request;
-            let ask = |from| Ask::Subscriptions { from, max: SLICE, account: account.clone(), test: test.clone() };
+            let ask = |from| Ask::Subscriptions {
+                from,
+                max: SCRAPED_SUBSCRIPTIONS_MAX,
+                account: account.clone(),
+                test: test.clone(),
+            };
             let take = |answer| match answer {
                 Answer::Subscriptions { rows, next } => {
                     rows.into_iter().for_each(|row| gather.take(row));

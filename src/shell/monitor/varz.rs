@@ -235,8 +235,8 @@ struct ShardRow {
 
 /// Builds the answer; `tallies` are in order of shards.
 pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a> {
-    let (settings, timers, limits) = (&facts.settings, &facts.settings.timers, &facts.settings.limits);
-    let (slow, stale) = (sum(tallies, slow_consumers), sum(tallies, |t| t.stale_connections));
+    let (settings, live) = (&facts.settings, facts.loads.in_force(&facts.settings));
+    let (timers, limits, slow) = (&settings.timers, &settings.limits, sum(tallies, slow_consumers));
     let [in_msgs, in_bytes, out_msgs, out_bytes] = passed(tallies);
     Varz {
         server_id: &facts.server_id,
@@ -247,9 +247,9 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
         host: &facts.host,
         port: facts.port,
         // INFO may keep silent about it (`no_auth_user`); monitoring does not.
-        auth_required: settings.auth.is_guarded(),
-        tls_required: settings.tls.as_ref().is_some_and(|t| !t.optional),
-        tls_verify: settings.tls.as_ref().is_some_and(|t| t.verify),
+        auth_required: live.auth.is_guarded(),
+        tls_required: live.tls.as_ref().is_some_and(|t| !t.optional),
+        tls_verify: live.tls.as_ref().is_some_and(|t| t.verify),
         connect_urls: look.mesh.as_ref().map_or(&[], |m| &m.connect_urls),
         max_connections: limits.max_connections,
         max_subscriptions: Some(limits.max_subscriptions).filter(|n| *n > 0),
@@ -270,7 +270,7 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
         websocket: UNUSED,
         jetstream: UNUSED,
         // Shown without TLS too, as nats-server does.
-        tls_timeout: Float(settings.tls.as_ref().map_or(2.0, |t| t.timeout.as_secs_f64())),
+        tls_timeout: Float(live.tls.as_ref().map_or(2.0, |t| t.timeout.as_secs_f64())),
         write_deadline: nanoseconds(timers.write_deadline),
         start: stamp(facts.start_ns),
         now: stamp(look.now_ns),
@@ -293,12 +293,12 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
         out_client_msgs: out_msgs - sum(tallies, |t| t.routed.out_msgs + t.crossed.out_msgs),
         out_client_bytes: out_bytes - sum(tallies, |t| t.routed.out_bytes + t.crossed.out_bytes),
         slow_consumers: slow,
-        stale_connections: stale,
+        stale_connections: sum(tallies, |t| t.stale_connections),
         stalled_clients: sum(tallies, |t| t.stalled_clients),
         subscriptions: sum(tallies, |t| t.subscriptions),
         http_req_stats: &look.requests,
         config_load_time: stamp(facts.loads.since(facts.start_ns)),
-        config_digest: facts.loads.digest(&settings.digest),
+        config_digest: live.digest.clone(),
         tags: &settings.server_tags,
         metadata: settings.server_metadata.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(),
         system_account: facts.system_account(),
@@ -331,7 +331,10 @@ fn stale_by_kind(tallies: &[Tally]) -> ByKind {
 }
 
 fn cluster<'a>(facts: &'a Facts, mesh: &'a Report) -> Cluster<'a> {
-    let Some(c) = &facts.settings.cluster else { return Cluster::default() };
+    let (Some(c), live) = (&facts.settings.cluster, facts.loads.in_force(&facts.settings)) else {
+        return Cluster::default();
+    };
+    let tls = live.cluster.as_ref().and_then(|c| c.tls.as_ref());
     let configured = mesh.targets.iter().filter(|t| t.configured && t.standing != Standing::Own);
     Cluster {
         name: Some(&mesh.cluster),
@@ -339,9 +342,9 @@ fn cluster<'a>(facts: &'a Facts, mesh: &'a Report) -> Cluster<'a> {
         cluster_port: Some(facts.cluster_port),
         auth_timeout: Some(Float(c.auth_timeout.as_secs_f64())),
         urls: configured.map(|t| t.address.as_str()).collect(),
-        tls_timeout: Some(Float(c.tls.as_ref().map_or(2.0, |t| t.timeout.as_secs_f64()))),
-        tls_required: c.tls.is_some(),
-        tls_verify: c.tls.is_some(),
+        tls_timeout: Some(Float(tls.map_or(2.0, |t| t.timeout.as_secs_f64()))),
+        tls_required: tls.is_some(),
+        tls_verify: tls.is_some(),
         pool_size: Some(-1),
     }
 }

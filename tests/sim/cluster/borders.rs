@@ -98,7 +98,7 @@ pub(super) fn announced(w: &mut World) {
 /// What came from other clusters and was held back was counted.
 fn kept_out(w: &mut World, only_answers: bool) {
     let (mut entries, mut unnamed) = (0, 0);
-    for answer in w.ask(&Ask::Gateways) {
+    for answer in w.ask(&Ask::GATEWAYS) {
         let Answer::Gateways(report) = answer else { continue };
         entries += report.entries.iter().filter(|e| e.reason == "border").map(|e| e.n).sum::<u64>();
         let of = report.barriers.iter().filter(|t| t.by == "no entry of imports admits it");

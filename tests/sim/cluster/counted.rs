@@ -17,7 +17,7 @@ pub fn forgotten(w: &mut World) {
     if !w.is_super() {
         return;
     }
-    for answer in w.ask(&Ask::Tally) {
+    for answer in w.ask(&Ask::TALLY) {
         let Answer::Tally(t) = answer else { continue };
         if t.ways_back + t.recent + t.grants > 0 {
             let (ways, new, open) = (t.ways_back, t.recent, t.grants);
@@ -34,7 +34,7 @@ pub fn crossings(w: &mut World) {
     let number: BTreeMap<String, usize> = (0..numbers.len()).map(|at| (name(at), numbers[at])).collect();
     let shards = 0..w.nodes.len();
     let places: Vec<usize> = shards.filter(|s| w.nodes[*s].is_some() && w.server_of(*s).up).collect();
-    let answers = w.ask(&Ask::Gateways);
+    let answers = w.ask(&Ask::GATEWAYS);
     let (mut barriers, mut entries) = (0, BTreeMap::new());
     let mut sums: BTreeMap<(usize, usize, String), (Crossed, u64)> = BTreeMap::new();
     for (shard, answer) in places.into_iter().zip(answers) {

@@ -68,7 +68,7 @@ pub fn sizes(w: &mut World, at: usize) -> Sizes {
 pub fn refused(w: &mut World) -> [u64; ACCOUNTS.len()] {
     let mut refused = [0; ACCOUNTS.len()];
     for at in 0..w.shape.all() {
-        let Answer::Gateways(report) = w.with(at, |s, w| s.ask(w, Ask::Gateways)) else { continue };
+        let Answer::Gateways(report) = w.with(at, |s, w| s.ask(w, Ask::GATEWAYS)) else { continue };
         for row in report.links.iter().filter(|l| l.outbound).flat_map(|l| &l.accounts) {
             if let Some(account) = ACCOUNTS.iter().position(|a| *a == row.account) {
                 refused[account] += row.refused;

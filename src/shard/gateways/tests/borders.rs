@@ -66,7 +66,7 @@ impl Node {
     /// Messages not sent to other clusters for this reason.
     fn drops(&mut self, reason: &str) -> u64 {
         for shard in 0..self.shards.len() {
-            self.turn(shard, |t| t.order(Order::Report { ticket: 0, ask: Ask::Gateways }));
+            self.turn(shard, |t| t.order(Order::Report { ticket: 0, ask: Ask::GATEWAYS }));
         }
         let tallies = std::mem::take(&mut self.answers).into_iter().flat_map(|answer| match answer {
             Answer::Gateways(report) => report.tallies,
@@ -78,7 +78,7 @@ impl Node {
     /// Messages that a border held back: on the way out by cluster, on the way in, by rule.
     fn held_back(&mut self) -> (u64, u64, Vec<(String, u64)>) {
         for shard in 0..self.shards.len() {
-            self.turn(shard, |t| t.order(Order::Report { ticket: 0, ask: Ask::Gateways }));
+            self.turn(shard, |t| t.order(Order::Report { ticket: 0, ask: Ask::GATEWAYS }));
         }
         let (mut out, mut entries, mut by) = (0, 0, std::collections::BTreeMap::new());
         for answer in std::mem::take(&mut self.answers) {

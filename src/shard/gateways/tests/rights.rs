@@ -73,7 +73,7 @@ impl Node {
     fn dropped(&mut self, reason: &str) -> u64 {
         let mut sum = 0;
         for shard in 0..self.shards.len() {
-            self.turn(shard, |t| t.order(Order::Report { ticket: 0, ask: Ask::Tally }));
+            self.turn(shard, |t| t.order(Order::Report { ticket: 0, ask: Ask::TALLY }));
             for answer in std::mem::take(&mut self.answers) {
                 let Answer::Tally(tally) = answer else { panic!("another answer") };
                 sum += tally.drops.iter().filter(|(name, _)| *name == reason).map(|(_, n)| n).sum::<u64>();

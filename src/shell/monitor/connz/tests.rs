@@ -28,6 +28,7 @@ fn facts() -> Facts {
         cluster_port: 0,
         gateway_port: 0,
         events_lost: Arc::default(),
+        meters: Vec::new(),
         loads: Loads::default(),
     }
 }

@@ -42,17 +42,19 @@ struct Listed<'a> {
     urls: Vec<String>,
 }
 
-/// Builds it. What the machine lists is newer than the settings, which are those of the start.
+/// Builds it. What the machine lists is newer than the settings, which are those of the start but for TLS.
 pub fn section<'a>(facts: &'a Facts, report: Option<&'a Report>) -> Section<'a> {
     let Some(g) = &facts.settings.gateway else { return Section::default() };
+    let live = facts.loads.in_force(&facts.settings);
+    let tls = live.gateway.as_ref().and_then(|g| g.tls.as_ref());
     Section {
         name: Some(&g.name),
         host: Some(&g.listen.host),
         port: Some(facts.gateway_port),
         auth_timeout: Some(Float(g.auth_timeout.as_secs_f64())),
-        tls_timeout: Some(Float(g.tls.as_ref().map_or(2.0, |t| t.timeout.as_secs_f64()))),
-        tls_required: g.tls.is_some(),
-        tls_verify: g.tls.is_some(),
+        tls_timeout: Some(Float(tls.map_or(2.0, |t| t.timeout.as_secs_f64()))),
+        tls_required: tls.is_some(),
+        tls_verify: tls.is_some(),
         advertise: g.advertise.as_deref(),
         connect_retries: Some(g.connect_retries).filter(|n| *n > 0),
         gateways: listed(g, report),

@@ -1,7 +1,8 @@
 //! What each shard counts.
 
-use super::{Gathered, Labels, Sheet};
+use super::{seconds, Gathered, Labels, Sheet};
 use crate::shard::report::Tally;
+use crate::shell::meter::{Hop, Meter};
 
 /// Who is at the other end of what passes.
 const ENDS: [&str; 3] = ["client", "route", "gateway"];
@@ -14,6 +15,7 @@ pub(super) fn write(g: &Gathered<'_>, sheet: &mut Sheet) {
     sheet.gauge("connections", "Clients connected", gauge(|t| t.connections));
     sheet.gauge("subscriptions", "Subscriptions of clients", gauge(|t| t.subscriptions));
     passed(g, sheet);
+    times(g, sheet);
     let drops = numbered(g.tallies)
         .flat_map(|(labels, t)| t.drops.iter().map(move |(reason, n)| (with(&labels, "reason", reason), *n)));
     sheet.counter("dropped_messages", "Messages, or copies of them, that were not delivered, by reason", drops);
@@ -64,6 +66,19 @@ pub(super) fn write(g: &Gathered<'_>, sheet: &mut Sheet) {
     sheet.counter("subject_matches", "Verdicts on a subject that were reached by a match", each(|t| t.matches));
     sheet.counter("subject_cache_hits", "Verdicts on a subject that were found ready", each(|t| t.cache_hits));
     sheet.gauge("subject_cache_entries", "Verdicts on subjects that are held ready", gauge(|t| t.cached));
+}
+
+/// What the threads of the shards do with their time.
+fn times(g: &Gathered<'_>, sheet: &mut Sheet) {
+    let meters = || g.facts.meters.iter().enumerate().map(|(n, meter)| (vec![("shard", n.to_string())], meter));
+    let work = |f: fn(&Meter) -> u64| meters().map(move |(labels, m)| (labels, seconds(f(m)))).collect::<Vec<_>>();
+    sheet.seconds("busy_seconds", "Time in which the shard's thread did not sleep", work(|m| m.work_ns().0));
+    let useful = work(|m| m.work_ns().1);
+    sheet.seconds("useful_seconds", "Time of that in which there was something to do", useful);
+    let hops = meters().flat_map(|(labels, m)| {
+        Hop::ALL.into_iter().map(move |(hop, name)| (with(&labels, "hop", name), m.spread(hop)))
+    });
+    sheet.histogram("hop_seconds", "How long what is read in a turn takes on its way, in one turn of 64", hops);
 }
 
 /// Messages and bytes, in and out, by who is at the other end.

@@ -32,6 +32,29 @@ fn a_page_is_openmetrics_text() {
     assert_eq!(page(labels, 0.5, u64::MAX), expected);
 }
 
+#[test]
+fn the_text_shows_a_histogram_in_few_buckets() {
+    let meter = crate::shell::meter::Meter::default();
+    for ns in [500, 2_000, 3_000, 2_000_000_000] {
+        meter.stayed(crate::shell::meter::Hop::Queued, ns);
+    }
+    let mut sheet = Sheet::default();
+    sheet.histogram("hop_seconds", "Hops", [(Vec::new(), meter.spread(crate::shell::meter::Hop::Queued))]);
+    let mut registry = Registry::with_prefix("turnpike");
+    registry.register_collector(Box::new(sheet));
+    let mut page = String::new();
+    prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
+    let has = |line: &str| assert!(page.lines().any(|l| l.starts_with(line)), "{line}: {page}");
+    has("# TYPE turnpike_hop_seconds histogram");
+    has("turnpike_hop_seconds_sum 2.0000055");
+    has("turnpike_hop_seconds_count 4");
+    has("turnpike_hop_seconds_bucket{le=\"9.5367431640625e-7\"} 1");
+    has("turnpike_hop_seconds_bucket{le=\"0.000003814697265625\"} 3");
+    has("turnpike_hop_seconds_bucket{le=\"1.0\"} 3");
+    has("turnpike_hop_seconds_bucket{le=\"+Inf\"} 4");
+    assert!(page.lines().count() < 20, "{page}");
+}
+
 /// The names that stand in this module's files, as Prometheus shows them.
 fn written() -> Vec<String> {
     let files = [
@@ -43,7 +66,7 @@ fn written() -> Vec<String> {
     ];
     let mut names = Vec::new();
     for text in files {
-        for (kind, end) in [("counter", "_total"), ("gauge", "")] {
+        for (kind, end) in [("counter", "_total"), ("seconds", "_total"), ("gauge", ""), ("histogram", "")] {
             let call = format!("sheet.{kind}(");
             let named = |call: &str| format!("turnpike_{}{end}", call.split('"').nth(1).unwrap());
             names.extend(text.split(&call).skip(1).map(named));
@@ -82,7 +105,8 @@ fn the_dashboard_shows_what_there_is() {
     let mut seen = 0;
     for name in asked.iter().flat_map(|e| e.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')) {
         if name.starts_with("turnpike_") {
-            assert!(there.iter().any(|n| n == name), "{name}");
+            let of = name.trim_end_matches("_bucket");
+            assert!(there.iter().any(|n| n == of), "{name}");
             seen += 1;
         }
     }
