@@ -5,6 +5,8 @@
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "support/driven.rs"]
 mod driven;
+#[path = "accounts/mappings.rs"]
+mod mappings;
 #[path = "accounts/services.rs"]
 mod services;
 mod support;

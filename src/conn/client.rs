@@ -142,6 +142,8 @@ pub struct Publisher {
     pub calm: bool,
     /// Where its last message went, if that had the same subject.
     pub verdict: Slot,
+    /// Its subject may become another.
+    pub maps: bool,
     /// The verdict on its subject where that was looked for before; it does not say that it may be published.
     pub found: Slot,
 }
@@ -171,6 +173,8 @@ pub struct Client {
     pub verbose: bool,
     /// `pedantic` in effect.
     pub pedantic: bool,
+    /// Its account has mappings: what it publishes may become something else.
+    pub maps: bool,
     /// `no_responders` in effect.
     pub no_responders: bool,
     /// Takes INFO at any time (`protocol` ≥ 1).
@@ -271,6 +275,7 @@ impl Client {
             echo: true,
             verbose: true,
             pedantic: true,
+            maps: false,
             no_responders: false,
             async_info: false,
             service: false,
@@ -324,13 +329,14 @@ impl Client {
         // Only what it may publish is remembered.
         let (verdict, judged) = match same(self.memo.subject(), m.subject) {
             true => (self.memo.verdict, true),
-            false => (Slot::NONE, self.rights.is_none()),
+            false => (Slot::NONE, self.rights.is_none() && !self.maps),
         };
         Publisher {
             account: self.account,
             talks: self.verbose | self.pedantic | self.answers.is_some() | !judged,
             calm: self.pressed.is_empty(),
             verdict,
+            maps: self.maps,
             found: Slot::NONE,
         }
     }

@@ -3,12 +3,14 @@
 
 use super::agreements::{self, Offers};
 use super::keys::Scope;
+use super::mappings::mappings;
 use super::operator::Operators;
 use super::overrides::{Overrides, Text};
 use super::permissions::permissions;
 use super::permits::Permits;
 use super::quantity;
 use super::reading::Notes;
+use super::rewrites::Rewrites;
 use super::settings::{Account, Auth, ConnectionKinds, Secret, User, GLOBAL, SYSTEM};
 use super::tree::{At, Node, Value};
 use crate::base::Set;
@@ -33,6 +35,8 @@ pub(super) struct Access {
     system: Option<(String, At)>,
     no_system: bool,
     no_auth_user: Option<(String, At)>,
+    /// Of `$G`.
+    rewrites: Rewrites,
     pub(super) operators: Operators,
     /// Certificates say who clients are (`verify_and_map`).
     pub(super) mapped: bool,
@@ -70,6 +74,7 @@ impl Access {
         match key {
             "authorization" => self.authorization(notes, node),
             "accounts" => self.accounts(notes, node),
+            "mappings" => self.rewrites = mappings(notes, node),
             "no_auth_user" => self.no_auth_user = notes.text(key, node).map(|s| (s, node.at)),
             "no_system_account" => self.no_system = notes.boolean(key, node).unwrap_or(false),
             "system_account" => match &node.value {
@@ -141,12 +146,15 @@ impl Access {
     pub(super) fn finish(mut self, notes: &mut Notes<'_>) -> Auth {
         if self.operators.decide() {
             self.check_beside_operators(notes);
-            return self.operators.finish(notes, self.system, self.no_system);
+            let mut auth = self.operators.finish(notes, self.system, self.no_system);
+            auth.accounts[0].rewrites = Arc::new(self.rewrites);
+            return auth;
         }
         self.operators.check_idle(notes);
         self.check_kinds(notes);
         let system = self.system_account(notes);
         let mut auth = Auth { accounts: vec![Account::named(GLOBAL)], by_certificate: self.mapped, ..Auth::default() };
+        auth.accounts[0].rewrites = Arc::new(std::mem::take(&mut self.rewrites));
         if let Some(name) = &system {
             auth.system = Some(1);
             auth.accounts.push(Account::named(name));
@@ -311,6 +319,7 @@ fn drafted(notes: &mut Notes<'_>, name: &str, node: &Node) -> Drafted {
         }
         "default_permissions" => default = permissions(notes, key, n),
         "exports" | "imports" => out.offers.read(notes, key, n),
+        "mappings" => out.account.rewrites = Arc::new(mappings(notes, n)),
         "nkey" => {
             // nats-server reads it for tools that do no longer exist; it means nothing, but must be one.
             let text = notes.text(key, n);

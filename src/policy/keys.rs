@@ -100,7 +100,6 @@ const NO_WEAK_CIPHERS: &str = "weak cipher suites are not offered";
 const NO_STORE: &str = "certificate stores are Windows's: name files";
 const NO_CALLOUT: &str = "auth callout is not supported yet";
 const NO_TRACING: &str = "message tracing is not offered";
-const NO_MAPPINGS: &str = "subject mappings are not supported yet";
 const NO_RESOLVERS: &str = "accounts by URL or from a directory are not supported yet: list them in resolver_preload";
 const NO_PROXIES: &str = "proxies in front of clients are not supported yet";
 const NO_JETSTREAM: &str = "JetStream is not offered";
@@ -115,11 +114,10 @@ const NO_REPORTS: &str = "how often failed dials are logged cannot be changed";
 pub const fn section(scope: Scope) -> Treatment {
     match scope {
         AuthCallout => Refused(NO_CALLOUT),
-        Mapping => Refused(NO_MAPPINGS),
         Leafnodes | RemoteLeaf => Warned(NO_LEAFNODES),
         Websocket => Warned(NO_WEBSOCKET),
         Tls | TlsCert | Top | Authorization | User | Account | Limits | Resolver => Supported,
-        Export | Import | Shared => Supported,
+        Export | Import | Shared | Mapping => Supported,
         Permissions | PermissionSubjects | Responses => Supported,
         Cluster | ClusterAuthorization | ClusterPermissions | ClusterSubjects => Supported,
         Gateway | GatewayAuthorization | RemoteGateway => Supported,
@@ -196,7 +194,7 @@ pub const KEYS: &[Key] = &[
     key(Top, Supported, &["https_port"]),
     key(Top, Refused(NO_PROXIES), &["proxy_protocol"]),
     key(Top, Refused(NO_PROXIES), &["proxies"]),
-    key(Top, Refused(NO_MAPPINGS), &["mappings", "maps"]),
+    key(Top, Supported, &["mappings", "maps"]),
     key(Top, Supported, &["operator", "operators", "root", "roots", "root_operator", "root_operators"]),
     key(Top, Supported, &["resolver", "account_resolver", "accounts_resolver"]),
     key(Top, Supported, &["resolver_preload"]),
@@ -246,7 +244,7 @@ pub const KEYS: &[Key] = &[
     key(Account, Supported, &["default_permissions"]),
     key(Account, Supported, &["exports"]),
     key(Account, Supported, &["imports"]),
-    key(Account, Refused(NO_MAPPINGS), &["mappings", "maps"]),
+    key(Account, Supported, &["mappings", "maps"]),
     key(Account, Warned(NO_TRACING), &["msg_trace", "trace_dest"]),
     key(Account, Warned(NO_JETSTREAM), &["jetstream"]),
 
@@ -411,8 +409,8 @@ pub const KEYS: &[Key] = &[
     key(Shared, Supported, &["account"]),
     key(Shared, Supported, &["subject"]),
 
-    key(Mapping, Within, &["destination", "dest"]), key(Mapping, Within, &["weight"]),
-    key(Mapping, Within, &["cluster"]),
+    key(Mapping, Supported, &["destination", "dest"]), key(Mapping, Supported, &["weight"]),
+    key(Mapping, Supported, &["cluster"]),
 
     key(Resolver, Supported, &["type"]),
     key(Resolver, Refused(NO_RESOLVERS), &["dir"]),

@@ -4,6 +4,7 @@
 use super::claims::limit;
 use super::keys::{self, Scope};
 use super::reading::Notes;
+use super::rewrites::{Destination, Rewrites};
 use super::settings::{Account, Auth, GLOBAL, SYSTEM};
 use super::source::{opened, Source};
 use super::tree::{At, Node, Tree, Value};
@@ -205,6 +206,7 @@ impl Operators {
             account.max_connections = limit(limits.conn);
             account.max_subscriptions = limit(limits.subs);
             account.max_payload = limit(limits.payload);
+            account.rewrites = Arc::new(rewrites(notes, key, &token.claims.nats));
             let charter = Charter::of(token, place, &trust);
             warn(notes, key, token, &charter);
             trust.charters.insert(key.clone(), charter);
@@ -283,16 +285,34 @@ fn warn(notes: &mut Notes<'_>, key: &str, token: &Token<jwt::Account>, charter: 
         notes.warn(format!("Account [{key}] has validation issues, nobody may enter it: {why}"));
     }
     let said = &token.claims.nats;
-    if !said.imports.is_empty() || !said.exports.is_empty() || !said.mappings.is_empty() {
+    if !said.imports.is_empty() || !said.exports.is_empty() {
         let name: String = charter.name.chars().take(64).collect();
         let name = name.escape_debug();
-        notes.warn(format!("Account [{key}] \"{name}\": what it exports, imports and maps is not served yet"));
+        notes.warn(format!("Account [{key}] \"{name}\": what it exports and imports is not served yet"));
     }
     if charter.decided_elsewhere.is_some() {
         notes.warn(format!(
             "Account [{key}]: auth callout is not supported yet, only the users in its auth_users may enter"
         ));
     }
+}
+
+/// What subjects become that an account's clients publish. What is no mapping is passed over, as nats-server does it: the token
+/// is its account's, not the operator's of this server.
+fn rewrites(notes: &mut Notes<'_>, key: &str, said: &jwt::Account) -> Rewrites {
+    let mut out = Rewrites::default();
+    for (source, list) in &said.mappings {
+        let destination = |m: &jwt::WeightedMapping| Destination {
+            subject: m.subject.clone(),
+            weight: if m.weight == 0 { 100 } else { m.weight },
+            cluster: m.cluster.clone(),
+        };
+        if let Err(why) = out.add(source, &list.iter().map(destination).collect::<Vec<_>>()) {
+            let source = source.escape_debug();
+            notes.warn(format!("Account [{key}]: Error adding mapping for \"{source}\": {}", why.escape_debug()));
+        }
+    }
+    out
 }
 
 /// Three numbers.

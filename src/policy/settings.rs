@@ -4,6 +4,7 @@
 //! validator. Sizes are bytes, times are [`Duration`]s.
 
 use super::permits::Permits;
+use super::rewrites::Rewrites;
 use super::shares::Shares;
 use super::tls::Tls;
 use super::trust::Trust;
@@ -363,7 +364,7 @@ pub struct Auth {
 }
 
 /// An account: a world of subjects of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
     /// Its name, `$G` for the global one.
     pub name: String,
@@ -375,6 +376,8 @@ pub struct Account {
     pub max_payload: Option<usize>,
     /// What it is given of other accounts' subjects.
     pub shares: Arc<Shares>,
+    /// What its clients' subjects become (`mappings`).
+    pub rewrites: Arc<Rewrites>,
 }
 
 /// Somebody who may connect.
@@ -576,13 +579,7 @@ impl Default for Cluster {
 impl Account {
     /// An account without limits.
     pub fn named(name: &str) -> Account {
-        Account {
-            name: name.into(),
-            max_connections: None,
-            max_subscriptions: None,
-            max_payload: None,
-            shares: Arc::default(),
-        }
+        Account { name: name.into(), ..Account::default() }
     }
 }
 

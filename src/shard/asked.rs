@@ -55,12 +55,15 @@ impl Services {
         Services { waiting: Map::with_hasher(Seeded(seed)), asked, heard: vec![None; accounts], watched: false }
     }
 
-    pub(super) fn add(&mut self, request: Request, rng: &mut Rng) -> Word {
+    /// Adds one. Says how many others were given up for it.
+    pub(super) fn add(&mut self, request: Request, rng: &mut Rng) -> (Word, u64) {
+        let mut forgotten = 0;
         let asked = &mut self.asked[usize::from(request.asker)];
         if asked.len() >= 2 * SERVICE_REQUESTS_MAX {
             asked.retain(|word| self.waiting.contains_key(word));
             while asked.len() >= SERVICE_REQUESTS_MAX {
-                asked.pop_front().and_then(|oldest| self.waiting.remove(&oldest));
+                let oldest = asked.pop_front().and_then(|oldest| self.waiting.remove(&oldest));
+                forgotten += u64::from(oldest.is_some());
             }
         }
         let mut name = word(rng);
@@ -69,7 +72,7 @@ impl Services {
         }
         asked.push_back(name);
         self.waiting.insert(name, request);
-        name
+        (name, forgotten)
     }
 
     /// Whose request a message of an account answers. The last answer ends it.

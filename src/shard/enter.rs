@@ -294,6 +294,7 @@ impl Shard {
         let rights = self.rights_by(permit);
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
         client.rights = rights;
+        client.maps = !self.settings.auth.accounts[usize::from(client.account)].rewrites.is_empty();
         client.joined = true;
         client.memo = Memo::NOTHING;
         let account = client.account;

@@ -47,11 +47,15 @@ pub enum Drop {
     GatewayDown,
     /// It came from another cluster, and our imports do not admit it.
     Border,
+    /// The weights of a mapping leave it no subject.
+    MappedNowhere,
+    /// It was for a request to a service that was given up because too many of its account waited.
+    RequestForgotten,
 }
 
 impl Drop {
     /// All reasons with the names monitoring gives them.
-    pub const ALL: [(Drop, &'static str); 21] = [
+    pub const ALL: [(Drop, &'static str); 23] = [
         (Drop::NoInterest, "no_interest"),
         (Drop::ReservedSubject, "reserved_subject"),
         (Drop::PublishDenied, "publish_denied"),
@@ -73,6 +77,8 @@ impl Drop {
         (Drop::ReplyExpired, "reply_expired"),
         (Drop::GatewayDown, "gateway_down"),
         (Drop::Border, "border"),
+        (Drop::MappedNowhere, "mapped_nowhere"),
+        (Drop::RequestForgotten, "request_forgotten"),
     ];
 
     /// As monitoring names it.

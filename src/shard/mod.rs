@@ -32,6 +32,7 @@ mod relayed;
 mod repeats;
 pub mod report;
 mod reserved;
+mod rewrites;
 mod rights;
 mod rounds;
 mod services;

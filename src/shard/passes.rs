@@ -105,6 +105,7 @@ impl Shard {
             match stays {
                 Ok(()) => {
                     self.change_rights(id, &had);
+                    self.follow_rewrites(id);
                     self.limit(id);
                     self.watch_expiry(id);
                 }

@@ -49,6 +49,12 @@ impl Shard {
             },
             false => from,
         };
+        self.set_out(id, from, m);
+    }
+
+    /// What may be published is delivered; who publishes more than is taken is held up.
+    #[inline(always)]
+    pub(super) fn set_out(&mut self, id: ConnId, from: Publisher, m: &Message<'_>) {
         let reached = self.spread(id, from, m);
         if !from.calm || !reached.remote.is_empty() || self.outbox.crowd.jammed() {
             self.pace(id, reached.shards(self.id));
@@ -99,11 +105,20 @@ impl Shard {
     /// of its way; None: it is refused, or was an answer that has gone its own way to another cluster.
     #[cold]
     fn goes_the_usual_way(&mut self, id: ConnId, from: Publisher, m: &Message<'_>) -> Option<Slot> {
-        let (account, subject, reply) = (from.account, m.subject, m.reply);
         let pedantic = self.outbox.conns.get(id).is_some_and(|c| c.pedantic);
-        if pedantic && !valid_publish(subject) {
+        if pedantic && !valid_publish(m.subject) {
             self.outbox.say(id, |out| write_complaint(out, Complaint::InvalidPublishSubject));
         }
+        // What is remembered stays as it is.
+        if from.maps && from.verdict == Slot::NONE && self.publish_mapped(id, from, m) {
+            return None;
+        }
+        self.is_let_through(id, from, m)
+    }
+
+    /// The same of a subject that stays as it is from here on.
+    pub(super) fn is_let_through(&mut self, id: ConnId, from: Publisher, m: &Message<'_>) -> Option<Slot> {
+        let (account, subject, reply) = (from.account, m.subject, m.reply);
         if reserved_subject(subject) {
             self.outbox.ledger.dropped(Drop::ReservedSubject, 1);
             self.outbox.say(id, |out| write_complaint(out, Complaint::Publish(subject)));
@@ -172,6 +187,7 @@ impl Shard {
             walls: &self.walls,
             permits: &self.outbox.permits,
             accounts: &self.settings.auth.accounts,
+            cluster: self.settings.cluster_name(),
         };
         let name = self.settings.auth.accounts[usize::from(account)].name.as_str();
         self.verdicts.reach((account, name), subject, &table)
@@ -300,7 +316,7 @@ impl Shard {
 
     /// Tells a requester that nobody is there (client-protocol.md §10).
     #[cold]
-    fn no_responders(&mut self, id: ConnId, account: u16, m: &Message<'_>) {
+    pub(super) fn no_responders(&mut self, id: ConnId, account: u16, m: &Message<'_>) {
         let asks = |s: &Shard| s.outbox.conns.get(id).is_some_and(|c| c.no_responders && c.headers);
         if !asks(self) {
             return;

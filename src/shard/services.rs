@@ -100,7 +100,9 @@ impl Shard {
         let (answers, patience) = how;
         let ends_at = self.now.mono.plus(patience);
         let request = Request { of, asker, reply: wanted.into(), answers, patience, ends_at };
-        reply(first, self.services.add(request, &mut self.rng))
+        let (name, forgotten) = self.services.add(request, &mut self.rng);
+        self.outbox.ledger.dropped(Drop::RequestForgotten, forgotten);
+        reply(first, name)
     }
 
     /// From now on this shard is told of answers in an account.
@@ -148,6 +150,11 @@ impl Shard {
 
     /// Publishes something in another account than it came from.
     fn publish_in(&mut self, account: u16, from: From, m: &Message<'_>) -> (u64, ShardSet) {
+        let Some(subject) = self.rewrite(account, m.subject) else {
+            self.outbox.ledger.dropped(Drop::MappedNowhere, 1);
+            return (0, ShardSet::EMPTY);
+        };
+        let m = &Message { subject: &subject, ..*m };
         let key = self.verdict(account, m.subject);
         self.count_denied(key);
         let mut queued = self.deliver_plain(key, m, Origin::Client);

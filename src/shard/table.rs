@@ -6,10 +6,13 @@ use super::peers::Peers;
 use crate::base::{ConnId, Slot, Slots};
 use crate::interest::far::Fars;
 use crate::interest::Replica;
+use crate::policy::rewrites::Choice;
 use crate::policy::settings::Account;
 use crate::policy::walls::Walls;
 use crate::policy::{PermitId, Permits};
 use crate::wire::subject::covers;
+use crate::wire::transform::Transform;
+use std::sync::Arc;
 
 /// A subscription of one of this shard's clients.
 #[derive(Debug)]
@@ -56,8 +59,10 @@ pub struct Table<'a> {
     pub walls: &'a Walls,
     /// What users may do.
     pub permits: &'a Permits,
-    /// What accounts share.
+    /// What accounts share, and what their subjects become.
     pub accounts: &'a [Account],
+    /// The name of this cluster.
+    pub cluster: &'a str,
 }
 
 /// In the replicas: the subscription of the shard itself, to answers of services.
@@ -87,4 +92,31 @@ pub(super) fn may_have(who: &Sub, shown: &[u8], queue: &[u8], table: &Table<'_>)
 /// Is it a subscription of the account itself, that can have but one name for the subject?
 pub(super) fn is_own(who: &Sub, account: u16, table: &Table<'_>) -> bool {
     who.account == account && table.accounts[usize::from(account)].shares.streams.is_empty()
+}
+
+/// One of the subjects that another may become.
+#[derive(Debug)]
+pub struct Chosen {
+    /// As [`Choice::below`].
+    pub(super) below: u8,
+    pub(super) to: To,
+}
+
+/// What it becomes then.
+#[derive(Debug)]
+pub(super) enum To {
+    /// Always this.
+    Subject(Box<[u8]>),
+    /// It is another one each time.
+    Drawn(Arc<Transform>),
+}
+
+/// What a subject of an account may become.
+pub(super) fn rewritten(account: u16, subject: &[u8], table: &Table<'_>) -> Option<Box<[Chosen]>> {
+    let choices = table.accounts[usize::from(account)].rewrites.of(subject, table.cluster)?;
+    let to = |c: &Choice| match c.to.draws() {
+        true => To::Drawn(Arc::clone(&c.to)),
+        false => To::Subject(c.to.apply(subject, |_| 0).into()),
+    };
+    Some(choices.iter().map(|c| Chosen { below: c.below, to: to(c) }).collect())
 }

@@ -7,7 +7,7 @@
 use super::gates::Gates;
 use super::origin::Origin;
 use super::peers::At;
-use super::table::{is_own, may_have, services, shown, ANSWERS};
+use super::table::{is_own, may_have, rewritten, services, shown, Chosen, ANSWERS};
 pub use super::table::{Sub, Table};
 use crate::base::limits::{HEADS_BYTES_MAX, TARGETS_MAX, VERDICTS_MAX, VERDICT_PERMITS_MAX};
 use crate::base::{same, ConnId, FarId, FarSet, PeerId, PeerSet, Rng, Seeded, ShardSet, Slot, Slots};
@@ -32,7 +32,7 @@ pub struct Target {
 }
 
 /// One queue group.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Group {
     /// Its name.
     pub name: Box<[u8]>,
@@ -63,16 +63,7 @@ pub enum Pick {
 
 impl Group {
     fn new(name: &[u8]) -> Group {
-        Group {
-            name: name.into(),
-            local: Vec::new(),
-            denied: 0,
-            answering: false,
-            remote: Vec::new(),
-            here: 0,
-            total: 0,
-            far: None,
-        }
+        Group { name: name.into(), ..Group::default() }
     }
 
     fn add(&mut self, place: Place, n: u32) {
@@ -195,6 +186,8 @@ pub struct Verdict {
     pub answers: bool,
     /// The imported services that its messages are requests to, by their places.
     pub services: Vec<u16>,
+    /// What its subject becomes where a client of the account publishes it; None: it stays.
+    pub rewritten: Option<Box<[Chosen]>>,
     /// What all lines of its messages to peers have in common ([`write_names`]); empty where no other server wants it.
     pub names: Vec<u8>,
 }
@@ -311,6 +304,7 @@ impl Verdict {
             groups: Vec::new(),
             answers: false,
             services: services(account, subject, table),
+            rewritten: rewritten(account, subject, table),
             names: Vec::new(),
         };
         let mut far = PeerSet::EMPTY;

@@ -177,7 +177,7 @@ pub struct Account {
     pub exports: Vec<Anything>,
     /// Subjects that stand for others.
     #[serde(deserialize_with = "given")]
-    pub mappings: BTreeMap<String, Anything>,
+    pub mappings: BTreeMap<String, Vec<WeightedMapping>>,
     /// What it may have.
     #[serde(deserialize_with = "given")]
     pub limits: AccountLimits,
@@ -199,6 +199,21 @@ pub struct Account {
     #[serde(rename = "type")]
     kind: String,
     version: i64,
+}
+
+/// A subject that stands for another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct WeightedMapping {
+    /// What is published instead.
+    #[serde(deserialize_with = "given")]
+    pub subject: String,
+    /// How many of a hundred; 0: all.
+    #[serde(deserialize_with = "given")]
+    pub weight: u8,
+    /// In this cluster only.
+    #[serde(deserialize_with = "given")]
+    pub cluster: String,
 }
 
 /// Something that is not looked at.

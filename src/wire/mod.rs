@@ -21,6 +21,7 @@ mod scan;
 pub mod stamp;
 pub mod subject;
 pub mod trace;
+pub mod transform;
 mod write;
 
 pub use fault::Fault;

@@ -26,7 +26,7 @@ fn only_words_of_its_own_are_heard() {
         assert_eq!(words(other.as_bytes()), None, "{other}");
     }
     let (mut services, mut rng) = (services(), Rng::new(1));
-    let word = services.add(asks(10, Answers::One), &mut rng);
+    let (word, _) = services.add(asks(10, Answers::One), &mut rng);
     let subject = reply(*b"bbcdef", word);
     assert!(services.answered(1, &Message { subject: &subject, ..Message::EMPTY }, Time(1)).is_none());
     let subject = reply(*b"abcdef", word);
@@ -38,10 +38,10 @@ fn only_words_of_its_own_are_heard() {
 #[test]
 fn many_answers_come_until_an_empty_one_or_none_in_time() {
     let (mut services, mut rng) = (services(), Rng::new(1));
-    let word = services.add(asks(10, Answers::Many), &mut rng);
+    let (word, _) = services.add(asks(10, Answers::Many), &mut rng);
     assert!(says(&mut services, word, 1, 9) && says(&mut services, word, 1, 18));
     assert!(!says(&mut services, word, 1, 28));
-    let word = services.add(asks(10, Answers::Chunks), &mut rng);
+    let (word, _) = services.add(asks(10, Answers::Chunks), &mut rng);
     assert!(says(&mut services, word, 1, 1) && says(&mut services, word, 0, 1));
     assert!(!says(&mut services, word, 1, 1));
 }
@@ -49,9 +49,11 @@ fn many_answers_come_until_an_empty_one_or_none_in_time() {
 #[test]
 fn the_oldest_are_forgotten_and_so_are_the_late() {
     let (mut services, mut rng) = (services(), Rng::new(1));
-    let first = services.add(asks(10, Answers::One), &mut rng);
-    let all: Vec<Word> =
-        (0..2 * SERVICE_REQUESTS_MAX).map(|_| services.add(asks(20, Answers::One), &mut rng)).collect();
+    let (first, _) = services.add(asks(10, Answers::One), &mut rng);
+    let more = (0..2 * SERVICE_REQUESTS_MAX).map(|_| services.add(asks(20, Answers::One), &mut rng));
+    let (all, forgotten): (Vec<Word>, Vec<u64>) = more.unzip();
+    // Each that was given up is accounted for.
+    assert_eq!(forgotten.iter().sum::<u64>() as usize + services.waiting.len(), 2 * SERVICE_REQUESTS_MAX + 1);
     assert!(services.waiting.len() <= 2 * SERVICE_REQUESTS_MAX);
     assert!(!says(&mut services, first, 1, 1));
     assert!(says(&mut services, all[all.len() - 1], 1, 1));
