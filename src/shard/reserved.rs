@@ -3,20 +3,25 @@
 /// Could subject or reply be reserved? One look at each beginning.
 #[inline]
 pub fn may_be_reserved(subject: &[u8], reply: &[u8]) -> bool {
-    let starts = |s: &[u8]| matches!(s, [b'_', b'R' | b'G', ..] | [b'$', b'J' | b'N' | b'S', ..]);
+    let starts = |s: &[u8]| matches!(s, [b'_', b'R' | b'G', ..] | [b'$', b'G' | b'J' | b'N' | b'S', ..]);
     starts(subject) || starts(reply)
+}
+
+/// Is it where servers send answers back to another cluster, today or before there was `_GR_.`?
+fn crosses_back(s: &[u8]) -> bool {
+    (s.starts_with(b"_GR_.") && s.len() > 5) || (s.starts_with(b"$GR.") && s.len() > 4)
 }
 
 /// Subjects that clients may not publish to.
 pub fn reserved_subject(s: &[u8]) -> bool {
-    (s.starts_with(b"_GR_.") && s.len() > 5) || s.starts_with(b"$NRG.")
+    crosses_back(s) || s.starts_with(b"$NRG.")
 }
 
 /// Replies that clients may not ask for.
 pub fn reserved_reply(r: &[u8]) -> bool {
     match r.first() {
-        Some(b'_') => r.starts_with(b"_R_.") || (r.starts_with(b"_GR_.") && r.len() > 5),
-        Some(b'$') => r.starts_with(b"$JS.ACK.") && r.len() > 8,
+        Some(b'_') => r.starts_with(b"_R_.") || crosses_back(r),
+        Some(b'$') => (r.starts_with(b"$JS.ACK.") && r.len() > 8) || crosses_back(r),
         _ => false,
     }
 }
