@@ -220,16 +220,14 @@ impl Driver {
         }
         // A turn that read nothing has no message to be timed.
         let matched = (sampled && read).then(|| self.clock.now().mono);
-        let Some(flush) = self.outlets.tell_rings(turn.end(), self.shards, &self.post) else {
-            self.stuck = true;
-            self.watch_memory();
-            return worked;
-        };
-        self.stuck = false;
-        let queued = matched.map(|_| self.clock.now().mono);
-        self.outlets.write(flush, &self.post, sockets, &mut self.measured, &mut self.away);
-        if let (Some(matched), Some(queued)) = (matched, queued) {
-            self.watch.watched([now.mono, matched, queued, self.clock.now().mono]);
+        let told = self.outlets.tell_rings(turn.end(), self.shards, &self.post);
+        self.stuck = told.is_none();
+        if let Some(flush) = told {
+            let queued = matched.map(|_| self.clock.now().mono);
+            self.outlets.write(flush, &self.post, sockets, &mut self.measured, &mut self.away);
+            if let (Some(matched), Some(queued)) = (matched, queued) {
+                self.watch.watched([now.mono, matched, queued, self.clock.now().mono]);
+            }
         }
         self.watch_memory();
         worked

@@ -3,7 +3,7 @@
 //!
 //! "Theirs" is how the exporting account calls them, "ours" how the importing one does.
 
-use super::subject::{tokens, valid_subscription};
+use super::subject::{is_open, is_sound, tokens};
 
 /// See the file's head.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,15 +170,6 @@ pub fn collide(a: &[u8], b: &[u8]) -> bool {
             _ => return false,
         }
     }
-}
-
-/// Is it a pattern? What somebody has written in a file may hold what no line of a client can: blanks and ends of lines.
-fn is_sound(text: &[u8]) -> bool {
-    valid_subscription(text) && !text.iter().any(|b| *b <= b' ' || *b == 0x7f)
-}
-
-fn is_open(pattern: &[u8]) -> bool {
-    tokens(pattern).last() == Some(b">")
 }
 
 /// What follows the first `n` tokens.

@@ -47,6 +47,17 @@ pub fn valid_subscription(pattern: &[u8]) -> bool {
     memchr::memchr_iter(b'>', pattern).all(|at| at + 1 == pattern.len() || !is_whole_token(pattern, at))
 }
 
+/// Is it a pattern that somebody may write in a file? There may stand what no line of a client can hold: blanks and ends of
+/// lines.
+pub fn is_sound(pattern: &[u8]) -> bool {
+    valid_subscription(pattern) && !pattern.iter().any(|b| *b <= b' ' || *b == 0x7f)
+}
+
+/// Does a pattern end with the wildcard that stands for all that follows?
+pub fn is_open(pattern: &[u8]) -> bool {
+    tokens(pattern).last() == Some(b">")
+}
+
 /// May a pedantic client publish to this? No token is empty, `*` or `>`. Without pedantic nothing is checked.
 pub fn valid_publish(subject: &[u8]) -> bool {
     !has_empty_token(subject) && is_literal(subject)

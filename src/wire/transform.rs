@@ -1,7 +1,7 @@
 //! Subjects that become others as they are published (`mappings`, docs/accounts.md): the destination of one, made once from
 //! its text, with nats-server's functions and verdicts. Made by the policy floor, asked by the shards.
 
-use super::subject::{is_literal, tokens, valid_subscription};
+use super::subject::{is_literal, is_open, is_sound, tokens};
 
 /// See the file's head.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,12 +45,12 @@ impl Transform {
     /// # Errors
     /// What is wrong, in nats-server's words where it has some.
     pub fn new(source: &str, destination: &str) -> Result<Transform, String> {
-        let open = |s: &str| s == ">" || s.ends_with(".>");
         let stars = destination.split('.').any(|t| t == "*");
-        if !is_sound(source) || stars || destination.is_empty() || open(source) != open(destination) {
+        let opens = |s: &str| is_open(s.as_bytes());
+        if !is_sound(source.as_bytes()) || stars || destination.is_empty() || opens(source) != opens(destination) {
             return Err("invalid subject".into());
         }
-        if !is_sound(destination) {
+        if !is_sound(destination.as_bytes()) {
             return Err("invalid mapping destination: invalid transform".into());
         }
         let places = tokens(source.as_bytes()).enumerate().filter(|(_, t)| *t == b"*").map(|(i, _)| i);
@@ -159,11 +159,6 @@ fn number(n: u32, out: &mut Vec<u8>) {
 fn hash<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> u32 {
     let bytes = pieces.into_iter().flatten();
     bytes.fold(0x811c_9dc5, |h: u32, b| (h ^ u32::from(*b)).wrapping_mul(0x0100_0193))
-}
-
-/// Is it a pattern? What somebody has written in a file may hold what no line of a client can.
-fn is_sound(text: &str) -> bool {
-    valid_subscription(text.as_bytes()) && !text.bytes().any(|b| b <= b' ' || b == 0x7f)
 }
 
 /// A token of a destination. `wildcards` says where they are in the source, which may be a `literal`.
