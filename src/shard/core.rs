@@ -124,6 +124,8 @@ pub enum Act {
     Verify {
         /// Who waits for it.
         conn: ConnId,
+        /// Comes back with the answer.
+        look: u32,
         /// The address it comes from.
         ip: String,
         /// What it presents.
@@ -485,7 +487,7 @@ impl Shard {
                 let answer = self.answer(ask);
                 self.acts.push_back(Act::Answer { ticket, answer });
             }
-            Order::Verified { conn, found } => self.verified(conn, found),
+            Order::Verified { conn, look, found } => self.verified(conn, look, found),
             Order::Drain => self.drain(),
             Order::Instruct(instruction) => self.instructed(instruction),
             Order::InstructGateway(instruction) => self.gateway_instructed(instruction),

@@ -90,13 +90,7 @@ impl Shard {
         let permits = Permits::clone(&auth.permits).adopting(&mut self.outbox.permits);
         let had = std::mem::replace(&mut self.outbox.permits, permits);
         self.verdicts.forget_all();
-        // Who was being looked at was looked at by what held before.
-        let looked_at = |c: &crate::conn::Client| matches!(c.stage, Stage::Verifying(_));
-        let asked = self.outbox.conns.iter().filter(|(_, c)| looked_at(c)).map(|(id, _)| id);
-        for id in asked.collect::<Vec<_>>() {
-            self.acts.push_back(Act::Resume(id));
-            self.close(id, Close::Fault(Fault::Authorization));
-        }
+        self.weigh_entrants();
         for id in self.clients_of(|_| true) {
             let stays = match self.outbox.conns.get(id).is_some_and(|c| c.pass.is_some()) {
                 true => self.weigh_again(id, &before.auth),
@@ -114,6 +108,20 @@ impl Shard {
         }
         self.expiries.accounts = accounts_end(&self.settings.auth);
         self.watch_expiries();
+    }
+
+    /// Who is being looked at is looked at by what held before: he asks once more.
+    fn weigh_entrants(&mut self) {
+        let looked_at = |c: &crate::conn::Client| matches!(c.stage, Stage::Verifying(_));
+        let entrants = self.outbox.conns.iter().filter(|(_, c)| looked_at(c)).map(|(id, _)| id);
+        for id in entrants.collect::<Vec<_>>() {
+            if let Some(client) = self.outbox.conns.get_mut(id) {
+                client.stage = Stage::Greeted;
+            }
+            self.acts.push_back(Act::Resume(id));
+            self.weigh(id);
+            self.wait(id);
+        }
     }
 
     /// May somebody with a token stay? What it gives him may be something else now.
@@ -165,8 +173,7 @@ impl Shard {
                 Secret::Plain(text) => crate::policy::login::same(text, &said.pass).then_some(()).ok_or(refused),
                 Secret::Bcrypt(hash) => {
                     let proof = Proof::Password { hash: hash.clone(), password: said.pass.clone() };
-                    client.rechecked = true;
-                    self.acts.push_back(Act::Verify { conn: id, ip: client.ip.to_string(), proof });
+                    self.look_at(id, proof);
                     Ok(())
                 }
             };
@@ -181,8 +188,7 @@ impl Shard {
             // A token that is hashed, and the same or another.
             Verdict::Check { user: None, .. } if before.token.is_some() && before.token == auth.token => Ok(()),
             Verdict::Check { user: None, proof, .. } if auth.token.is_some() => {
-                client.rechecked = true;
-                self.acts.push_back(Act::Verify { conn: id, ip: client.ip.to_string(), proof });
+                self.look_at(id, proof);
                 Ok(())
             }
             _ => Err(refused),
@@ -191,8 +197,8 @@ impl Shard {
 
     /// What somebody presented was looked at once more, by what is configured now.
     pub(super) fn rechecked(&mut self, id: ConnId, holds: bool) {
-        let Some(client) = self.outbox.conns.get_mut(id) else { return };
-        if std::mem::take(&mut client.rechecked) && !holds && client.lives() {
+        let Some(client) = self.outbox.conns.get(id) else { return };
+        if !holds && client.lives() {
             self.close(id, Close::Fault(Fault::Authorization));
         }
     }

@@ -27,6 +27,8 @@ pub enum Order {
     Verified {
         /// The connection.
         conn: ConnId,
+        /// Which look this was: a reload may have asked for another one meanwhile, and only that one counts.
+        look: u32,
         /// What was found.
         found: Found,
     },

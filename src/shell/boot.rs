@@ -462,10 +462,10 @@ impl Outward {
         Outlets {
             log: Box::new(move |level, text| log.line(level, text)),
             closed: Box::new(move || load.gone(shard)),
-            verify: Box::new(move |conn, ip, proof| {
+            verify: Box::new(move |(conn, look), ip, proof| {
                 let door = door.clone();
                 let reply: Box<dyn FnOnce(Found) + Send> =
-                    Box::new(move |found| door.send(Mail::Order(Order::Verified { conn, found })));
+                    Box::new(move |found| door.send(Mail::Order(Order::Verified { conn, look, found })));
                 // Too many wait already: refused, as a wrong password is.
                 if let Err(check) = verifier.submit(Check { ticket: conn.to_bits(), ip, proof, reply }) {
                     (check.reply)(Found::plainly(false));

@@ -27,7 +27,7 @@ pub struct Outlets {
     /// A connection is closed.
     pub closed: Box<dyn Fn() + Send>,
     /// Something presented is to be looked at, for whom.
-    pub verify: Box<dyn Fn(ConnId, String, Proof) + Send>,
+    pub verify: Box<dyn Fn((ConnId, u32), String, Proof) + Send>,
     /// A client's socket is to be made private; [`Mail::Upgraded`] brings it back.
     pub upgrade: Box<dyn Fn(ConnId, TcpStream) + Send>,
     /// News of a route, for the mesh.
@@ -416,7 +416,7 @@ impl Outlets {
             Act::Measure(_) | Act::Upgrade(_) => {} // done where there is what it takes
             Act::Tidings(tidings) => (self.tidings)(shard, tidings),
             Act::GatewayTidings(tidings) => (self.gateway_tidings)(shard, tidings),
-            Act::Verify { conn, ip, proof } => (self.verify)(conn, ip, proof),
+            Act::Verify { conn, look, ip, proof } => (self.verify)((conn, look), ip, proof),
             Act::Answer { ticket, answer } => (self.answer)(shard, ticket, answer),
             Act::Log { level, text } => (self.log)(level, text),
             Act::Asked(question) => (self.asked)(question),

@@ -41,6 +41,8 @@ pub struct Plan {
     pub accounts: usize,
     /// Users who may not do everything, in each account; [`Actor::right`] says who is one.
     pub rights: Vec<User>,
+    /// Users that came to be by reloads; nobody is one of them.
+    pub latecomers: usize,
     /// What accounts share.
     pub shared: Option<Shared>,
     /// Queue groups are picked from evenly: nobody comes or goes, so the spread can be judged.
@@ -288,6 +290,7 @@ impl Plan {
             exact: false,
             accounts: 0,
             rights: Vec::new(),
+            latecomers: 0,
             shared: None,
             even: false,
             drain_after: None,

@@ -71,6 +71,7 @@ const MUST_BE_MET: &[&str] = &[
     "slow consumer cut",
     "slow consumer in monitoring",
     "slow consumer passed over",
+    "users were read anew",
 ];
 
 #[test]

@@ -34,6 +34,8 @@ pub const ALL: &[(&str, Scenario, u64)] = &[
     ("shared", shared::shared, 60),
     ("rights", rights::rights, 80),
     ("routed_shared", shared::routed_shared, 8),
+    ("reloads", rights::reloads, 40),
+    ("super_shared", shared::super_shared, 4),
     ("routed_rights", rights::routed_rights, 8),
     ("spread", spread, 20),
     ("bulk", bulk, 20),

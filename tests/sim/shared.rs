@@ -2,7 +2,7 @@
 //! and read by the plain definition of docs/accounts.md. Scenarios in which accounts share.
 
 use super::case::{pick, within, Actor, Case, Step};
-use super::cluster::scenarios as cluster;
+use super::cluster::{scenarios as cluster, supers};
 use super::oracle::matches;
 use super::scenarios::{self, SUBJECTS};
 use std::time::Duration;
@@ -166,6 +166,12 @@ pub fn shared(rng: &mut Rng) -> Case {
 /// The same on several.
 pub fn routed_shared(rng: &mut Rng) -> Case {
     let case = cluster::routed(rng);
+    sharing(rng, case)
+}
+
+/// 51: the same over gateways.
+pub fn super_shared(rng: &mut Rng) -> Case {
+    let case = supers::super_routed(rng);
     sharing(rng, case)
 }
 

@@ -61,7 +61,10 @@ pub fn settings(plan: &Plan, server: usize) -> Settings {
         s.auth.required = true;
         s.auth.announced = true;
     }
-    let mut may = Vec::new();
+    let mut may = vec![None; plan.latecomers];
+    for i in 0..plan.latecomers {
+        s.auth.users.push(User::named(&format!("late{i}"), Secret::Plain("late".into()), s.auth.accounts.len()));
+    }
     let before = s.auth.accounts.len();
     for i in 0..plan.accounts {
         let password = format!("secret{i}");
