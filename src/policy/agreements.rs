@@ -198,7 +198,9 @@ pub(super) fn bind(
     }
     let mut bound = Vec::new();
     for (place, offer) in &offers {
-        let allow = |import| allowed(&offers, &names, &names[*place], import).map(|b| Bound { term: b.term.within(offer.term), ..b });
+        let allow = |import| {
+            allowed(&offers, &names, &names[*place], import).map(|b| Bound { term: b.term.within(offer.term), ..b })
+        };
         let mut imports = Vec::new();
         for import in &offer.imports {
             match allow(import) {
@@ -227,7 +229,8 @@ pub(super) fn bind(
         for (place, offer) in &offers {
             for export in offer.exports.iter().filter(|e| !taken.contains(&e.at)) {
                 let (name, kind) = (&names[*place], export.kind.word());
-                let text = format!("no account imports the {kind} \"{}\" that account {name:?} exports", export.subject);
+                let text =
+                    format!("no account imports the {kind} \"{}\" that account {name:?} exports", export.subject);
                 notes.idle.push((notes.place(export.at), text));
             }
         }

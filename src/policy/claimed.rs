@@ -126,9 +126,7 @@ fn check_import(i: &jwt::Import, own: &str) -> Result<(), String> {
         }
     }
     if i.share && !service {
-        return Err(format!(
-            "sharing information (for latency tracking) is only valid for services: \"{subject}\""
-        ));
+        return Err(format!("sharing information (for latency tracking) is only valid for services: \"{subject}\""));
     }
     activation::read(i, own).map(|_| ())
 }

@@ -369,7 +369,9 @@ mod tests {
         let live = (vec!["authorization users"], vec![]);
         assert_eq!(between(&a, &accounts("{user: a, password: p}, {user: b, password: p}")), live);
         assert_eq!(between(&a, &accounts("{user: a, password: q}")), live);
-        for more in ["limits {max_conn: 1}", "exports: [{stream: s}], imports: [{stream: {account: A, subject: s}, to: t}]"] {
+        for more in
+            ["limits {max_conn: 1}", "exports: [{stream: s}], imports: [{stream: {account: A, subject: s}, to: t}]"]
+        {
             assert_eq!(between(&a, &a.replace("users", &format!("{more}, users"))), (vec!["accounts"], vec![]));
         }
         assert_eq!(between(&a, &a.replace('A', "B")).1, ["accounts"]);
