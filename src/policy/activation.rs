@@ -1,5 +1,5 @@
 //! Tokens that let an account import what another exports only to those who have one (client-protocol.md §16). Read by
-//! `claimed`, weighed by `agreements` where exports and imports are fitted together, once per configuration.
+//! `claimed` and `offered`, weighed by `agreements` where exports and imports are fitted together, once per configuration.
 //!
 //! A token opens what it names and nothing beside it: it has to be signed, for this importer, for this kind, for all of
 //! the subject, by the exporter or one of his signing keys, and neither revoked nor over.

@@ -1,18 +1,11 @@
-//! What tokens of accounts say that those export, import and map (client-protocol.md §16): whether it is sound, by the rules of
-//! the libraries that write such tokens, and what it means to `agreements`. An account whose token is not sound nobody
-//! may enter, as with nats-server. Called by `trust` and `operator`, once per configuration.
+//! Is it sound what the token of an account exports, imports and maps (client-protocol.md §16)? By the rules of the libraries
+//! that write such tokens: an account whose token is not sound nobody may enter, as with nats-server. Called by `trust`,
+//! once per configuration; what it means to others: `offered`.
 
-use super::activation::{self, Guard};
-use super::agreements::{Export, Import, Offers, PATIENCE};
-use super::shares::{Answers, Term};
-use super::tree::At;
-use crate::wire::jwt::{self, Grant, Shared};
-use crate::wire::subject::{contains, is_literal, tokens, valid_subscription};
-use std::collections::BTreeMap;
-use std::time::Duration;
-
-/// Most bytes of the words about an export, and of where there are more.
-const INFO_BYTES_MAX: usize = 8 << 10;
+use super::activation;
+use crate::base::limits::EXPORT_INFO_BYTES_MAX;
+use crate::wire::jwt::{self, Shared};
+use crate::wire::subject::{contains, is_literal, tokens};
 
 /// Is it sound what an account's token exports, imports and maps?
 ///
@@ -95,7 +88,7 @@ fn check_export(e: &jwt::Export) -> Result<(), String> {
         let subject = e.subject.escape_debug();
         return Err(format!("Account Token Position {position} must match a * in: {subject}"));
     }
-    if e.description.len() > INFO_BYTES_MAX || e.info_url.len() > INFO_BYTES_MAX {
+    if e.description.len() > EXPORT_INFO_BYTES_MAX || e.info_url.len() > EXPORT_INFO_BYTES_MAX {
         return Err("description or info url is too long".into());
     }
     let address = e.info_url.split_once("://").is_some_and(|(scheme, host)| !scheme.is_empty() && !host.is_empty());
@@ -177,68 +170,4 @@ fn check_mapping(source: &str, list: &[jwt::WeightedMapping]) -> Result<(), Stri
         }
     }
     Ok(())
-}
-
-/// What an account's token, which is sound and good for this term, says to others' tokens, and what of it means nothing here.
-/// `signers` are the account's keys, `at` is where the operator stands.
-pub(super) fn offers(
-    (own, said): (&str, &jwt::Account),
-    signers: &BTreeMap<String, Option<Grant>>,
-    term: Term,
-    at: At,
-) -> (Offers, Vec<String>) {
-    let mut out = Offers { term, ..Offers::default() };
-    let mut idle = Vec::new();
-    let sound = |subject: &str| valid_subscription(subject.as_bytes()) && subject.bytes().all(|b| b > b' ');
-    for e in said.exports.iter().flatten() {
-        let (Some(kind), shown) = (e.kind, e.subject.escape_debug()) else { continue };
-        if e.latency.is_some() {
-            idle.push(format!("latency of the {} export \"{shown}\" is not measured", kind.word()));
-        }
-        if !sound(&e.subject) {
-            idle.push(format!("{} export \"{shown}\": it is not a valid subject, nothing crosses", kind.word()));
-            continue;
-        }
-        out.exports.push(Export {
-            kind,
-            subject: e.subject.clone(),
-            accounts: Vec::new(),
-            position: e.account_token_position as usize,
-            guard: e.token_req.then(|| Guard::new(signers.keys(), &e.revocations)),
-            answers: match e.response_type.as_str() {
-                "Stream" => Answers::Many,
-                "Chunked" => Answers::Chunks,
-                _ => Answers::One,
-            },
-            patience: match u64::try_from(e.response_threshold) {
-                Ok(ns) if ns > 0 => Duration::from_nanos(ns),
-                _ => PATIENCE,
-            },
-            at,
-        });
-    }
-    for i in said.imports.iter().flatten() {
-        let Some(kind) = i.kind else { continue };
-        // As older tools write it, `to` is a prefix of a stream, and of a service the name in the exporting account.
-        let (subject, to, prefix) = match kind {
-            Shared::Service if !i.to.is_empty() => (&i.to, &i.subject, ""),
-            _ => (&i.subject, &i.local_subject, i.to.as_str()),
-        };
-        if !sound(subject) {
-            let shown = subject.escape_debug();
-            idle.push(format!("{} import \"{shown}\": it is not a valid subject, nothing crosses", kind.word()));
-            continue;
-        }
-        out.imports.push(Import {
-            kind,
-            account: i.account.clone(),
-            subject: subject.clone(),
-            prefix: prefix.into(),
-            to: to.clone(),
-            share: i.share,
-            activation: activation::read(i, own).ok().flatten(),
-            at,
-        });
-    }
-    (out, idle)
 }

@@ -27,6 +27,7 @@ pub mod login;
 mod mappings;
 pub mod migrate;
 mod model;
+mod offered;
 mod operator;
 mod overrides;
 mod permissions;

@@ -2,9 +2,9 @@
 //! the reader of accounts and users, once per configuration.
 
 use super::agreements::{self, Misfits};
-use super::claimed;
 use super::claims::limit;
 use super::keys::{self, Scope};
+use super::offered;
 use super::reading::Notes;
 use super::rewrites::{Destination, Rewrites};
 use super::settings::{Account, Auth, GLOBAL, SYSTEM};
@@ -215,7 +215,7 @@ impl Operators {
             warn(notes, key, &charter);
             if charter.void.is_none() {
                 let term = Term { from: charter.not_before, until: charter.expires };
-                let (offer, idle) = claimed::offers((key, &token.claims.nats), &charter.signers, term, at);
+                let (offer, idle) = offered::offers((key, &token.claims.nats), &charter.signers, term, at);
                 idle.into_iter().for_each(|what| notes.warn(format!("Account [{key}]: {what}")));
                 offers.push((place, offer));
             }

@@ -135,13 +135,13 @@ fn a_reload_changes_what_is_shared_and_nobody_else_notices() {
     from.raw.barrier();
     let end = Instant::now() + PATIENCE;
     let mut asked = Vec::new();
-    while !asked.iter().any(|f: &Vec<u8>| f.starts_with(b"HMSG svc")) {
+    while !asked.iter().any(|f: &Vec<u8>| f.starts_with(b"MSG svc")) {
         assert!(Instant::now() < end, "nobody is asked");
         to.raw.write(b"PUB my.svc inbox 1\r\nx\r\n");
         to.raw.barrier();
         asked = from.raw.barrier();
     }
-    let frame = asked.iter().rfind(|f| f.starts_with(b"HMSG svc")).unwrap();
+    let frame = asked.iter().rfind(|f| f.starts_with(b"MSG svc")).unwrap();
     let reply = String::from_utf8_lossy(frame).split(' ').nth(3).unwrap().to_owned();
     let mut answer = || {
         from.raw.write(format!("PUB {reply} 2\r\nok\r\n").as_bytes());
