@@ -92,13 +92,14 @@ impl Shared {
         for i in self.imports.iter().filter(|i| i.by == account) {
             let (other, names) = ((before + i.from) as u16, i.names());
             match i.kind {
-                Kind::Stream => shares.streams.push(StreamImport { from: other, names }),
+                Kind::Stream => shares.streams.push(StreamImport { from: other, names, term: Default::default() }),
                 Kind::Service => shares.services.push(ServiceImport {
                     to: other,
                     names,
                     share: account % 2 == 1,
                     answers: Answers::One,
                     patience: Duration::from_secs(120),
+                    term: Default::default(),
                 }),
             }
         }
