@@ -498,7 +498,8 @@ impl Shard {
             }
             Order::SendAway { over_ns } => self.send_away(over_ns),
             Order::Scarce(scarce) => self.scarce(scarce),
-            Order::Auth(auth) => self.change_auth(&auth),
+            Order::Settings(settings) => self.change_settings(&settings),
+            Order::Surplus(n) => self.shed_newest(n),
             Order::Tls { tls, auth_timeout } => self.change_tls(&tls, auth_timeout),
             Order::ClusterName(name) => {
                 self.greeting = self.identity.greeting(&self.settings, Some(&name));

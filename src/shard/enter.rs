@@ -289,6 +289,7 @@ impl Shard {
         let (limits, account) = (&self.settings.limits, &self.settings.auth.accounts[usize::from(client.account)]);
         let pass = client.pass.as_deref();
         let own = [account.max_payload, pass.and_then(|p| p.max_payload)].into_iter().flatten().min();
+        client.rules.max_control_line = limits.max_control_line;
         client.rules.max_payload = own.unwrap_or(usize::MAX).min(limits.max_payload);
         let all = Some(limits.max_subscriptions).filter(|max| *max > 0);
         client.max_subs =

@@ -101,7 +101,8 @@ pub struct Outbox {
     /// Waiting bytes from which on a connection is congested: three quarters of the limit.
     pub(super) congested: usize,
     pending_max: usize,
-    skip_congested: bool,
+    /// Congested receivers are passed over instead of waited for.
+    pub(super) skip_congested: bool,
     /// Stretches looked at: the last one's number, which each of its receivers bears.
     pub(super) stretches: u32,
     /// Bytes waiting for all clients, as of the last time each was written to.

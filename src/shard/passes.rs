@@ -4,11 +4,11 @@
 use super::core::{Act, Shard};
 use super::due::Due;
 use super::expiries::{accounts_end, shares_change, Expiries};
-use crate::base::{ConnId, SECOND};
+use crate::base::{Cid, ConnId, SECOND};
 use crate::conn::{Close, Stage};
 use crate::policy::login::{Caller, Directory, Verdict};
 use crate::policy::settings::{Auth, Secret};
-use crate::policy::{token, Pass, Permits, Proof, Refusal};
+use crate::policy::{token, Pass, Permits, Proof, Refusal, Settings};
 use crate::wire::hello::Connect;
 use crate::wire::{nkey, Fault};
 use std::sync::Arc;
@@ -88,9 +88,33 @@ impl Shard {
         all.map(|(id, _)| id).collect()
     }
 
-    /// Others may enter from now on, or do other things. The accounts are the same.
-    pub(super) fn change_auth(&mut self, auth: &Arc<Auth>) {
-        let before = self.follow(Auth::clone(auth));
+    /// Other settings hold from now on: for those who are here, too.
+    pub(super) fn change_settings(&mut self, settings: &Arc<Settings>) {
+        let tls = self.settings.tls.clone();
+        let before = self.follow(Settings { tls, ..Settings::clone(settings) });
+        self.outbox.skip_congested = settings.no_fast_producer_stall;
+        self.greeting = self.identity.greeting(&self.settings, self.cluster_name.as_deref());
+        let everybody = self.outbox.conns.iter().filter(|(_, c)| c.is_client() && !c.service).map(|(id, _)| id);
+        for id in everybody.collect::<Vec<_>>() {
+            self.limit(id);
+        }
+        if before.auth != settings.auth {
+            self.change_auth(&settings.auth, &before);
+        }
+    }
+
+    /// There are so many clients more than there may be: the newest go.
+    pub(super) fn shed_newest(&mut self, n: usize) {
+        let all = self.outbox.conns.iter().filter(|(_, c)| c.is_client() && !c.service && c.lives());
+        let mut all: Vec<(Cid, ConnId)> = all.map(|(id, c)| (c.cid, id)).collect();
+        all.sort_unstable();
+        for (_, id) in all.into_iter().rev().take(n) {
+            self.close(id, Close::Fault(Fault::Connections));
+        }
+    }
+
+    /// Others may enter, or do other things. The accounts are the same.
+    fn change_auth(&mut self, auth: &Auth, before: &Settings) {
         self.directory = Directory::new(&self.settings.auth, self.rng.next_u64());
         let permits = Permits::clone(&auth.permits).adopting(&mut self.outbox.permits);
         let had = std::mem::replace(&mut self.outbox.permits, permits);
@@ -103,6 +127,7 @@ impl Shard {
                 Ok(()) => {
                     self.change_rights(id, &had);
                     self.follow_rewrites(id);
+                    // His token may say something else.
                     self.limit(id);
                     self.watch_expiry(id);
                 }

@@ -6,7 +6,7 @@ mod question;
 
 use crate::base::ConnId;
 use crate::conn::{Counts, GatewayInstruction, Instruction, Telling};
-use crate::policy::{Auth, Found, Tls};
+use crate::policy::{Found, Settings, Tls};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,8 +54,10 @@ pub enum Order {
     /// Memory has become scarce, or (said again) is still: subscriptions are refused, and clients are cut for whom much
     /// waits. `false`: no longer.
     Scarce(bool),
-    /// These may enter from now on, and do this. The accounts are the same.
-    Auth(Arc<Auth>),
+    /// This holds from now on. What needs a restart is the same (`policy::reload`).
+    Settings(Arc<Settings>),
+    /// So many clients are more than there may be: the newest go.
+    Surplus(usize),
     /// Handshakes with clients go so from now on; nobody who is here notices.
     Tls {
         /// How.

@@ -5,7 +5,7 @@ use super::clock::Clock;
 use super::cores::{self, Machine, Plan, RING_DEPTH};
 use super::descriptors;
 use super::drive::{Driver, Outlets};
-use super::files::{self, Ports, PortsFile};
+use super::files::Files;
 use super::identity;
 use super::inherited;
 use super::join::{Joining, Neighbours};
@@ -99,7 +99,8 @@ impl Server {
 
         let (tell, events, signals) = heed_signals()?;
         say_plan(&plan, log);
-        let (load, numbers) = (Arc::new(Load::new(plan.cpus.len())), Arc::new(AtomicU64::new(1)));
+        let (load, numbers) =
+            (Arc::new(Load::new(plan.cpus.len(), settings.limits.max_connections)), Arc::new(AtomicU64::new(1)));
         let (tls, verifier) = (privacy(&settings, log)?, Verifier::start().map_err(no_room)?);
         let mut seeds = Rng::new(identity::seed(&key));
         let (system, words) = system::door();
@@ -128,7 +129,7 @@ impl Server {
         let reminders = say_where(&settings, bound, log);
         let inside = Inside {
             doors: doors.clone(),
-            load,
+            load: load.clone(),
             numbers,
             facts: facts.clone(),
             tls: tls.clients.clone(),
@@ -136,8 +137,9 @@ impl Server {
         };
         let listening = listen::start(socket, shares.clients, inside).map_err(cannot_accept)?;
         gather(mesh.as_ref().filter(|_| !routes_apart), log);
-        let at = Addresses { clients: bound, monitor: monitor.as_ref().and_then(Monitor::addr), cluster: cluster_at };
-        let ports_file = write_files(&settings, &start.program, &at, log)?;
+        let monitor_at = monitor.as_ref().and_then(Monitor::addr);
+        let files = Files { program: start.program, clients: bound, monitor: monitor_at, cluster: cluster_at };
+        let ports_file = files.write(&settings, log)?;
         say_ready(log);
         Ok(Server {
             settings,
@@ -158,6 +160,8 @@ impl Server {
             scarcity,
             _signals: signals,
             ports_file,
+            files,
+            clients: load,
         })
     }
 }
@@ -232,35 +236,6 @@ fn heed_signals() -> Result<(Sender<Event>, Receiver<Event>, signal::Signals), R
     });
     let signals = signals.map_err(|e| Refusal::new(format!("cannot listen for signals: {e}"), ""))?;
     Ok((tell, events, signals))
-}
-
-/// Where the server listens.
-struct Addresses {
-    clients: SocketAddr,
-    monitor: Option<SocketAddr>,
-    /// Where routes come in, if they do.
-    cluster: Option<SocketAddr>,
-}
-
-/// The pid file and the ports file (operations.md §13).
-fn write_files(settings: &Settings, program: &str, at: &Addresses, log: &Log) -> Result<Option<PortsFile>, Refusal> {
-    if let Some(path) = &settings.pid_file {
-        files::write_pid_file(path)?;
-    }
-    let Some(dir) = &settings.ports_file_dir else { return Ok(None) };
-    let monitoring =
-        at.monitor.map(|m| files::urls(if settings.https { "https" } else { "http" }, m)).unwrap_or_default();
-    let cluster = at.cluster.map(|c| files::urls("nats", c)).unwrap_or_default();
-    let scheme = if settings.tls.as_ref().is_some_and(|t| !t.optional) { "tls" } else { "nats" };
-    let ports = Ports { nats: files::urls(scheme, at.clients), monitoring, cluster };
-    match PortsFile::write(dir, program, &ports) {
-        Ok(file) => Ok(Some(file)),
-        Err(e) => {
-            let remedy = "make the directory, writable for the user turnpike runs as, or change ports_file_dir";
-            log.line(Level::Error, format!("{e} — {remedy}"));
-            Ok(None)
-        }
-    }
 }
 
 fn cannot_accept(e: std::io::Error) -> Refusal {

@@ -37,6 +37,13 @@ pub struct Log {
     shared: Arc<Shared>,
 }
 
+/// A log that is ready to be written, see [`Log::prepare`].
+pub struct Prepared {
+    target: Box<Target>,
+    style: Style,
+    levels: (bool, bool),
+}
+
 /// What all ends of one log look at.
 #[derive(Debug, Default)]
 struct Shared {
@@ -63,6 +70,8 @@ enum Order {
     Flush(Sender<()>),
     /// Open the file anew (SIGUSR1).
     Reopen,
+    /// Write there, and so, from now on.
+    Become(Box<Target>, Style),
 }
 
 impl Log {
@@ -101,6 +110,22 @@ impl Log {
             self.shared.waiting_bytes.fetch_sub(size, Ordering::Relaxed);
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// What other settings of the log need, opened.
+    ///
+    /// # Errors
+    /// As [`Log::start`].
+    pub fn prepare(settings: &settings::Log) -> io::Result<Prepared> {
+        let target = Target::open(settings)?;
+        let style = Style::new(settings, target.is_terminal());
+        Ok(Prepared { target: Box::new(target), style, levels: (settings.debug, settings.trace) })
+    }
+
+    /// Other settings hold from now on.
+    pub fn change(&self, to: Prepared) {
+        self.set_levels(to.levels.0, to.levels.1);
+        let _ = self.orders.send_timeout(Order::Become(to.target, to.style), LOG_FLUSH_MAX);
     }
 
     /// Are debug lines wanted?
@@ -189,6 +214,7 @@ impl Writer {
                 // The one who asked may have stopped waiting.
                 let _ = done.send(());
             }
+            Order::Become(target, style) => (self.target, self.style) = (*target, style),
             Order::Reopen => match self.target.reopen() {
                 Ok(true) => self.say(Level::Info, "File log re-opened"),
                 Ok(false) => self.say(Level::Info, "File log re-open ignored, not a file logger"),

@@ -93,12 +93,16 @@ fn auth(revoked: &BTreeMap<(u8, Option<u8>), i64>) -> Auth {
     auth
 }
 
+fn settings(revoked: &BTreeMap<(u8, Option<u8>), i64>) -> Arc<Settings> {
+    let mut settings = Settings { auth: auth(revoked), ..Settings::default() };
+    // Here nobody is cut for another reason than his credentials.
+    settings.timers.auth_timeout = std::time::Duration::from_secs(3600);
+    Arc::new(settings)
+}
+
 impl World {
     fn new(seed: u64) -> World {
-        let mut settings = Settings { auth: auth(&BTreeMap::new()), ..Settings::default() };
-        // Here nobody is cut for another reason than his credentials.
-        settings.timers.auth_timeout = std::time::Duration::from_secs(3600);
-        let usual = Setup::single(Arc::new(settings), Arc::new(Identity::default()));
+        let usual = Setup::single(settings(&BTreeMap::new()), Arc::new(Identity::default()));
         let shard = Shard::new(Setup { seed, turn_deliveries_max: 1000, ..usual });
         World {
             rng: Rng::new(seed),
@@ -233,7 +237,7 @@ impl World {
                 let second = self.revoked.entry(which).or_insert(at);
                 *second = at.max(*second);
                 // Who is being looked at is looked at once more; what is found of the first look counts for nothing.
-                let order = Order::Auth(Arc::new(auth(&self.revoked)));
+                let order = Order::Settings(settings(&self.revoked));
                 self.turn(vec![order], &[], None);
             }
             2..=5 => {

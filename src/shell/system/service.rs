@@ -283,11 +283,12 @@ impl Service {
         if !self.cluster.is_empty() {
             server["cluster"] = json!(self.cluster);
         }
-        if !facts.settings.server_tags.is_empty() {
-            server["tags"] = json!(facts.settings.server_tags);
+        let live = facts.loads.in_force(&facts.settings);
+        if !live.server_tags.is_empty() {
+            server["tags"] = json!(live.server_tags);
         }
-        if !facts.settings.server_metadata.is_empty() {
-            server["metadata"] = json!(facts.settings.server_metadata);
+        if !live.server_metadata.is_empty() {
+            server["metadata"] = json!(live.server_metadata);
         }
         server
     }
@@ -333,12 +334,9 @@ impl Service {
     async fn answer(&self, asked: Asked, m: &Incoming) -> Option<Value> {
         let options = Options::read(&m.payload);
         let facts = &self.site.facts;
-        let me = Identity {
-            name: &facts.server_name,
-            host: &facts.host,
-            cluster: &self.cluster,
-            tags: &facts.settings.server_tags,
-        };
+        let live = facts.loads.in_force(&facts.settings);
+        let me =
+            Identity { name: &facts.server_name, host: &facts.host, cluster: &self.cluster, tags: &live.server_tags };
         let mut options = match options {
             Ok(options) if asked != Asked::Subscribers => options,
             Ok(_) | Err(_) if asked == Asked::Subscribers => {

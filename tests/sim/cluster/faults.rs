@@ -127,11 +127,11 @@ impl World {
         self.oracle.label("users were read anew");
         self.case.plan.latecomers += 1;
         for server in 0..self.servers.len() {
-            let auth = Arc::new(node::settings(&self.case.plan, server).auth);
+            let settings = Arc::new(node::settings(&self.case.plan, server));
             let places: Vec<usize> = self.servers[server].places(server).map(|p| p.0).collect();
             for at in places {
                 if let Some(node) = self.nodes[at].as_mut() {
-                    node.order(Order::Auth(auth.clone()));
+                    node.order(Order::Settings(settings.clone()));
                 }
             }
         }
