@@ -258,13 +258,10 @@ impl Server {
         if (&new.pid_file, &new.ports_file_dir) == (&self.settings.pid_file, &self.settings.ports_file_dir) {
             return;
         }
-        let old = self.ports_file.take();
+        remove(self.ports_file.take(), &self.log);
         match self.files.write(new, &self.log) {
             Ok(written) => self.ports_file = written,
             Err(why) => self.log.line(Level::Error, why.to_string()),
-        }
-        if let Some(Err(e)) = old.map(PortsFile::remove) {
-            self.log.line(Level::Error, format!("cannot remove the ports file: {e}"));
         }
     }
 
@@ -364,11 +361,16 @@ impl Server {
             // glommio's word for a panic, which has been reported where it happened.
             let _ = executor.join();
         }
-        if let Some(Err(e)) = self.ports_file.map(PortsFile::remove) {
-            self.log.line(Level::Error, format!("cannot remove the ports file: {e}"));
-        }
+        remove(self.ports_file, &self.log);
         self.log.line(Level::Info, "Server Exiting..".into());
         self.log.flush();
+    }
+}
+
+/// Nobody is to find the server there any more.
+fn remove(ports_file: Option<PortsFile>, log: &Log) {
+    if let Some(Err(e)) = ports_file.map(PortsFile::remove) {
+        log.line(Level::Error, format!("cannot remove the ports file: {e}"));
     }
 }
 
