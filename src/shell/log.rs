@@ -70,8 +70,8 @@ enum Order {
     Flush(Sender<()>),
     /// Open the file anew (SIGUSR1).
     Reopen,
-    /// Write there, and so, from now on.
-    Become(Box<Target>, Style),
+    /// Write there, and so, from now on; then answer.
+    Become(Box<Target>, Style, Sender<()>),
 }
 
 impl Log {
@@ -122,10 +122,14 @@ impl Log {
         Ok(Prepared { target: Box::new(target), style, levels: (settings.debug, settings.trace) })
     }
 
-    /// Other settings hold from now on.
+    /// Other settings hold from now on: lines given after this are written there. Waits for what waits, as
+    /// [`Log::flush`] does.
     pub fn change(&self, to: Prepared) {
         self.set_levels(to.levels.0, to.levels.1);
-        let _ = self.orders.send_timeout(Order::Become(to.target, to.style), LOG_FLUSH_MAX);
+        let (done, changed) = bounded(1);
+        if self.orders.send_timeout(Order::Become(to.target, to.style, done), LOG_FLUSH_MAX).is_ok() {
+            let _ = changed.recv_timeout(LOG_FLUSH_MAX);
+        }
     }
 
     /// Are debug lines wanted?
@@ -214,7 +218,12 @@ impl Writer {
                 // The one who asked may have stopped waiting.
                 let _ = done.send(());
             }
-            Order::Become(target, style) => (self.target, self.style) = (*target, style),
+            Order::Become(target, style, done) => {
+                self.report_dropped();
+                (self.target, self.style) = (*target, style);
+                // The one who asked may have stopped waiting.
+                let _ = done.send(());
+            }
             Order::Reopen => match self.target.reopen() {
                 Ok(true) => self.say(Level::Info, "File log re-opened"),
                 Ok(false) => self.say(Level::Info, "File log re-open ignored, not a file logger"),

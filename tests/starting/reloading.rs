@@ -59,17 +59,23 @@ fn limits_times_and_files_change_live() {
     let said = |raw: &mut Raw, wanted: &str| {
         until(wanted, AT_ONCE, || match raw.next(AT_ONCE) {
             Next::Frame(frame) => String::from_utf8_lossy(&frame).starts_with(wanted).then_some(()),
-            _ => panic!("no {wanted}"),
+            other => panic!("{other:?}, no {wanted}"),
         });
     };
-    // The newest is the one too many; those who stay are held to what holds now.
+    // The newest is the one too many; those who stay are held to what holds now. Their next ping was due before it.
     said(&mut clients[2], "-ERR 'maximum connections exceeded'");
-    said(&mut clients[1], "PING");
     clients[0].write(b"PUB a 6\r\n123456\r\n");
     said(&mut clients[0], "-ERR 'Maximum Payload Violation'");
     until("its line", AT_ONCE, || log().contains("[DBG] ").then_some(()));
-    let new = Raw::connect(server.clients());
+    // Who has to go is one of them until his socket is gone.
+    clients.truncate(2);
+    let mut new = until("a place", AT_ONCE, || {
+        let mut new = Raw::connect(server.clients()).verbatim();
+        new.write(b"CONNECT {\"verbose\":false,\"pedantic\":false}\r\nPING\r\n");
+        matches!(new.next(AT_ONCE), Next::Frame(frame) if frame == b"PONG\r\n").then_some(new)
+    });
     assert_eq!(new.greeting()["max_payload"], 5);
+    said(&mut new, "PING");
 }
 
 #[test]
