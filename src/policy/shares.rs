@@ -19,6 +19,8 @@ pub struct StreamImport {
     pub from: u16,
     /// What its subjects are called here.
     pub names: Mapping,
+    /// Whoever traces a message there is told who is given it here.
+    pub allow_trace: bool,
 }
 
 /// A service of another account.
@@ -34,6 +36,8 @@ pub struct ServiceImport {
     pub answers: Answers,
     /// How long a request waits for its answer, or the next one.
     pub patience: Duration,
+    /// Whoever traces a request is told who is given it there.
+    pub allow_trace: bool,
 }
 
 /// How many answers a request has (`response_type`).

@@ -115,8 +115,9 @@ impl Shard {
         if m.tail.len() >= SHARED_BYTES_MIN && shared.is_none() {
             *shared = Some(Bytes::copy_from_slice(m.tail));
         }
+        let mark = self.outbox.tracing.as_deref_mut().map(|t| t.sent_to_shard(shard));
         let batch = &mut self.batches[shard.index()];
-        batch.message(to, &self.groups, m, shared.as_ref());
+        batch.message(to, &self.groups, m, shared.as_ref(), mark);
         if batch.bytes() >= self.batch_bytes_max {
             self.crammed = true;
         }
