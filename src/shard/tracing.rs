@@ -69,7 +69,7 @@ impl Shard {
         let settings = self.settings.clone();
         let rule = settings.auth.accounts[usize::from(from.account)].tracing.as_ref();
         let Some(asked) = asked(block, rule.map(|r| r.dest.as_bytes())) else { return Some(from) };
-        if asked.external && !rule.is_some_and(|r| self.rng.below(100) < u64::from(r.sampling)) {
+        if asked.external && rule.is_none_or(|r| self.rng.below(100) >= u64::from(r.sampling)) {
             return Some(from);
         }
         if !asked.external && !self.may_be_told(id, asked.dest) {
