@@ -181,7 +181,8 @@ fn what_is_traced_is_told_as_nats_server_tells_it() {
             assert_eq!(ours, theirs);
         }
         let (mut a, mut b) = (ours_given, given);
-        (a.sort(), b.sort());
+        a.sort();
+        b.sort();
         assert_eq!(a, b);
     }
 }
