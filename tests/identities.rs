@@ -2,6 +2,10 @@
 //!
 //! `TURNPIKE_TEST_SERVER=/path/to/nats-server` asks the reference instead: every row holds for both.
 
+#[path = "identities/agreed.rs"]
+mod agreed;
+#[path = "identities/changes.rs"]
+mod changes;
 #[path = "identities/keys.rs"]
 mod keys;
 #[path = "identities/official.rs"]

@@ -183,6 +183,9 @@ pub const TOLD_SUBJECT_BYTES_MAX: usize = 16 << 10;
 
 // Links to other clusters (floors 4 and 5).
 
+/// Most bytes of the words about an export in an account's token, and of where there are more; as in nats-server.
+pub const EXPORT_INFO_BYTES_MAX: usize = 8 << 10;
+
 /// Requests from other clusters whose way back one client knows; past it the oldest is forgotten.
 pub const ANSWERS_MAX: usize = 65_536;
 /// Replies that one client may publish to because it was asked (`allow_responses`); past it the oldest is forgotten, and

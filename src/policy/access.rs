@@ -1,7 +1,7 @@
 //! `authorization`, `accounts` and what goes with them, from the tree to [`Auth`] (operations.md §§4, 5 and §21 rows
 //! 8–10). Called by the model, once per configuration.
 
-use super::agreements::{self, Offers};
+use super::agreements::{self, Misfits, Offers};
 use super::keys::Scope;
 use super::mappings::mappings;
 use super::operator::Operators;
@@ -176,7 +176,7 @@ impl Access {
             users.extend(drafted.users.into_iter().map(|u| (place, u)));
             offers.push((place, drafted.offers));
         }
-        agreements::bind(notes, offers, &mut auth.accounts);
+        agreements::bind(notes, offers, &mut auth.accounts, Misfits::Refused);
         users.extend(self.users.take().into_iter().flatten().map(|u| (0, u)));
         let many = !users.is_empty();
         if let Some((name, at)) = self.user.take() {

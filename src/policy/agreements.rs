@@ -1,12 +1,14 @@
 //! What accounts agree on: `exports` and `imports`, from the tree to what each account is given ([`Shares`]), with
 //! nats-server's verdicts (operations.md §5). Called by the reader of accounts, once per configuration.
 
+use super::activation::Guard;
 use super::keys::Scope;
 use super::reading::Notes;
 use super::settings::Account;
-use super::shares::{Answers, ServiceImport, Shares, StreamImport};
+use super::shares::{Answers, ServiceImport, Shares, StreamImport, Term};
 use super::tree::{At, Node, Value};
 use crate::base::limits::IMPORT_DEPTH_MAX;
+use crate::wire::jwt::{Activation, Claims, Shared as Kind};
 use crate::wire::mapping::{collide, Mapping};
 use crate::wire::subject::{contains, is_literal, tokens, valid_subscription};
 use std::collections::BTreeSet;
@@ -14,54 +16,63 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a request waits unless the export says otherwise, as in nats-server.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Stream,
-    Service,
-}
-
-impl Kind {
-    fn word(self) -> &'static str {
-        match self {
-            Kind::Stream => "stream",
-            Kind::Service => "service",
-        }
-    }
-}
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An entry of `exports`.
-struct Export {
-    kind: Kind,
-    subject: String,
+pub(super) struct Export {
+    pub(super) kind: Kind,
+    pub(super) subject: String,
     /// Who may import it; empty: everybody.
-    accounts: Vec<String>,
+    pub(super) accounts: Vec<String>,
     /// The token that has to be the importing account's name; 0: none.
-    position: usize,
-    answers: Answers,
-    patience: Duration,
-    allow_trace: bool,
-    at: At,
+    pub(super) position: usize,
+    /// Who may import it is said by tokens.
+    pub(super) guard: Option<Guard>,
+    pub(super) answers: Answers,
+    pub(super) patience: Duration,
+    pub(super) allow_trace: bool,
+    pub(super) at: At,
 }
 
 /// An entry of `imports`.
-struct Import {
-    kind: Kind,
-    account: String,
-    subject: String,
-    prefix: String,
-    to: String,
-    share: bool,
-    allow_trace: bool,
-    at: At,
+pub(super) struct Import {
+    pub(super) kind: Kind,
+    pub(super) account: String,
+    pub(super) subject: String,
+    pub(super) prefix: String,
+    pub(super) to: String,
+    pub(super) share: bool,
+    pub(super) allow_trace: bool,
+    /// The token for it.
+    pub(super) activation: Option<Claims<Activation>>,
+    pub(super) at: At,
 }
 
 /// What one account says of it, before it is known to fit together.
 #[derive(Default)]
 pub(super) struct Offers {
-    exports: Vec<Export>,
-    imports: Vec<Import>,
+    pub(super) exports: Vec<Export>,
+    pub(super) imports: Vec<Import>,
+    /// When there is such an account.
+    pub(super) term: Term,
+}
+
+/// What becomes of what does not fit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Misfits {
+    /// The configuration is refused.
+    Refused,
+    /// It is passed over, and the operator is told: tokens are their accounts', who cannot stop a server by them.
+    PassedOver,
+}
+
+/// An import that its export allows.
+struct Bound<'o> {
+    import: &'o Import,
+    /// Place of the account that exports it.
+    from: usize,
+    export: &'o Export,
+    term: Term,
 }
 
 impl Offers {
@@ -111,8 +122,8 @@ fn export(notes: &mut Notes<'_>, node: &Node) -> Option<Export> {
         notes.wrong(node.at, "account_token_position", text);
     }
     let (answers, patience) = (answers.unwrap_or_default(), patience.filter(|p| !p.is_zero()).unwrap_or(PATIENCE));
-    let allow_trace = trace.unwrap_or(false);
-    let export = Export { kind, subject, accounts, position, answers, patience, allow_trace, at: node.at };
+    let (allow_trace, at) = (trace.unwrap_or(false), node.at);
+    let export = Export { kind, subject, accounts, position, guard: None, answers, patience, allow_trace, at };
     (notes.mistakes() == before).then_some(export)
 }
 
@@ -166,7 +177,7 @@ fn import(notes: &mut Notes<'_>, node: &Node) -> Option<Import> {
         return None;
     }
     let allow_trace = trace.unwrap_or(false);
-    Some(Import { kind, account, subject, prefix, to, share, allow_trace, at: node.at })
+    Some(Import { kind, account, subject, prefix, to, share, allow_trace, activation: None, at: node.at })
 }
 
 /// `{account: …, subject: …}`
@@ -185,105 +196,137 @@ fn source(notes: &mut Notes<'_>, key: &str, node: &Node) -> Option<(String, Stri
 }
 
 /// Fits together what the accounts at these places say. Those that are not among them do not share.
-pub(super) fn bind(notes: &mut Notes<'_>, mut offers: Vec<(usize, Offers)>, accounts: &mut [Account]) {
+pub(super) fn bind(
+    notes: &mut Notes<'_>,
+    mut offers: Vec<(usize, Offers)>,
+    accounts: &mut [Account],
+    misfits: Misfits,
+) {
     offers.sort_by_key(|(place, _)| *place);
-    let known = |name: &str| offers.iter().find(|(place, _)| accounts[*place].name == name);
+    let names: Vec<String> = accounts.iter().map(|a| a.name.clone()).collect();
     for (_, offer) in &offers {
         for export in &offer.exports {
-            for name in export.accounts.iter().filter(|name| known(name).is_none()) {
+            for name in export.accounts.iter().filter(|name| !offers.iter().any(|(place, _)| names[*place] == **name)) {
                 let text = format!("\"{name}\" account not defined for {} export", export.kind.word());
                 notes.wrong(export.at, "accounts", text);
             }
         }
     }
-    let mut all: Vec<(usize, Shares)> = Vec::new();
-    let mut taken = BTreeSet::new();
+    let mut bound = Vec::new();
     for (place, offer) in &offers {
+        let allow = |import| {
+            allowed(&offers, &names, &names[*place], import).map(|b| Bound { term: b.term.within(offer.term), ..b })
+        };
+        let mut imports = Vec::new();
+        for import in &offer.imports {
+            match allow(import) {
+                Ok(found) => imports.push(found),
+                Err(why) => object(notes, misfits, &names[*place], import, &why),
+            }
+        }
+        bound.push((*place, imports));
+    }
+    for (place, imports) in &bound {
         let mut shares = Shares::default();
-        let own = &accounts[*place].name;
-        for import in &offer.imports {
-            let kind = import.kind.word();
-            let Some((from, theirs)) = known(&import.account) else {
-                let text = format!("\"{}\" account not defined for {kind} import", import.account);
-                notes.wrong(import.at, kind, text);
-                continue;
+        for found in imports {
+            let way = |path: Vec<usize>| path.iter().map(|at| names[*at].as_str()).collect::<Vec<_>>().join(" -> ");
+            let taken = match misled(&bound, *place, found) {
+                Some((why, path)) => Err(format!("{why}: {}", way(path))),
+                None => take(&mut shares, found),
             };
-            let export = approved(theirs, import, own);
-            taken.extend(export.as_ref().map(|export| export.at));
-            let bound =
-                export.and_then(|export| take(&mut shares, *from as u16, import, export).map_err(|why| (why, "")));
-            if let Err((why, remedy)) = bound {
-                let text = format!("Error adding {kind} import \"{}\": {why}{remedy}", import.subject);
-                notes.wrong(import.at, kind, text);
+            if let Err(why) = taken {
+                object(notes, misfits, &names[*place], found.import, &why);
             }
         }
-        all.push((*place, shares));
+        accounts[*place].shares = Arc::new(shares);
     }
-    let path = |at: usize| accounts[at].name.as_str();
-    for (place, offer) in &offers {
-        for import in &offer.imports {
-            let kind = import.kind.word();
-            if let Some((why, way)) = misled(&offers, path, *place, import) {
-                let text = format!("Error adding {kind} import \"{}\": {why}: {}", import.subject, way.join(" -> "));
-                notes.wrong(import.at, kind, text);
+    if misfits == Misfits::Refused {
+        let taken: BTreeSet<At> = bound.iter().flat_map(|(_, imports)| imports).map(|b| b.export.at).collect();
+        for (place, offer) in &offers {
+            for export in offer.exports.iter().filter(|e| !taken.contains(&e.at)) {
+                let (name, kind) = (&names[*place], export.kind.word());
+                let text =
+                    format!("no account imports the {kind} \"{}\" that account {name:?} exports", export.subject);
+                notes.idle.push((notes.place(export.at), text));
             }
         }
-    }
-    for (place, offer) in &offers {
-        for export in offer.exports.iter().filter(|e| !taken.contains(&e.at)) {
-            let (name, kind) = (&accounts[*place].name, export.kind.word());
-            let text = format!("no account imports the {kind} \"{}\" that account {name:?} exports", export.subject);
-            notes.idle.push((notes.place(export.at), text));
-        }
-    }
-    for (place, shares) in all {
-        accounts[place].shares = Arc::new(shares);
     }
 }
 
-/// The export that lets an account import what it asks for.
-fn approved<'o>(theirs: &'o Offers, import: &Import, importer: &str) -> Result<&'o Export, (String, &'static str)> {
+/// Says what is wrong with an import.
+fn object(notes: &mut Notes<'_>, misfits: Misfits, own: &str, import: &Import, why: &str) {
+    let kind = import.kind.word();
+    let text = format!("Error adding {kind} import \"{}\": {why}", import.subject);
+    match misfits {
+        Misfits::Refused => notes.wrong(import.at, kind, text),
+        Misfits::PassedOver => notes.warn(format!("Account [{own}], from [{}]: {text}", import.account.escape_debug())),
+    }
+}
+
+/// Finds the export that lets an account import what it asks for.
+fn allowed<'o>(
+    offers: &'o [(usize, Offers)],
+    names: &[String],
+    own: &str,
+    import: &'o Import,
+) -> Result<Bound<'o>, String> {
+    let known = offers.iter().find(|(place, _)| names[*place] == import.account);
+    let Some((from, theirs)) = known else {
+        let account = import.account.escape_debug();
+        return Err(format!("\"{account}\" account not defined for {} import", import.kind.word()));
+    };
+    let (export, term) = approved(theirs, import, own)?;
+    Ok(Bound { import, from: *from, export, term: term.within(theirs.term) })
+}
+
+/// The export that lets an account import what it asks for, and when.
+fn approved<'o>(theirs: &'o Offers, import: &Import, importer: &str) -> Result<(&'o Export, Term), String> {
     let subject = import.subject.as_bytes();
     let of_kind = || theirs.exports.iter().filter(|e| e.kind == import.kind);
     let exact = || of_kind().filter(|e| e.subject == import.subject);
     // One that is for exactly this subject decides alone.
     let named = exact().next().is_some();
     let wider = || of_kind().filter(|e| !named && contains(e.subject.as_bytes(), subject));
-    let mut candidates = exact().chain(wider()).peekable();
-    let exists = candidates.peek().is_some();
-    let found = candidates.find(|e| {
-        let listed = || of_kind().filter(|o| o.subject == e.subject).flat_map(|o| &o.accounts);
-        match e.position {
-            0 => listed().next().is_none() || listed().any(|name| name == importer),
-            n => tokens(subject).nth(n - 1) == Some(importer.as_bytes()),
-        }
-    });
-    found.ok_or_else(|| {
-        let remedy = match exists {
-            true => ", its export is for other accounts",
-            false => ", the account has no such export",
+    let mut why = "the account has no such export";
+    for export in exact().chain(wider()) {
+        let listed = || of_kind().filter(|o| o.subject == export.subject).flat_map(|o| &o.accounts);
+        let found = match (export.position, &export.guard) {
+            (0, Some(guard)) => guard.admits(import.activation.as_ref(), &import.account, importer),
+            (0, None) if listed().next().is_none() || listed().any(|name| name == importer) => Ok(Term::default()),
+            (n, _) if n > 0 && tokens(subject).nth(n - 1) == Some(importer.as_bytes()) => Ok(Term::default()),
+            _ => Err("its export is for other accounts"),
         };
-        (format!("{} import not authorized", import.kind.word()), remedy)
-    })
+        match found {
+            Ok(term) => return Ok((export, term)),
+            Err(reason) => why = reason,
+        }
+    }
+    Err(format!("{} import not authorized, {why}", import.kind.word()))
 }
 
 /// Adds an import to what an account is given.
-fn take(shares: &mut Shares, from: u16, import: &Import, export: &Export) -> Result<(), String> {
-    let names = names(import)?;
+fn take(shares: &mut Shares, found: &Bound<'_>) -> Result<(), String> {
+    let Bound { import, from, export, term } = *found;
+    let (names, from) = (names(import)?, from as u16);
     if import.kind == Kind::Stream {
         // Whatever it is called here.
-        let twice = shares.streams.iter().any(|s| s.from == from && s.names.their_pattern() == names.their_pattern());
-        shares.streams.push(StreamImport { from, names, allow_trace: import.allow_trace });
-        return if twice { Err("stream import already exists".into()) } else { Ok(()) };
+        let theirs = names.their_pattern();
+        let mut all = shares.streams.iter().chain(&shares.timed.streams);
+        if all.any(|s| s.from == from && s.names.their_pattern() == theirs) {
+            return Err("stream import already exists".into());
+        }
+        let streams = if term.is_open() { &mut shares.streams } else { &mut shares.timed.streams };
+        streams.push(StreamImport { from, names, allow_trace: import.allow_trace, term });
+        return Ok(());
     }
     let ours = names.our_pattern();
-    let twice = shares.services.iter().any(|s| s.names.our_pattern() == ours);
-    let Export { answers, patience, allow_trace, .. } = *export;
-    shares.services.push(ServiceImport { to: from, names, share: import.share, answers, patience, allow_trace });
-    match twice {
-        true => Err(format!("\"{}\" is another service's subject already", String::from_utf8_lossy(&ours))),
-        false => Ok(()),
+    if shares.services.iter().chain(&shares.timed.services).any(|s| s.names.our_pattern() == ours) {
+        return Err(format!("\"{}\" is another service's subject already", String::from_utf8_lossy(&ours)));
     }
+    let Export { answers, patience, allow_trace, .. } = *export;
+    let services = if term.is_open() { &mut shares.services } else { &mut shares.timed.services };
+    services.push(ServiceImport { to: from, names, share: import.share, answers, patience, allow_trace, term });
+    Ok(())
 }
 
 /// What the subjects are called in both accounts.
@@ -310,30 +353,28 @@ fn names(import: &Import) -> Result<Mapping, String> {
 }
 
 /// Do imports of the account that an import is from, one after the other, lead back, or, of services, further than a request
-/// is followed? Then what is wrong, and the accounts on the way.
-fn misled<'a>(
-    offers: &'a [(usize, Offers)],
-    name: impl Fn(usize) -> &'a str,
+/// is followed? Then what is wrong, and the places of the accounts on the way.
+fn misled<'o>(
+    bound: &'o [(usize, Vec<Bound<'o>>)],
     start: usize,
-    import: &'a Import,
-) -> Option<(&'static str, Vec<&'a str>)> {
-    let start = name(start);
-    let (mut path, mut stack, mut seen) = (vec![start], vec![(import, 1)], Vec::new());
+    first: &'o Bound<'o>,
+) -> Option<(&'static str, Vec<usize>)> {
+    let kind = first.import.kind;
+    let (mut path, mut stack, mut seen) = (vec![start], vec![(first, 1)], Vec::new());
     while let Some((via, depth)) = stack.pop() {
         path.truncate(depth);
-        path.push(via.account.as_str());
-        let here = offers.iter().find(|(place, _)| name(*place) == via.account);
-        let nexts = here.iter().flat_map(|(_, o)| &o.imports);
-        for next in nexts.filter(|i| i.kind == import.kind && comes_to(i, &via.subject)) {
-            if next.account == start {
+        path.push(via.from);
+        let here = bound.binary_search_by_key(&via.from, |(place, _)| *place).map_or(&[][..], |at| &bound[at].1);
+        for next in here.iter().filter(|b| b.import.kind == kind && comes_to(b.import, &via.import.subject)) {
+            if next.from == start {
                 path.push(start);
                 return Some(("import forms a cycle", path));
             }
-            if depth == IMPORT_DEPTH_MAX && import.kind == Kind::Service {
+            if depth == IMPORT_DEPTH_MAX && kind == Kind::Service {
                 return Some(("a request would be passed on too often", path));
             }
-            if depth < IMPORT_DEPTH_MAX && !seen.contains(&next.at) {
-                seen.push(next.at);
+            if depth < IMPORT_DEPTH_MAX && !seen.iter().any(|s| std::ptr::eq(*s, next)) {
+                seen.push(next);
                 stack.push((next, depth + 1));
             }
         }

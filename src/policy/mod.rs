@@ -5,11 +5,13 @@
 //! [`load`] and [`load_with`] are the door; [`reload`] says what a new configuration changes.
 
 mod access;
+mod activation;
 mod address;
 mod agreements;
 mod border;
 mod caller;
 pub mod certificate;
+mod claimed;
 mod claims;
 mod cluster;
 pub mod conf;
@@ -25,6 +27,7 @@ pub mod login;
 mod mappings;
 pub mod migrate;
 mod model;
+mod offered;
 mod operator;
 mod overrides;
 mod permissions;

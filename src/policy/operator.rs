@@ -1,12 +1,16 @@
 //! `operator`, `trusted_keys`, `resolver` and what goes with them, from the tree to [`Trust`] (operations.md §6). Called by
 //! the reader of accounts and users, once per configuration.
 
+use super::agreements::{self, Misfits};
 use super::claims::limit;
 use super::keys::{self, Scope};
+use super::offered;
 use super::reading::Notes;
 use super::rewrites::{Destination, Rewrites};
 use super::settings::{Account, Auth, GLOBAL, SYSTEM};
+use super::shares::Term;
 use super::source::{opened, Source};
+use super::tracing::TraceRule;
 use super::tree::{At, Node, Tree, Value};
 use super::trust::{Charter, Sentinel, Trust};
 use crate::wire::jwt::{self, Token};
@@ -193,6 +197,7 @@ impl Operators {
             }
         }
         self.preload.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let mut offers = Vec::new();
         for (key, token) in &self.preload {
             let place = match system.as_ref() == Some(key) {
                 true => 1,
@@ -207,10 +212,18 @@ impl Operators {
             account.max_subscriptions = limit(limits.subs);
             account.max_payload = limit(limits.payload);
             account.rewrites = Arc::new(rewrites(notes, key, &token.claims.nats));
+            account.tracing = TraceRule::of(&token.claims.nats.trace);
             let charter = Charter::of(token, place, &trust);
-            warn(notes, key, token, &charter);
+            warn(notes, key, &charter);
+            if charter.void.is_none() {
+                let term = Term { from: charter.not_before, until: charter.expires };
+                let (offer, idle) = offered::offers((key, &token.claims.nats), &charter.signers, term, at);
+                idle.into_iter().for_each(|what| notes.warn(format!("Account [{key}]: {what}")));
+                offers.push((place, offer));
+            }
             trust.charters.insert(key.clone(), charter);
         }
+        agreements::bind(notes, offers, &mut auth.accounts, Misfits::PassedOver);
         auth.trust = Some(Arc::new(trust));
         auth
     }
@@ -280,15 +293,9 @@ impl Operators {
 }
 
 /// What an operator should know of an account whose token is given.
-fn warn(notes: &mut Notes<'_>, key: &str, token: &Token<jwt::Account>, charter: &Charter) {
+fn warn(notes: &mut Notes<'_>, key: &str, charter: &Charter) {
     if let Some(why) = &charter.void {
         notes.warn(format!("Account [{key}] has validation issues, nobody may enter it: {why}"));
-    }
-    let said = &token.claims.nats;
-    if !said.imports.is_empty() || !said.exports.is_empty() {
-        let name: String = charter.name.chars().take(64).collect();
-        let name = name.escape_debug();
-        notes.warn(format!("Account [{key}] \"{name}\": what it exports and imports is not served yet"));
     }
     if charter.decided_elsewhere.is_some() {
         notes.warn(format!(

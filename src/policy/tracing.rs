@@ -4,6 +4,7 @@
 use super::keys::Scope;
 use super::reading::Notes;
 use super::tree::{Node, Value};
+use crate::wire::jwt;
 use crate::wire::traced::is_subject;
 
 /// Where is told of messages that are traced elsewhere, too.
@@ -13,6 +14,17 @@ pub struct TraceRule {
     pub dest: Box<str>,
     /// Of so many among a hundred.
     pub sampling: u8,
+}
+
+impl TraceRule {
+    /// What an account's token says of it.
+    pub(super) fn of(said: &jwt::Trace) -> Option<TraceRule> {
+        let sampling = match said.sampling {
+            0 => 100,
+            n => u8::try_from(n).ok().filter(|n| *n <= 100)?,
+        };
+        is_subject(said.dest.as_bytes()).then(|| TraceRule { dest: said.dest.as_str().into(), sampling })
+    }
 }
 
 /// Reads it: a subject, or `{dest: …, sampling: …}`.

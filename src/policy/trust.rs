@@ -2,7 +2,7 @@
 //! settings, immutable; a reload makes another. Made by the reader of `operator` and `resolver_preload`, asked by the verdict
 //! on a user's token.
 
-use super::claims;
+use super::{claimed, claims};
 use crate::interest::permit::Permissions;
 use crate::wire::jwt::{self, Grant, Signer, Token};
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,7 +81,7 @@ impl Charter {
                 Some("it is not signed by an operator who is trusted here".into())
             }
             Err(why) => Some(format!("default_permissions: {why}")),
-            Ok(_) => flaw(said),
+            Ok(_) => flaw(said, &claims.sub),
         };
         let users = &said.authorization.auth_users;
         Charter {
@@ -116,13 +116,9 @@ impl Charter {
 }
 
 /// What nats-server finds so wrong with an account that nobody may enter it.
-fn flaw(said: &jwt::Account) -> Option<String> {
-    let too_many = |limit: i64, n: usize| limit >= 0 && n as u64 > limit.unsigned_abs();
-    if too_many(said.limits.imports, said.imports.len()) {
-        return Some("the account contains more imports than allowed by the operator".into());
-    }
-    if too_many(said.limits.exports, said.exports.len()) {
-        return Some("the account contains more exports than allowed by the operator".into());
+fn flaw(said: &jwt::Account, own: &str) -> Option<String> {
+    if let Err(why) = claimed::check(said, own) {
+        return Some(why);
     }
     let key = |s: &Signer| match s {
         Signer::Plain(key) => key.clone(),

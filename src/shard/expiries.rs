@@ -1,4 +1,5 @@
-//! Ends that are known beforehand: of tokens, and whether there are any of accounts (`shard::passes`). One per shard.
+//! Ends that are known beforehand: of tokens, and whether there are any of accounts and of what they share
+//! (`shard::passes`, `shard::shares`). One per shard.
 
 use crate::base::{Cid, ConnId};
 use crate::policy::Auth;
@@ -11,6 +12,8 @@ pub struct Expiries {
     pub ends: BTreeMap<(u64, Cid), ConnId>,
     /// There are accounts that end.
     pub accounts: bool,
+    /// There are imports that begin or end.
+    pub shares: bool,
     /// A timer runs.
     pub watched: bool,
 }
@@ -18,11 +21,16 @@ pub struct Expiries {
 impl Expiries {
     /// None yet; what accounts say stands in `auth`.
     pub fn new(auth: &Auth) -> Expiries {
-        Expiries { ends: BTreeMap::new(), accounts: accounts_end(auth), watched: false }
+        Expiries { ends: BTreeMap::new(), accounts: accounts_end(auth), shares: shares_change(auth), watched: false }
     }
 }
 
 /// Are there accounts that end?
 pub fn accounts_end(auth: &Auth) -> bool {
     auth.trust.as_ref().is_some_and(|t| t.charters.values().any(|c| c.expires != 0))
+}
+
+/// Are there imports that begin or end?
+pub fn shares_change(auth: &Auth) -> bool {
+    auth.accounts.iter().any(|a| !a.shares.timed.is_empty())
 }

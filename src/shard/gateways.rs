@@ -6,6 +6,7 @@ use super::core::{Act, Shard, World};
 use super::ledger::Drop;
 use super::peers::At;
 use super::report::Counted;
+use super::traced::What;
 use super::tracing::may_be_traced;
 use crate::base::limits::{FOREIGN_ACCOUNTS_MAX, ROUTE_LINE_BYTES_MAX, TURN_FORGOTTEN_MAX};
 use crate::base::{Cid, ConnId, FarId, Level, ShardId};
@@ -433,6 +434,7 @@ impl Shard {
     #[cold]
     pub(super) fn dropped_on_entry(&mut self, id: ConnId, account: u16, why: Drop, n: u64) {
         self.outbox.ledger.dropped(why, n);
+        self.note(|| What::Kept { why: why.name(), whom: Box::default(), receivers: 0 });
         if let Some(link) = self.outbox.conns.get(id).and_then(|c| c.gateway.as_deref()) {
             self.outbox.crossings.entries.dropped(&link.intro.cluster, account, why, n);
         }

@@ -3,12 +3,12 @@
 
 use super::core::{Act, Shard};
 use super::due::Due;
-use super::expiries::accounts_end;
+use super::expiries::{accounts_end, shares_change, Expiries};
 use crate::base::{ConnId, SECOND};
 use crate::conn::{Close, Stage};
 use crate::policy::login::{Caller, Directory, Verdict};
 use crate::policy::settings::{Auth, Secret};
-use crate::policy::{token, Pass, Permits, Proof, Refusal, Settings};
+use crate::policy::{token, Pass, Permits, Proof, Refusal};
 use crate::wire::hello::Connect;
 use crate::wire::{nkey, Fault};
 use std::sync::Arc;
@@ -26,6 +26,9 @@ impl Shard {
                 self.end_passes();
             }
         }
+        if !self.expiries.watched {
+            self.share_by_clock();
+        }
         self.watch_expiries();
     }
 
@@ -34,15 +37,19 @@ impl Shard {
         self.expiries.watched = false;
         self.end_passes();
         self.end_accounts();
+        self.share_by_clock();
         self.watch_expiries();
     }
 
     /// Looks again when the next one's time is over, or the clock may have been set.
     fn watch_expiries(&mut self) {
-        let next = self.expiries.ends.first_key_value().map(|((at, _), _)| at.saturating_sub(self.now.wall_ns));
-        if (self.expiries.accounts || next.is_some()) && !self.expiries.watched {
+        let first = self.expiries.ends.first_key_value().map(|((at, _), _)| *at);
+        let next = first.into_iter().chain(self.shares_change_ns()).min();
+        let Expiries { accounts, shares, watched, .. } = self.expiries;
+        if (accounts || shares || next.is_some()) && !watched {
             self.expiries.watched = true;
-            self.wheel.add(self.now.mono.plus_ns(next.unwrap_or(LOOK_NS).min(LOOK_NS)), Due::Expiry);
+            let wait = next.map_or(LOOK_NS, |at| at.saturating_sub(self.now.wall_ns).min(LOOK_NS));
+            self.wheel.add(self.now.mono.plus_ns(wait), Due::Expiry);
         }
     }
 
@@ -83,13 +90,10 @@ impl Shard {
 
     /// Others may enter from now on, or do other things. The accounts are the same.
     pub(super) fn change_auth(&mut self, auth: &Arc<Auth>) {
-        let settings = Settings { auth: Auth::clone(auth), ..Settings::clone(&self.settings) };
-        let before = std::mem::replace(&mut self.settings, Arc::new(settings));
-        self.outbox.diary.follow(&self.settings);
+        let before = self.follow(Auth::clone(auth));
         self.directory = Directory::new(&self.settings.auth, self.rng.next_u64());
         let permits = Permits::clone(&auth.permits).adopting(&mut self.outbox.permits);
         let had = std::mem::replace(&mut self.outbox.permits, permits);
-        self.verdicts.forget_all();
         // Who was being looked at was looked at by what held before.
         let looked_at = |c: &crate::conn::Client| matches!(c.stage, Stage::Verifying(_));
         let asked = self.outbox.conns.iter().filter(|(_, c)| looked_at(c)).map(|(id, _)| id);
@@ -113,6 +117,7 @@ impl Shard {
             }
         }
         self.expiries.accounts = accounts_end(&self.settings.auth);
+        self.expiries.shares = shares_change(&self.settings.auth);
         self.watch_expiries();
     }
 

@@ -9,6 +9,7 @@ use super::repeats::Repeat;
 use super::reserved::{may_be_reserved, reserved_reply, reserved_subject};
 use super::rights::Leave;
 use super::services::From;
+use super::system::REQUESTS;
 use super::verdict::Table;
 use crate::base::{ConnId, Level, ShardId, ShardSet, Slot};
 use crate::conn::Publisher;
@@ -140,8 +141,13 @@ impl Shard {
     }
 
     /// The same of a subject that stays as it is from here on.
+    #[inline(always)]
     pub(super) fn is_let_through(&mut self, id: ConnId, from: Publisher, m: &Message<'_>) -> Option<Slot> {
         let (account, subject, reply) = (from.account, m.subject, m.reply);
+        // Looked at once: whom nothing of this concerns pays no call for it.
+        let client = self.outbox.conns.get(id)?;
+        let (verbose, asks, answers) =
+            (client.verbose, client.service || subject.starts_with(REQUESTS), client.answers.is_some());
         if reserved_subject(subject) {
             self.outbox.ledger.dropped(Drop::ReservedSubject, 1);
             self.note_complaint(Complaint::Publish(subject));
@@ -162,8 +168,11 @@ impl Shard {
             self.outbox.say(id, |out| write_complaint(out, Complaint::Reply(reply)));
             return None;
         }
-        self.ok(id);
-        if self.answers_for_server(id, account, m) || self.answers_other_cluster(id, account, m) {
+        if verbose {
+            self.ok(id);
+        }
+        if (asks && self.answers_for_server(id, account, m)) || (answers && self.answers_other_cluster(id, account, m))
+        {
             return None;
         }
         Some(match leave {

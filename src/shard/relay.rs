@@ -5,6 +5,7 @@ use super::core::Shard;
 use super::ledger::Drop;
 use super::outbox::{Fate, Outbox};
 use super::peers::At;
+use super::traced::What;
 use super::verdict::{Group, Pick, Verdict};
 use crate::base::{ConnId, PeerId, PeerSet, Rng, ShardId, ShardSet, Slot};
 use crate::interest::Place;
@@ -187,7 +188,9 @@ impl Shard {
         let Some(away) = elsewhere else {
             let v = self.verdicts.get(verdict);
             let denied = v.zip(at).is_some_and(|(v, at)| v.groups[at].denied > 0);
-            self.outbox.ledger.dropped(if denied { Drop::DeliveryDenied } else { Drop::QueueMemberLeft }, 1);
+            let why = if denied { Drop::DeliveryDenied } else { Drop::QueueMemberLeft };
+            self.outbox.ledger.dropped(why, 1);
+            self.note(|| What::Kept { why: why.name(), whom: name.into(), receivers: 1 });
             return;
         };
         self.away.clear();

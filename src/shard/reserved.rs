@@ -9,12 +9,12 @@ pub fn may_be_reserved(subject: &[u8], reply: &[u8]) -> bool {
 
 /// Is it where servers send answers back to another cluster, today or before there was `_GR_.`?
 fn crosses_back(s: &[u8]) -> bool {
-    (s.starts_with(b"_GR_.") && s.len() > 5) || (s.starts_with(b"$GR.") && s.len() > 4)
+    s.strip_prefix(b"_GR_.").or_else(|| s.strip_prefix(b"$GR.")).is_some_and(|rest| !rest.is_empty())
 }
 
 /// Subjects that clients may not publish to.
 pub fn reserved_subject(s: &[u8]) -> bool {
-    crosses_back(s) || s.starts_with(b"$NRG.")
+    matches!(s.first(), Some(b'_' | b'$')) && (crosses_back(s) || s.starts_with(b"$NRG."))
 }
 
 /// Replies that clients may not ask for.

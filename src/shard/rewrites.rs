@@ -33,6 +33,8 @@ impl Shard {
     }
 
     /// Publishes a client's message under what its subject becomes. False: it stays as it is.
+    #[cold]
+    #[inline(never)]
     pub(super) fn publish_mapped(&mut self, id: ConnId, from: Publisher, m: &Message<'_>) -> bool {
         match self.rewrite(from.account, m.subject) {
             Some(Cow::Borrowed(_)) => return false,

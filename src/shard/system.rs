@@ -12,7 +12,8 @@ use crate::interest::permit::{Lists, Permissions};
 use crate::wire::{tail, Message, Rules};
 use serde_json::{json, Map, Value};
 
-const REQUESTS: &[u8] = b"$SYS.REQ.";
+/// What requests to servers begin with (operations.md §17).
+pub(super) const REQUESTS: &[u8] = b"$SYS.REQ.";
 
 /// What clients of ordinary accounts may ask of all servers, of their own account; and what the system account calls it.
 const IMPORTED: [(&[u8], &str); 3] =

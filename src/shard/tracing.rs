@@ -55,7 +55,10 @@ impl Shard {
     #[inline(never)]
     pub(super) fn begin_trace(&mut self, id: ConnId, from: Publisher, m: &Message<'_>) -> Option<Publisher> {
         let block = &m.payload()[..m.header];
-        let client = self.outbox.conns.get(id).filter(|c| !c.service)?;
+        let client = self.outbox.conns.get(id)?;
+        if client.service {
+            return Some(from);
+        }
         let party = party(client);
         if origin(block).is_some() {
             // Another server would tell that account.

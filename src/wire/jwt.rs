@@ -165,19 +165,22 @@ pub struct Operator {
     version: i64,
 }
 
-/// What an account's token says. What it exports and imports is counted only.
+/// What an account's token says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Account {
+    /// What other accounts share with it; `null` among them is none.
     #[serde(deserialize_with = "given")]
-    /// What other accounts share with it.
-    pub imports: Vec<Anything>,
-    /// What it shares.
+    pub imports: Vec<Option<Import>>,
+    /// What it shares; `null` among them is none.
     #[serde(deserialize_with = "given")]
-    pub exports: Vec<Anything>,
+    pub exports: Vec<Option<Export>>,
     /// Subjects that stand for others.
     #[serde(deserialize_with = "given")]
     pub mappings: BTreeMap<String, Vec<WeightedMapping>>,
+    /// Where is told of messages that others trace.
+    #[serde(deserialize_with = "given")]
+    pub trace: Trace,
     /// What it may have.
     #[serde(deserialize_with = "given")]
     pub limits: AccountLimits,
@@ -245,9 +248,130 @@ pub struct AccountLimits {
     /// Exports.
     #[serde(deserialize_with = "given")]
     pub exports: i64,
+    /// Where exports are counted: may they have wildcards?
+    #[serde(deserialize_with = "given")]
+    pub wildcards: bool,
     /// Users whose token alone lets them in are not let in.
     #[serde(deserialize_with = "given")]
     pub disallow_bearer: bool,
+}
+
+/// Kinds of what is shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shared {
+    /// Messages.
+    Stream,
+    /// Requests, and their answers.
+    Service,
+}
+
+impl Shared {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Shared::Stream => "stream",
+            Shared::Service => "service",
+        }
+    }
+}
+
+/// Where an account is told of messages that others trace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Trace {
+    /// The subject; empty: nowhere.
+    #[serde(deserialize_with = "given")]
+    pub dest: String,
+    /// Of so many among a hundred; 0: of all.
+    #[serde(deserialize_with = "given")]
+    pub sampling: i64,
+}
+
+/// Something an account shares.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Export {
+    /// The subjects.
+    #[serde(deserialize_with = "given")]
+    pub subject: String,
+    /// What they are.
+    #[serde(rename = "type")]
+    pub kind: Option<Shared>,
+    /// Only for those who have a token for it.
+    #[serde(deserialize_with = "given")]
+    pub token_req: bool,
+    /// Accounts' keys, or `*` → tokens issued for them up to this second are void.
+    #[serde(deserialize_with = "given")]
+    pub revocations: BTreeMap<String, i64>,
+    /// `Singleton`, `Stream` or `Chunked`.
+    #[serde(deserialize_with = "given")]
+    pub response_type: String,
+    /// How long an answer is waited for, nanoseconds; 0: as usual.
+    #[serde(deserialize_with = "given")]
+    pub response_threshold: i64,
+    /// The token that is the importing account's key; 0: none.
+    #[serde(deserialize_with = "given")]
+    pub account_token_position: u32,
+    /// Who is told how long answers take.
+    pub latency: Option<Anything>,
+    /// May those who trace messages look into the account?
+    #[serde(deserialize_with = "given")]
+    pub allow_trace: bool,
+    /// Words about it.
+    #[serde(deserialize_with = "given")]
+    pub description: String,
+    /// Where there are more.
+    #[serde(deserialize_with = "given")]
+    pub info_url: String,
+}
+
+/// Something that is shared with an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Import {
+    /// The subjects, as the exporting account calls them; of a service with `to`, as this one does.
+    #[serde(deserialize_with = "given")]
+    pub subject: String,
+    /// The account that exports them.
+    #[serde(deserialize_with = "given")]
+    pub account: String,
+    /// The token that says it may.
+    #[serde(deserialize_with = "given")]
+    pub token: String,
+    /// As older tools write it: of a stream a prefix, of a service what the exporting account calls it.
+    #[serde(deserialize_with = "given")]
+    pub to: String,
+    /// What they are called here.
+    #[serde(deserialize_with = "given")]
+    pub local_subject: String,
+    /// What they are.
+    #[serde(rename = "type")]
+    pub kind: Option<Shared>,
+    /// The service is told who asks.
+    #[serde(deserialize_with = "given")]
+    pub share: bool,
+    /// May those who trace messages look into the account?
+    #[serde(deserialize_with = "given")]
+    pub allow_trace: bool,
+}
+
+/// What a token says that lets an account, its subject, import something.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Activation {
+    /// The subjects.
+    #[serde(deserialize_with = "given")]
+    pub subject: String,
+    /// What they are.
+    #[serde(rename = "kind")]
+    pub shared: Option<Shared>,
+    /// The exporting account, where one of its signing keys is the issuer.
+    #[serde(deserialize_with = "given")]
+    pub issuer_account: String,
+    #[serde(rename = "type")]
+    kind: String,
+    version: i64,
 }
 
 /// Who decides about users from outside.
@@ -447,6 +571,16 @@ impl Subject for Operator {
 
 impl Subject for Account {
     const WORD: &'static str = "account";
+    const ISSUERS: &'static [Kind] = &[Kind::Account, Kind::Operator];
+    const SUBJECT: Kind = Kind::Account;
+
+    fn kind(&self) -> (&str, i64) {
+        (&self.kind, self.version)
+    }
+}
+
+impl Subject for Activation {
+    const WORD: &'static str = "activation";
     const ISSUERS: &'static [Kind] = &[Kind::Account, Kind::Operator];
     const SUBJECT: Kind = Kind::Account;
 

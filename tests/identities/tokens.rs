@@ -14,7 +14,7 @@ pub fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64
 }
 
-fn over(plain: &mut Value, changed: &Value) {
+pub fn over(plain: &mut Value, changed: &Value) {
     match (plain, changed) {
         (Value::Object(plain), Value::Object(changed)) => {
             changed.iter().for_each(|(k, v)| over(plain.entry(k.clone()).or_insert(Value::Null), v));
@@ -60,7 +60,7 @@ pub fn users(n: u8, issuer: &Key, changed: &Value) -> String {
 }
 
 /// A configuration with these accounts' tokens; account 9 is the system's.
-fn conf(accounts_of: &[(u8, String)]) -> String {
+pub fn conf(accounts_of: &[(u8, String)]) -> String {
     let system = (9, accounts(9, &json!({})));
     let line = |(n, token): &(u8, String)| format!("  {}: {token}\n", account(*n).public());
     let all: String = accounts_of.iter().chain([&system]).map(line).collect();
@@ -72,11 +72,11 @@ fn conf(accounts_of: &[(u8, String)]) -> String {
 }
 
 /// What somebody says who presents a token and signs what he is given.
-fn with(token: String, key: Key) -> impl FnOnce(&str) -> Value {
+pub fn with(token: String, key: Key) -> impl FnOnce(&str) -> Value {
     move |nonce| json!({"jwt": token, "sig": key.sign(nonce)})
 }
 
-fn inside(n: u8) -> String {
+pub fn inside(n: u8) -> String {
     format!("in {}", account(n).public())
 }
 
@@ -225,13 +225,15 @@ fn time_is_up_at_the_second() {
 
 /// Gives the server another configuration and waits until it has taken it over.
 pub fn reloaded(server: &Server, conf: &str) {
+    let times = || server.output().matches("Reloaded server configuration").count();
+    let before = times();
     std::fs::write(server.folder().join("server.conf"), conf).unwrap();
     server.signal("HUP");
     let end = std::time::Instant::now() + PATIENCE;
-    while !server.output().contains("Reloaded server configuration") && std::time::Instant::now() < end {
+    while times() == before && std::time::Instant::now() < end {
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert!(server.output().contains("Reloaded server configuration"), "{}", server.output());
+    assert!(times() > before, "{}", server.output());
 }
 
 #[test]

@@ -104,7 +104,7 @@ const SCRIPT: &[(&str, &str, &str, bool)] = &[
 
 /// What one server tells of the script, and what its receivers are given meanwhile.
 fn told_by(which: &Which) -> (Vec<Value>, Vec<String>) {
-    let server = Server::start(which, CONF, &shard_args(which, 2));
+    let server = Server::start(which, &format!("server_name: s\n{CONF}"), &shard_args(which, 2));
     let mut others: Vec<(&str, Client)> = [("a", "pub"), ("few", "few"), ("b", "b"), ("t", "t")]
         .map(|(name, called)| (called, user(&server, name, called)))
         .into();
