@@ -4,8 +4,7 @@
 use super::keys::Scope;
 use super::reading::Notes;
 use super::tree::{Node, Value};
-use crate::wire::jwt;
-use crate::wire::traced::is_subject;
+use crate::wire::traced::{is_subject, Told};
 
 /// Where is told of messages that are traced elsewhere, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,12 +17,13 @@ pub struct TraceRule {
 
 impl TraceRule {
     /// What an account's token says of it.
-    pub(super) fn of(said: &jwt::Trace) -> Option<TraceRule> {
-        let sampling = match said.sampling {
+    pub(super) fn of(said: &Told) -> Option<TraceRule> {
+        let sampling = match said.sampling.unwrap_or(0) {
             0 => 100,
             n => u8::try_from(n).ok().filter(|n| *n <= 100)?,
         };
-        is_subject(said.dest.as_bytes()).then(|| TraceRule { dest: said.dest.as_str().into(), sampling })
+        let dest = said.dest.as_deref().filter(|dest| is_subject(dest.as_bytes()))?;
+        Some(TraceRule { dest: dest.into(), sampling })
     }
 }
 

@@ -180,7 +180,7 @@ pub struct Account {
     pub mappings: BTreeMap<String, Vec<WeightedMapping>>,
     /// Where is told of messages that others trace.
     #[serde(deserialize_with = "given")]
-    pub trace: Trace,
+    pub trace: crate::wire::traced::Told,
     /// What it may have.
     #[serde(deserialize_with = "given")]
     pub limits: AccountLimits,
@@ -274,18 +274,6 @@ impl Shared {
             Shared::Service => "service",
         }
     }
-}
-
-/// Where an account is told of messages that others trace.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Trace {
-    /// The subject; empty: nowhere.
-    #[serde(deserialize_with = "given")]
-    pub dest: String,
-    /// Of so many among a hundred; 0: of all.
-    #[serde(deserialize_with = "given")]
-    pub sampling: i64,
 }
 
 /// Something an account shares.

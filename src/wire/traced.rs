@@ -37,6 +37,16 @@ pub struct Asked<'a> {
     pub external: bool,
 }
 
+/// Where an account is told of messages that others trace, as its token says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(default)]
+pub struct Told {
+    /// The subject.
+    pub dest: Option<String>,
+    /// Of so many among a hundred; 0: of all.
+    pub sampling: Option<i64>,
+}
+
 /// Might the block say anything of it? All other messages with headers pay for this look alone.
 #[inline]
 pub fn may_ask(block: &[u8]) -> bool {
