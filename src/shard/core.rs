@@ -26,6 +26,7 @@ use super::report::{Answer, Ask, Happening, Order, SystemQuestion};
 use super::rounds::Rounds;
 use super::strangers::Strangers;
 use super::stretch::Tail;
+use super::traced::Part;
 use super::verdict::Verdicts;
 use crate::base::limits::{AHEAD_VERDICTS_MIN, BATCH_BYTES_MAX, BATCH_BYTES_MIN, LEFT_OVER_MAX, TURN_DELIVERIES_MAX};
 use crate::base::{Cid, ConnId, Level, Now, Rng, Seeded, ShardId, Time, Wheel};
@@ -157,6 +158,8 @@ pub enum Act {
     Asked(Box<SystemQuestion>),
     /// Something that somebody in the system account wants to know of.
     Happened(Box<Happening>),
+    /// What this shard knows of a message that is traced; [`Order::Told`] brings what is told of it.
+    Traced(Box<Part>),
     /// A line for the log.
     Log {
         /// How grave.
@@ -483,6 +486,7 @@ impl Shard {
                 self.acts.push_back(Act::Answer { ticket, answer });
             }
             Order::Tell { account, reply, payload } => self.answer_request(account, &reply, &payload),
+            Order::Told { account, dest, header, payload } => self.tell_of_trace(account, &dest, header, &payload),
             Order::Report { ticket, ask } => {
                 let answer = self.answer(ask);
                 self.acts.push_back(Act::Answer { ticket, answer });

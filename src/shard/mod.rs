@@ -39,6 +39,7 @@ mod services;
 mod shares;
 mod strangers;
 mod stretch;
+pub mod traced;
 mod verdict;
 
 mod core;
@@ -73,6 +74,7 @@ mod subscribe;
 mod system;
 mod table;
 mod tick;
+mod tracing;
 mod wanted;
 
 mod turn;

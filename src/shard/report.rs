@@ -76,6 +76,17 @@ pub enum Order {
         /// What he is told.
         payload: Box<[u8]>,
     },
+    /// What is told of a traced message ([`Act::Traced`](super::Act::Traced)): to be published.
+    Told {
+        /// Index of the account.
+        account: u16,
+        /// Where.
+        dest: Box<[u8]>,
+        /// Its header block; empty: none.
+        header: &'static [u8],
+        /// What is told.
+        payload: Box<[u8]>,
+    },
 }
 
 /// A client of an ordinary account asks what the system account answers for his account alone (operations.md §17).
@@ -308,6 +319,10 @@ pub struct Tally {
     pub subscriptions_denied: u64,
     /// Replies that could have been published to (`allow_responses`), had there not been so many at a time.
     pub responses_forgotten: u64,
+    /// Messages that were traced.
+    pub traced: u64,
+    /// Messages that were not traced because too many were.
+    pub traces_refused: u64,
     /// Requests of other clusters whose way back clients know (cluster-protocol.md §4.9).
     pub ways_back: u64,
     /// Requests that left through a border and may still be answered.

@@ -431,7 +431,7 @@ impl Outward {
     fn outlets(&self, shard: usize, door: &Door, replies: &Replies) -> Outlets {
         let (log, load, verifier, door) = (self.log.clone(), self.load.clone(), self.verifier.clone(), door.clone());
         let (replies, gate, returns) = (replies.clone(), self.gate.clone(), door.clone());
-        let [asked, happened] = [self.system.clone(), self.system.clone()];
+        let [asked, happened, traced] = [(); 3].map(|()| self.system.clone());
         let [tell, vacant, scarce, failed] = [(); 4].map(|()| self.tell.clone());
         let (mesh, entrance, gateways) = (self.mesh.clone(), self.mesh.clone(), self.mesh.clone());
         Outlets {
@@ -473,6 +473,9 @@ impl Outward {
             }),
             happened: Box::new(move |happening| {
                 happened.say(Word::Happened(happening));
+            }),
+            traced: Box::new(move |part| {
+                traced.say(Word::Traced(part));
             }),
             drained: Box::new(move || {
                 let _ = tell.send(Event::Drained);

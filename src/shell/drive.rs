@@ -10,6 +10,7 @@ use super::tls::Secured;
 use crate::base::{Cid, ConnId, Level, ShardId};
 use crate::conn::{GatewayTidings, Tidings};
 use crate::policy::{Idle, Proof};
+use crate::shard::traced::Part;
 use crate::shard::{Act, Answer, Flush, Happening, Lost, Order, Rings, Shard, SystemQuestion, Turn};
 use std::collections::HashSet;
 use std::net::TcpStream;
@@ -42,6 +43,8 @@ pub struct Outlets {
     pub asked: Box<dyn Fn(Box<SystemQuestion>) + Send>,
     /// Something that the system account wants to know of.
     pub happened: Box<dyn Fn(Box<Happening>) + Send>,
+    /// What this shard knows of a traced message.
+    pub traced: Box<dyn Fn(Box<Part>) + Send>,
     /// Every connection has ended.
     pub drained: Box<dyn Fn() + Send>,
     /// The server is a lame duck and this shard's last client has gone.
@@ -421,6 +424,7 @@ impl Outlets {
             Act::Log { level, text } => (self.log)(level, text),
             Act::Asked(question) => (self.asked)(question),
             Act::Happened(happening) => (self.happened)(happening),
+            Act::Traced(part) => (self.traced)(part),
             Act::Drained => (self.drained)(),
             Act::Vacant => (self.vacant)(),
         }

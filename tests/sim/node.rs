@@ -488,7 +488,7 @@ fn do_act(w: &mut World, s: usize, act: Act, sockets: &mut BTreeMap<ConnId, Sock
         }
         Act::Drained => said.drained = true,
         // For people in the system account: no message's way hangs on them.
-        Act::Happened(_) | Act::Asked(_) => {}
+        Act::Happened(_) | Act::Asked(_) | Act::Traced(_) => {}
         _ if w.case.plan.cluster.is_none() => {
             w.fail(format!("shard {s} of a server without a cluster: {act:?}"));
         }

@@ -170,6 +170,9 @@ struct Own<'a> {
     interest_refused: u64,
     subscriptions_denied: u64,
     responses_forgotten: u64,
+    /// Messages that were traced, and such that were not because too many were.
+    traced: u64,
+    traces_refused: u64,
     /// Wrong credentials presented by clients.
     failed_logins: u64,
     /// Connections that made room for others because they had not said who they are.
@@ -386,6 +389,8 @@ fn own<'a>(facts: &'a Facts, look: &Look, tallies: &[Tally]) -> Own<'a> {
         interest_refused: sum(|t| t.interest_refused),
         subscriptions_denied: sum(|t| t.subscriptions_denied),
         responses_forgotten: sum(|t| t.responses_forgotten),
+        traced: sum(|t| t.traced),
+        traces_refused: sum(|t| t.traces_refused),
         failed_logins: sum(|t| t.failed_logins),
         strangers_dropped: sum(|t| t.strangers_dropped),
         system_events_lost: facts.events_lost.load(Relaxed),

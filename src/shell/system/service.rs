@@ -5,7 +5,9 @@ use super::event::{self, Account};
 use super::line::{message, Incoming, Reader, Word as Said};
 use super::request::{endpoint, Asked, Identity, Options};
 use super::statsz::{statsz, Gathered};
+use super::traces::{self, Added, Traces, Whole};
 use crate::base::Cid;
+use crate::shard::traced::Part;
 use crate::shard::{Answer, Ask, Happened, Happening, Order, SystemQuestion};
 use crate::shell::identity;
 use crate::shell::log::Log;
@@ -41,6 +43,8 @@ const QUESTIONS_MAX: usize = 1024;
 const AT_A_TIME: usize = 8;
 /// What may wait to be written before requests are answered no more.
 const UNWRITTEN_MAX: usize = 1024;
+/// All shards have said what they know of a traced message after so long; else it is told without.
+const PARTS_COME: Duration = Duration::from_millis(500);
 /// A connection that was cut is made anew after so long.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -105,6 +109,8 @@ struct State {
     next_question: u64,
     /// Accounts whose connections have changed.
     changed: BTreeSet<String>,
+    /// Traced messages of which not all is known yet.
+    traces: Traces,
     /// Told once the connection has said all that was said before.
     flushed: Vec<crossbeam_channel::Sender<()>>,
     /// The server is: no connection follows this one.
@@ -205,6 +211,7 @@ async fn listen(service: Arc<Service>, mut words: Words) {
             Word::Happened(h) if h.what == Happened::Number => service.number_changed(h.row.account),
             Word::Happened(h) => service.tell(&h),
             Word::Asked(question) => service.asked(*question),
+            Word::Traced(part) => service.traced(*part),
             Word::LameDuck => service.farewell("LAMEDUCK"),
             Word::Shutdown(done) => {
                 service.farewell("SHUTDOWN");
@@ -532,6 +539,37 @@ impl Service {
         let found = number.ok().and_then(|n: u64| self.state().questions.get(&n).cloned());
         if let Some((account, reply, _)) = found {
             self.pass_on(account, reply, payload);
+        }
+    }
+
+    /// A shard says what it knows of a traced message.
+    fn traced(self: &Arc<Self>, part: Part) {
+        let id = part.id;
+        let added = self.state().traces.add(part);
+        match added {
+            Added::Complete(whole) => self.tell_of_trace(&whole),
+            Added::First => {
+                let service = self.clone();
+                tokio::spawn(async move {
+                    sleep(PARTS_COME).await;
+                    let whole = service.state().traces.give_up(id);
+                    if let Some(whole) = whole {
+                        service.tell_of_trace(&whole);
+                    }
+                });
+            }
+            Added::Another => {}
+            Added::Refused => drop(self.site.facts.events_lost.fetch_add(1, Relaxed)),
+        }
+    }
+
+    fn tell_of_trace(&self, whole: &Whole) {
+        let Some(entry) = &whole.entry else { return };
+        let event = traces::event(whole, self.server(), &self.site.facts.settings.auth.accounts);
+        let (account, dest, payload) = (entry.told, entry.dest.clone(), event.to_string().into_bytes());
+        match self.doors.first().filter(|door| door.has_room()) {
+            Some(door) => door.send(Mail::Order(Order::Told { account, dest, header: b"", payload: payload.into() })),
+            None => drop(self.site.facts.events_lost.fetch_add(1, Relaxed)),
         }
     }
 
