@@ -92,7 +92,12 @@ impl Shared {
         for i in self.imports.iter().filter(|i| i.by == account) {
             let (other, names) = ((before + i.from) as u16, i.names());
             match i.kind {
-                Kind::Stream => shares.streams.push(StreamImport { from: other, names, term: Default::default() }),
+                Kind::Stream => shares.streams.push(StreamImport {
+                    from: other,
+                    names,
+                    term: Default::default(),
+                    allow_trace: false,
+                }),
                 Kind::Service => shares.services.push(ServiceImport {
                     to: other,
                     names,
@@ -100,6 +105,7 @@ impl Shared {
                     answers: Answers::One,
                     patience: Duration::from_secs(120),
                     term: Default::default(),
+                    allow_trace: false,
                 }),
             }
         }
