@@ -66,6 +66,9 @@ fn each_difference_has_a_reason() {
             "import-cycle",
             "import-own",
             "export-invalid",
+            "activation-wider",
+            "activation-part",
+            "activation-begins",
             "tls-url"
         ]
     );

@@ -5,7 +5,7 @@ use super::clock::Clock;
 use super::cores::{self, Machine, Plan, RING_DEPTH};
 use super::descriptors;
 use super::drive::{Driver, Outlets};
-use super::files::Files;
+use super::files::{Files, PortsFile};
 use super::identity;
 use super::inherited;
 use super::join::{Joining, Neighbours};
@@ -99,8 +99,7 @@ impl Server {
 
         let (tell, events, signals) = heed_signals()?;
         say_plan(&plan, log);
-        let (load, numbers) =
-            (Arc::new(Load::new(plan.cpus.len(), settings.limits.max_connections)), Arc::new(AtomicU64::new(1)));
+        let (load, numbers) = (Arc::new(Load::new(plan.cpus.len(), &settings.limits)), Arc::new(AtomicU64::new(1)));
         let (tls, verifier) = (privacy(&settings, log)?, Verifier::start().map_err(no_room)?);
         let mut seeds = Rng::new(identity::seed(&key));
         let (system, words) = system::door();
@@ -137,9 +136,7 @@ impl Server {
         };
         let listening = listen::start(socket, shares.clients, inside).map_err(cannot_accept)?;
         gather(mesh.as_ref().filter(|_| !routes_apart), log);
-        let monitor_at = monitor.as_ref().and_then(Monitor::addr);
-        let files = Files { program: start.program, clients: bound, monitor: monitor_at, cluster: cluster_at };
-        let ports_file = files.write(&settings, log)?;
+        let (files, ports_file) = write_files(start.program, (bound, monitor.as_ref(), cluster_at), &settings, log)?;
         say_ready(log);
         Ok(Server {
             settings,
@@ -236,6 +233,20 @@ fn heed_signals() -> Result<(Sender<Event>, Receiver<Event>, signal::Signals), R
     });
     let signals = signals.map_err(|e| Refusal::new(format!("cannot listen for signals: {e}"), ""))?;
     Ok((tell, events, signals))
+}
+
+/// Where clients, monitoring and routes come in.
+type Addresses<'a> = (SocketAddr, Option<&'a Monitor>, Option<SocketAddr>);
+
+fn write_files(
+    program: String,
+    (clients, monitor, cluster): Addresses<'_>,
+    settings: &Settings,
+    log: &Log,
+) -> Result<(Files, Option<PortsFile>), Refusal> {
+    let files = Files { program, clients, monitor: monitor.and_then(Monitor::addr), cluster };
+    let written = files.write(settings, log)?;
+    Ok((files, written))
 }
 
 fn cannot_accept(e: std::io::Error) -> Refusal {

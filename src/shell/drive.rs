@@ -21,6 +21,9 @@ use std::time::{Duration, Instant};
 /// nobody waiting.
 const TURN_WRITE_BYTES: usize = 4 << 20;
 
+/// Has something looked at: for which connection, and the how-manieth time; from where it comes; what it is.
+pub type Verify = Box<dyn Fn((ConnId, u32), String, Proof) + Send>;
+
 /// What a shard's cold outputs go to. The boot code makes one per shard.
 pub struct Outlets {
     /// A log line.
@@ -28,7 +31,7 @@ pub struct Outlets {
     /// A connection is closed.
     pub closed: Box<dyn Fn() + Send>,
     /// Something presented is to be looked at, for whom.
-    pub verify: Box<dyn Fn((ConnId, u32), String, Proof) + Send>,
+    pub verify: Verify,
     /// A client's socket is to be made private; [`Mail::Upgraded`] brings it back.
     pub upgrade: Box<dyn Fn(ConnId, TcpStream) + Send>,
     /// News of a route, for the mesh.

@@ -9,6 +9,7 @@ use super::monitor::Facts;
 use super::rings::{Door, Mail};
 use super::tls::{Acceptor, Gate, Secured};
 use crate::base::{Cid, Level};
+use crate::policy::settings::Limits;
 use crate::policy::tls::First;
 use crate::shard::{Opening, Privacy};
 use rustix::event::{eventfd, poll, EventfdFlags, PollFd, PollFlags};
@@ -35,9 +36,10 @@ pub struct Load {
 }
 
 impl Load {
-    /// No clients on any of `n` shards, and at most `max`.
-    pub fn new(n: usize, max: usize) -> Load {
-        Load { shards: (0..n).map(|_| AtomicU64::new(0)).collect(), max: AtomicU64::new(max as u64) }
+    /// No clients on any of `n` shards.
+    pub fn new(n: usize, limits: &Limits) -> Load {
+        let max = AtomicU64::new(limits.max_connections as u64);
+        Load { shards: (0..n).map(|_| AtomicU64::new(0)).collect(), max }
     }
 
     /// So many there may be from now on. Says how many are more than that, on each shard.
@@ -303,7 +305,7 @@ mod tests {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(socket.local_addr().unwrap()).unwrap();
         let (log, _) = Log::start(&Settings::default().log).unwrap();
-        let (load, numbers) = (Arc::new(Load::new(1, 10)), Arc::new(AtomicU64::new(1)));
+        let (load, numbers) = (Arc::new(Load::new(1, &Settings::default().limits)), Arc::new(AtomicU64::new(1)));
         let inside = Inside { doors, load, numbers, facts: facts(), tls: None, log };
         let listening = start(socket, 10, inside).unwrap();
         (listening, posts.remove(0), client)
