@@ -87,12 +87,6 @@ fn is_sampled(block: &[u8]) -> bool {
     text.and_then(|t| u8::from_str_radix(t, 16).ok()).is_some_and(|flags| flags & 1 == 1)
 }
 
-/// As which form of data somebody takes what he is told.
-pub fn accepted(block: &[u8]) -> Option<&'static str> {
-    let value = get(block, b"Accept-Encoding")?.to_ascii_lowercase();
-    ["snappy", "gzip"].into_iter().find(|form| memmem::find(&value, form.as_bytes()).is_some())
-}
-
 /// Is the message not to be delivered?
 fn is_only(block: &[u8]) -> bool {
     let value = get(block, ONLY).unwrap_or_default();
