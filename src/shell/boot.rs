@@ -42,6 +42,10 @@ use std::time::{Duration, Instant};
 /// How long clients wait for the routes of a server that starts: less than they give a server for its first words.
 const GATHER_MAX: Duration = Duration::from_millis(1500);
 
+/// How long clients wait for the service of the system account, which takes milliseconds on a machine that is not at its
+/// end.
+const SERVICE_MAX: Duration = Duration::from_secs(5);
+
 /// A server to be started, as the command line and the configuration say.
 pub struct Start {
     /// What it runs with.
@@ -123,7 +127,9 @@ impl Server {
         let known = (&scarcity, &system, &tell, &outlets.meters[..]);
         let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref(), ports, known));
         let service = settings.auth.system.map(|_| service(&settings, &doors, (words, tell), log));
+        let (service, stands) = service.unzip();
         let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, tls.monitor.clone(), (service, log))?;
+        stands.iter().for_each(|stands| until_service_stands(stands, log));
         gather(mesh.as_ref().filter(|_| routes_apart), log);
         let reminders = say_where(&settings, bound, log);
         let inside = Inside {
@@ -318,15 +324,33 @@ fn facts(
     }
 }
 
-/// What the server answers and tells in its system account.
-fn service(settings: &Settings, doors: &[Door], (words, tell): (system::Words, Sender<Event>), log: &Log) -> Beside {
-    system::beside(system::Parts {
+/// What the server answers and tells in its system account, and what says when it does.
+fn service(
+    settings: &Settings,
+    doors: &[Door],
+    (words, tell): (system::Words, Sender<Event>),
+    log: &Log,
+) -> (Beside, Receiver<()>) {
+    // The service never waits for who listens: there may be nobody any more.
+    let (stands, stood) = unbounded();
+    let service = system::beside(system::Parts {
         doors: doors.to_vec(),
         words,
         reload: Box::new(move |done| drop(tell.send(Event::Reload(done)))),
         cluster: settings.cluster_name().to_owned(),
         log: log.clone(),
-    })
+        stands,
+    });
+    (service, stood)
+}
+
+/// Whoever comes in finds the system account answered: a request that nobody hears is refused at once (503), and a ready
+/// server would seem to have no service.
+fn until_service_stands(stands: &Receiver<()>, log: &Log) {
+    if stands.recv_timeout(SERVICE_MAX).is_err() {
+        let text = format!("clients are let in before the system account's service is up: waited {SERVICE_MAX:?}");
+        log.line(Level::Warn, text);
+    }
 }
 
 /// Monitoring, over HTTP if wanted, and the service of the system account, if there is one.

@@ -63,13 +63,15 @@ pub struct Parts {
     pub cluster: String,
     /// For what goes wrong.
     pub log: Log,
+    /// Told once what the service listens to is known to every shard: who comes in after that is answered.
+    pub stands: crossbeam_channel::Sender<()>,
 }
 
 /// The service, to run beside monitoring.
 pub fn beside(parts: Parts) -> Beside {
     Box::new(move |site| {
         Box::pin(async move {
-            let Parts { doors, words, reload, cluster, log } = parts;
+            let Parts { doors, words, reload, cluster, log, stands } = parts;
             let (first, out) = mpsc::channel(UNWRITTEN_MAX);
             let service = Arc::new(Service {
                 site,
@@ -86,7 +88,7 @@ pub fn beside(parts: Parts) -> Beside {
             tokio::spawn(heartbeat(service.clone()));
             let mut out = Some(out);
             loop {
-                let ended = converse(&service, out.take()).await;
+                let ended = converse(&service, out.take(), &stands).await;
                 if service.state().ending {
                     return;
                 }
@@ -137,7 +139,11 @@ fn unique() -> String {
 }
 
 /// One connection, until it ends.
-async fn converse(service: &Arc<Service>, out: Option<mpsc::Receiver<Vec<u8>>>) -> std::io::Result<()> {
+async fn converse(
+    service: &Arc<Service>,
+    out: Option<mpsc::Receiver<Vec<u8>>>,
+    stands: &crossbeam_channel::Sender<()>,
+) -> std::io::Result<()> {
     let (here, there) = std::os::unix::net::UnixStream::pair()?;
     here.set_nonblocking(true)?;
     let here = Arc::new(UnixStream::from_std(here)?);
@@ -149,7 +155,7 @@ async fn converse(service: &Arc<Service>, out: Option<mpsc::Receiver<Vec<u8>>>) 
         *service.out.lock().unwrap_or_else(PoisonError::into_inner) = sender;
         out
     });
-    let begin = service.subscriptions();
+    let begin = service.subscriptions() + "PING\r\n";
     let writer = here.clone();
     let writing = tokio::spawn(async move {
         if write(&writer, begin.as_bytes()).await.is_err() {
@@ -161,7 +167,7 @@ async fn converse(service: &Arc<Service>, out: Option<mpsc::Receiver<Vec<u8>>>) 
             }
         }
     });
-    let ended = read(service, &here).await;
+    let ended = read(service, &here, stands).await;
     writing.abort();
     ended
 }
@@ -178,8 +184,13 @@ async fn write(to: &UnixStream, mut bytes: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
-async fn read(service: &Arc<Service>, from: &UnixStream) -> std::io::Result<()> {
+async fn read(
+    service: &Arc<Service>,
+    from: &UnixStream,
+    stands: &crossbeam_channel::Sender<()>,
+) -> std::io::Result<()> {
     let mut reader = Reader::default();
+    let mut begins = true;
     let mut buffer = vec![0; 64 << 10];
     loop {
         from.readable().await?;
@@ -193,6 +204,8 @@ async fn read(service: &Arc<Service>, from: &UnixStream) -> std::io::Result<()> 
         while let Some(word) = reader.next().map_err(|_| std::io::Error::other("it was told no message"))? {
             match word {
                 Said::Ping => drop(service.send(b"PONG\r\n".to_vec())),
+                // The one that follows the subscriptions. Nobody waits any more after the first connection.
+                Said::Pong if std::mem::take(&mut begins) => drop(stands.send(())),
                 Said::Pong => service.state().flushed.drain(..).for_each(|done| {
                     // Who waited may have given up.
                     let _ = done.send(());
