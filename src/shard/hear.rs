@@ -47,14 +47,15 @@ impl Shard {
                     stopped = Some(Bookmark { item, message });
                     break;
                 }
-                Said::Message(d) => match d.mark {
-                    None => self.receive(d),
-                    Some(mark) => {
+                Said::Message(d) => {
+                    if let Some(mark) = d.mark {
                         self.go_on_tracing(mark, d.account, d.message.subject);
-                        self.receive(d);
+                    }
+                    self.receive(d);
+                    if d.mark.is_some() {
                         self.end_trace();
                     }
-                },
+                }
                 Said::Stream(s) => {
                     let next = self.receive_stream(s, std::mem::take(&mut message));
                     if next < s.tails.len() {

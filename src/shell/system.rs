@@ -7,9 +7,10 @@ mod door;
 mod event;
 mod line;
 mod request;
+mod run;
 mod service;
 mod statsz;
 mod traces;
 
 pub use door::{door, SystemDoor, Word, Words};
-pub use service::{beside, Parts};
+pub use run::{beside, Parts};

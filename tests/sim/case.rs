@@ -45,6 +45,8 @@ pub struct Plan {
     pub latecomers: usize,
     /// What accounts share.
     pub shared: Option<Shared>,
+    /// Some messages ask to be traced.
+    pub traced: bool,
     /// Queue groups are picked from evenly: nobody comes or goes, so the spread can be judged.
     pub even: bool,
     /// Order the node to drain after so many events.
@@ -122,6 +124,8 @@ pub enum Broken {
     NoShares,
     /// What subjects become is.
     NoRewrites,
+    /// What shards but the first note of a traced message is lost.
+    LosesParts,
     /// Any number of answers may come back.
     NoReplyMax,
     /// Answers may come back for longer than was said.
@@ -292,6 +296,7 @@ impl Plan {
             rights: Vec::new(),
             latecomers: 0,
             shared: None,
+            traced: false,
             even: false,
             drain_after: None,
             peer_interest_max: PEER_INTEREST_MAX,

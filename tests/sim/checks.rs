@@ -80,6 +80,11 @@ fn story(w: &mut World) {
             w.fail(why);
         }
     }
+    if w.wrong.is_none() && w.case.plan.traced {
+        if let Err(why) = w.oracle.judge_traces(&w.traces) {
+            w.fail(why);
+        }
+    }
     if w.wrong.is_none() && w.case.plan.even {
         if let Err(why) = w.oracle.judge_spread() {
             w.fail(why);

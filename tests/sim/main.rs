@@ -19,6 +19,7 @@ mod scenarios;
 mod shared;
 mod slow;
 mod speech;
+mod traced;
 mod world;
 
 use case::Broken;
@@ -71,6 +72,9 @@ const MUST_BE_MET: &[&str] = &[
     "slow consumer cut",
     "slow consumer in monitoring",
     "slow consumer passed over",
+    "a message was traced",
+    "a message was traced and kept",
+    "a traced message went on to another server",
     "users were read anew",
 ];
 
@@ -126,6 +130,7 @@ fn broken_rules_are_caught() {
         (Broken::NoPermissions, "rights"),
         (Broken::NoShares, "shared"),
         (Broken::NoRewrites, "shared"),
+        (Broken::LosesParts, "traced"),
         (Broken::NoPermissions, "routed_rights"),
         (Broken::LeavesAtOnce, "lame_duck"),
     ] {

@@ -488,7 +488,13 @@ fn do_act(w: &mut World, s: usize, act: Act, sockets: &mut BTreeMap<ConnId, Sock
         }
         Act::Drained => said.drained = true,
         // For people in the system account: no message's way hangs on them.
-        Act::Happened(_) | Act::Asked(_) | Act::Traced(_) => {}
+        Act::Happened(_) | Act::Asked(_) => {}
+        Act::Traced(part) if part.entry.is_none() && w.case.plan.broken == Broken::LosesParts => {}
+        Act::Traced(part) => {
+            if let Some(at) = w.servers.iter().position(|server| server.owns(s)) {
+                w.traces.push((at, *part));
+            }
+        }
         _ if w.case.plan.cluster.is_none() => {
             w.fail(format!("shard {s} of a server without a cluster: {act:?}"));
         }

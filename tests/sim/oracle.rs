@@ -13,6 +13,7 @@ use super::cluster::server::Server;
 use super::rights::User;
 use super::shared::Shared;
 use std::collections::{BTreeMap, VecDeque};
+use traced::Wish;
 
 mod across;
 mod borders;
@@ -20,6 +21,7 @@ mod far;
 mod judge;
 mod rights;
 mod shared;
+mod traced;
 
 pub use across::Crossed;
 
@@ -105,6 +107,8 @@ pub struct Msg {
     copies: u64,
     /// Its publisher may not publish it.
     denied: bool,
+    /// It is traced and nothing else: nobody is given it.
+    kept: bool,
 }
 
 /// How a subscription stands towards a message.
@@ -144,6 +148,8 @@ pub struct Oracle {
     shared: Shared,
     /// Users who may not do everything.
     rights: Vec<User>,
+    /// Some messages ask to be traced.
+    traced: bool,
 }
 
 /// Does a pattern match a subject? The plain definition of client-protocol.md §7.
@@ -168,11 +174,6 @@ pub fn payload(m: usize, size: usize) -> Vec<u8> {
     p
 }
 
-/// The header block of message `m`.
-pub fn header(m: usize) -> Vec<u8> {
-    format!("NATS/1.0\r\nN: {m}\r\n\r\n").into_bytes()
-}
-
 impl Oracle {
     fn now(&mut self) -> Tick {
         self.tick += 1;
@@ -187,7 +188,17 @@ impl Oracle {
         let (accounts, server_of) = (plan.accounts > 0, server_of.collect());
         let borders = borders::Borders::new(plan);
         let (rights, shared) = (plan.rights.clone(), plan.shared.clone().unwrap_or_default());
-        Oracle { accounts, server_of, paths, clusters, borders, rights, shared, ..Oracle::default() }
+        Oracle {
+            accounts,
+            server_of,
+            paths,
+            clusters,
+            borders,
+            rights,
+            shared,
+            traced: plan.traced,
+            ..Oracle::default()
+        }
     }
 
     /// The world is at rest. `obeyed`: every server has taken in what it was ordered.
@@ -334,6 +345,7 @@ impl Oracle {
             refused: 0,
             copies: 0,
             denied: false,
+            kept: headed && self.wish(m) == Wish::Only,
         };
         self.msgs.push(m_new);
         self.conns[conn].unsure.push_back((sent, Told::Publish(m)));
@@ -356,7 +368,7 @@ impl Oracle {
         let msg = &self.msgs[m];
         let reply = if msg.reply.is_empty() { String::new() } else { format!("{} ", msg.reply) };
         let body = payload(m, msg.size);
-        let head = if msg.headed { header(m) } else { Vec::new() };
+        let head = if msg.headed { self.header(m) } else { Vec::new() };
         let mut line = match msg.headed {
             true => format!("HPUB {} {reply}{} {}\r\n", msg.subject, head.len(), head.len() + body.len()),
             false => format!("PUB {} {reply}{}\r\n", msg.subject, body.len()),
@@ -435,8 +447,8 @@ impl Oracle {
         if body != payload(m, msg.size) {
             return Err(format!("I12: altered: {}", what()));
         }
-        if !self.fits(sub, msg) {
-            return Err(format!("I4, I24: wrong subject or account, or denied: {}", what()));
+        if msg.kept || !self.fits(sub, msg) {
+            return Err(format!("I4, I24: wrong subject or account, denied or to be kept: {}", what()));
         }
         if sub.dead.is_some() {
             return Err(format!("I4: after UNSUB and PONG: {}", what()));
@@ -564,7 +576,7 @@ impl Oracle {
     }
 
     fn weight(&self, m: usize, headed: bool) -> u64 {
-        (self.msgs[m].size + if headed { header(m).len() } else { 0 }) as u64
+        (self.msgs[m].size + if headed { self.header(m).len() } else { 0 }) as u64
     }
 
     /// Subscriptions of a connection that the server should still hold.

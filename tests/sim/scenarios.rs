@@ -7,6 +7,7 @@ use super::garbage::garbage;
 use super::rights;
 use super::shared;
 use super::slow;
+use super::traced;
 use turnpike::base::Rng;
 
 /// Makes a case.
@@ -37,6 +38,9 @@ pub const ALL: &[(&str, Scenario, u64)] = &[
     ("reloads", rights::reloads, 40),
     ("super_shared", shared::super_shared, 4),
     ("routed_rights", rights::routed_rights, 8),
+    ("traced", traced::traced, 40),
+    ("routed_traced", traced::routed_traced, 6),
+    ("super_traced", traced::super_traced, 4),
     ("spread", spread, 20),
     ("bulk", bulk, 20),
     ("swarm", swarm, 80),

@@ -10,6 +10,7 @@ use super::oracle::Oracle;
 use super::pipes::{Link, Way};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use turnpike::base::{Rng, SECOND};
+use turnpike::shard::traced::Part;
 use turnpike::shard::{Answer, Ask, Order};
 
 /// Virtual time after which nothing that was to happen is still to come.
@@ -65,6 +66,8 @@ pub struct World {
     pub draining: Option<(u64, u64)>,
     /// Links of those who came after it.
     pub late: Vec<usize>,
+    /// What shards noted of traced messages, with their servers.
+    pub traces: Vec<(usize, Part)>,
     /// Everything written by the server, mixed into one number.
     pub hash: u64,
     /// The first thing that was wrong.
@@ -126,6 +129,7 @@ impl World {
             batch_bytes_max: 0,
             draining: None,
             late: Vec::new(),
+            traces: Vec::new(),
             hash: 0xcbf2_9ce4_8422_2325,
             wrong: None,
             stage: "",

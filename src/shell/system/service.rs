@@ -1,36 +1,24 @@
-//! The service itself: its connection, its subscriptions, its clock. See the folder's head.
+//! The service itself: what it listens to, answers and tells. See the folder's head; `run` gives it a connection.
 
-use super::door::{Word, Words};
 use super::event::{self, Account};
-use super::line::{message, Incoming, Reader, Word as Said};
+use super::line::{message, Incoming};
 use super::request::{endpoint, Asked, Identity, Options};
 use super::statsz::{statsz, Gathered};
 use super::traces::{self, Added, Traces, Whole};
-use crate::base::Cid;
 use crate::shard::traced::Part;
-use crate::shard::{Answer, Ask, Happened, Happening, Order, SystemQuestion};
+use crate::shard::{Answer, Ask, Happening, Order, SystemQuestion};
 use crate::shell::identity;
-use crate::shell::log::Log;
-use crate::shell::monitor::{now_ns, stamp, Beside, Query, Site};
+use crate::shell::monitor::{now_ns, stamp, Query, Site};
 use crate::shell::rings::{Door, Mail};
 use crate::NATS_VERSION;
 use serde_json::{json, Value};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::TcpStream;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, Semaphore};
 use tokio::time::sleep;
 
-/// First STATSZ after a start, doubling up to [`STATSZ_EVERY`].
-const STATSZ_FIRST: Duration = Duration::from_millis(250);
-/// How often the server says how it is.
-const STATSZ_EVERY: Duration = Duration::from_secs(10);
-/// How often the connections of accounts that have some are told.
-const ACCOUNTS_EVERY: u32 = 3;
 /// Changes of the number of connections are told together for so long.
 const TOGETHER: Duration = Duration::from_millis(100);
 /// A server of which nothing was heard for so long is none any more.
@@ -41,65 +29,11 @@ const ANSWERS_COME: Duration = Duration::from_secs(10);
 const QUESTIONS_MAX: usize = 1024;
 /// Requests answered at a time; others wait their turn.
 const AT_A_TIME: usize = 8;
-/// What may wait to be written before requests are answered no more.
-const UNWRITTEN_MAX: usize = 1024;
 /// All shards have said what they know of a traced message after so long; else it is told without.
 const PARTS_COME: Duration = Duration::from_millis(500);
-/// A connection that was cut is made anew after so long.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// Asks for a reload; what becomes of it comes back.
 pub type Reload = Box<dyn Fn(oneshot::Sender<Result<(), String>>) + Send + Sync>;
-
-/// What the service is made from.
-pub struct Parts {
-    /// The shards; the first has the service's connection.
-    pub doors: Vec<Door>,
-    /// What shards and boot say.
-    pub words: Words,
-    /// Reads the configuration again; answers why not, line by line.
-    pub reload: Reload,
-    /// The cluster's name; empty: there is none.
-    pub cluster: String,
-    /// For what goes wrong.
-    pub log: Log,
-    /// Told once what the service listens to is known to every shard: who comes in after that is answered.
-    pub stands: crossbeam_channel::Sender<()>,
-}
-
-/// The service, to run beside monitoring.
-pub fn beside(parts: Parts) -> Beside {
-    Box::new(move |site| {
-        Box::pin(async move {
-            let Parts { doors, words, reload, cluster, log, stands } = parts;
-            let (first, out) = mpsc::channel(UNWRITTEN_MAX);
-            let service = Arc::new(Service {
-                site,
-                doors,
-                reload,
-                cluster,
-                out: Mutex::new(first),
-                seq: AtomicU64::new(0),
-                inbox: format!("_INBOX.{}", unique()),
-                state: Mutex::default(),
-                slots: Semaphore::new(AT_A_TIME),
-            });
-            tokio::spawn(listen(service.clone(), words));
-            tokio::spawn(heartbeat(service.clone()));
-            let mut out = Some(out);
-            loop {
-                let ended = converse(&service, out.take(), &stands).await;
-                if service.state().ending {
-                    return;
-                }
-                if let Err(e) = ended {
-                    log.line(crate::base::Level::Warn, format!("the system account's service begins anew: {e}"));
-                }
-                sleep(AGAIN).await;
-            }
-        })
-    })
-}
 
 /// What the service remembers.
 #[derive(Default)]
@@ -119,7 +53,8 @@ struct State {
     ending: bool,
 }
 
-struct Service {
+/// See the file's head.
+pub struct Service {
     site: Arc<Site>,
     doors: Vec<Door>,
     reload: Reload,
@@ -138,122 +73,64 @@ fn unique() -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// One connection, until it ends.
-async fn converse(
-    service: &Arc<Service>,
-    out: Option<mpsc::Receiver<Vec<u8>>>,
-    stands: &crossbeam_channel::Sender<()>,
-) -> std::io::Result<()> {
-    let (here, there) = std::os::unix::net::UnixStream::pair()?;
-    here.set_nonblocking(true)?;
-    let here = Arc::new(UnixStream::from_std(here)?);
-    let Some(door) = service.doors.first() else { return Ok(()) };
-    // Nobody is told of it: it takes no number from clients.
-    door.send(Mail::Service(TcpStream::from(OwnedFd::from(there)), Cid(0)));
-    let mut out = out.unwrap_or_else(|| {
-        let (sender, out) = mpsc::channel(UNWRITTEN_MAX);
-        *service.out.lock().unwrap_or_else(PoisonError::into_inner) = sender;
-        out
-    });
-    let begin = service.subscriptions() + "PING\r\n";
-    let writer = here.clone();
-    let writing = tokio::spawn(async move {
-        if write(&writer, begin.as_bytes()).await.is_err() {
-            return;
-        }
-        while let Some(bytes) = out.recv().await {
-            if write(&writer, &bytes).await.is_err() {
-                return;
-            }
-        }
-    });
-    let ended = read(service, &here, stands).await;
-    writing.abort();
-    ended
-}
-
-async fn write(to: &UnixStream, mut bytes: &[u8]) -> std::io::Result<()> {
-    while !bytes.is_empty() {
-        to.writable().await?;
-        match to.try_write(bytes) {
-            Ok(n) => bytes = &bytes[n..],
-            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(())
-}
-
-async fn read(
-    service: &Arc<Service>,
-    from: &UnixStream,
-    stands: &crossbeam_channel::Sender<()>,
-) -> std::io::Result<()> {
-    let mut reader = Reader::default();
-    let mut begins = true;
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        from.readable().await?;
-        let n = match from.try_read(&mut buffer) {
-            Ok(0) => return Err(std::io::Error::other("its connection was closed")),
-            Ok(n) => n,
-            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => continue,
-            Err(e) => return Err(e),
-        };
-        reader.add(&buffer[..n]);
-        while let Some(word) = reader.next().map_err(|_| std::io::Error::other("it was told no message"))? {
-            match word {
-                Said::Ping => drop(service.send(b"PONG\r\n".to_vec())),
-                // The one that follows the subscriptions. Nobody waits any more after the first connection.
-                Said::Pong if std::mem::take(&mut begins) => drop(stands.send(())),
-                Said::Pong => service.state().flushed.drain(..).for_each(|done| {
-                    // Who waited may have given up.
-                    let _ = done.send(());
-                }),
-                Said::Message(message) => service.hear(message),
-                Said::Other => {}
-            }
-        }
-    }
-}
-
-/// What shards and the boot thread say.
-async fn listen(service: Arc<Service>, mut words: Words) {
-    while let Some(word) = words.receiver.recv().await {
-        match word {
-            Word::Happened(h) if h.what == Happened::Number => service.number_changed(h.row.account),
-            Word::Happened(h) => service.tell(&h),
-            Word::Asked(question) => service.asked(*question),
-            Word::Traced(part) => service.traced(*part),
-            Word::LameDuck => service.farewell("LAMEDUCK"),
-            Word::Shutdown(done) => {
-                service.farewell("SHUTDOWN");
-                let mut state = service.state();
-                (state.ending, _) = (true, state.flushed.push(done));
-                drop(state);
-                service.send(b"PING\r\n".to_vec());
-            }
-        }
-    }
-}
-
-/// Says how the server is, again and again.
-async fn heartbeat(service: Arc<Service>) {
-    let mut pause = STATSZ_FIRST;
-    let mut beats = 0;
-    loop {
-        sleep(pause).await;
-        pause = (pause * 2).min(STATSZ_EVERY);
-        beats += 1;
-        service.state().servers.retain(|_, heard| heard.elapsed() < FORGOTTEN);
-        service.announce().await;
-        if pause == STATSZ_EVERY && beats % ACCOUNTS_EVERY == 0 {
-            service.tell_of_accounts(None).await;
-        }
-    }
-}
-
 impl Service {
+    /// One that says what it has to say through `out`.
+    pub fn new(
+        site: Arc<Site>,
+        doors: Vec<Door>,
+        reload: Reload,
+        cluster: String,
+        out: mpsc::Sender<Vec<u8>>,
+    ) -> Service {
+        Service {
+            site,
+            doors,
+            reload,
+            cluster,
+            out: Mutex::new(out),
+            seq: AtomicU64::new(0),
+            inbox: format!("_INBOX.{}", unique()),
+            state: Mutex::default(),
+            slots: Semaphore::new(AT_A_TIME),
+        }
+    }
+
+    /// The shard that has its connection.
+    pub fn door(&self) -> Option<&Door> {
+        self.doors.first()
+    }
+
+    /// It has another connection from here on.
+    pub fn speak_through(&self, out: mpsc::Sender<Vec<u8>>) {
+        *self.out.lock().unwrap_or_else(PoisonError::into_inner) = out;
+    }
+
+    /// The server ends: nothing follows. Says so once all has been told.
+    pub fn end(&self, done: crossbeam_channel::Sender<()>) {
+        let mut state = self.state();
+        (state.ending, _) = (true, state.flushed.push(done));
+        drop(state);
+        self.send(b"PING\r\n".to_vec());
+    }
+
+    /// See [`Service::end`].
+    pub fn is_ending(&self) -> bool {
+        self.state().ending
+    }
+
+    /// All that was said before has been taken in.
+    pub fn is_flushed(&self) {
+        self.state().flushed.drain(..).for_each(|done| {
+            // Who waited may have given up.
+            let _ = done.send(());
+        });
+    }
+
+    /// Servers of which nothing is heard any more are none.
+    pub fn forget_the_silent(&self) {
+        self.state().servers.retain(|_, heard| heard.elapsed() < FORGOTTEN);
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -263,7 +140,7 @@ impl Service {
     }
 
     /// What it listens to.
-    fn subscriptions(&self) -> String {
+    pub fn subscriptions(&self) -> String {
         let id = self.id();
         let subjects = [
             "$SYS.REQ.SERVER.PING".to_owned(),
@@ -279,7 +156,7 @@ impl Service {
     }
 
     /// Writes to the connection; False: too much waits for it.
-    fn send(&self, bytes: Vec<u8>) -> bool {
+    pub fn send(&self, bytes: Vec<u8>) -> bool {
         self.out.lock().unwrap_or_else(PoisonError::into_inner).try_send(bytes).is_ok()
     }
 
@@ -314,7 +191,7 @@ impl Service {
     }
 
     /// A message came.
-    fn hear(self: &Arc<Self>, m: Incoming) {
+    pub fn hear(self: &Arc<Self>, m: Incoming) {
         let other = m.subject.strip_prefix("$SYS.SERVER.").and_then(|s| s.rsplit_once('.'));
         if let Some((id, what)) = other {
             return self.heard_of(id, what);
@@ -444,24 +321,26 @@ impl Service {
     }
 
     /// Says how the server is.
-    async fn announce(&self) {
+    pub async fn announce(&self) {
         if let Some(statsz) = self.statsz().await {
             let body = json!({"server": self.server(), "statsz": statsz});
             self.publish(&format!("$SYS.SERVER.{}.STATSZ", self.id()), &body);
         }
     }
 
-    fn farewell(&self, what: &str) {
+    /// The server goes, or is about to.
+    pub fn farewell(&self, what: &str) {
         self.publish(&format!("$SYS.SERVER.{}.{what}", self.id()), &self.server());
     }
 
-    fn tell(&self, h: &Happening) {
+    /// Something happened to a connection.
+    pub fn tell(&self, h: &Happening) {
         let (subject, body) = event::happening(h, &self.server(), &unique(), now_ns());
         self.publish(&subject, &body);
     }
 
     /// An account has more or fewer connections, which is told together with what else happens in a moment.
-    fn number_changed(self: &Arc<Self>, account: String) {
+    pub fn number_changed(self: &Arc<Self>, account: String) {
         let mut state = self.state();
         let begins = state.changed.is_empty();
         state.changed.insert(account);
@@ -477,7 +356,7 @@ impl Service {
     }
 
     /// Tells the connections of these accounts, or of all that have some.
-    async fn tell_of_accounts(&self, which: Option<BTreeSet<String>>) {
+    pub async fn tell_of_accounts(&self, which: Option<BTreeSet<String>>) {
         let Ok(tallies) = self.site.tallies().await else { return };
         let all = self.site.facts.settings.auth.accounts.iter().map(|a| a.name.as_str());
         for name in all.filter(|name| *name != "$G" && which.as_ref().is_none_or(|w| w.contains(*name))) {
@@ -523,7 +402,7 @@ impl Service {
     }
 
     /// A client of an ordinary account asks for what is his: this server answers, and the others are asked.
-    fn asked(self: &Arc<Self>, question: SystemQuestion) {
+    pub fn asked(self: &Arc<Self>, question: SystemQuestion) {
         let SystemQuestion { account, name, what, reply, payload } = question;
         let mut state = self.state();
         state.questions.retain(|_, (_, _, at)| at.elapsed() < ANSWERS_COME);
@@ -556,7 +435,7 @@ impl Service {
     }
 
     /// A shard says what it knows of a traced message.
-    fn traced(self: &Arc<Self>, part: Part) {
+    pub fn traced(self: &Arc<Self>, part: Part) {
         let id = part.id;
         let added = self.state().traces.add(part);
         match added {

@@ -84,6 +84,11 @@ pub fn settings(plan: &Plan, server: usize) -> Settings {
             may.push(Some(user.written()).filter(|_| plan.broken != Broken::NoPermissions));
         }
     }
+    if plan.traced {
+        // Without it nobody is told.
+        s.auth.system = Some(s.auth.accounts.len());
+        s.auth.accounts.push(Account::named("SYS"));
+    }
     s.auth.permits = Arc::new(Permits::new(may));
     s.timers.ping_interval = Duration::from_secs(20);
     s.timers.ping_max = 2;

@@ -17,6 +17,9 @@ impl Oracle {
 
     fn judge_message(&mut self, m: usize) -> Result<(), String> {
         let msg = &self.msgs[m];
+        if msg.kept {
+            return Ok(());
+        }
         let mut groups: BTreeMap<(bool, &str), Vec<(usize, Stand)>> = BTreeMap::new();
         let (mut owed, mut possible) = (false, false);
         for (i, s) in self.subs.iter().enumerate() {
@@ -115,7 +118,7 @@ impl Oracle {
             return Ok(());
         }
         let horizon = self.conns[sub.conn].horizon;
-        let owed = self.msgs.iter().filter(|m| {
+        let owed = self.msgs.iter().filter(|m| !m.kept).filter(|m| {
             if let Some((from, to)) = self.far(sub, m).filter(|_| self.fits(sub, m)) {
                 let arrived = m.accepted.and_then(|a| self.paths.arrival(from, to, m.sent, a));
                 let stays = |a: Tick| a < horizon && sub.end_asked.is_none_or(|e| a < e);

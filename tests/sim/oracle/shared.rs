@@ -56,7 +56,8 @@ impl Oracle {
         if called.as_deref().is_some_and(|name| name != subject) {
             return Err(format!("I12: another subject, {subject}: {}", what()));
         }
-        let kept = if msg.headed && conn.headers { super::header(m) } else { Vec::new() };
+        let kept = if msg.headed && conn.headers { self.header(m) } else { Vec::new() };
+        let head = &*self.without_hop(m, conn.server, head);
         if !self.is_asked_of(msg, conn.account) {
             return match (reply == msg.reply, head == kept) {
                 (true, true) => Ok(()),

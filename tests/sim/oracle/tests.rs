@@ -1,6 +1,6 @@
 //! The judge judged: matching by definition, and the plainest case of each verdict.
 
-use super::{header, matches, payload, Oracle};
+use super::{matches, payload, Oracle};
 
 #[test]
 fn patterns_match_by_definition() {
@@ -29,7 +29,7 @@ fn a_confirmed_subscription_must_hear_and_an_ended_one_must_not() {
     o.ping(a);
     o.pong(a).unwrap();
     assert!(o.judge().unwrap_err().starts_with("I3"));
-    let (head, body) = (header(m), payload(m, 10));
+    let (head, body) = (o.header(m), payload(m, 10));
     assert_eq!(o.heard(a, 1, "x", "", &head, &body), Ok(Some(m)));
     assert_eq!(o.judge(), Ok(()));
     assert!(o.heard(a, 1, "x", "", &head, &body).unwrap_err().starts_with("I1"));
