@@ -18,6 +18,7 @@ mod expiries;
 mod forgetting;
 mod gates;
 mod grants;
+mod headcount;
 mod identity;
 mod jams;
 mod leavers;
@@ -72,6 +73,7 @@ mod routes;
 mod subscribe;
 mod system;
 mod table;
+mod thinning;
 mod tick;
 mod wanted;
 

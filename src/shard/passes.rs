@@ -116,6 +116,7 @@ impl Shard {
                 Err(why) => self.close(id, why),
             }
         }
+        self.limit_accounts(&before.auth.accounts);
         self.expiries.accounts = accounts_end(&self.settings.auth);
         self.expiries.shares = shares_change(&self.settings.auth);
         self.watch_expiries();
