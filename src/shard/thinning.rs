@@ -63,7 +63,7 @@ impl Shard {
         }
         let here = &mut thinning.as_mut()?.here;
         while let Some((_, id)) = here.last() {
-            if self.outbox.conns.get(*id).is_some_and(|c| c.lives() && c.account == account) {
+            if self.outbox.conns.get(*id).is_some_and(|c| c.joined && c.account == account) {
                 break;
             }
             here.pop();
