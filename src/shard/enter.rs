@@ -301,6 +301,7 @@ impl Shard {
         let ledger = &mut self.worlds[usize::from(account)].ledger;
         ledger.connections += 1;
         ledger.total_connections += 1;
+        self.await_thinning(account, id);
         self.tell_of(id, Happened::Number, None);
         self.state_connections(account);
     }

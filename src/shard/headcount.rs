@@ -14,7 +14,7 @@ pub struct Headcount {
 /// What a shard has of an account whose limit has changed.
 #[derive(Debug, Default)]
 pub struct Thinning {
-    /// Those who were there, the newest at the end.
+    /// Those who are there, the newest at the end.
     pub here: Vec<(Cid, ConnId)>,
     /// After that nobody has to go.
     pub ends_at: Time,

@@ -55,6 +55,14 @@ impl Shard {
         }
     }
 
+    /// Who comes in meanwhile is the newest: while he is counted nobody who was there has to go for him.
+    pub(super) fn await_thinning(&mut self, account: u16, id: ConnId) {
+        let Some(thinning) = &mut self.worlds[usize::from(account)].thinning else { return };
+        let Some(client) = self.outbox.conns.get(id).filter(|c| !c.service) else { return };
+        let at = thinning.here.partition_point(|(cid, _)| *cid < client.cid);
+        thinning.here.insert(at, (client.cid, id));
+    }
+
     /// The newest connection of this shard that may have to go.
     fn newest(&mut self, account: u16) -> Option<(Cid, ConnId)> {
         let thinning = &mut self.worlds[usize::from(account)].thinning;

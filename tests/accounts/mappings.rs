@@ -147,7 +147,7 @@ fn a_subject_becomes_another_once_in_a_cluster() {
 fn of_several_mappings_the_narrowest_decides() {
     let server = server(r#"mappings {">": "all.>", "a.*": "x.$1"}"#, 2);
     let mut who = anybody(&server);
-    says(&mut who, "SUB > 1\nPUB a.b 0\n\n");
+    who.write(b"SUB > 1\r\nPUB a.b 0\r\n\r\n");
     let expected = crate::support::differences::named("mapping-order").turnpike;
     let got = subjects(&mut who);
     let any = ["all.a.b".to_owned(), expected.clone()];
