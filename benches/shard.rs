@@ -63,6 +63,7 @@ fn link(server: &mut Driven, wants: &str) {
         interest_only: true,
         new_replies: true,
         turnpike: true,
+        traces: true,
         theirs: Default::default(),
         start_ns: 0,
         first: Vec::new(),

@@ -320,6 +320,7 @@ fn documented() -> String {
         (Scope::Import, "In an import"),
         (Scope::Shared, "In `stream` and `service` of an import"),
         (Scope::Mapping, "In a mapping"),
+        (Scope::MsgTrace, "In `msg_trace` of an account"),
         (Scope::Resolver, "In `resolver`"),
         (Scope::RemoteLeaf, "In a remote of `leafnodes`"),
     ];

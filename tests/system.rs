@@ -4,6 +4,9 @@
 
 mod support;
 
+#[path = "system/tracing.rs"]
+mod tracing;
+
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;

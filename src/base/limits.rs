@@ -247,6 +247,13 @@ pub const PEER_REACHES_MAX: usize = 256;
 /// §1.1: 64 KiB on server links).
 pub const UNREAD_BYTES_MAX: usize = 64 * 1024;
 
+// Traced messages (floor 5).
+
+/// Messages that one shard traces in a second; more are delivered as any other, and counted.
+pub const TRACES_SECOND_MAX: u64 = 1000;
+/// What one shard notes of one traced message; the rest is a number.
+pub const TRACE_STEPS_MAX: usize = 1024;
+
 // Gateways (floor 5).
 
 /// Other clusters known at a time; more are somebody's mistake or malice.

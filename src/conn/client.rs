@@ -251,8 +251,8 @@ pub struct Client {
     pub pass: Option<Box<Pass>>,
     /// How it is secured; None: it is in the clear.
     pub peer: Option<Box<Peer>>,
-    /// What it presented is looked at once more.
-    pub rechecked: bool,
+    /// How often what it presents was given away to be looked at.
+    pub looks: u32,
     /// What it was given to sign, as random as it came.
     pub nonce: [u8; NONCE_BYTES],
     /// All that its CONNECTs said; a further one only changes what it names. Nothing before the first.
@@ -314,7 +314,7 @@ impl Client {
             answers: None,
             pass: None,
             peer: None,
-            rechecked: false,
+            looks: 0,
             nonce: [0; NONCE_BYTES],
             said: None,
         }

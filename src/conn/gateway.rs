@@ -79,6 +79,8 @@ pub struct GatewayIntroduction {
     pub interest_only: bool,
     /// Out: the other end understands `_GR_.` replies; otherwise `$GR.` is used towards it (§4.9).
     pub new_replies: bool,
+    /// The other end traces messages that ask for it.
+    pub traces: bool,
     /// The other end is one of us.
     pub turnpike: bool,
     /// Out: what the other cluster lets in, as the server at the other end says. It changes by

@@ -31,6 +31,8 @@ pub struct Introduction {
     pub start_ns: u64,
     /// The peer pools connections where both do (cluster-protocol.md §3.8).
     pub pools: bool,
+    /// It traces messages that ask for it.
+    pub traces: bool,
     /// It is one of us.
     pub turnpike: bool,
     /// The answer to the PING of the handshake is still to come.

@@ -11,6 +11,7 @@ use crate::conn::{GatewayInstruction, GatewayIntroduction, TheirRules, Way, ORDE
 use crate::wire::address::{join_address, shown};
 use crate::wire::fault::write_fatal;
 use crate::wire::gateway::GatewayInfo;
+use crate::wire::traced::TRACING_PROTO;
 
 impl Gateways {
     /// Registers a link that is already out of the table.
@@ -57,6 +58,7 @@ impl Gateways {
             headers: hello.headers && self.identity.headers,
             interest_only: promise,
             new_replies: hello.gateway_nrp,
+            traces: hello.proto >= TRACING_PROTO,
             turnpike: !hello.turnpike.is_empty(),
             theirs,
             start_ns: pending.since.wall_ns,

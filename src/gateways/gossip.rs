@@ -13,6 +13,7 @@ use crate::base::{Cid, Level, PeerId};
 use crate::conn::{GatewayInstruction, RouteNews};
 use crate::wire::address::{join_address, shown, split_address};
 use crate::wire::gateway::{Command, GatewayInfo, GatewayRefusal, LINE_MAX};
+use crate::wire::traced::TRACING_PROTO;
 use crate::wire::Fault;
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
 
@@ -42,7 +43,7 @@ impl Gateways {
             server_id: self.identity.server_id.clone(),
             server_name: self.identity.server_name.clone(),
             version: NATS_VERSION.into(),
-            proto: 2,
+            proto: TRACING_PROTO,
             host,
             port,
             auth_required: self.gateway.login.is_some(),

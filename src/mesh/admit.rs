@@ -12,6 +12,7 @@ use crate::base::{Cid, Level, PeerId, Time, MILLISECOND, SECOND};
 use crate::conn::{Instruction, Introduction, RouteNews, ORDERED_LINKS};
 use crate::wire::address::shown;
 use crate::wire::fault::write_fatal;
+use crate::wire::traced::TRACING_PROTO;
 use std::collections::BTreeMap;
 
 /// A peer that was asked whether it is there has so long to answer.
@@ -113,6 +114,7 @@ impl Mesh {
             headers: hello.info.headers && self.identity.headers,
             start_ns: link.since.wall_ns,
             pools: hello.info.pools(),
+            traces: hello.info.proto >= TRACING_PROTO,
             turnpike: hello.is_turnpike(),
             pong_due: link.dialed.is_some() && !link.ponged,
             rest: std::mem::take(&mut link.heard),

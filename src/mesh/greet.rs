@@ -13,6 +13,7 @@ use crate::policy::{secret, RouteLogin, Secret};
 use crate::wire::address::{join_address, shown};
 use crate::wire::greeting::{self, Heard, Verb};
 use crate::wire::route::{Refusal, RouteConnect, RouteInfo};
+use crate::wire::traced::TRACING_PROTO;
 use crate::wire::Fault;
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
 
@@ -365,7 +366,7 @@ impl Mesh {
             server_name: self.identity.server_name.clone(),
             version: NATS_VERSION.into(),
             turnpike: TURNPIKE_VERSION.into(),
-            proto: 2,
+            proto: TRACING_PROTO,
             host,
             port,
             ip: ip.unwrap_or_default(),

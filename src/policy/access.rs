@@ -12,6 +12,7 @@ use super::quantity;
 use super::reading::Notes;
 use super::rewrites::Rewrites;
 use super::settings::{Account, Auth, ConnectionKinds, Secret, User, GLOBAL, SYSTEM};
+use super::tracing::tracing;
 use super::tree::{At, Node, Value};
 use crate::base::Set;
 use crate::interest::permit::Permissions;
@@ -320,6 +321,7 @@ fn drafted(notes: &mut Notes<'_>, name: &str, node: &Node) -> Drafted {
         "default_permissions" => default = permissions(notes, key, n),
         "exports" | "imports" => out.offers.read(notes, key, n),
         "mappings" => out.account.rewrites = Arc::new(mappings(notes, n)),
+        "msg_trace" => out.account.tracing = tracing(notes, key, n),
         "nkey" => {
             // nats-server reads it for tools that do no longer exist; it means nothing, but must be one.
             let text = notes.text(key, n);

@@ -30,6 +30,7 @@ pub(super) struct Export {
     pub(super) guard: Option<Guard>,
     pub(super) answers: Answers,
     pub(super) patience: Duration,
+    pub(super) allow_trace: bool,
     pub(super) at: At,
 }
 
@@ -41,6 +42,7 @@ pub(super) struct Import {
     pub(super) prefix: String,
     pub(super) to: String,
     pub(super) share: bool,
+    pub(super) allow_trace: bool,
     /// The token for it.
     pub(super) activation: Option<Claims<Activation>>,
     pub(super) at: At,
@@ -94,17 +96,23 @@ fn export(notes: &mut Notes<'_>, node: &Node) -> Option<Export> {
     let before = notes.mistakes();
     let mut found: Vec<(Kind, String)> = Vec::new();
     let (mut accounts, mut position, mut answers, mut patience) = (Vec::new(), 0, None, None);
+    let mut trace = None;
     notes.walk(Scope::Export, table, |notes, key, n| match key {
         "stream" => found.extend(notes.text(key, n).map(|s| (Kind::Stream, s))),
         "service" => found.extend(notes.text(key, n).map(|s| (Kind::Service, s))),
         "accounts" => accounts = notes.texts(key, n).unwrap_or_default(),
         "account_token_position" => position = notes.count(key, n, 255).unwrap_or(0),
+        "allow_trace" => trace = notes.boolean(key, n),
         "response" => answers = notes.text(key, n).and_then(|text| word(notes, key, n, &text)),
         _ => patience = notes.duration_text(key, n).and_then(|ns| u64::try_from(ns).ok()).map(Duration::from_nanos),
     });
     let (kind, subject) = only(notes, node, found)?;
     if kind == Kind::Stream && (answers.is_some() || patience.is_some()) {
         notes.wrong(node.at, "response", "Detected response directive on non-service: only services are answered");
+    }
+    if kind == Kind::Stream && trace.is_some() {
+        let text = "Detected allow_trace directive on non-service: of a stream the import says it";
+        notes.wrong(node.at, "allow_trace", text);
     }
     let stars = tokens(subject.as_bytes()).nth(position.wrapping_sub(1));
     if !valid_subscription(subject.as_bytes()) || subject.bytes().any(|b| b <= b' ') {
@@ -114,7 +122,8 @@ fn export(notes: &mut Notes<'_>, node: &Node) -> Option<Export> {
         notes.wrong(node.at, "account_token_position", text);
     }
     let (answers, patience) = (answers.unwrap_or_default(), patience.filter(|p| !p.is_zero()).unwrap_or(PATIENCE));
-    let export = Export { kind, subject, accounts, position, guard: None, answers, patience, at: node.at };
+    let (allow_trace, at) = (trace.unwrap_or(false), node.at);
+    let export = Export { kind, subject, accounts, position, guard: None, answers, patience, allow_trace, at };
     (notes.mistakes() == before).then_some(export)
 }
 
@@ -149,19 +158,26 @@ fn import(notes: &mut Notes<'_>, node: &Node) -> Option<Import> {
     let table = notes.table("imports", node)?;
     let before = notes.mistakes();
     let mut found: Vec<(Kind, (String, String))> = Vec::new();
-    let (mut prefix, mut to, mut share) = (String::new(), String::new(), false);
+    let (mut prefix, mut to, mut share, mut trace) = (String::new(), String::new(), false, None);
     notes.walk(Scope::Import, table, |notes, key, n| match key {
         "stream" => found.extend(source(notes, key, n).map(|s| (Kind::Stream, s))),
         "service" => found.extend(source(notes, key, n).map(|s| (Kind::Service, s))),
         "prefix" => prefix = notes.text(key, n).unwrap_or_default(),
         "to" => to = notes.text(key, n).unwrap_or_default(),
+        "allow_trace" => trace = notes.boolean(key, n),
         _ => share = notes.boolean(key, n).unwrap_or(false),
     });
     if notes.mistakes() > before {
         return None;
     }
     let (kind, (account, subject)) = only(notes, node, found)?;
-    Some(Import { kind, account, subject, prefix, to, share, activation: None, at: node.at })
+    if kind == Kind::Service && trace.is_some() {
+        let text = "Detected allow_trace directive on a non-stream: of a service the export says it";
+        notes.wrong(node.at, "allow_trace", text);
+        return None;
+    }
+    let allow_trace = trace.unwrap_or(false);
+    Some(Import { kind, account, subject, prefix, to, share, allow_trace, activation: None, at: node.at })
 }
 
 /// `{account: …, subject: …}`
@@ -300,16 +316,16 @@ fn take(shares: &mut Shares, found: &Bound<'_>) -> Result<(), String> {
             return Err("stream import already exists".into());
         }
         let streams = if term.is_open() { &mut shares.streams } else { &mut shares.timed.streams };
-        streams.push(StreamImport { from, names, term });
+        streams.push(StreamImport { from, names, allow_trace: import.allow_trace, term });
         return Ok(());
     }
     let ours = names.our_pattern();
     if shares.services.iter().chain(&shares.timed.services).any(|s| s.names.our_pattern() == ours) {
         return Err(format!("\"{}\" is another service's subject already", String::from_utf8_lossy(&ours)));
     }
-    let (answers, patience) = (export.answers, export.patience);
+    let Export { answers, patience, allow_trace, .. } = *export;
     let services = if term.is_open() { &mut shares.services } else { &mut shares.timed.services };
-    services.push(ServiceImport { to: from, names, share: import.share, answers, patience, term });
+    services.push(ServiceImport { to: from, names, share: import.share, answers, patience, allow_trace, term });
     Ok(())
 }
 

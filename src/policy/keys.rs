@@ -54,6 +54,8 @@ pub enum Scope {
     Shared,
     /// A destination in `mappings { … }`.
     Mapping,
+    /// `msg_trace { … }` of an account.
+    MsgTrace,
     /// `resolver { … }`
     Resolver,
     /// An entry of a gateway's `gateways [ … ]`.
@@ -90,7 +92,7 @@ pub struct Key {
 
 use Scope::{
     Account, AuthCallout, Authorization, Cluster, ClusterAuthorization, ClusterPermissions, ClusterSubjects, Export,
-    Gateway, GatewayAuthorization, GatewayExport, GatewayImport, Import, Leafnodes, Limits, Mapping,
+    Gateway, GatewayAuthorization, GatewayExport, GatewayImport, Import, Leafnodes, Limits, Mapping, MsgTrace,
     PermissionSubjects, Permissions, RemoteGateway, RemoteLeaf, Resolver, Responses, Shared, Tls, TlsCert, Top, User,
     Websocket,
 };
@@ -99,7 +101,6 @@ use Treatment::{Ours, Refused, Supported, Warned, Within};
 const NO_WEAK_CIPHERS: &str = "weak cipher suites are not offered";
 const NO_STORE: &str = "certificate stores are Windows's: name files";
 const NO_CALLOUT: &str = "auth callout is not supported yet";
-const NO_TRACING: &str = "message tracing is not offered";
 const NO_RESOLVERS: &str = "accounts by URL or from a directory are not supported yet: list them in resolver_preload";
 const NO_PROXIES: &str = "proxies in front of clients are not supported yet";
 const NO_JETSTREAM: &str = "JetStream is not offered";
@@ -117,7 +118,7 @@ pub const fn section(scope: Scope) -> Treatment {
         Leafnodes | RemoteLeaf => Warned(NO_LEAFNODES),
         Websocket => Warned(NO_WEBSOCKET),
         Tls | TlsCert | Top | Authorization | User | Account | Limits | Resolver => Supported,
-        Export | Import | Shared | Mapping => Supported,
+        Export | Import | Shared | Mapping | MsgTrace => Supported,
         Permissions | PermissionSubjects | Responses => Supported,
         Cluster | ClusterAuthorization | ClusterPermissions | ClusterSubjects => Supported,
         Gateway | GatewayAuthorization | RemoteGateway => Supported,
@@ -245,7 +246,7 @@ pub const KEYS: &[Key] = &[
     key(Account, Supported, &["exports"]),
     key(Account, Supported, &["imports"]),
     key(Account, Supported, &["mappings", "maps"]),
-    key(Account, Warned(NO_TRACING), &["msg_trace", "trace_dest"]),
+    key(Account, Supported, &["msg_trace", "trace_dest"]),
     key(Account, Warned(NO_JETSTREAM), &["jetstream"]),
 
     key(Limits, Supported, &["max_connections", "max_conn"]),
@@ -394,7 +395,7 @@ pub const KEYS: &[Key] = &[
     key(Export, Supported, &["service"]),
     key(Export, Supported, &["accounts"]),
     key(Export, Supported, &["account_token_position"]),
-    key(Export, Warned(NO_TRACING), &["allow_trace"]),
+    key(Export, Supported, &["allow_trace"]),
     key(Export, Supported, &["response", "response_type"]),
     key(Export, Supported, &["threshold", "response_threshold", "response_max_time", "response_time"]),
     key(Export, Warned("the latency of services is not measured"), &["latency"]),
@@ -404,10 +405,12 @@ pub const KEYS: &[Key] = &[
     key(Import, Supported, &["prefix"]),
     key(Import, Supported, &["to"]),
     key(Import, Supported, &["share"]),
-    key(Import, Warned(NO_TRACING), &["allow_trace"]),
+    key(Import, Supported, &["allow_trace"]),
 
     key(Shared, Supported, &["account"]),
     key(Shared, Supported, &["subject"]),
+
+    key(MsgTrace, Supported, &["dest"]), key(MsgTrace, Supported, &["sampling"]),
 
     key(Mapping, Supported, &["destination", "dest"]), key(Mapping, Supported, &["weight"]),
     key(Mapping, Supported, &["cluster"]),

@@ -46,6 +46,7 @@ mod template;
 pub mod tls;
 mod tls_block;
 pub mod token;
+pub mod tracing;
 pub mod tree;
 pub mod trust;
 pub mod walls;

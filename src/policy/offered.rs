@@ -45,6 +45,7 @@ pub(super) fn offers(
                 Ok(ns) if ns > 0 => Duration::from_nanos(ns),
                 _ => PATIENCE,
             },
+            allow_trace: e.allow_trace,
             at,
         });
     }
@@ -67,6 +68,7 @@ pub(super) fn offers(
             prefix: prefix.into(),
             to: to.clone(),
             share: i.share,
+            allow_trace: i.allow_trace,
             activation: activation::read(i, own).ok().flatten(),
             at,
         });

@@ -10,6 +10,7 @@ use super::rewrites::{Destination, Rewrites};
 use super::settings::{Account, Auth, GLOBAL, SYSTEM};
 use super::shares::Term;
 use super::source::{opened, Source};
+use super::tracing::TraceRule;
 use super::tree::{At, Node, Tree, Value};
 use super::trust::{Charter, Sentinel, Trust};
 use crate::wire::jwt::{self, Token};
@@ -211,6 +212,7 @@ impl Operators {
             account.max_subscriptions = limit(limits.subs);
             account.max_payload = limit(limits.payload);
             account.rewrites = Arc::new(rewrites(notes, key, &token.claims.nats));
+            account.tracing = TraceRule::of(&token.claims.nats.trace);
             let charter = Charter::of(token, place, &trust);
             warn(notes, key, &charter);
             if charter.void.is_none() {

@@ -73,16 +73,22 @@ pub fn changes(old: &Settings, new: &Settings) -> Changes {
     }
     changes.restart("no_header_support", *headers != new.headers);
     changes.restart("strict_headers", *strict_headers != new.strict_headers);
-    changes.restart("no_fast_producer_stall", *no_fast_producer_stall != new.no_fast_producer_stall);
+    changes.live("no_fast_producer_stall", *no_fast_producer_stall != new.no_fast_producer_stall);
     changes.log(log, &new.log);
-    changes.restart("pid_file", *pid_file != new.pid_file);
-    changes.restart("ports_file_dir", *ports_file_dir != new.ports_file_dir);
-    changes.restart("server_tags", *server_tags != new.server_tags);
-    changes.restart("server_metadata", *server_metadata != new.server_metadata);
+    changes.live("pid_file", *pid_file != new.pid_file);
+    changes.live("ports_file_dir", *ports_file_dir != new.ports_file_dir);
+    changes.live("server_tags", *server_tags != new.server_tags);
+    changes.live("server_metadata", *server_metadata != new.server_metadata);
     changes
 }
 
 impl Changes {
+    fn live(&mut self, key: &'static str, differs: bool) {
+        if differs {
+            self.live.push(key);
+        }
+    }
+
     fn restart(&mut self, key: &'static str, differs: bool) {
         if differs {
             self.restart.push(key);
@@ -120,12 +126,12 @@ impl Changes {
             max_subscription_bytes,
             max_peer_interest: _,
         } = old;
-        self.restart("max_payload", *max_payload != new.max_payload);
-        self.restart("max_control_line", *max_control_line != new.max_control_line);
+        self.live("max_payload", *max_payload != new.max_payload);
+        self.live("max_control_line", *max_control_line != new.max_control_line);
         self.restart("max_pending", *max_pending != new.max_pending);
         self.restart("max_pending_total", *max_pending_total != new.max_pending_total);
         self.restart("memory_limit", *memory_limit != new.memory_limit);
-        self.restart("max_connections", *max_connections != new.max_connections);
+        self.live("max_connections", *max_connections != new.max_connections);
         self.restart("max_subscriptions", *max_subscriptions != new.max_subscriptions);
         self.restart("max_sub_tokens", *max_sub_tokens != new.max_sub_tokens);
         self.restart("max_closed_clients", *max_closed_clients != new.max_closed_clients);
@@ -142,10 +148,10 @@ impl Changes {
             lame_duck_grace_period,
             shutdown_grace,
         } = old;
-        self.restart("ping_interval", *ping_interval != new.ping_interval);
-        self.restart("ping_max", *ping_max != new.ping_max);
-        self.restart("write_deadline", *write_deadline != new.write_deadline);
-        self.restart("authorization.timeout", *auth_timeout != new.auth_timeout);
+        self.live("ping_interval", *ping_interval != new.ping_interval);
+        self.live("ping_max", *ping_max != new.ping_max);
+        self.live("write_deadline", *write_deadline != new.write_deadline);
+        self.live("authorization.timeout", *auth_timeout != new.auth_timeout);
         self.restart("lame_duck_duration", *lame_duck_duration != new.lame_duck_duration);
         self.restart("lame_duck_grace_period", *lame_duck_grace_period != new.lame_duck_grace_period);
         self.restart("shutdown_grace", *shutdown_grace != new.shutdown_grace);
@@ -266,16 +272,16 @@ impl Changes {
 
     fn log(&mut self, old: &Log, new: &Log) {
         let Log { file, debug, trace, trace_verbose, time, utc, json, size_limit, max_files, max_traced_msg_len } = old;
-        self.restart("log_file", *file != new.file);
-        self.restart("debug", *debug != new.debug);
-        self.restart("trace", *trace != new.trace);
-        self.restart("trace_verbose", *trace_verbose != new.trace_verbose);
-        self.restart("logtime", *time != new.time);
-        self.restart("logtime_utc", *utc != new.utc);
-        self.restart("log_format", *json != new.json);
+        self.live("log_file", *file != new.file);
+        self.live("debug", *debug != new.debug);
+        self.live("trace", *trace != new.trace);
+        self.live("trace_verbose", *trace_verbose != new.trace_verbose);
+        self.live("logtime", *time != new.time);
+        self.live("logtime_utc", *utc != new.utc);
+        self.live("log_format", *json != new.json);
         self.restart("log_size_limit", *size_limit != new.size_limit);
         self.restart("log_max_num", *max_files != new.max_files);
-        self.restart("max_traced_msg_len", *max_traced_msg_len != new.max_traced_msg_len);
+        self.live("max_traced_msg_len", *max_traced_msg_len != new.max_traced_msg_len);
     }
 }
 
@@ -389,17 +395,10 @@ mod tests {
         let new =
             "cluster {listen: \"127.0.0.1:1\", name: c, routes: [nats://a:1], peer_timeout: \"9s\"}\nport: 5000\n\
                    shards: 1\nmax_payload: 1KB\nping_max: 9\ntrace: true\nauthorization {token: t, timeout: 1}";
-        let restart = [
-            "listen",
-            "shards",
-            "max_payload",
-            "ping_max",
-            "authorization.timeout",
-            "cluster.name",
-            "cluster.peer_timeout",
-            "trace",
-        ];
-        assert_eq!(between(CLUSTER, new), (vec!["authorization users", "cluster.routes"], restart.to_vec()));
+        let restart = ["listen", "shards", "cluster.name", "cluster.peer_timeout"];
+        let live =
+            ["max_payload", "ping_max", "authorization.timeout", "authorization users", "cluster.routes", "trace"];
+        assert_eq!(between(CLUSTER, new), (live.to_vec(), restart.to_vec()));
         assert_eq!(between(CLUSTER, ""), (vec![], vec!["cluster"]));
         assert_eq!(between("", CLUSTER), (vec![], vec!["cluster"]));
         // Where routes come in is another matter than which there are.

@@ -7,6 +7,7 @@ use super::permits::Permits;
 use super::rewrites::Rewrites;
 use super::shares::Shares;
 use super::tls::Tls;
+use super::tracing::TraceRule;
 use super::trust::Trust;
 use crate::base::limits::STRANGER_BYTES_MIN;
 use crate::interest::border::Rule;
@@ -378,6 +379,8 @@ pub struct Account {
     pub shares: Arc<Shares>,
     /// What its clients' subjects become (`mappings`).
     pub rewrites: Arc<Rewrites>,
+    /// Where is told of messages with a `traceparent` header (`msg_trace`).
+    pub tracing: Option<TraceRule>,
 }
 
 /// Somebody who may connect.

@@ -90,6 +90,8 @@ pub struct StreamImport {
     pub from: u16,
     /// What its subjects are called here.
     pub names: Mapping,
+    /// Whoever traces a message there is told who is given it here.
+    pub allow_trace: bool,
     /// When.
     pub term: Term,
 }
@@ -107,6 +109,8 @@ pub struct ServiceImport {
     pub answers: Answers,
     /// How long a request waits for its answer, or the next one.
     pub patience: Duration,
+    /// Whoever traces a request is told who is given it there.
+    pub allow_trace: bool,
     /// When.
     pub term: Term,
 }

@@ -160,6 +160,8 @@ impl Shard {
             interest_refused: l.interest_refused,
             subscriptions_denied: l.subscriptions_denied,
             responses_forgotten: l.responses_forgotten,
+            traced: self.outbox.traces.traced,
+            traces_refused: self.outbox.traces.refused,
             ways_back: counted.ways_back,
             grants: self.grants.held() as u64,
             recent: recent.sum(),

@@ -7,6 +7,7 @@ pub use super::groups::{picks, Groups, Whose};
 use super::headcount::Headcount;
 pub use super::origin::Origin;
 use super::stretch::{message, Stretch, Tail};
+use super::traced::Mark;
 use crate::base::{ConnId, FarId, PeerId, ShardId};
 use crate::conn::TheirRules;
 use crate::interest::border::Digest;
@@ -69,6 +70,8 @@ struct Parcel {
     tail: Span,
     /// Index + 1 of the shared tail; 0: it lies in the arena.
     shared: u32,
+    /// Index + 1 of the mark of a traced message; 0: it is none.
+    mark: u32,
     home: ShardId,
     publisher: ConnId,
 }
@@ -219,6 +222,8 @@ pub struct Delivery<'a> {
     pub publisher: ConnId,
     /// The message.
     pub message: Message<'a>,
+    /// It is traced.
+    pub mark: Option<&'a Arc<Mark>>,
     queues: &'a [u8],
 }
 
@@ -254,7 +259,7 @@ impl<'a> Stream<'a> {
     pub fn delivery(&self, at: usize) -> Delivery<'a> {
         let Address { account, plain, reaimed, origin, straight, home, publisher } = self.to;
         let message = message(self.subject, self.data, self.tails[at]);
-        Delivery { account, plain, reaimed, origin, straight, home, publisher, message, queues: &[] }
+        Delivery { account, plain, reaimed, origin, straight, home, publisher, message, mark: None, queues: &[] }
     }
 }
 
@@ -276,6 +281,7 @@ pub struct Batch {
 struct Seldom {
     rules: Vec<TheirRules>,
     permits: Vec<Arc<Permit>>,
+    marks: Vec<Arc<Mark>>,
 }
 
 /// Where a message goes and from whom; the part of [`Batch::message`] that differs between shards.
@@ -329,6 +335,7 @@ impl Batch {
         if let Some(seldom) = &mut self.seldom {
             seldom.rules.clear();
             seldom.permits.clear();
+            seldom.marks.clear();
         }
         (self.shared_bytes, self.messages) = (0, 0);
     }
@@ -412,8 +419,20 @@ impl Batch {
         self.items.push(Item::Pressure { conn, press });
     }
 
-    /// See [`Said::Message`]. `shared` is the message's tail as a shared allocation, if one was made.
-    pub fn message(&mut self, to: Address, groups: &Groups, m: &Message<'_>, shared: Option<&Bytes>) {
+    /// See [`Said::Message`]. `shared` is the message's tail as a shared allocation, if one was made; `mark`: it is traced.
+    pub fn message(
+        &mut self,
+        to: Address,
+        groups: &Groups,
+        m: &Message<'_>,
+        shared: Option<&Bytes>,
+        mark: Option<&Arc<Mark>>,
+    ) {
+        let mark = mark.map_or(0, |mark| {
+            let marks = &mut self.seldom().marks;
+            marks.push(mark.clone());
+            marks.len() as u32
+        });
         let (queues, subject, reply) = (self.keep(groups.bytes()), self.keep(m.subject), self.keep(m.reply));
         let (tail, place) = match shared {
             Some(b) => {
@@ -439,6 +458,7 @@ impl Batch {
             size: m.size as u32,
             tail,
             shared: place,
+            mark,
         }));
     }
 
@@ -460,7 +480,10 @@ impl Batch {
 
     /// Everything said, in order, from the `at`-th on.
     pub fn iter(&self, at: usize) -> impl Iterator<Item = Said<'_>> {
-        let carried = self.seldom.as_deref().map_or((&[][..], &[][..]), |s| (&s.rules[..], &s.permits[..]));
+        let carried = self
+            .seldom
+            .as_deref()
+            .map_or((&[][..], &[][..], &[][..]), |s| (&s.rules[..], &s.permits[..], &s.marks[..]));
         self.items[at..].iter().map(move |i| match *i {
             Item::Interest { account, n, pattern, queue, guard } => {
                 let guard = guard.checked_sub(1).map(|at| &carried.1[at as usize]);
@@ -495,6 +518,7 @@ impl Batch {
                 straight: p.straight,
                 home: p.home,
                 publisher: p.publisher,
+                mark: p.mark.checked_sub(1).map(|at| &carried.2[at as usize]),
                 queues: self.span(p.queues),
                 message: Message {
                     subject: self.span(p.subject),

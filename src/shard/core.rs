@@ -27,6 +27,7 @@ use super::report::{Answer, Ask, Happening, Order, SystemQuestion};
 use super::rounds::Rounds;
 use super::strangers::Strangers;
 use super::stretch::Tail;
+use super::traced::Part;
 use super::verdict::Verdicts;
 use crate::base::limits::{AHEAD_VERDICTS_MIN, BATCH_BYTES_MAX, BATCH_BYTES_MIN, LEFT_OVER_MAX, TURN_DELIVERIES_MAX};
 use crate::base::{Cid, ConnId, Level, Now, Rng, Seeded, ShardId, Time, Wheel};
@@ -125,6 +126,8 @@ pub enum Act {
     Verify {
         /// Who waits for it.
         conn: ConnId,
+        /// Comes back with the answer.
+        look: u32,
         /// The address it comes from.
         ip: String,
         /// What it presents.
@@ -156,6 +159,8 @@ pub enum Act {
     Asked(Box<SystemQuestion>),
     /// Something that somebody in the system account wants to know of.
     Happened(Box<Happening>),
+    /// What this shard knows of a message that is traced; [`Order::Told`] brings what is told of it.
+    Traced(Box<Part>),
     /// A line for the log.
     Log {
         /// How grave.
@@ -485,11 +490,12 @@ impl Shard {
                 self.acts.push_back(Act::Answer { ticket, answer });
             }
             Order::Tell { account, reply, payload } => self.answer_request(account, &reply, &payload),
+            Order::Told { account, dest, header, payload } => self.tell_of_trace(account, &dest, header, &payload),
             Order::Report { ticket, ask } => {
                 let answer = self.answer(ask);
                 self.acts.push_back(Act::Answer { ticket, answer });
             }
-            Order::Verified { conn, found } => self.verified(conn, found),
+            Order::Verified { conn, look, found } => self.verified(conn, look, found),
             Order::Drain => self.drain(),
             Order::Instruct(instruction) => self.instructed(instruction),
             Order::InstructGateway(instruction) => self.gateway_instructed(instruction),
@@ -500,7 +506,8 @@ impl Shard {
             }
             Order::SendAway { over_ns } => self.send_away(over_ns),
             Order::Scarce(scarce) => self.scarce(scarce),
-            Order::Auth(auth) => self.change_auth(&auth),
+            Order::Settings(settings) => self.change_settings(&settings),
+            Order::Surplus(n) => self.shed_newest(n),
             Order::Tls { tls, auth_timeout } => self.change_tls(&tls, auth_timeout),
             Order::ClusterName(name) => {
                 self.greeting = self.identity.greeting(&self.settings, Some(&name));

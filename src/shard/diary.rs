@@ -24,8 +24,9 @@ pub struct Diary {
 }
 
 impl Diary {
-    /// Accounts and users are these from now on.
+    /// Other settings hold from now on.
     pub fn follow(&mut self, settings: &Arc<Settings>) {
+        self.traces = settings.log.trace;
         self.settings = Arc::clone(settings);
     }
 

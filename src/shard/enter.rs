@@ -98,7 +98,6 @@ impl Shard {
 
     /// `CONNECT`, the first or a further one.
     pub(super) fn connect(&mut self, id: ConnId, json: &[u8]) {
-        let now_s = self.now_s();
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
         let mut said = client.said.take().unwrap_or_default();
         let read = said.update(json);
@@ -109,14 +108,21 @@ impl Shard {
         if said.route {
             return self.leave(id, json);
         }
-        let nonce = nkey::nonce(&client.nonce);
-        let caller = Caller { nonce: &nonce, ip: &client.ip, peer: client.peer.as_deref(), now_s };
-        let verdict = self.directory.decide(&self.settings.auth, said, &caller);
         // A further CONNECT begins anew: what was subscribed is gone (client-protocol.md §2.9).
         if client.connected {
             self.end_subscriptions(id);
         }
-        match verdict {
+        self.weigh(id);
+    }
+
+    /// May it enter with what it has said?
+    pub(super) fn weigh(&mut self, id: ConnId) {
+        let now_s = self.now_s();
+        let Some(client) = self.outbox.conns.get(id) else { return };
+        let Some(said) = client.said.as_deref() else { return };
+        let nonce = nkey::nonce(&client.nonce);
+        let caller = Caller { nonce: &nonce, ip: &client.ip, peer: client.peer.as_deref(), now_s };
+        match self.directory.decide(&self.settings.auth, said, &caller) {
             Verdict::Enter { account, user } => {
                 self.admit(id, Entry { account: account as u16, user: user.map(|u| u as u32), pass: None });
             }
@@ -140,9 +146,15 @@ impl Shard {
     fn look_into(&mut self, id: ConnId, entry: Entry, proof: Proof) {
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
         client.stage = Stage::Verifying(Box::new(entry));
-        let ip = client.ip.to_string();
         self.acts.push_back(Act::Pause(id));
-        self.acts.push_back(Act::Verify { conn: id, ip, proof });
+        self.look_at(id, proof);
+    }
+
+    /// Has something looked at; of several that are, the last counts.
+    pub(super) fn look_at(&mut self, id: ConnId, proof: Proof) {
+        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+        client.looks += 1;
+        self.acts.push_back(Act::Verify { conn: id, look: client.looks, ip: client.ip.to_string(), proof });
     }
 
     /// The credentials are wrong, which is said after a pause: whoever guesses is to take his time (scenarios.md §3.1).
@@ -210,8 +222,8 @@ impl Shard {
     }
 
     /// What was presented proved right, or wrong.
-    pub(super) fn verified(&mut self, id: ConnId, found: Found) {
-        let Some(client) = self.outbox.conns.get_mut(id) else { return };
+    pub(super) fn verified(&mut self, id: ConnId, look: u32, found: Found) {
+        let Some(client) = self.outbox.conns.get_mut(id).filter(|c| c.looks == look) else { return };
         if !matches!(client.stage, Stage::Verifying(_)) {
             return self.rechecked(id, found.holds);
         }
@@ -277,6 +289,7 @@ impl Shard {
         let (limits, account) = (&self.settings.limits, &self.settings.auth.accounts[usize::from(client.account)]);
         let pass = client.pass.as_deref();
         let own = [account.max_payload, pass.and_then(|p| p.max_payload)].into_iter().flatten().min();
+        client.rules.max_control_line = limits.max_control_line;
         client.rules.max_payload = own.unwrap_or(usize::MAX).min(limits.max_payload);
         let all = Some(limits.max_subscriptions).filter(|max| *max > 0);
         client.max_subs =

@@ -6,6 +6,8 @@ use super::core::{Act, Shard, World};
 use super::ledger::Drop;
 use super::peers::At;
 use super::report::Counted;
+use super::traced::What;
+use super::tracing::may_be_traced;
 use crate::base::limits::{FOREIGN_ACCOUNTS_MAX, ROUTE_LINE_BYTES_MAX, TURN_FORGOTTEN_MAX};
 use crate::base::{Cid, ConnId, FarId, Level, ShardId};
 use crate::conn::{
@@ -218,6 +220,7 @@ impl Shard {
 
     fn carry_out_for_cluster(&mut self, id: ConnId, op: GatewayOp<'_>) {
         match op {
+            GatewayOp::Message(m) if may_be_traced(&m) => self.receive_traced(id, &m, Origin::Gateway),
             GatewayOp::Message(m) => self.receive_crossed(id, &m),
             GatewayOp::Interest { account, subject: pattern, queue } => {
                 if !subject::valid_subscription(pattern) {
@@ -400,7 +403,7 @@ impl Shard {
     }
 
     /// A message of another cluster: for this one's clients and servers (cluster-protocol.md §4.8).
-    fn receive_crossed(&mut self, id: ConnId, r: &Routed<'_>) {
+    pub(super) fn receive_crossed(&mut self, id: ConnId, r: &Routed<'_>) {
         let account = self.known_account(id, r.account);
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
         client.counts.in_msgs += 1;
@@ -431,6 +434,7 @@ impl Shard {
     #[cold]
     pub(super) fn dropped_on_entry(&mut self, id: ConnId, account: u16, why: Drop, n: u64) {
         self.outbox.ledger.dropped(why, n);
+        self.note(|| What::Kept { why: why.name(), whom: Box::default(), receivers: 0 });
         if let Some(link) = self.outbox.conns.get(id).and_then(|c| c.gateway.as_deref()) {
             self.outbox.crossings.entries.dropped(&link.intro.cluster, account, why, n);
         }

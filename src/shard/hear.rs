@@ -47,7 +47,14 @@ impl Shard {
                     stopped = Some(Bookmark { item, message });
                     break;
                 }
-                Said::Message(d) => self.receive(d),
+                Said::Message(d) => match d.mark {
+                    None => self.receive(d),
+                    Some(mark) => {
+                        self.go_on_tracing(mark, d.account, d.message.subject);
+                        self.receive(d);
+                        self.end_trace();
+                    }
+                },
                 Said::Stream(s) => {
                     let next = self.receive_stream(s, std::mem::take(&mut message));
                     if next < s.tails.len() {

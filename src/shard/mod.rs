@@ -40,6 +40,7 @@ mod services;
 mod shares;
 mod strangers;
 mod stretch;
+pub mod traced;
 mod verdict;
 
 mod core;
@@ -75,6 +76,7 @@ mod system;
 mod table;
 mod thinning;
 mod tick;
+mod tracing;
 mod wanted;
 
 mod turn;

@@ -5,6 +5,7 @@ use super::crossings::{Crossings, Uncrossed};
 use super::diary::Diary;
 use super::ledger::{Drop, Ledger};
 use super::relayed;
+use super::traced::{Rate, Tracing};
 use super::verdict::{Gate, Group, Sub, Target, Verdict};
 use crate::base::limits::{BLOCKERS_MAX, DELIVERY_BYTES, ROUTE_PENDING_FACTOR_MAX};
 use crate::base::{ConnId, Now, Seeded, Slot, Slots};
@@ -94,6 +95,10 @@ pub struct Outbox {
     pub permits: Permits,
     /// Hashes replies.
     pub hashing: Seeded,
+    /// The current message, if it is traced.
+    pub tracing: Option<Box<Tracing>>,
+    /// How many are.
+    pub traces: Rate,
     /// The receivers of the current message.
     pub crowd: Crowd,
     /// The present.
@@ -101,7 +106,8 @@ pub struct Outbox {
     /// Waiting bytes from which on a connection is congested: three quarters of the limit.
     pub(super) congested: usize,
     pending_max: usize,
-    skip_congested: bool,
+    /// Congested receivers are passed over instead of waited for.
+    pub(super) skip_congested: bool,
     /// Stretches looked at: the last one's number, which each of its receivers bears.
     pub(super) stretches: u32,
     /// Bytes waiting for all clients, as of the last time each was written to.
@@ -130,6 +136,8 @@ impl Outbox {
             answerers: Vec::new(),
             answering: None,
             unsent: None,
+            tracing: None,
+            traces: Rate::default(),
             permits: Permits::default(),
             hashing: Seeded::default(),
             crowd: Crowd::default(),
@@ -221,6 +229,9 @@ impl Outbox {
         plain: bool,
         queues: impl Iterator<Item = &'n [u8]>,
     ) -> Fate {
+        if self.tracing.is_some() {
+            return self.send_traced(conn, names, m, plain, queues);
+        }
         let Some(client) = self.conns.get_mut(conn) else { return Fate::Gone };
         if !client.lives() {
             return Fate::Gone;
@@ -335,15 +346,25 @@ impl Outbox {
         m: &Message<'_>,
         publisher: Option<ConnId>,
     ) -> bool {
+        if self.tracing.is_some() {
+            return self.deliver_to_one_traced(v, group, first, m, publisher);
+        }
         let (before, from) = group.local.split_at(first.min(group.local.len()));
         let taken = from.iter().chain(before).find(|t| self.deliver(t, v.head(t), m, publisher) == Fate::Queued);
-        if let (Some(t), Some(way)) = (taken, self.answering) {
-            self.remember(t.conn, m.reply, way);
-        }
-        if let Some(t) = taken.filter(|_| group.answering) {
-            self.may_answer(t.conn, m.reply);
+        if let Some(t) = taken {
+            self.answers_may_come(t, group.answering, m);
         }
         taken.is_some()
+    }
+
+    /// A queue member was given a message: his answer may need a way back, or a right.
+    pub(super) fn answers_may_come(&mut self, t: &Target, answering: bool, m: &Message<'_>) {
+        if let Some(way) = self.answering {
+            self.remember(t.conn, m.reply, way);
+        }
+        if answering {
+            self.may_answer(t.conn, m.reply);
+        }
     }
 
     /// Counts again what waits for a client. What waits for a route is bounded by itself, and slows its feeders.

@@ -4,11 +4,11 @@
 use super::core::{Act, Shard};
 use super::due::Due;
 use super::expiries::{accounts_end, shares_change, Expiries};
-use crate::base::{ConnId, SECOND};
+use crate::base::{Cid, ConnId, SECOND};
 use crate::conn::{Close, Stage};
 use crate::policy::login::{Caller, Directory, Verdict};
 use crate::policy::settings::{Auth, Secret};
-use crate::policy::{token, Pass, Permits, Proof, Refusal};
+use crate::policy::{token, Pass, Permits, Proof, Refusal, Settings};
 use crate::wire::hello::Connect;
 use crate::wire::{nkey, Fault};
 use std::sync::Arc;
@@ -88,19 +88,26 @@ impl Shard {
         all.map(|(id, _)| id).collect()
     }
 
-    /// Others may enter from now on, or do other things. The accounts are the same.
-    pub(super) fn change_auth(&mut self, auth: &Arc<Auth>) {
-        let before = self.follow(Auth::clone(auth));
+    /// Other settings hold from now on: for those who are here, too.
+    pub(super) fn change_settings(&mut self, settings: &Arc<Settings>) {
+        let tls = self.settings.tls.clone();
+        let before = self.follow(Settings { tls, ..Settings::clone(settings) });
+        self.outbox.skip_congested = settings.no_fast_producer_stall;
+        self.greeting = self.identity.greeting(&self.settings, self.cluster_name.as_deref());
+        let everybody = self.outbox.conns.iter().filter(|(_, c)| c.is_client() && !c.service).map(|(id, _)| id);
+        for id in everybody.collect::<Vec<_>>() {
+            self.limit(id);
+        }
+        if before.auth != settings.auth {
+            self.change_auth(&settings.auth, &before);
+        }
+    }
+
+    /// Others may enter, or do other things. The accounts are the same.
+    fn change_auth(&mut self, auth: &Auth, before: &Settings) {
         self.directory = Directory::new(&self.settings.auth, self.rng.next_u64());
         let permits = Permits::clone(&auth.permits).adopting(&mut self.outbox.permits);
         let had = std::mem::replace(&mut self.outbox.permits, permits);
-        // Who was being looked at was looked at by what held before.
-        let looked_at = |c: &crate::conn::Client| matches!(c.stage, Stage::Verifying(_));
-        let asked = self.outbox.conns.iter().filter(|(_, c)| looked_at(c)).map(|(id, _)| id);
-        for id in asked.collect::<Vec<_>>() {
-            self.acts.push_back(Act::Resume(id));
-            self.close(id, Close::Fault(Fault::Authorization));
-        }
         for id in self.clients_of(|_| true) {
             let stays = match self.outbox.conns.get(id).is_some_and(|c| c.pass.is_some()) {
                 true => self.weigh_again(id, &before.auth),
@@ -110,6 +117,7 @@ impl Shard {
                 Ok(()) => {
                     self.change_rights(id, &had);
                     self.follow_rewrites(id);
+                    // His token may say something else.
                     self.limit(id);
                     self.watch_expiry(id);
                 }
@@ -117,9 +125,24 @@ impl Shard {
             }
         }
         self.limit_accounts(&before.auth.accounts);
+        self.weigh_entrants();
         self.expiries.accounts = accounts_end(&self.settings.auth);
         self.expiries.shares = shares_change(&self.settings.auth);
         self.watch_expiries();
+    }
+
+    /// Who is being looked at is looked at by what held before: he asks once more.
+    fn weigh_entrants(&mut self) {
+        let looked_at = |c: &crate::conn::Client| matches!(c.stage, Stage::Verifying(_));
+        let entrants = self.outbox.conns.iter().filter(|(_, c)| looked_at(c)).map(|(id, _)| id);
+        for id in entrants.collect::<Vec<_>>() {
+            if let Some(client) = self.outbox.conns.get_mut(id) {
+                client.stage = Stage::Greeted;
+            }
+            self.acts.push_back(Act::Resume(id));
+            self.weigh(id);
+            self.wait(id);
+        }
     }
 
     /// May somebody with a token stay? What it gives him may be something else now.
@@ -171,8 +194,7 @@ impl Shard {
                 Secret::Plain(text) => crate::policy::login::same(text, &said.pass).then_some(()).ok_or(refused),
                 Secret::Bcrypt(hash) => {
                     let proof = Proof::Password { hash: hash.clone(), password: said.pass.clone() };
-                    client.rechecked = true;
-                    self.acts.push_back(Act::Verify { conn: id, ip: client.ip.to_string(), proof });
+                    self.look_at(id, proof);
                     Ok(())
                 }
             };
@@ -187,8 +209,7 @@ impl Shard {
             // A token that is hashed, and the same or another.
             Verdict::Check { user: None, .. } if before.token.is_some() && before.token == auth.token => Ok(()),
             Verdict::Check { user: None, proof, .. } if auth.token.is_some() => {
-                client.rechecked = true;
-                self.acts.push_back(Act::Verify { conn: id, ip: client.ip.to_string(), proof });
+                self.look_at(id, proof);
                 Ok(())
             }
             _ => Err(refused),
@@ -197,8 +218,8 @@ impl Shard {
 
     /// What somebody presented was looked at once more, by what is configured now.
     pub(super) fn rechecked(&mut self, id: ConnId, holds: bool) {
-        let Some(client) = self.outbox.conns.get_mut(id) else { return };
-        if std::mem::take(&mut client.rechecked) && !holds && client.lives() {
+        let Some(client) = self.outbox.conns.get(id) else { return };
+        if !holds && client.lives() {
             self.close(id, Close::Fault(Fault::Authorization));
         }
     }

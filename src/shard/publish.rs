@@ -16,11 +16,12 @@ use crate::conn::Publisher;
 use crate::interest::Place;
 use crate::wire::fault::{write_complaint, Complaint};
 use crate::wire::subject::valid_publish;
+use crate::wire::traced::may_ask;
 use crate::wire::{headers, quote, Message, Publish};
 
 /// Whom a message reached.
 #[derive(Clone, Copy, Default)]
-struct Reached {
+pub(super) struct Reached {
     /// Somebody on this shard.
     here: bool,
     /// Other shards.
@@ -29,7 +30,7 @@ struct Reached {
 
 impl Reached {
     /// All shards that it reached; `own` is this one.
-    fn shards(self, own: ShardId) -> ShardSet {
+    pub(super) fn shards(self, own: ShardId) -> ShardSet {
         match self.here {
             true => ShardSet(self.remote.0 | ShardSet::of(own).0),
             false => self.remote,
@@ -72,10 +73,27 @@ impl Shard {
             // Here only: what comes over a route was looked at where it entered.
             let sound = p.header == 0 || headers::well_formed(&p.payload[..p.header]);
             if sound || self.malformed_is_allowed(id, p.subject) {
-                self.publish(id, from, &m);
+                let asks = p.header > 0 && (may_ask(&p.payload[..p.header]) || self.traces_of(from.account));
+                let goes_on = match asks {
+                    true => self.begin_trace(id, from, &m),
+                    false => Some(from),
+                };
+                if let Some(from) = goes_on {
+                    self.publish(id, from, &m);
+                    if self.outbox.tracing.is_some() {
+                        self.end_trace();
+                    }
+                }
             }
         }
         self.body = body;
+    }
+
+    /// [`Shard::publish`] of what another message was made of.
+    #[inline(never)]
+    #[cold]
+    pub(super) fn publish_as(&mut self, id: ConnId, from: Publisher, m: &Message<'_>) {
+        self.publish(id, from, m);
     }
 
     /// A client's message to `subject` has malformed headers: counts it and tells who has to know. False: it is refused.
@@ -114,7 +132,12 @@ impl Shard {
         if from.maps && from.verdict == Slot::NONE && self.publish_mapped(id, from, m) {
             return None;
         }
-        self.is_let_through(id, from, m)
+        let verdict = self.is_let_through(id, from, m)?;
+        if self.outbox.tracing.is_some() {
+            self.set_out_traced(id, Publisher { verdict, ..from }, m);
+            return None;
+        }
+        Some(verdict)
     }
 
     /// The same of a subject that stays as it is from here on.
@@ -127,6 +150,7 @@ impl Shard {
             (client.verbose, client.service || subject.starts_with(REQUESTS), client.answers.is_some());
         if reserved_subject(subject) {
             self.outbox.ledger.dropped(Drop::ReservedSubject, 1);
+            self.note_complaint(Complaint::Publish(subject));
             self.outbox.say(id, |out| write_complaint(out, Complaint::Publish(subject)));
             return None;
         }
@@ -140,6 +164,7 @@ impl Shard {
         }
         if reserved_reply(reply) {
             self.outbox.ledger.dropped(Drop::ReservedReply, 1);
+            self.note_complaint(Complaint::Reply(reply));
             self.outbox.say(id, |out| write_complaint(out, Complaint::Reply(reply)));
             return None;
         }
@@ -225,9 +250,23 @@ impl Shard {
         for t in &v.plain {
             queued += u64::from(self.outbox.deliver(t, v.head(t), m, Some(id)) == Fate::Queued);
         }
+        let way = (v.leaves(), v.goes_beyond());
+        self.spread_on(id, account, (verdict, way), queued, m)
+    }
+
+    /// The same behind the plain receivers of this shard, of whom `queued` were given it. `way`: does it leave them, and
+    /// does it concern other accounts?
+    #[inline(always)]
+    pub(super) fn spread_on(
+        &mut self,
+        id: ConnId,
+        account: u16,
+        (verdict, (leaves, beyond)): (Slot, (bool, bool)),
+        mut queued: u64,
+        m: &Message<'_>,
+    ) -> Reached {
         let mut remote = ShardSet::EMPTY;
-        if v.leaves() {
-            let beyond = v.goes_beyond();
+        if leaves {
             let to = self.published(account, id);
             queued += self.deliver_guarded(verdict, m, Some(id));
             let (here, shards) = self.spread_further(verdict, to, m);
@@ -265,7 +304,11 @@ impl Shard {
         let Some(v) = self.verdicts.get(verdict) else { return 0 };
         let mut queued = 0;
         for t in &v.answering {
-            if self.outbox.deliver(t, v.head(t), m, publisher) == Fate::Queued {
+            let fate = match self.outbox.tracing.is_some() {
+                false => self.outbox.deliver(t, v.head(t), m, publisher),
+                true => self.outbox.deliver_traced(v.account, t, v.head(t), m, publisher),
+            };
+            if fate == Fate::Queued {
                 self.outbox.may_answer(t.conn, m.reply);
                 queued += 1;
             }
@@ -318,6 +361,9 @@ impl Shard {
                 }
             }
             self.outbox.crossings.served_nearer(nearer, to.account);
+        }
+        if self.outbox.tracing.is_some() {
+            self.note_kept(verdict, to.origin);
         }
         let (routes, shards) = self.relay(verdict, to, m);
         (queued + routes, shards)

@@ -5,6 +5,7 @@ use super::core::Shard;
 use super::ledger::Drop;
 use super::outbox::{Fate, Outbox};
 use super::peers::At;
+use super::traced::What;
 use super::verdict::{Group, Pick, Verdict};
 use crate::base::{ConnId, PeerId, PeerSet, Rng, ShardId, ShardSet, Slot};
 use crate::interest::Place;
@@ -115,8 +116,9 @@ impl Shard {
         if m.tail.len() >= SHARED_BYTES_MIN && shared.is_none() {
             *shared = Some(Bytes::copy_from_slice(m.tail));
         }
+        let mark = self.outbox.tracing.as_deref_mut().map(|t| t.sent_to_shard(shard));
         let batch = &mut self.batches[shard.index()];
-        batch.message(to, &self.groups, m, shared.as_ref());
+        batch.message(to, &self.groups, m, shared.as_ref(), mark);
         if batch.bytes() >= self.batch_bytes_max {
             self.crammed = true;
         }
@@ -186,7 +188,9 @@ impl Shard {
         let Some(away) = elsewhere else {
             let v = self.verdicts.get(verdict);
             let denied = v.zip(at).is_some_and(|(v, at)| v.groups[at].denied > 0);
-            self.outbox.ledger.dropped(if denied { Drop::DeliveryDenied } else { Drop::QueueMemberLeft }, 1);
+            let why = if denied { Drop::DeliveryDenied } else { Drop::QueueMemberLeft };
+            self.outbox.ledger.dropped(why, 1);
+            self.note(|| What::Kept { why: why.name(), whom: name.into(), receivers: 1 });
             return;
         };
         self.away.clear();

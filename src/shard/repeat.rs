@@ -120,7 +120,7 @@ impl Shard {
             for (m, end) in stretch.messages() {
                 let queued = self.outbox.deliver_to_all(&to, &m);
                 self.crammed |= tell(&mut self.batches, self.batch_bytes_max, others, |b| {
-                    b.message(address, &Groups::default(), &m, None);
+                    b.message(address, &Groups::default(), &m, None, None);
                 });
                 came.add(1, m.size as u64, before + end - came.bytes, queued, others);
                 self.budget = self.budget.saturating_sub(1 + queued * weight(&m));

@@ -6,7 +6,7 @@ mod question;
 
 use crate::base::ConnId;
 use crate::conn::{Counts, GatewayInstruction, Instruction, Telling};
-use crate::policy::{Auth, Found, Tls};
+use crate::policy::{Found, Settings, Tls};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub enum Order {
     Verified {
         /// The connection.
         conn: ConnId,
+        /// Which look this was: a reload may have asked for another one meanwhile, and only that one counts.
+        look: u32,
         /// What was found.
         found: Found,
     },
@@ -52,8 +54,10 @@ pub enum Order {
     /// Memory has become scarce, or (said again) is still: subscriptions are refused, and clients are cut for whom much
     /// waits. `false`: no longer.
     Scarce(bool),
-    /// These may enter from now on, and do this. The accounts are the same.
-    Auth(Arc<Auth>),
+    /// This holds from now on. What needs a restart is the same (`policy::reload`).
+    Settings(Arc<Settings>),
+    /// So many clients are more than there may be: the newest go.
+    Surplus(usize),
     /// Handshakes with clients go so from now on; nobody who is here notices.
     Tls {
         /// How.
@@ -70,6 +74,17 @@ pub enum Order {
         /// Where he waits for it.
         reply: Box<[u8]>,
         /// What he is told.
+        payload: Box<[u8]>,
+    },
+    /// What is told of a traced message ([`Act::Traced`](super::Act::Traced)): to be published.
+    Told {
+        /// Index of the account.
+        account: u16,
+        /// Where.
+        dest: Box<[u8]>,
+        /// Its header block; empty: none.
+        header: &'static [u8],
+        /// What is told.
         payload: Box<[u8]>,
     },
 }
@@ -304,6 +319,10 @@ pub struct Tally {
     pub subscriptions_denied: u64,
     /// Replies that could have been published to (`allow_responses`), had there not been so many at a time.
     pub responses_forgotten: u64,
+    /// Messages that were traced.
+    pub traced: u64,
+    /// Messages that were not traced because too many were.
+    pub traces_refused: u64,
     /// Requests of other clusters whose way back clients know (cluster-protocol.md §4.9).
     pub ways_back: u64,
     /// Requests that left through a border and may still be answered.

@@ -5,6 +5,7 @@
 use super::core::Shard;
 use super::ledger::Drop;
 use super::table::To;
+use super::traced::What;
 use crate::base::{ConnId, Slot};
 use crate::conn::{Memo, Publisher};
 use crate::wire::Message;
@@ -38,15 +39,21 @@ impl Shard {
         match self.rewrite(from.account, m.subject) {
             Some(Cow::Borrowed(_)) => return false,
             Some(Cow::Owned(subject)) => {
+                self.note(|| What::Mapped { to: subject.as_slice().into() });
                 let m = Message { subject: &subject, ..*m };
                 let from = Publisher { found: Slot::NONE, ..from };
                 if let Some(verdict) = self.is_let_through(id, from, &m) {
-                    self.set_out(id, Publisher { verdict, ..from }, &m);
+                    let from = Publisher { verdict, ..from };
+                    match self.outbox.tracing.is_some() {
+                        true => self.set_out_traced(id, from, &m),
+                        false => self.set_out(id, from, &m),
+                    }
                 }
             }
             None => {
                 self.ok(id);
                 self.outbox.ledger.dropped(Drop::MappedNowhere, 1);
+                self.note(|| What::Kept { why: Drop::MappedNowhere.name(), whom: m.subject.into(), receivers: 0 });
                 if !m.reply.is_empty() {
                     self.no_responders(id, from.account, m);
                 }

@@ -60,6 +60,7 @@ impl Shard {
             let text = || format!("Publish Violation - Subject {}", quoted(subject));
             self.log_about(id, Level::Error, text);
         }
+        self.note_complaint(Complaint::Publish(subject));
         self.outbox.say(id, |out| write_complaint(out, Complaint::Publish(subject)));
     }
 

@@ -11,6 +11,7 @@ use super::outbox::{weight, Fate};
 use super::peers::At;
 use super::relay::{give, Given};
 use super::replies::way_back;
+use super::tracing::may_be_traced;
 use crate::base::limits::{ROUTE_LINE_BYTES_MAX, TURN_FORGOTTEN_MAX};
 use crate::base::{ConnId, Level, PeerId, ShardId, ShardSet, Slot, Time};
 use crate::conn::{Bearer, Client, Close, Instruction, Introduction, Memo, Pulse, Route, Telling, Tidings};
@@ -193,6 +194,7 @@ impl Shard {
 
     fn carry_out_for_peer(&mut self, id: ConnId, op: RouteOp<'_>, now: Time) {
         match op {
+            RouteOp::Message(m) if may_be_traced(&m) => self.receive_traced(id, &m, Origin::Route),
             RouteOp::Message(m) => self.receive_routed(id, &m),
             RouteOp::Interest { account, subject, queue, weight } => {
                 self.peer_wants(id, account, subject, queue, weight);
@@ -305,7 +307,7 @@ impl Shard {
     }
 
     /// A message that came over a route: for this server's clients only (cluster-protocol.md §3.14).
-    fn receive_routed(&mut self, id: ConnId, r: &Routed<'_>) {
+    pub(super) fn receive_routed(&mut self, id: ConnId, r: &Routed<'_>) {
         let Some(account) = self.account_of(id, r.account) else {
             self.outbox.ledger.dropped(Drop::UnknownAccount, 1);
             return;
@@ -354,6 +356,9 @@ impl Shard {
                 }
             }
         }
+        if self.outbox.tracing.is_some() {
+            self.note_kept(key, origin);
+        }
         let (links, shards) = self.relay(key, to, &m);
         if is_answer(m.subject) {
             queued += self.hear_if_answer(key, account, &m);
@@ -396,15 +401,20 @@ impl Shard {
         let mut queued = 0;
         let mapped = if origin == Origin::Client { None } else { subject::acknowledged(m.reply) };
         let (way, seen) = way_back(origin, m);
+        let traced = self.outbox.tracing.is_some();
         let all = v.plain.iter().map(|t| (t, false)).chain(v.answering.iter().map(|t| (t, true)));
         for (t, answers) in all {
             let fate = match mapped {
+                None if traced => self.outbox.deliver_traced(v.account, t, v.head(t), &seen, None),
                 None => self.outbox.deliver(t, v.head(t), &seen, None),
                 // It is that subject which he has to have the right to.
                 Some((_, subject)) if !self.outbox.may_have(t, subject) => continue,
                 Some((reply, subject)) => {
-                    let head = v.head_for(t, subject);
-                    self.outbox.deliver(t, &head, &Message { subject, reply, ..*m }, None)
+                    let (head, m) = (v.head_for(t, subject), Message { subject, reply, ..*m });
+                    match traced {
+                        true => self.outbox.deliver_traced(v.account, t, &head, &m, None),
+                        false => self.outbox.deliver(t, &head, &m, None),
+                    }
                 }
             };
             queued += u64::from(fate == Fate::Queued);

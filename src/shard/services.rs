@@ -11,11 +11,13 @@ use super::ledger::Drop;
 use super::origin::Origin;
 use super::outbox::weight;
 use super::table::ANSWERS;
+use super::traced::What;
 use crate::base::limits::IMPORT_DEPTH_MAX;
 use crate::base::{ConnId, ShardSet, Slot, SECOND};
 use crate::policy::shares::{Answers, ServiceImport};
 use crate::wire::request_info::{RequestInfo, Sharer};
-use crate::wire::{headers, Message};
+use crate::wire::traced::{disable, DEST};
+use crate::wire::{headers, tail, Message};
 use std::time::Duration;
 
 /// The header that says who asks.
@@ -75,13 +77,44 @@ impl Shard {
         let mut block = Vec::new();
         let payload = m.payload();
         headers::set(&payload[..m.header], INFO, &self.who_asks(account, import, from), &mut block);
+        if self.outbox.tracing.is_some() {
+            self.note(|| What::Imported { account: import.to, from: m.subject.into(), to: subject.as_slice().into() });
+            block = self.told_beyond(account, import, &block);
+        }
         let (header, size) = (block.len(), block.len() + payload.len() - m.header);
-        let mut tail = format!("{header} {size}\r\n").into_bytes();
-        tail.extend_from_slice(&block);
-        tail.extend_from_slice(&payload[m.header..]);
-        tail.extend_from_slice(b"\r\n");
+        let tail = tail(&block, &payload[m.header..]);
         let asks = Message { subject: &subject, reply: &reply, header, size, tail: &tail };
-        self.publish_in(import.to, from, &asks)
+        match import.allow_trace {
+            true => self.publish_in(import.to, from, &asks),
+            false => self.publish_untraced(import.to, from, &asks),
+        }
+    }
+
+    /// The headers of a traced request as another account is to see them: who is told there is told by way of this shard, if
+    /// the export allows it.
+    #[cold]
+    fn told_beyond(&mut self, account: u16, import: &ServiceImport, block: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let dest = self.outbox.tracing.as_deref().map(|t| t.mark.dest.clone()).unwrap_or_default();
+        match import.allow_trace {
+            false => disable(block, &mut out),
+            true => {
+                let told = self.await_answers(import.to, account, &dest, (Answers::Many, import.patience));
+                headers::set(block, DEST, &told, &mut out);
+            }
+        }
+        out
+    }
+
+    /// [`Shard::publish_in`] of what nobody is told of from here on, if it is delivered at all.
+    fn publish_untraced(&mut self, account: u16, from: From, m: &Message<'_>) -> (u64, ShardSet) {
+        let tracing = self.outbox.tracing.take();
+        let reached = match tracing.as_deref().is_some_and(|t| t.mark.only) {
+            true => (1, ShardSet::EMPTY),
+            false => self.publish_in(account, from, m),
+        };
+        self.outbox.tracing = tracing;
+        reached
     }
 
     /// Makes up a reply under which `of` may answer, and remembers for whom; of nothing nothing.
@@ -141,10 +174,21 @@ impl Shard {
             self.outbox.ledger.dropped(Drop::ReplyExpired, 1);
             return (1, ShardSet::EMPTY);
         };
+        let answer = m.subject;
         // An answer may ask in its turn.
         let reply = self.await_answers(asker, account, m.reply, (answers, patience));
         let from = From { client: ConnId::NONE, ..from };
-        let (here, shards) = self.publish_in(asker, from, &Message { subject: &subject, reply: &reply, ..*m });
+        let m = Message { subject: &subject, reply: &reply, ..*m };
+        if self.outbox.tracing.is_none() {
+            let (here, shards) = self.publish_in(asker, from, &m);
+            return (1 + here, shards);
+        }
+        self.note(|| What::Imported { account: asker, from: answer.into(), to: m.subject.into() });
+        let (payload, mut block) = (m.payload(), Vec::new());
+        disable(&payload[..m.header], &mut block);
+        let tail = tail(&block, &payload[m.header..]);
+        let (header, size) = (block.len(), block.len() + m.size - m.header);
+        let (here, shards) = self.publish_untraced(asker, from, &Message { header, size, tail: &tail, ..m });
         (1 + here, shards)
     }
 
@@ -152,8 +196,12 @@ impl Shard {
     fn publish_in(&mut self, account: u16, from: From, m: &Message<'_>) -> (u64, ShardSet) {
         let Some(subject) = self.rewrite(account, m.subject) else {
             self.outbox.ledger.dropped(Drop::MappedNowhere, 1);
+            self.note(|| What::Kept { why: Drop::MappedNowhere.name(), whom: m.subject.into(), receivers: 0 });
             return (0, ShardSet::EMPTY);
         };
+        if self.outbox.tracing.is_some() && *subject != *m.subject {
+            self.note(|| What::Mapped { to: subject.as_ref().into() });
+        }
         let m = &Message { subject: &subject, ..*m };
         let key = self.verdict(account, m.subject);
         self.count_denied(key);

@@ -9,7 +9,7 @@
 use super::core::Shard;
 use crate::base::{Slot, SECOND};
 use crate::policy::settings::Account;
-use crate::policy::{Auth, Settings};
+use crate::policy::Settings;
 use std::sync::Arc;
 
 /// Where a subscription of this account stands beside its own: account and pattern.
@@ -37,14 +37,13 @@ impl Shard {
     }
 
     /// Another configuration holds from now on, as far as it holds at this second. Gives back the one before.
-    pub(super) fn follow(&mut self, mut auth: Auth) -> Arc<Settings> {
+    pub(super) fn follow(&mut self, mut settings: Settings) -> Arc<Settings> {
         let now_s = self.now_s();
-        for account in &mut auth.accounts {
+        for account in &mut settings.auth.accounts {
             if let Some(now) = account.shares.at(now_s) {
                 account.shares = Arc::new(now);
             }
         }
-        let settings = Settings { auth, ..Settings::clone(&self.settings) };
         let before = std::mem::replace(&mut self.settings, Arc::new(settings));
         self.outbox.diary.follow(&self.settings);
         self.verdicts.forget_all();
@@ -57,7 +56,7 @@ impl Shard {
         let now_s = self.now_s();
         let accounts = &self.settings.auth.accounts;
         if self.expiries.shares && accounts.iter().any(|a| a.shares.at(now_s).is_some()) {
-            self.follow(self.settings.auth.clone());
+            self.follow(Settings::clone(&self.settings));
         }
     }
 

@@ -9,7 +9,7 @@ use super::report::{Asked, SystemQuestion};
 use crate::base::{Cid, ConnId};
 use crate::conn::{Client, Stage};
 use crate::interest::permit::{Lists, Permissions};
-use crate::wire::{Message, Rules};
+use crate::wire::{tail, Message, Rules};
 use serde_json::{json, Map, Value};
 
 /// What requests to servers begin with (operations.md §17).
@@ -136,6 +136,18 @@ impl Shard {
             }
         }
         true
+    }
+
+    /// Publishes what is told of a traced message in the account that is told.
+    pub(super) fn tell_of_trace(&mut self, account: u16, dest: &[u8], header: &[u8], payload: &[u8]) {
+        if header.is_empty() {
+            return self.answer_request(account, dest, payload);
+        }
+        let tail = tail(header, payload);
+        let (header, size) = (header.len(), header.len() + payload.len());
+        let told = Message { subject: dest, reply: b"", header, size, tail: &tail };
+        self.outbox.next_message();
+        self.deliver_answer((ConnId::NONE, ConnId::NONE), account, &told);
     }
 
     pub(super) fn answer_request(&mut self, account: u16, reply: &[u8], payload: &[u8]) {

@@ -34,6 +34,16 @@ impl Shard {
         self.settings.auth.accounts[usize::from(account)].max_connections.is_some_and(|max| all > max as u64)
     }
 
+    /// There are so many clients more than there may be: the newest go.
+    pub(super) fn shed_newest(&mut self, n: usize) {
+        let all = self.outbox.conns.iter().filter(|(_, c)| c.is_client() && !c.service && c.lives());
+        let mut all: Vec<(Cid, ConnId)> = all.map(|(id, c)| (c.cid, id)).collect();
+        all.sort_unstable();
+        for (_, id) in all.into_iter().rev().take(n) {
+            self.close(id, Close::Fault(Fault::Connections));
+        }
+    }
+
     /// After a reload: accounts whose limits are others than before.
     pub(super) fn limit_accounts(&mut self, before: &[Account]) {
         let limits =

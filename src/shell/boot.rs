@@ -5,7 +5,7 @@ use super::clock::Clock;
 use super::cores::{self, Machine, Plan, RING_DEPTH};
 use super::descriptors;
 use super::drive::{Driver, Outlets};
-use super::files::{self, Ports, PortsFile};
+use super::files::{Files, PortsFile};
 use super::identity;
 use super::inherited;
 use super::join::{Joining, Neighbours};
@@ -41,6 +41,10 @@ use std::time::{Duration, Instant};
 
 /// How long clients wait for the routes of a server that starts: less than they give a server for its first words.
 const GATHER_MAX: Duration = Duration::from_millis(1500);
+
+/// How long clients wait for the service of the system account, which takes milliseconds on a machine that is not at its
+/// end.
+const SERVICE_MAX: Duration = Duration::from_secs(5);
 
 /// A server to be started, as the command line and the configuration say.
 pub struct Start {
@@ -99,7 +103,7 @@ impl Server {
 
         let (tell, events, signals) = heed_signals()?;
         say_plan(&plan, log);
-        let (load, numbers) = (Arc::new(Load::new(plan.cpus.len())), Arc::new(AtomicU64::new(1)));
+        let (load, numbers) = (Arc::new(Load::new(plan.cpus.len(), &settings.limits)), Arc::new(AtomicU64::new(1)));
         let (tls, verifier) = (privacy(&settings, log)?, Verifier::start().map_err(no_room)?);
         let mut seeds = Rng::new(identity::seed(&key));
         let (system, words) = system::door();
@@ -123,12 +127,14 @@ impl Server {
         let known = (&scarcity, &system, &tell, &outlets.meters[..]);
         let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref(), ports, known));
         let service = settings.auth.system.map(|_| service(&settings, &doors, (words, tell), log));
+        let (service, stands) = service.unzip();
         let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, tls.monitor.clone(), (service, log))?;
+        stands.iter().for_each(|stands| until_service_stands(stands, log));
         gather(mesh.as_ref().filter(|_| routes_apart), log);
         let reminders = say_where(&settings, bound, log);
         let inside = Inside {
             doors: doors.clone(),
-            load,
+            load: load.clone(),
             numbers,
             facts: facts.clone(),
             tls: tls.clients.clone(),
@@ -136,8 +142,7 @@ impl Server {
         };
         let listening = listen::start(socket, shares.clients, inside).map_err(cannot_accept)?;
         gather(mesh.as_ref().filter(|_| !routes_apart), log);
-        let at = Addresses { clients: bound, monitor: monitor.as_ref().and_then(Monitor::addr), cluster: cluster_at };
-        let ports_file = write_files(&settings, &start.program, &at, log)?;
+        let (files, ports_file) = write_files(start.program, (bound, monitor.as_ref(), cluster_at), &settings, log)?;
         say_ready(log);
         Ok(Server {
             settings,
@@ -158,6 +163,8 @@ impl Server {
             scarcity,
             _signals: signals,
             ports_file,
+            files,
+            clients: load,
         })
     }
 }
@@ -234,33 +241,18 @@ fn heed_signals() -> Result<(Sender<Event>, Receiver<Event>, signal::Signals), R
     Ok((tell, events, signals))
 }
 
-/// Where the server listens.
-struct Addresses {
-    clients: SocketAddr,
-    monitor: Option<SocketAddr>,
-    /// Where routes come in, if they do.
-    cluster: Option<SocketAddr>,
-}
+/// Where clients, monitoring and routes come in.
+type Addresses<'a> = (SocketAddr, Option<&'a Monitor>, Option<SocketAddr>);
 
-/// The pid file and the ports file (operations.md §13).
-fn write_files(settings: &Settings, program: &str, at: &Addresses, log: &Log) -> Result<Option<PortsFile>, Refusal> {
-    if let Some(path) = &settings.pid_file {
-        files::write_pid_file(path)?;
-    }
-    let Some(dir) = &settings.ports_file_dir else { return Ok(None) };
-    let monitoring =
-        at.monitor.map(|m| files::urls(if settings.https { "https" } else { "http" }, m)).unwrap_or_default();
-    let cluster = at.cluster.map(|c| files::urls("nats", c)).unwrap_or_default();
-    let scheme = if settings.tls.as_ref().is_some_and(|t| !t.optional) { "tls" } else { "nats" };
-    let ports = Ports { nats: files::urls(scheme, at.clients), monitoring, cluster };
-    match PortsFile::write(dir, program, &ports) {
-        Ok(file) => Ok(Some(file)),
-        Err(e) => {
-            let remedy = "make the directory, writable for the user turnpike runs as, or change ports_file_dir";
-            log.line(Level::Error, format!("{e} — {remedy}"));
-            Ok(None)
-        }
-    }
+fn write_files(
+    program: String,
+    (clients, monitor, cluster): Addresses<'_>,
+    settings: &Settings,
+    log: &Log,
+) -> Result<(Files, Option<PortsFile>), Refusal> {
+    let files = Files { program, clients, monitor: monitor.and_then(Monitor::addr), cluster };
+    let written = files.write(settings, log)?;
+    Ok((files, written))
 }
 
 fn cannot_accept(e: std::io::Error) -> Refusal {
@@ -332,15 +324,33 @@ fn facts(
     }
 }
 
-/// What the server answers and tells in its system account.
-fn service(settings: &Settings, doors: &[Door], (words, tell): (system::Words, Sender<Event>), log: &Log) -> Beside {
-    system::beside(system::Parts {
+/// What the server answers and tells in its system account, and what says when it does.
+fn service(
+    settings: &Settings,
+    doors: &[Door],
+    (words, tell): (system::Words, Sender<Event>),
+    log: &Log,
+) -> (Beside, Receiver<()>) {
+    // The service never waits for who listens: there may be nobody any more.
+    let (stands, stood) = unbounded();
+    let service = system::beside(system::Parts {
         doors: doors.to_vec(),
         words,
         reload: Box::new(move |done| drop(tell.send(Event::Reload(done)))),
         cluster: settings.cluster_name().to_owned(),
         log: log.clone(),
-    })
+        stands,
+    });
+    (service, stood)
+}
+
+/// Whoever comes in finds the system account answered: a request that nobody hears is refused at once (503), and a ready
+/// server would seem to have no service.
+fn until_service_stands(stands: &Receiver<()>, log: &Log) {
+    if stands.recv_timeout(SERVICE_MAX).is_err() {
+        let text = format!("clients are let in before the system account's service is up: waited {SERVICE_MAX:?}");
+        log.line(Level::Warn, text);
+    }
 }
 
 /// Monitoring, over HTTP if wanted, and the service of the system account, if there is one.
@@ -456,16 +466,16 @@ impl Outward {
     fn outlets(&self, shard: usize, door: &Door, replies: &Replies) -> Outlets {
         let (log, load, verifier, door) = (self.log.clone(), self.load.clone(), self.verifier.clone(), door.clone());
         let (replies, gate, returns) = (replies.clone(), self.gate.clone(), door.clone());
-        let [asked, happened] = [self.system.clone(), self.system.clone()];
+        let [asked, happened, traced] = [(); 3].map(|()| self.system.clone());
         let [tell, vacant, scarce, failed] = [(); 4].map(|()| self.tell.clone());
         let (mesh, entrance, gateways) = (self.mesh.clone(), self.mesh.clone(), self.mesh.clone());
         Outlets {
             log: Box::new(move |level, text| log.line(level, text)),
             closed: Box::new(move || load.gone(shard)),
-            verify: Box::new(move |conn, ip, proof| {
+            verify: Box::new(move |(conn, look), ip, proof| {
                 let door = door.clone();
                 let reply: Box<dyn FnOnce(Found) + Send> =
-                    Box::new(move |found| door.send(Mail::Order(Order::Verified { conn, found })));
+                    Box::new(move |found| door.send(Mail::Order(Order::Verified { conn, look, found })));
                 // Too many wait already: refused, as a wrong password is.
                 if let Err(check) = verifier.submit(Check { ticket: conn.to_bits(), ip, proof, reply }) {
                     (check.reply)(Found::plainly(false));
@@ -498,6 +508,9 @@ impl Outward {
             }),
             happened: Box::new(move |happening| {
                 happened.say(Word::Happened(happening));
+            }),
+            traced: Box::new(move |part| {
+                traced.say(Word::Traced(part));
             }),
             drained: Box::new(move || {
                 let _ = tell.send(Event::Drained);

@@ -10,6 +10,7 @@ use super::tls::Secured;
 use crate::base::{Cid, ConnId, Level, ShardId};
 use crate::conn::{GatewayTidings, Tidings};
 use crate::policy::{Idle, Proof};
+use crate::shard::traced::Part;
 use crate::shard::{Act, Answer, Flush, Happening, Lost, Order, Rings, Shard, SystemQuestion, Turn};
 use std::collections::HashSet;
 use std::net::TcpStream;
@@ -20,6 +21,9 @@ use std::time::{Duration, Instant};
 /// nobody waiting.
 const TURN_WRITE_BYTES: usize = 4 << 20;
 
+/// Has something looked at: for which connection, and the how-manieth time; from where it comes; what it is.
+pub type Verify = Box<dyn Fn((ConnId, u32), String, Proof) + Send>;
+
 /// What a shard's cold outputs go to. The boot code makes one per shard.
 pub struct Outlets {
     /// A log line.
@@ -27,7 +31,7 @@ pub struct Outlets {
     /// A connection is closed.
     pub closed: Box<dyn Fn() + Send>,
     /// Something presented is to be looked at, for whom.
-    pub verify: Box<dyn Fn(ConnId, String, Proof) + Send>,
+    pub verify: Verify,
     /// A client's socket is to be made private; [`Mail::Upgraded`] brings it back.
     pub upgrade: Box<dyn Fn(ConnId, TcpStream) + Send>,
     /// News of a route, for the mesh.
@@ -42,6 +46,8 @@ pub struct Outlets {
     pub asked: Box<dyn Fn(Box<SystemQuestion>) + Send>,
     /// Something that the system account wants to know of.
     pub happened: Box<dyn Fn(Box<Happening>) + Send>,
+    /// What this shard knows of a traced message.
+    pub traced: Box<dyn Fn(Box<Part>) + Send>,
     /// Every connection has ended.
     pub drained: Box<dyn Fn() + Send>,
     /// The server is a lame duck and this shard's last client has gone.
@@ -416,11 +422,12 @@ impl Outlets {
             Act::Measure(_) | Act::Upgrade(_) => {} // done where there is what it takes
             Act::Tidings(tidings) => (self.tidings)(shard, tidings),
             Act::GatewayTidings(tidings) => (self.gateway_tidings)(shard, tidings),
-            Act::Verify { conn, ip, proof } => (self.verify)(conn, ip, proof),
+            Act::Verify { conn, look, ip, proof } => (self.verify)((conn, look), ip, proof),
             Act::Answer { ticket, answer } => (self.answer)(shard, ticket, answer),
             Act::Log { level, text } => (self.log)(level, text),
             Act::Asked(question) => (self.asked)(question),
             Act::Happened(happening) => (self.happened)(happening),
+            Act::Traced(part) => (self.traced)(part),
             Act::Drained => (self.drained)(),
             Act::Vacant => (self.vacant)(),
         }

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::log::{Level, Log};
 use super::Refusal;
+use crate::policy::Settings;
 
 /// Writes our process id, bare and without a newline, mode 0600.
 ///
@@ -22,6 +24,44 @@ pub fn write_pid_file(path: &Path) -> Result<(), Refusal> {
             "make its directory, writable for the user turnpike runs as, or change pid_file",
         )
     })
+}
+
+/// Where the server listens, and what it was started as: what its files say.
+#[derive(Debug)]
+pub struct Files {
+    /// The name that it was started by.
+    pub program: String,
+    /// Where clients come in.
+    pub clients: SocketAddr,
+    /// Where monitoring is asked, if it is.
+    pub monitor: Option<SocketAddr>,
+    /// Where routes come in, if they do.
+    pub cluster: Option<SocketAddr>,
+}
+
+impl Files {
+    /// Writes the pid file and the ports file, as far as they are wanted; a ports file that cannot be written is told.
+    ///
+    /// # Errors
+    /// The pid file cannot be written.
+    pub fn write(&self, settings: &Settings, log: &Log) -> Result<Option<PortsFile>, Refusal> {
+        if let Some(path) = &settings.pid_file {
+            write_pid_file(path)?;
+        }
+        let Some(dir) = &settings.ports_file_dir else { return Ok(None) };
+        let monitoring = self.monitor.map(|m| urls(if settings.https { "https" } else { "http" }, m));
+        let cluster = self.cluster.map(|c| urls("nats", c)).unwrap_or_default();
+        let scheme = if settings.tls.as_ref().is_some_and(|t| !t.optional) { "tls" } else { "nats" };
+        let ports = Ports { nats: urls(scheme, self.clients), monitoring: monitoring.unwrap_or_default(), cluster };
+        match PortsFile::write(dir, &self.program, &ports) {
+            Ok(file) => Ok(Some(file)),
+            Err(e) => {
+                let remedy = "make the directory, writable for the user turnpike runs as, or change ports_file_dir";
+                log.line(Level::Error, format!("{e} — {remedy}"));
+                Ok(None)
+            }
+        }
+    }
 }
 
 /// What the ports file tells: URLs by kind of listener, empty kinds left out.

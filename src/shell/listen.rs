@@ -9,6 +9,7 @@ use super::monitor::Facts;
 use super::rings::{Door, Mail};
 use super::tls::{Acceptor, Gate, Secured};
 use crate::base::{Cid, Level};
+use crate::policy::settings::Limits;
 use crate::policy::tls::First;
 use crate::shard::{Opening, Privacy};
 use rustix::event::{eventfd, poll, EventfdFlags, PollFd, PollFlags};
@@ -30,12 +31,28 @@ const AGAIN: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub struct Load {
     shards: Vec<AtomicU64>,
+    /// How many there may be (`max_connections`).
+    max: AtomicU64,
 }
 
 impl Load {
     /// No clients on any of `n` shards.
-    pub fn new(n: usize) -> Load {
-        Load { shards: (0..n).map(|_| AtomicU64::new(0)).collect() }
+    pub fn new(n: usize, limits: &Limits) -> Load {
+        let max = AtomicU64::new(limits.max_connections as u64);
+        Load { shards: (0..n).map(|_| AtomicU64::new(0)).collect(), max }
+    }
+
+    /// So many there may be from now on. Says how many are more than that, on each shard.
+    pub fn limit(&self, max: usize) -> Vec<usize> {
+        self.max.store(max as u64, Ordering::Relaxed);
+        let mut left: Vec<u64> = self.shards.iter().map(|s| s.load(Ordering::Relaxed)).collect();
+        let mut surplus = vec![0; left.len()];
+        for _ in max as u64..left.iter().sum() {
+            let (heaviest, n) = left.iter_mut().enumerate().max_by_key(|(_, n)| **n).expect("there are shards");
+            *n -= 1;
+            surplus[heaviest] += 1;
+        }
+        surplus
     }
 
     /// How many there are.
@@ -80,7 +97,6 @@ struct Listener {
     facts: Arc<Facts>,
     log: Log,
     tls: Option<Arc<Gate>>,
-    max: u64,
     files: u64,
     numbers: Arc<AtomicU64>,
     said: Option<Instant>,
@@ -112,20 +128,8 @@ pub fn start(socket: TcpListener, files: u64, inside: Inside) -> std::io::Result
     socket.set_nonblocking(true)?;
     let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
     facts.listening.store(true, Ordering::SeqCst);
-    let listener = Listener {
-        socket,
-        stop: stop.clone(),
-        doors,
-        load,
-        max: facts.settings.limits.max_connections as u64,
-        facts,
-        log,
-        tls,
-        files,
-        numbers,
-        said: None,
-        unsaid: 0,
-    };
+    let listener =
+        Listener { socket, stop: stop.clone(), doors, load, facts, log, tls, files, numbers, said: None, unsaid: 0 };
     let thread = std::thread::Builder::new().name("turnpike-accept".into()).spawn(move || listener.run())?;
     Ok(Listening { stop, thread })
 }
@@ -188,7 +192,7 @@ impl Listener {
         let cid = Cid(self.numbers.fetch_add(1, Ordering::Relaxed));
         self.facts.accepted.fetch_add(1, Ordering::Relaxed);
         self.load.shards[shard].fetch_add(1, Ordering::Relaxed);
-        let over_limit = total >= self.max;
+        let over_limit = total >= self.load.max.load(Ordering::Relaxed);
         if over_limit {
             self.complain("maximum connections exceeded");
         }
@@ -301,7 +305,7 @@ mod tests {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(socket.local_addr().unwrap()).unwrap();
         let (log, _) = Log::start(&Settings::default().log).unwrap();
-        let (load, numbers) = (Arc::new(Load::new(1)), Arc::new(AtomicU64::new(1)));
+        let (load, numbers) = (Arc::new(Load::new(1, &Settings::default().limits)), Arc::new(AtomicU64::new(1)));
         let inside = Inside { doors, load, numbers, facts: facts(), tls: None, log };
         let listening = start(socket, 10, inside).unwrap();
         (listening, posts.remove(0), client)

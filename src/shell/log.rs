@@ -37,6 +37,13 @@ pub struct Log {
     shared: Arc<Shared>,
 }
 
+/// A log that is ready to be written, see [`Log::prepare`].
+pub struct Prepared {
+    target: Box<Target>,
+    style: Style,
+    levels: (bool, bool),
+}
+
 /// What all ends of one log look at.
 #[derive(Debug, Default)]
 struct Shared {
@@ -63,6 +70,8 @@ enum Order {
     Flush(Sender<()>),
     /// Open the file anew (SIGUSR1).
     Reopen,
+    /// Write there, and so, from now on; then answer.
+    Become(Box<Target>, Style, Sender<()>),
 }
 
 impl Log {
@@ -100,6 +109,26 @@ impl Log {
         if waiting.saturating_add(size) > LOG_BYTES_MAX || self.lines.try_send(entry).is_err() {
             self.shared.waiting_bytes.fetch_sub(size, Ordering::Relaxed);
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What other settings of the log need, opened.
+    ///
+    /// # Errors
+    /// As [`Log::start`].
+    pub fn prepare(settings: &settings::Log) -> io::Result<Prepared> {
+        let target = Target::open(settings)?;
+        let style = Style::new(settings, target.is_terminal());
+        Ok(Prepared { target: Box::new(target), style, levels: (settings.debug, settings.trace) })
+    }
+
+    /// Other settings hold from now on: lines given after this are written there. Waits for what waits, as
+    /// [`Log::flush`] does.
+    pub fn change(&self, to: Prepared) {
+        self.set_levels(to.levels.0, to.levels.1);
+        let (done, changed) = bounded(1);
+        if self.orders.send_timeout(Order::Become(to.target, to.style, done), LOG_FLUSH_MAX).is_ok() {
+            let _ = changed.recv_timeout(LOG_FLUSH_MAX);
         }
     }
 
@@ -186,6 +215,12 @@ impl Writer {
         match order {
             Order::Flush(done) => {
                 self.report_dropped();
+                // The one who asked may have stopped waiting.
+                let _ = done.send(());
+            }
+            Order::Become(target, style, done) => {
+                self.report_dropped();
+                (self.target, self.style) = (*target, style);
                 // The one who asked may have stopped waiting.
                 let _ = done.send(());
             }

@@ -1,5 +1,6 @@
 //! A configuration read anew while the server runs (operations.md §15): all of it is taken over, or nothing.
 
+use super::log::{Log, Prepared};
 use super::tls::Fresh;
 use crate::policy::reload::{changes, Changes};
 use crate::policy::{Invalid, Loaded, Settings};
@@ -13,6 +14,8 @@ pub(super) struct Reloaded {
     pub settings: Settings,
     /// What its files say of TLS.
     pub fresh: Fresh,
+    /// Where lines go from now on; None: it stays as it is.
+    pub log: Option<Prepared>,
     /// What has changed, in nats-server's words.
     pub applied: Vec<&'static str>,
     /// Deprecated spellings, warnings.
@@ -34,9 +37,13 @@ pub(super) fn reload(old: &Settings, load: Option<&Loader>) -> Result<Reloaded, 
         return Err(refused.collect());
     }
     let fresh = Fresh::read(&settings).map_err(|why| vec![why])?;
+    let log = match settings.log == old.log {
+        true => None,
+        false => Some(Log::prepare(&settings.log).map_err(|why| vec![why.to_string()])?),
+    };
     let applied = live.into_iter().map(|key| if key == "cluster.routes" { "cluster routes" } else { key }).collect();
     let notices = words(&deprecations).into_iter().chain(settings.warnings.iter().cloned()).collect();
-    Ok(Reloaded { settings, fresh, applied, notices })
+    Ok(Reloaded { settings, fresh, log, applied, notices })
 }
 
 /// What [`reload`] would take over, or why it would refuse, for people who ask first.

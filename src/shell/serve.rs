@@ -1,7 +1,8 @@
 //! A running server: what it does when it is signalled, and how it ends (operations.md §14). Made by the boot.
 
 use super::clock::Clock;
-use super::listen::Listening;
+use super::files::{Files, PortsFile};
+use super::listen::{Listening, Load};
 use super::log::Log;
 use super::mesh;
 use super::monitor::{Facts, Monitor};
@@ -17,7 +18,6 @@ use super::watchdog::{Due, Watchdog};
 use crate::base::{Level, ShardId};
 use crate::policy::Settings;
 use crate::shard::Order;
-use crate::shell::files::PortsFile;
 use crossbeam_channel::{Receiver, RecvError, RecvTimeoutError};
 use glommio::ExecutorJoinHandle;
 use sd_notify::NotifyState;
@@ -80,6 +80,10 @@ pub(super) struct Server {
     pub watchdog: Option<Watchdog>,
     pub _signals: Signals,
     pub ports_file: Option<PortsFile>,
+    /// What they say.
+    pub files: Files,
+    /// How many clients there are, and may be.
+    pub clients: Arc<Load>,
 }
 
 /// How far the leaving of a lame duck has come.
@@ -216,10 +220,13 @@ impl Server {
                     mesh.door().reload_gateways(gateway.remotes.clone());
                     mesh.door().set_borders(gateway.borders.clone());
                 }
-                if reloaded.settings.auth != self.settings.auth {
-                    let auth = Arc::new(reloaded.settings.auth.clone());
-                    self.doors.iter().for_each(|d| d.send(Mail::Order(Order::Auth(auth.clone()))));
+                let settings = Arc::new(reloaded.settings.clone());
+                self.doors.iter().for_each(|d| d.send(Mail::Order(Order::Settings(settings.clone()))));
+                self.limit_clients(reloaded.settings.limits.max_connections);
+                if let Some(log) = reloaded.log {
+                    self.log.change(log);
                 }
+                self.write_files(&reloaded.settings);
                 if let Some(tls) = &reloaded.settings.tls {
                     let (tls, auth_timeout) = (Arc::new(tls.clone()), reloaded.settings.timers.auth_timeout);
                     let order = || Order::Tls { tls: tls.clone(), auth_timeout };
@@ -236,6 +243,25 @@ impl Server {
                 lines.for_each(|line| self.log.line(Level::Error, line));
                 Err(why.join("; "))
             }
+        }
+    }
+
+    /// So many clients there may be from now on.
+    fn limit_clients(&self, max: usize) {
+        for (door, n) in self.doors.iter().zip(self.clients.limit(max)).filter(|(_, n)| *n > 0) {
+            door.send(Mail::Order(Order::Surplus(n)));
+        }
+    }
+
+    /// The pid file and the ports file, where they are to be elsewhere from now on.
+    fn write_files(&mut self, new: &Settings) {
+        if (&new.pid_file, &new.ports_file_dir) == (&self.settings.pid_file, &self.settings.ports_file_dir) {
+            return;
+        }
+        remove(self.ports_file.take(), &self.log);
+        match self.files.write(new, &self.log) {
+            Ok(written) => self.ports_file = written,
+            Err(why) => self.log.line(Level::Error, why.to_string()),
         }
     }
 
@@ -335,11 +361,16 @@ impl Server {
             // glommio's word for a panic, which has been reported where it happened.
             let _ = executor.join();
         }
-        if let Some(Err(e)) = self.ports_file.map(PortsFile::remove) {
-            self.log.line(Level::Error, format!("cannot remove the ports file: {e}"));
-        }
+        remove(self.ports_file, &self.log);
         self.log.line(Level::Info, "Server Exiting..".into());
         self.log.flush();
+    }
+}
+
+/// Nobody is to find the server there any more.
+fn remove(ports_file: Option<PortsFile>, log: &Log) {
+    if let Some(Err(e)) = ports_file.map(PortsFile::remove) {
+        log.line(Level::Error, format!("cannot remove the ports file: {e}"));
     }
 }
 

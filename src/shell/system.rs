@@ -9,6 +9,7 @@ mod line;
 mod request;
 mod service;
 mod statsz;
+mod traces;
 
 pub use door::{door, SystemDoor, Word, Words};
 pub use service::{beside, Parts};

@@ -178,6 +178,9 @@ pub struct Account {
     /// Subjects that stand for others.
     #[serde(deserialize_with = "given")]
     pub mappings: BTreeMap<String, Vec<WeightedMapping>>,
+    /// Where is told of messages that others trace.
+    #[serde(deserialize_with = "given")]
+    pub trace: crate::wire::traced::Told,
     /// What it may have.
     #[serde(deserialize_with = "given")]
     pub limits: AccountLimits,

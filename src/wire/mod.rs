@@ -21,6 +21,7 @@ mod scan;
 pub mod stamp;
 pub mod subject;
 pub mod trace;
+pub mod traced;
 pub mod transform;
 mod write;
 
@@ -29,4 +30,4 @@ pub use op::{Message, Op, Publish};
 pub use parse::{Parser, Rules, Step};
 pub use quote::quote;
 pub use repeated::repeated;
-pub use write::Body;
+pub use write::{tail, Body};

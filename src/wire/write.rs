@@ -2,6 +2,15 @@
 
 use super::{Message, Publish};
 
+/// What follows the subjects of a message that has these headers: see [`Message::tail`].
+pub fn tail(block: &[u8], body: &[u8]) -> Vec<u8> {
+    let mut tail = format!("{} {}\r\n", block.len(), block.len() + body.len()).into_bytes();
+    for part in [block, body, b"\r\n"] {
+        tail.extend_from_slice(part);
+    }
+    tail
+}
+
 /// The common part of a message's deliveries when it did not come in the form it leaves in (odd spacing, a bare LF,
 /// a header of 0 bytes). Kept by its user so that its memory is used again.
 #[derive(Debug, Default)]

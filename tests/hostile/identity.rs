@@ -149,14 +149,7 @@ fn what_is_judged_is_what_is_delivered() {
     all.write(b"SUB > 1\r\n");
     all.barrier();
     let mut u = client(&server, ",\"user\":\"u\",\"pass\":\"p\"");
-    let names = [
-        "Nats-Trace-Dest",
-        "Nats-Subject",
-        "Nats-Msg-Subject",
-        "Nats-Request-Info",
-        "Nats-Expected-Stream",
-        "Reply-To",
-    ];
+    let names = ["Nats-Subject", "Nats-Msg-Subject", "Nats-Request-Info", "Nats-Expected-Stream", "Reply-To"];
     let inner = "PUB other 1\r\nx\r\nHPUB other 12 12\r\nNATS/1.0\r\n\r\n\r\n";
     let mut sent = Vec::new();
     for (i, name) in names.into_iter().enumerate() {

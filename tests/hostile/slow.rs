@@ -135,7 +135,8 @@ fn a_reader_that_takes_nothing_within_the_write_deadline_is_cut() {
         assert_eq!(number(&frame), received);
         received += 1;
     }
-    assert_eq!(received as u64 + lost, 12_000, "{row}");
+    // A slow machine has not published all by then.
+    assert_eq!(received as u64 + lost, row["out_msgs"].as_u64().expect("out_msgs"), "{row}");
     let varz = monitoring(server.monitor(), "/varz");
     assert_eq!(varz["turnpike"]["drops"]["slow_consumer_deadline"], lost, "{}", varz["turnpike"]);
 }

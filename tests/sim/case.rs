@@ -3,6 +3,7 @@
 
 pub use super::cluster::plan::{Cluster, Fault};
 use super::rights::User;
+use super::shared::Shared;
 use turnpike::base::limits::PEER_INTEREST_MAX;
 use turnpike::base::Rng;
 use turnpike::shard::TURN_DELIVERIES_MAX;
@@ -40,6 +41,10 @@ pub struct Plan {
     pub accounts: usize,
     /// Users who may not do everything, in each account; [`Actor::right`] says who is one.
     pub rights: Vec<User>,
+    /// Users that came to be by reloads; nobody is one of them.
+    pub latecomers: usize,
+    /// What accounts share.
+    pub shared: Option<Shared>,
     /// Queue groups are picked from evenly: nobody comes or goes, so the spread can be judged.
     pub even: bool,
     /// Order the node to drain after so many events.
@@ -113,6 +118,10 @@ pub enum Broken {
     KeepsRules,
     /// What users may do is forgotten.
     NoPermissions,
+    /// What accounts share is forgotten.
+    NoShares,
+    /// What subjects become is.
+    NoRewrites,
     /// Any number of answers may come back.
     NoReplyMax,
     /// Answers may come back for longer than was said.
@@ -281,6 +290,8 @@ impl Plan {
             exact: false,
             accounts: 0,
             rights: Vec::new(),
+            latecomers: 0,
+            shared: None,
             even: false,
             drain_after: None,
             peer_interest_max: PEER_INTEREST_MAX,

@@ -25,6 +25,8 @@ const STEPS: usize = 120;
 const ACCOUNTS: u8 = 3;
 /// The wall clock at the beginning, seconds since 1970.
 const START_S: i64 = 1_700_000_000;
+/// However often the clock is set, it is not set so far.
+const YEAR_S: i64 = 365 * 86_400;
 /// However the clock is set, what goes by it is looked at so often.
 const LOOK_NS: u64 = SECOND + 10 * MILLISECOND;
 
@@ -56,7 +58,7 @@ struct World {
     used: BTreeMap<u8, String>,
     /// Account and user, or none for all → up to that second.
     revoked: BTreeMap<(u8, Option<u8>), i64>,
-    proofs: Vec<(ConnId, Proof)>,
+    proofs: Vec<(ConnId, u32, Proof)>,
     met: BTreeSet<&'static str>,
 }
 
@@ -91,12 +93,16 @@ fn auth(revoked: &BTreeMap<(u8, Option<u8>), i64>) -> Auth {
     auth
 }
 
+fn settings(revoked: &BTreeMap<(u8, Option<u8>), i64>) -> Arc<Settings> {
+    let mut settings = Settings { auth: auth(revoked), ..Settings::default() };
+    // Here nobody is cut for another reason than his credentials.
+    settings.timers.auth_timeout = std::time::Duration::from_secs(3600);
+    Arc::new(settings)
+}
+
 impl World {
     fn new(seed: u64) -> World {
-        let mut settings = Settings { auth: auth(&BTreeMap::new()), ..Settings::default() };
-        // Here nobody is cut for another reason than his credentials.
-        settings.timers.auth_timeout = std::time::Duration::from_secs(3600);
-        let usual = Setup::single(Arc::new(settings), Arc::new(Identity::default()));
+        let usual = Setup::single(settings(&BTreeMap::new()), Arc::new(Identity::default()));
         let shard = Shard::new(Setup { seed, turn_deliveries_max: 1000, ..usual });
         World {
             rng: Rng::new(seed),
@@ -147,7 +153,7 @@ impl World {
         let mut answers = Vec::new();
         while let Some(act) = flush.act() {
             match act {
-                Act::Verify { conn, proof, .. } => self.proofs.push((conn, proof)),
+                Act::Verify { conn, look, proof, .. } => self.proofs.push((conn, look, proof)),
                 Act::Finish(conn) | Act::Close(conn) => {
                     self.guests.iter_mut().filter(|g| g.conn == conn).for_each(|g| g.closed = true);
                 }
@@ -177,7 +183,7 @@ impl World {
         // Claimed: the account that the token is of; signed: by whom it really is.
         let signed_by = if self.rng.one_in(6) { self.rng.below(u64::from(ACCOUNTS) + 1) as u8 } else { account_n };
         let claims = json!({"iss": account(account_n).public(), "sub": user(user_n).public(), "iat": issued, "exp": expires,
-            "nbf": if early { now + 50 } else { 0 },
+            "nbf": if early { now + 50 * YEAR_S } else { 0 },
             "nats": {"type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1}});
         let token = account(signed_by).token(&claims);
         let good = user(user_n).sign(&nonce);
@@ -230,10 +236,8 @@ impl World {
                 // As the libraries have it: what is revoked stays so.
                 let second = self.revoked.entry(which).or_insert(at);
                 *second = at.max(*second);
-                // Who is being looked at is turned away, whoever he is.
-                let asked: BTreeSet<u64> = self.proofs.drain(..).map(|(conn, _)| conn.to_bits()).collect();
-                self.guests.iter_mut().filter(|g| asked.contains(&g.conn.to_bits())).for_each(|g| g.welcome = false);
-                let order = Order::Auth(Arc::new(auth(&self.revoked)));
+                // Who is being looked at is looked at once more; what is found of the first look counts for nothing.
+                let order = Order::Settings(settings(&self.revoked));
                 self.turn(vec![order], &[], None);
             }
             2..=5 => {
@@ -250,10 +254,10 @@ impl World {
                 self.turn(vec![], &[], Some(opening));
             }
             6..=9 if !self.proofs.is_empty() => {
-                let (conn, proof) = self.proofs.remove(0);
+                let (conn, look, proof) = self.proofs.remove(0);
                 let Proof::Signatures(all) = proof else { panic!("no hours, no passwords") };
                 let found = Found::plainly(!all.is_empty() && all.iter().all(Signed::holds));
-                self.turn(vec![Order::Verified { conn, found }], &[], None);
+                self.turn(vec![Order::Verified { conn, look, found }], &[], None);
             }
             _ => drop(self.turn(vec![], &[], None)),
         }
@@ -325,10 +329,10 @@ fn nobody_is_where_his_credentials_do_not_lead() {
         }
         // Whoever was welcome and has no end is still here, and nobody else was ever let in.
         while !world.proofs.is_empty() {
-            let (conn, proof) = world.proofs.remove(0);
+            let (conn, look, proof) = world.proofs.remove(0);
             let Proof::Signatures(all) = proof else { panic!("no hours, no passwords") };
             let found = Found::plainly(all.iter().all(Signed::holds));
-            world.turn(vec![Order::Verified { conn, found }], &[], None);
+            world.turn(vec![Order::Verified { conn, look, found }], &[], None);
         }
         let rows = world.rows();
         for guest in &world.guests {

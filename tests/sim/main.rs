@@ -16,6 +16,7 @@ mod pipes;
 mod rights;
 mod run;
 mod scenarios;
+mod shared;
 mod slow;
 mod speech;
 mod world;
@@ -29,6 +30,10 @@ const MUST_BE_MET: &[&str] = &[
     "a client went on elsewhere",
     "a dial for $SYS was answered",
     "a gap was named",
+    "a service's answer came back",
+    "a service was asked",
+    "a stream was heard in another account",
+    "a subject became another",
     "a lame duck has gone",
     "a message went to another cluster",
     "a missing way back was named",
@@ -66,6 +71,7 @@ const MUST_BE_MET: &[&str] = &[
     "slow consumer cut",
     "slow consumer in monitoring",
     "slow consumer passed over",
+    "users were read anew",
 ];
 
 #[test]
@@ -118,6 +124,8 @@ fn broken_rules_are_caught() {
         (Broken::MixesAccounts, "rogue_forger"),
         (Broken::NoLimit, "rogue_floods"),
         (Broken::NoPermissions, "rights"),
+        (Broken::NoShares, "shared"),
+        (Broken::NoRewrites, "shared"),
         (Broken::NoPermissions, "routed_rights"),
         (Broken::LeavesAtOnce, "lame_duck"),
     ] {

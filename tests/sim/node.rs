@@ -481,14 +481,14 @@ fn do_act(w: &mut World, s: usize, act: Act, sockets: &mut BTreeMap<ConnId, Sock
                 w.servers[at].log.push((now, text));
             }
         }
-        Act::Verify { conn, proof, .. } => {
+        Act::Verify { conn, look, proof, .. } => {
             let (found, label) = looked_at(&proof);
             w.oracle.label(label);
-            said.verify.push(Order::Verified { conn, found });
+            said.verify.push(Order::Verified { conn, look, found });
         }
         Act::Drained => said.drained = true,
         // For people in the system account: no message's way hangs on them.
-        Act::Happened(_) | Act::Asked(_) => {}
+        Act::Happened(_) | Act::Asked(_) | Act::Traced(_) => {}
         _ if w.case.plan.cluster.is_none() => {
             w.fail(format!("shard {s} of a server without a cluster: {act:?}"));
         }

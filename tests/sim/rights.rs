@@ -1,9 +1,10 @@
 //! What users may do: made up at random, written down for the servers, and judged entry by entry, which is the plain
 //! definition of client-protocol.md §16. Scenarios in which some users may not do everything.
 
-use super::case::{pick, within, Case};
+use super::case::{pick, within, Case, Fault, Step};
 use super::cluster::scenarios as cluster;
 use super::scenarios::{self, PATTERNS, SUBJECTS};
+use super::shared::shared;
 use turnpike::base::Rng;
 use turnpike::interest::permit::{Entry, Lists, Permissions};
 
@@ -113,6 +114,21 @@ pub fn rights(rng: &mut Rng) -> Case {
         _ => scenarios::swarm(rng),
     };
     restricted(rng, case)
+}
+
+/// 59: users come to be again and again, and those who are here have other places in the list; they notice nothing of it.
+pub fn reloads(rng: &mut Rng) -> Case {
+    let mut case = match rng.below(3) {
+        0 => rights(rng),
+        1 => shared(rng),
+        _ => scenarios::accounts(rng),
+    };
+    for _ in 0..within(rng, 1, 12) {
+        let who = rng.below(case.actors.len() as u64) as usize;
+        let steps = &mut case.actors[who].steps;
+        steps.insert(rng.below(steps.len() as u64 + 1) as usize, Step::Fault(Fault::Users));
+    }
+    case
 }
 
 /// Users on several.

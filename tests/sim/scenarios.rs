@@ -5,6 +5,7 @@ use super::case::{Actor, Case, End, Plan, Reads, Step};
 use super::cluster::{borders, counted, mixed, rogues, scenarios as cluster, supernats, superrogues, supers};
 use super::garbage::garbage;
 use super::rights;
+use super::shared;
 use super::slow;
 use turnpike::base::Rng;
 
@@ -30,7 +31,11 @@ pub const ALL: &[(&str, Scenario, u64)] = &[
     ("scarce", slow::scarce, 30),
     ("hostile", hostile, 30),
     ("accounts", accounts, 40),
+    ("shared", shared::shared, 60),
     ("rights", rights::rights, 80),
+    ("routed_shared", shared::routed_shared, 8),
+    ("reloads", rights::reloads, 40),
+    ("super_shared", shared::super_shared, 4),
     ("routed_rights", rights::routed_rights, 8),
     ("spread", spread, 20),
     ("bulk", bulk, 20),

@@ -17,13 +17,65 @@ fn what_cannot_be_taken_over_is_named_and_changes_nothing() {
     let server = server("ping_interval: \"20s\"\n", &[]);
     let failed = "[ERR] Failed to reload server configuration: ";
     reload(&server, "ping_interval: \"20s\"\n", "[INF] Reloaded server configuration (sha256:");
-    for key in ["server_name", "max_payload"] {
+    for key in ["server_name", "max_pending"] {
         let line = format!("{failed}config reload not supported for {key}: restart the server");
-        reload(&server, "server_name: other\nmax_payload: 1KB\nping_interval: \"20s\"\n", &line);
+        reload(&server, "server_name: other\nmax_pending: 2MB\nping_interval: \"20s\"\n", &line);
     }
     let line = format!("{failed}{}:2:1: ", server.folder().join("server.conf").display());
     reload(&server, "ping_interval: \"20s\"\nbogus: 1\n", &line);
     Raw::connect(server.clients()).barrier();
+}
+
+/// What clients are held to, how the log is written and where others find the process.
+#[test]
+fn limits_times_and_files_change_live() {
+    let server = server("max_payload: 100\n", &[]);
+    let folder = server.folder().to_owned();
+    let mut clients: Vec<Raw> = (0..3)
+        .map(|_| {
+            let mut raw = Raw::connect(server.clients()).verbatim();
+            raw.barrier();
+            raw
+        })
+        .collect();
+    let file = |name: &str| folder.join(name);
+    let conf = format!(
+        "max_payload: 5\nmax_connections: 2\nping_interval: 1\nwrite_deadline: \"3s\"\nserver_tags: [\"a:b\"]\n\
+         no_fast_producer_stall: true\ndebug: true\nlog_file: {:?}\npid_file: {:?}\nports_file_dir: {:?}\n",
+        file("new.log"),
+        file("new.pid"),
+        folder
+    );
+    fs::write(file("server.conf"), conf).expect("cannot write");
+    server.signal("HUP");
+    let log = || fs::read_to_string(file("new.log")).unwrap_or_default();
+    until("the new log", AT_ONCE, || log().contains("[INF] Reloaded server configuration (").then_some(()));
+    for key in ["max_payload", "max_connections", "ping_interval", "server_tags", "log_file", "debug", "pid_file"] {
+        assert!(log().contains(&format!("[INF] Reloaded: {key}\n")), "{key}: {}", log());
+    }
+    assert_eq!(fs::read_to_string(file("new.pid")).unwrap(), server.pid().to_string());
+    let ports = fs::read_dir(&folder).unwrap().filter_map(|e| e.ok()?.file_name().into_string().ok());
+    assert_eq!(ports.filter(|name| name.ends_with(".ports")).count(), 1);
+    let said = |raw: &mut Raw, wanted: &str| {
+        until(wanted, AT_ONCE, || match raw.next(AT_ONCE) {
+            Next::Frame(frame) => String::from_utf8_lossy(&frame).starts_with(wanted).then_some(()),
+            other => panic!("{other:?}, no {wanted}"),
+        });
+    };
+    // The newest is the one too many; those who stay are held to what holds now. Their next ping was due before it.
+    said(&mut clients[2], "-ERR 'maximum connections exceeded'");
+    clients[0].write(b"PUB a 6\r\n123456\r\n");
+    said(&mut clients[0], "-ERR 'Maximum Payload Violation'");
+    until("its line", AT_ONCE, || log().contains("[DBG] ").then_some(()));
+    // Who has to go is one of them until his socket is gone.
+    clients.truncate(2);
+    let mut new = until("a place", AT_ONCE, || {
+        let mut new = Raw::connect(server.clients()).verbatim();
+        new.write(b"CONNECT {\"verbose\":false,\"pedantic\":false}\r\nPING\r\n");
+        matches!(new.next(AT_ONCE), Next::Frame(frame) if frame == b"PONG\r\n").then_some(new)
+    });
+    assert_eq!(new.greeting()["max_payload"], 5);
+    said(&mut new, "PING");
 }
 
 #[test]

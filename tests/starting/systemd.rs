@@ -92,10 +92,10 @@ fn a_reload_is_previewed_and_changes_the_digest() {
     };
     let digest = || crate::support::process::monitoring(server.monitor(), "/varz")["config_digest"].clone();
     let (file, before) = (server.folder().join("server.conf"), digest());
-    fs::write(&file, "max_payload: 2MB\n").expect("the file");
+    fs::write(&file, "max_pending: 2MB\n").expect("the file");
     let told = until("a preview", AT_ONCE, || Some(ask(&[])).filter(|(code, _)| *code != Some(2)));
     assert_eq!(told.0, Some(1), "{}", told.1);
-    assert!(told.1.contains("refused: config reload not supported for max_payload"), "{}", told.1);
+    assert!(told.1.contains("refused: config reload not supported for max_pending"), "{}", told.1);
     fs::write(&file, "max_payload: 1MB\nauthorization { user: u, password: p }\n").expect("the file");
     // Asked less than a second ago: refused until then.
     let told = until("a preview", AT_ONCE, || Some(ask(&["--json"])).filter(|(code, _)| *code != Some(2)));

@@ -52,7 +52,7 @@ pub struct House {
     /// Answers to orders, in order.
     pub answers: Vec<Answer>,
     /// Password checks asked for.
-    pub verifying: Vec<(usize, ConnId)>,
+    pub verifying: Vec<(usize, ConnId, u32)>,
     /// Virtual time, nanoseconds.
     pub ns: u64,
 }
@@ -167,9 +167,9 @@ impl House {
                 Act::Resume(conn) => socket(&mut self.clients, shard, conn).heeded = true,
                 Act::Close(conn) => socket(&mut self.clients, shard, conn).conn = None,
                 Act::Finish(conn) => assert!(socket(&mut self.clients, shard, conn).conn.is_some()),
-                Act::Verify { conn, .. } => self.verifying.push((shard, conn)),
+                Act::Verify { conn, look, .. } => self.verifying.push((shard, conn, look)),
                 Act::Answer { answer, .. } => self.answers.push(answer),
-                Act::Log { .. } | Act::Drained | Act::Vacant | Act::Asked(_) | Act::Happened(_) => {}
+                Act::Log { .. } | Act::Drained | Act::Vacant | Act::Asked(_) | Act::Happened(_) | Act::Traced(_) => {}
                 Act::CloseServer(_)
                 | Act::GatewayTidings(_)
                 | Act::HandOver { .. }

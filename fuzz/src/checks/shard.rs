@@ -128,8 +128,8 @@ impl Play {
     }
 
     fn verified(&mut self, ok: bool) {
-        if let Some((shard, conn)) = self.house.verifying.pop() {
-            self.house.turn(shard, Some(Event::Order(Order::Verified { conn, found: Found::plainly(ok) })));
+        if let Some((shard, conn, look)) = self.house.verifying.pop() {
+            self.house.turn(shard, Some(Event::Order(Order::Verified { conn, look, found: Found::plainly(ok) })));
         }
     }
 

@@ -162,7 +162,7 @@ fn a_dialed_peer_is_a_route_once_it_answered_behind_our_info() {
         let lines: Vec<&str> = bench.written.split("\r\n").collect();
         assert!(lines[0].starts_with("CONNECT {") && lines[0].contains("\"name\":\"ME\""), "{lines:?}");
         assert!(
-            lines[1].starts_with("INFO {") && lines[1].contains("\"proto\":2") && lines[1].contains("\"turnpike\"")
+            lines[1].starts_with("INFO {") && lines[1].contains("\"proto\":3") && lines[1].contains("\"turnpike\"")
         );
         assert_eq!(lines[2], "PING");
         for word in ["pool", "compression", "lnoc", "pass", "ip\""] {

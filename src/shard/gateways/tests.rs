@@ -30,14 +30,18 @@ struct Node {
     theirs: TheirRules,
 }
 
+fn settings(interest: GatewayInterest) -> Settings {
+    let gateway = Gateway { name: "east".into(), interest, no_interest_max: 3, ..Gateway::default() };
+    Settings { gateway: Some(gateway), ..Settings::default() }
+}
+
 impl Node {
     fn new(shards: usize, interest: GatewayInterest) -> Node {
         Node::with(shards, interest, |_| ())
     }
 
     fn with(shards: usize, interest: GatewayInterest, change: impl Fn(&mut Settings)) -> Node {
-        let gateway = Gateway { name: "east".into(), interest, no_interest_max: 3, ..Gateway::default() };
-        let mut settings = Settings { gateway: Some(gateway), ..Settings::default() };
+        let mut settings = settings(interest);
         change(&mut settings);
         let settings = Arc::new(settings);
         let identity = Arc::new(Identity { server_id: "N".into(), server_name: "n".into(), ..Identity::default() });
@@ -146,6 +150,7 @@ impl Node {
             headers: true,
             interest_only: promised,
             new_replies: true,
+            traces: true,
             turnpike: false,
             theirs: self.theirs.clone(),
             start_ns: 0,
@@ -178,6 +183,7 @@ impl Node {
             headers: true,
             start_ns: 0,
             pools,
+            traces: true,
             turnpike: !pools,
             pong_due: true,
             rest: Vec::new(),

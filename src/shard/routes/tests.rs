@@ -136,6 +136,7 @@ impl Node {
             headers: true,
             start_ns: 0,
             pools: false,
+            traces: true,
             turnpike: true,
             pong_due: false,
             rest: Vec::new(),

@@ -110,9 +110,9 @@ pub struct Varz<'a> {
     config_load_time: String,
     config_digest: String,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    tags: &'a [String],
+    tags: Vec<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    metadata: BTreeMap<&'a str, &'a str>,
+    metadata: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     system_account: Option<&'a str>,
     slow_consumer_stats: ByKind,
@@ -170,6 +170,9 @@ struct Own<'a> {
     interest_refused: u64,
     subscriptions_denied: u64,
     responses_forgotten: u64,
+    /// Messages that were traced, and such that were not because too many were.
+    traced: u64,
+    traces_refused: u64,
     /// Wrong credentials presented by clients.
     failed_logins: u64,
     /// Connections that made room for others because they had not said who they are.
@@ -236,7 +239,7 @@ struct ShardRow {
 /// Builds the answer; `tallies` are in order of shards.
 pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a> {
     let (settings, live) = (&facts.settings, facts.loads.in_force(&facts.settings));
-    let (timers, limits, slow) = (&settings.timers, &settings.limits, sum(tallies, slow_consumers));
+    let (timers, limits, slow) = (&live.timers, &live.limits, sum(tallies, slow_consumers));
     let [in_msgs, in_bytes, out_msgs, out_bytes] = passed(tallies);
     Varz {
         server_id: &facts.server_id,
@@ -299,8 +302,8 @@ pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a>
         http_req_stats: &look.requests,
         config_load_time: stamp(facts.loads.since(facts.start_ns)),
         config_digest: live.digest.clone(),
-        tags: &settings.server_tags,
-        metadata: settings.server_metadata.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(),
+        tags: live.server_tags.clone(),
+        metadata: live.server_metadata.iter().cloned().collect(),
         system_account: facts.system_account(),
         slow_consumer_stats: ByKind { clients: slow, ..ByKind::default() },
         stale_connection_stats: stale_by_kind(tallies),
@@ -386,6 +389,8 @@ fn own<'a>(facts: &'a Facts, look: &Look, tallies: &[Tally]) -> Own<'a> {
         interest_refused: sum(|t| t.interest_refused),
         subscriptions_denied: sum(|t| t.subscriptions_denied),
         responses_forgotten: sum(|t| t.responses_forgotten),
+        traced: sum(|t| t.traced),
+        traces_refused: sum(|t| t.traces_refused),
         failed_logins: sum(|t| t.failed_logins),
         strangers_dropped: sum(|t| t.strangers_dropped),
         system_events_lost: facts.events_lost.load(Relaxed),

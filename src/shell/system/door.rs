@@ -1,5 +1,6 @@
 //! How the service of the system account is reached from shards and the boot thread, without ever waiting.
 
+use crate::shard::traced::Part;
 use crate::shard::{Happening, SystemQuestion};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::Arc;
@@ -15,6 +16,8 @@ pub enum Word {
     Happened(Box<Happening>),
     /// A client of an ordinary account asks.
     Asked(Box<SystemQuestion>),
+    /// What a shard noted of a traced message.
+    Traced(Box<Part>),
     /// The server is a lame duck.
     LameDuck,
     /// The server ends; said back when all of it has been told.

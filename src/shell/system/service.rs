@@ -5,7 +5,9 @@ use super::event::{self, Account};
 use super::line::{message, Incoming, Reader, Word as Said};
 use super::request::{endpoint, Asked, Identity, Options};
 use super::statsz::{statsz, Gathered};
+use super::traces::{self, Added, Traces, Whole};
 use crate::base::Cid;
+use crate::shard::traced::Part;
 use crate::shard::{Answer, Ask, Happened, Happening, Order, SystemQuestion};
 use crate::shell::identity;
 use crate::shell::log::Log;
@@ -41,6 +43,8 @@ const QUESTIONS_MAX: usize = 1024;
 const AT_A_TIME: usize = 8;
 /// What may wait to be written before requests are answered no more.
 const UNWRITTEN_MAX: usize = 1024;
+/// All shards have said what they know of a traced message after so long; else it is told without.
+const PARTS_COME: Duration = Duration::from_millis(500);
 /// A connection that was cut is made anew after so long.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -59,13 +63,15 @@ pub struct Parts {
     pub cluster: String,
     /// For what goes wrong.
     pub log: Log,
+    /// Told once what the service listens to is known to every shard: who comes in after that is answered.
+    pub stands: crossbeam_channel::Sender<()>,
 }
 
 /// The service, to run beside monitoring.
 pub fn beside(parts: Parts) -> Beside {
     Box::new(move |site| {
         Box::pin(async move {
-            let Parts { doors, words, reload, cluster, log } = parts;
+            let Parts { doors, words, reload, cluster, log, stands } = parts;
             let (first, out) = mpsc::channel(UNWRITTEN_MAX);
             let service = Arc::new(Service {
                 site,
@@ -82,7 +88,7 @@ pub fn beside(parts: Parts) -> Beside {
             tokio::spawn(heartbeat(service.clone()));
             let mut out = Some(out);
             loop {
-                let ended = converse(&service, out.take()).await;
+                let ended = converse(&service, out.take(), &stands).await;
                 if service.state().ending {
                     return;
                 }
@@ -105,6 +111,8 @@ struct State {
     next_question: u64,
     /// Accounts whose connections have changed.
     changed: BTreeSet<String>,
+    /// Traced messages of which not all is known yet.
+    traces: Traces,
     /// Told once the connection has said all that was said before.
     flushed: Vec<crossbeam_channel::Sender<()>>,
     /// The server is: no connection follows this one.
@@ -131,7 +139,11 @@ fn unique() -> String {
 }
 
 /// One connection, until it ends.
-async fn converse(service: &Arc<Service>, out: Option<mpsc::Receiver<Vec<u8>>>) -> std::io::Result<()> {
+async fn converse(
+    service: &Arc<Service>,
+    out: Option<mpsc::Receiver<Vec<u8>>>,
+    stands: &crossbeam_channel::Sender<()>,
+) -> std::io::Result<()> {
     let (here, there) = std::os::unix::net::UnixStream::pair()?;
     here.set_nonblocking(true)?;
     let here = Arc::new(UnixStream::from_std(here)?);
@@ -143,7 +155,7 @@ async fn converse(service: &Arc<Service>, out: Option<mpsc::Receiver<Vec<u8>>>) 
         *service.out.lock().unwrap_or_else(PoisonError::into_inner) = sender;
         out
     });
-    let begin = service.subscriptions();
+    let begin = service.subscriptions() + "PING\r\n";
     let writer = here.clone();
     let writing = tokio::spawn(async move {
         if write(&writer, begin.as_bytes()).await.is_err() {
@@ -155,7 +167,7 @@ async fn converse(service: &Arc<Service>, out: Option<mpsc::Receiver<Vec<u8>>>) 
             }
         }
     });
-    let ended = read(service, &here).await;
+    let ended = read(service, &here, stands).await;
     writing.abort();
     ended
 }
@@ -172,8 +184,13 @@ async fn write(to: &UnixStream, mut bytes: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
-async fn read(service: &Arc<Service>, from: &UnixStream) -> std::io::Result<()> {
+async fn read(
+    service: &Arc<Service>,
+    from: &UnixStream,
+    stands: &crossbeam_channel::Sender<()>,
+) -> std::io::Result<()> {
     let mut reader = Reader::default();
+    let mut begins = true;
     let mut buffer = vec![0; 64 << 10];
     loop {
         from.readable().await?;
@@ -187,6 +204,8 @@ async fn read(service: &Arc<Service>, from: &UnixStream) -> std::io::Result<()> 
         while let Some(word) = reader.next().map_err(|_| std::io::Error::other("it was told no message"))? {
             match word {
                 Said::Ping => drop(service.send(b"PONG\r\n".to_vec())),
+                // The one that follows the subscriptions. Nobody waits any more after the first connection.
+                Said::Pong if std::mem::take(&mut begins) => drop(stands.send(())),
                 Said::Pong => service.state().flushed.drain(..).for_each(|done| {
                     // Who waited may have given up.
                     let _ = done.send(());
@@ -205,6 +224,7 @@ async fn listen(service: Arc<Service>, mut words: Words) {
             Word::Happened(h) if h.what == Happened::Number => service.number_changed(h.row.account),
             Word::Happened(h) => service.tell(&h),
             Word::Asked(question) => service.asked(*question),
+            Word::Traced(part) => service.traced(*part),
             Word::LameDuck => service.farewell("LAMEDUCK"),
             Word::Shutdown(done) => {
                 service.farewell("SHUTDOWN");
@@ -283,11 +303,12 @@ impl Service {
         if !self.cluster.is_empty() {
             server["cluster"] = json!(self.cluster);
         }
-        if !facts.settings.server_tags.is_empty() {
-            server["tags"] = json!(facts.settings.server_tags);
+        let live = facts.loads.in_force(&facts.settings);
+        if !live.server_tags.is_empty() {
+            server["tags"] = json!(live.server_tags);
         }
-        if !facts.settings.server_metadata.is_empty() {
-            server["metadata"] = json!(facts.settings.server_metadata);
+        if !live.server_metadata.is_empty() {
+            server["metadata"] = json!(live.server_metadata);
         }
         server
     }
@@ -333,12 +354,9 @@ impl Service {
     async fn answer(&self, asked: Asked, m: &Incoming) -> Option<Value> {
         let options = Options::read(&m.payload);
         let facts = &self.site.facts;
-        let me = Identity {
-            name: &facts.server_name,
-            host: &facts.host,
-            cluster: &self.cluster,
-            tags: &facts.settings.server_tags,
-        };
+        let live = facts.loads.in_force(&facts.settings);
+        let me =
+            Identity { name: &facts.server_name, host: &facts.host, cluster: &self.cluster, tags: &live.server_tags };
         let mut options = match options {
             Ok(options) if asked != Asked::Subscribers => options,
             Ok(_) | Err(_) if asked == Asked::Subscribers => {
@@ -534,6 +552,37 @@ impl Service {
         let found = number.ok().and_then(|n: u64| self.state().questions.get(&n).cloned());
         if let Some((account, reply, _)) = found {
             self.pass_on(account, reply, payload);
+        }
+    }
+
+    /// A shard says what it knows of a traced message.
+    fn traced(self: &Arc<Self>, part: Part) {
+        let id = part.id;
+        let added = self.state().traces.add(part);
+        match added {
+            Added::Complete(whole) => self.tell_of_trace(&whole),
+            Added::First => {
+                let service = self.clone();
+                tokio::spawn(async move {
+                    sleep(PARTS_COME).await;
+                    let whole = service.state().traces.give_up(id);
+                    if let Some(whole) = whole {
+                        service.tell_of_trace(&whole);
+                    }
+                });
+            }
+            Added::Another => {}
+            Added::Refused => drop(self.site.facts.events_lost.fetch_add(1, Relaxed)),
+        }
+    }
+
+    fn tell_of_trace(&self, whole: &Whole) {
+        let Some(entry) = &whole.entry else { return };
+        let event = traces::event(whole, self.server(), &self.site.facts.settings.auth.accounts);
+        let (account, dest, payload) = (entry.told, entry.dest.clone(), event.to_string().into_bytes());
+        match self.doors.first().filter(|door| door.has_room()) {
+            Some(door) => door.send(Mail::Order(Order::Told { account, dest, header: b"", payload: payload.into() })),
+            None => drop(self.site.facts.events_lost.fetch_add(1, Relaxed)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What happens to servers and between them, and what is known whenever the world is at rest.
 
-use super::super::node::Node;
+use super::super::node::{self, Node};
 use super::super::world::World;
 use super::foreign::Foreign;
 use super::member::Member;
@@ -8,6 +8,7 @@ use super::paths::State;
 use super::plan::Fault;
 use super::server::Server;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use turnpike::base::{MILLISECOND, SECOND};
 use turnpike::shard::Order;
 
@@ -67,6 +68,9 @@ impl World {
 
     /// Something happens.
     pub fn strike(&mut self, fault: Fault) {
+        if matches!(fault, Fault::Users) {
+            return self.users_change();
+        }
         // What disturbs anybody may keep a newcomer out.
         self.newcomers.clear();
         self.note(|| format!("{fault:?}"));
@@ -102,6 +106,7 @@ impl World {
             Fault::LameDuck(at) => self.become_lame_duck(at),
             Fault::Scarce(scarce) => self.memory(scarce),
             Fault::Reload => self.reload(),
+            Fault::Users => {}
             Fault::Pause(at) if !self.servers[at].up => {}
             Fault::Pause(at) => {
                 self.servers[at].paused = true;
@@ -113,6 +118,21 @@ impl World {
                 self.touch_all(at);
                 let spared: Vec<usize> = self.links_of(at).collect();
                 self.doomed.retain(|d| !spared.contains(&d.link));
+            }
+        }
+    }
+
+    /// Every shard is told that there is a user more, and that all others have another place.
+    fn users_change(&mut self) {
+        self.oracle.label("users were read anew");
+        self.case.plan.latecomers += 1;
+        for server in 0..self.servers.len() {
+            let settings = Arc::new(node::settings(&self.case.plan, server));
+            let places: Vec<usize> = self.servers[server].places(server).map(|p| p.0).collect();
+            for at in places {
+                if let Some(node) = self.nodes[at].as_mut() {
+                    node.order(Order::Settings(settings.clone()));
+                }
             }
         }
     }

@@ -140,6 +140,8 @@ pub enum Fault {
     Scarce(bool),
     /// All clusters are given their other rules.
     Reload,
+    /// There is a user more, everywhere: nobody who is here notices.
+    Users,
 }
 
 impl Cluster {

@@ -41,8 +41,8 @@ pub struct Tap {
     /// The peer, for people.
     peer: String,
     bytes: Vec<u8>,
-    /// Messages, with the group that was named, or none.
-    seen: BTreeSet<(usize, String)>,
+    /// Messages, with their accounts, and the group that was named, or none.
+    seen: BTreeSet<(usize, String, String)>,
     /// The other end is a rogue: what it has the server say is its own affair.
     rogue: bool,
     /// There is one somewhere that forges answers to requests: they are passed on within the account that it named.
@@ -157,11 +157,11 @@ impl Tap {
         let (server, link, peer) = (self.server, self.link, &self.peer);
         let what = || format!("{line:?} of server {server} to {peer} (link {link})");
         let known = number.parse::<usize>().ok().and_then(|m| Some((m, oracle.home(m)?)));
-        let Some((m, (_, account))) = known else {
+        let Some((m, _)) = known else {
             return Err(format!("I7: what no client published is sent over a link: {}", what()));
         };
         let may = match self.what {
-            Use::Route => oracle.over_route(m, server),
+            Use::Route => oracle.over_route(m, server, words[1]),
             Use::Out { server: to, interest_only } => {
                 // The groups of one message may need several lines, all of them long.
                 oracle.across(m, server, to, interest_only, words[2], end > 1000)
@@ -169,8 +169,9 @@ impl Tap {
             Use::In { .. } => Err("by the end that receives".into()),
         };
         may.map_err(|why| format!("I7: a message is sent {why}: {}", what()))?;
-        if words[1] != account {
-            return Err(format!("I24: published in {account}: {}", what()));
+        let accounts = oracle.accounts_of(m);
+        if !accounts.iter().any(|name| name == words[1]) {
+            return Err(format!("I24: published in {accounts:?}: {}", what()));
         }
         // Groups that do not fit into one line are named in several.
         let sizes = if header > 0 { 2 } else { 1 };
@@ -179,7 +180,7 @@ impl Tap {
             "+" => words[5..words.len() - sizes].to_vec(),
             _ => vec![""],
         };
-        if !groups.into_iter().all(|g| self.seen.insert((m, g.into()))) {
+        if !groups.into_iter().all(|g| self.seen.insert((m, words[1].into(), g.into()))) {
             return Err(format!("I7: sent twice: {}", what()));
         }
         Ok(Some(end + 2 + size + 2))

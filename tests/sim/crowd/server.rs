@@ -244,7 +244,8 @@ impl Server {
                 }
                 Act::Log { level: Level::Debug | Level::Trace | Level::Info, .. }
                 | Act::Happened(_)
-                | Act::Asked(_) => {}
+                | Act::Asked(_)
+                | Act::Traced(_) => {}
                 Act::Log { text, .. } => self.complaints.push(text),
                 act => w.fail(format!("server {}: {act:?}, which nothing here is a reason for", self.at)),
             }

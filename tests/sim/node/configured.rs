@@ -61,10 +61,19 @@ pub fn settings(plan: &Plan, server: usize) -> Settings {
         s.auth.required = true;
         s.auth.announced = true;
     }
-    let mut may = Vec::new();
+    let mut may = vec![None; plan.latecomers];
+    for i in 0..plan.latecomers {
+        s.auth.users.push(User::named(&format!("late{i}"), Secret::Plain("late".into()), s.auth.accounts.len()));
+    }
+    let before = s.auth.accounts.len();
     for i in 0..plan.accounts {
         let password = format!("secret{i}");
-        s.auth.accounts.push(Account::named(&format!("ACC{i}")));
+        let mut named = Account::named(&format!("ACC{i}"));
+        if let Some((shares, rewrites)) = plan.shared.as_ref().map(|shared| shared.written(i, before)) {
+            named.shares = if plan.broken == Broken::NoShares { Default::default() } else { Arc::new(shares) };
+            named.rewrites = if plan.broken == Broken::NoRewrites { Default::default() } else { Arc::new(rewrites) };
+        }
+        s.auth.accounts.push(named);
         // Some passwords are hashed. Nobody here compares hashes for real: see `Act::Verify` above.
         let password = if i % 2 == 1 { Secret::Bcrypt(hash_of(&password)) } else { Secret::Plain(password) };
         let account = s.auth.accounts.len() - 1;

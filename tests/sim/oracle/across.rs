@@ -98,7 +98,10 @@ impl Oracle {
     /// The same.
     pub(super) fn strays(&self, s: &Sub, msg: &Msg) -> bool {
         let asker = msg.because.map(|b| self.msgs[b].conn);
-        self.answers_across(msg).is_some() && asker != Some(s.conn)
+        let far = self.answers_across(msg).is_some() && asker != Some(s.conn);
+        // An answer of a service is published there, and comes from there by a way of its own.
+        let of_service = self.comes_back(msg).is_some() && self.conns[s.conn].account != self.conns[msg.conn].account;
+        far || of_service
     }
 
     /// May a request go unanswered without a 503, because other clusters are sent what they did not ask for?
@@ -107,10 +110,10 @@ impl Oracle {
     }
 
     /// May a server send a message over a route? If not, how it was that it should not have.
-    pub fn over_route(&mut self, m: usize, server: usize) -> Result<(), String> {
+    pub fn over_route(&mut self, m: usize, server: usize, account: &str) -> Result<(), String> {
         let home = self.conns[self.msgs[m].conn].server;
         let came = self.clusters.came.contains(&(m, server));
-        if home == server || came || self.publishes_answer(m, server) {
+        if home == server || came || self.publishes_answer(m, server) || self.hands_back(m, server, account) {
             return Ok(());
         }
         Err(format!("on, which was published at server {home}"))

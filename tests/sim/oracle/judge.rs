@@ -12,12 +12,12 @@ impl Oracle {
         for s in 0..self.subs.len() {
             self.judge_maximum(s)?;
         }
-        Ok(())
+        self.judge_answers()
     }
 
     fn judge_message(&mut self, m: usize) -> Result<(), String> {
         let msg = &self.msgs[m];
-        let mut groups: BTreeMap<&str, Vec<(usize, Stand)>> = BTreeMap::new();
+        let mut groups: BTreeMap<(bool, &str), Vec<(usize, Stand)>> = BTreeMap::new();
         let (mut owed, mut possible) = (false, false);
         for (i, s) in self.subs.iter().enumerate() {
             if !self.fits(s, msg) {
@@ -35,14 +35,16 @@ impl Oracle {
                 return Err(format!("I4: message {m} {msg:?} must not reach subscription {i} {}", s.brief()));
             }
             match &s.queue {
-                Some(q) => groups.entry(q).or_default().push((i, stand)),
+                Some(q) => {
+                    groups.entry((self.is_asked_of(msg, self.conns[s.conn].account), q)).or_default().push((i, stand))
+                }
                 None if stand == Stand::Must && !got => {
                     return Err(format!("I3: message {m} {msg:?} never reached subscription {i} {}", s.brief()));
                 }
                 None => {}
             }
         }
-        for (name, members) in &groups {
+        for ((_, name), members) in &groups {
             self.judge_group(m, name, members)?;
         }
         if msg.refused > 0 && (owed || msg.copies > 0) {
@@ -121,6 +123,7 @@ impl Oracle {
                 return crosses && self.known(sub, m, from, to) && arrived.is_some_and(stays);
             }
             self.fits(sub, m)
+                && self.comes_back(m).is_none()
                 && sub.live.is_some_and(|l| l < m.sent)
                 && m.accepted.is_some_and(|a| a < horizon && sub.end_asked.is_none_or(|e| a < e))
                 && (m.conn != sub.conn || self.conns[sub.conn].echo)

@@ -2,6 +2,7 @@
 //! one, over a route, from another cluster.
 
 use super::Node;
+use super::{settings, Settings};
 use crate::base::{Cid, ConnId, SECOND};
 use crate::conn::Way;
 use crate::policy::{load, Auth, GatewayInterest, Source};
@@ -21,6 +22,11 @@ impl Source for Text {
 }
 
 /// User `u`, who may do this, and `all`, who may do everything.
+/// What holds where these are the permissions.
+fn with(permissions: &str) -> Arc<Settings> {
+    Arc::new(Settings { auth: auth(permissions), ..settings(GatewayInterest::Auto) })
+}
+
 fn auth(permissions: &str) -> Auth {
     let may = if permissions.is_empty() { String::new() } else { format!(", permissions: {permissions}") };
     let text = format!("authorization {{users: [{{user: u, password: p{may}}}, {{user: all, password: p}}]}}");
@@ -57,9 +63,9 @@ impl Node {
     }
 
     fn may_now(&mut self, permissions: &str) {
-        let auth = Arc::new(auth(permissions));
+        let other = with(permissions);
         for shard in 0..self.shards.len() {
-            self.turn(shard, |t| t.order(Order::Auth(auth.clone())));
+            self.turn(shard, |t| t.order(Order::Settings(other.clone())));
         }
     }
 
@@ -420,10 +426,10 @@ fn what_a_client_left_behind_ends_under_the_permissions_it_had() {
     let (u, all) = (n.user(0, "u"), n.user(1, "all"));
     let subs: String = (0..1000).map(|i| format!("SUB foo.{i}.* {i}\r\nSUB foo.{i}.* q q{i}\r\n")).collect();
     n.says(0, u, &subs);
-    let other = Arc::new(auth("{subscribe: {deny: foo.2.a}}"));
+    let other = with("{subscribe: {deny: foo.2.a}}");
     n.turn(0, |t| {
         t.lost(u, Lost::Failed("read: gone".into()));
-        t.order(Order::Auth(other));
+        t.order(Order::Settings(other));
     });
     n.turn(1, |_| ());
     n.says(1, all, "PUB foo.999.b 1\r\nx\r\n");

@@ -61,6 +61,12 @@ pub(super) fn write(g: &Gathered<'_>, sheet: &mut Sheet) {
         "Subscriptions refused because memory was scarce",
         each(|t| t.scarce_refused),
     );
+    sheet.counter("traced_messages", "Messages of which is told where they go", each(|t| t.traced));
+    sheet.counter(
+        "traces_refused",
+        "Messages of which was to be told so, and too many were",
+        each(|t| t.traces_refused),
+    );
     sheet.counter("subscribed", "Subscriptions added", each(|t| t.inserts));
     sheet.counter("unsubscribed", "Subscriptions removed", each(|t| t.removes));
     sheet.counter("subject_matches", "Verdicts on a subject that were reached by a match", each(|t| t.matches));
