@@ -5,6 +5,7 @@
 //! they come from and go back to the shard's [`Spares`], still warm in the cache.
 
 use crate::base::limits::{CHUNK_BYTES_MAX, SPARES_MAX, SPARE_BYTES_MAX};
+use crate::wire::headers::is_no_responders;
 use std::collections::VecDeque;
 
 /// Empty chunks of one shard, last used first.
@@ -133,7 +134,8 @@ impl OutBuf {
         }
     }
 
-    /// Drops what waits and says how many messages (`MSG`, `HMSG`) were lost in part or in whole.
+    /// Drops what waits and says how many messages (`MSG`, `HMSG`) were lost in part or in whole. That nobody heard a request
+    /// is no message: it was not counted as one that went out either.
     pub fn lose(&mut self, spares: &mut Spares) -> u64 {
         let mut lost = 0;
         let mut skip = self.sent;
@@ -158,8 +160,9 @@ fn messages_after(chunk: &[u8], sent: usize) -> u64 {
         if line.starts_with(b"MSG ") || line.starts_with(b"HMSG ") {
             let size = line.trim_ascii_end().rsplit(|c| *c == b' ').next().unwrap_or_default();
             let size = size.iter().fold(0usize, |n, d| n * 10 + usize::from(d.wrapping_sub(b'0')));
+            let refusal = line.starts_with(b"HMSG ") && chunk.get(at..).is_some_and(is_no_responders);
             at += size + 2;
-            lost += u64::from(at > sent);
+            lost += u64::from(at > sent && !refusal);
         }
     }
     lost
@@ -168,6 +171,7 @@ fn messages_after(chunk: &[u8], sent: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::headers::no_responders;
 
     fn push(o: &mut OutBuf, s: &mut Spares, bytes: &[u8]) {
         o.line(s).extend_from_slice(bytes);
@@ -239,5 +243,17 @@ mod tests {
         }
         assert_eq!(o.lose(&mut s), 19_900, "a message of which a part was written is lost");
         assert_eq!(o.pending(), 0);
+    }
+
+    #[test]
+    fn a_refused_request_that_waits_is_no_lost_message() {
+        let (mut o, mut s) = (OutBuf::default(), Spares::default());
+        let mut refusal = Vec::new();
+        no_responders(b"x", &mut refusal);
+        let size = refusal.len();
+        push(&mut o, &mut s, b"MSG a 1 2\r\nhi\r\n");
+        push(&mut o, &mut s, &[format!("HMSG r 1 {size} {size}\r\n").as_bytes(), &refusal, b"\r\n"].concat());
+        push(&mut o, &mut s, b"HMSG a 1 12 14\r\nNATS/1.0\r\n\r\nhi\r\n");
+        assert_eq!(o.lose(&mut s), 2);
     }
 }

@@ -41,7 +41,7 @@ impl Shard {
         groups: &[u8],
         m: &Message<'_>,
     ) -> bool {
-        let reply = self.reply_across(account, gate.conn, m);
+        let reply = if m.reply.is_empty() { None } else { self.reply_across(account, gate.conn, m) };
         let m = Message { reply: reply.as_deref().unwrap_or(m.reply), ..*m };
         let Some(v) = self.verdicts.get(verdict) else { return false };
         let named = picks(groups).filter_map(|(w, name)| (w == Whose::Far(gate.far)).then_some(name));

@@ -250,25 +250,27 @@ impl Shard {
         for t in &v.plain {
             queued += u64::from(self.outbox.deliver(t, v.head(t), m, Some(id)) == Fate::Queued);
         }
-        let way = (v.leaves(), v.goes_beyond());
+        let way = (v.leaves(), v.is_guarded(), v.goes_beyond());
         self.spread_on(id, account, (verdict, way), queued, m)
     }
 
-    /// The same behind the plain receivers of this shard, of whom `queued` were given it. `way`: does it leave them, and
-    /// does it concern other accounts?
+    /// The same behind the plain receivers of this shard, of whom `queued` were given it. `way`: does it leave them, are some
+    /// of them guarded, and does it concern other accounts?
     #[inline(always)]
     pub(super) fn spread_on(
         &mut self,
         id: ConnId,
         account: u16,
-        (verdict, (leaves, beyond)): (Slot, (bool, bool)),
+        (verdict, (leaves, guarded, beyond)): (Slot, (bool, bool, bool)),
         mut queued: u64,
         m: &Message<'_>,
     ) -> Reached {
         let mut remote = ShardSet::EMPTY;
         if leaves {
             let to = self.published(account, id);
-            queued += self.deliver_guarded(verdict, m, Some(id));
+            if guarded {
+                queued += self.deliver_guarded(verdict, m, Some(id));
+            }
             let (here, shards) = self.spread_further(verdict, to, m);
             queued += here;
             remote = shards;

@@ -95,8 +95,12 @@ impl Shard {
     }
 
     /// Lists in `self.groups` what of `self.away` is for this shard.
+    #[inline]
     fn name_groups(&mut self, verdict: Slot, shard: ShardId) {
         self.groups.clear();
+        if self.away.is_empty() {
+            return;
+        }
         let Some(v) = self.verdicts.get(verdict) else { return };
         for (place, group) in &self.away {
             if self.shard_of(*place) == Some(shard) {

@@ -187,7 +187,7 @@ impl Shard {
             let fate = self.outbox.deliver_traced(v.account, t, v.head(t), m, Some(id));
             queued += u64::from(fate == Fate::Queued);
         }
-        let way = (v.leaves(), v.goes_beyond());
+        let way = (v.leaves(), v.is_guarded(), v.goes_beyond());
         self.spread_on(id, account, (verdict, way), queued, m)
     }
 

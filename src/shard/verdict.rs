@@ -257,7 +257,13 @@ impl Verdict {
 
     /// Are there no other plain receivers here than those in `plain`, no other accounts, and nobody from whom it is kept back?
     pub fn is_unguarded(&self) -> bool {
-        self.answering.is_empty() && self.denied == 0 && !self.beyond
+        !self.is_guarded() && !self.beyond
+    }
+
+    /// Are there plain receivers here who may answer because they were given it, or some from whom it is kept back?
+    #[inline]
+    pub fn is_guarded(&self) -> bool {
+        !self.answering.is_empty() || self.denied > 0
     }
 
     /// The other shards with plain receivers of what came from there, or with links that it may go to.

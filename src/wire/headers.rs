@@ -17,6 +17,11 @@ pub fn no_responders(subject: &[u8], into: &mut Vec<u8>) {
     into.extend_from_slice(END);
 }
 
+/// Does a block begin as that of such a 503?
+pub fn is_no_responders(block: &[u8]) -> bool {
+    block.starts_with(NO_RESPONDERS)
+}
+
 const VERSION: &[u8] = b"NATS/1.0";
 const NO_RESPONDERS: &[u8] = b"NATS/1.0 503\r\nNats-Subject: ";
 const END: &[u8] = b"\r\n\r\n";
