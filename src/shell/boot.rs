@@ -125,7 +125,7 @@ impl Server {
         };
         let mesh = joining.map(|joining| joining.start(neighbours)).transpose()?;
         let known = (&scarcity, &system, &tell, &outlets.meters[..]);
-        let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref(), ports, known));
+        let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref(), (bound, ports), known));
         let service = settings.auth.system.map(|_| service(&settings, &doors, (words, tell), log));
         let (service, stands) = service.unzip();
         let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, tls.monitor.clone(), (service, log))?;
@@ -295,7 +295,7 @@ fn facts(
     identity: &Identity,
     plan: &Plan,
     mesh: Option<&Running>,
-    (cluster_at, gateway_port): (Option<SocketAddr>, u16),
+    (bound, (cluster_at, gateway_port)): (SocketAddr, (Option<SocketAddr>, u16)),
     (scarcity, system, tell, meters): (&Scarcity, &SystemDoor, &Sender<Event>, &[Arc<Meter>]),
 ) -> Facts {
     let tell = tell.clone();
@@ -305,8 +305,7 @@ fn facts(
         settings: settings.clone(),
         server_id: identity.server_id.clone(),
         server_name: identity.server_name.clone(),
-        host: identity.host.clone(),
-        port: identity.port,
+        port: bound.port(),
         start_ns: Clock::new().now().wall_ns,
         cores,
         free_cpus: machine.into_iter().filter(|c| !plan.cpus.contains(&Some(*c))).collect(),
@@ -437,7 +436,7 @@ struct Outward {
     load: Arc<Load>,
     verifier: Verifier,
     mesh: Option<MeshDoor>,
-    gate: Option<Arc<Gate>>,
+    gate: Arc<Gate>,
     system: SystemDoor,
     tell: Sender<Event>,
     meters: Vec<Arc<Meter>>,
@@ -482,10 +481,8 @@ impl Outward {
                 }
             }),
             upgrade: Box::new(move |conn, stream| {
-                if let Some(gate) = &gate {
-                    let door = returns.clone();
-                    gate.upgrade(stream, Box::new(move |found| door.send(Mail::Upgraded(conn, found))));
-                }
+                let door = returns.clone();
+                gate.upgrade(stream, Box::new(move |found| door.send(Mail::Upgraded(conn, found))));
             }),
             tidings: Box::new(move |shard, tidings| {
                 if let Some(mesh) = &mesh {
