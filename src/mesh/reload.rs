@@ -16,7 +16,7 @@ impl Mesh {
     pub fn reload(&mut self, cluster: Cluster) {
         let told = self.info();
         let before = std::mem::replace(&mut self.cluster, cluster);
-        self.list();
+        self.take_list();
         if self.info() != told {
             self.tell_peers_about_us();
         }
@@ -31,9 +31,11 @@ impl Mesh {
         self.dial_due();
     }
 
-    /// Takes the list of routes. They stay; those no longer listed count as learned.
-    fn list(&mut self) {
+    /// Takes the list of routes. They stay; those no longer listed count as learned. Who refused us may not with what we
+    /// present now.
+    fn take_list(&mut self) {
         self.book.configure(&self.cluster.routes, self.now.mono);
+        self.book.wake_all(self.now.mono);
         let listed: Vec<_> =
             self.peers.iter().map(|(id, p)| (id, self.lists(&p.hello.info.server_id, &p.address))).collect();
         for (id, configured) in listed {

@@ -18,7 +18,7 @@ use super::monitor::{self, Beside, Facts, Inbox, Loads, Monitor, Rate, Replies, 
 use super::probe;
 use super::refusal::Refusal;
 use super::reload::Loader;
-use super::reminders::Reminders;
+use super::reminders::{open_doors, Reminders};
 use super::rings::{self, Door, Mail, Post};
 use super::scarcity::{Gauge, Scarcity};
 use super::serve::{Event, Executors, Server, EPOLL_REMEDY};
@@ -28,7 +28,7 @@ use super::tls::{Fresh, Gate, Settled, Shown};
 use super::verify::{Check, Verifier};
 use super::watchdog::Watchdog;
 use crate::base::{Level, Rng, ShardId};
-use crate::policy::{doors, Found, Idle, Settings};
+use crate::policy::{Found, Idle, Settings};
 use crate::shard::{Identity, Order, Setup, Shard};
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
 use crossbeam_channel::{unbounded, Receiver, Sender};
@@ -279,12 +279,7 @@ fn say_where(settings: &Settings, bound: SocketAddr, log: &Log) -> Reminders {
         let must = if tls.optional { "offered to" } else { "required for" };
         log.line(Level::Info, format!("TLS {must} client connections"));
     }
-    let mut really = settings.clone();
-    really.listen.port = Some(bound.port());
-    if bound.ip().to_canonical().is_loopback() {
-        really.listen.host = bound.ip().to_string();
-    }
-    let open = doors::open(&really);
+    let open = open_doors(settings, bound);
     // Those of the routes are among the configuration's warnings.
     open.iter().filter(|w| !settings.warnings.contains(w)).for_each(|w| log.line(Level::Warn, w.clone()));
     Reminders::new(open, Instant::now())

@@ -9,7 +9,7 @@ use super::mesh;
 use super::monitor::{Facts, Monitor};
 use super::refusal::Refusal;
 use super::reload::{self, Loader};
-use super::reminders::Reminders;
+use super::reminders::{open_doors, Reminders};
 use super::rings::{Door, Mail};
 use super::scarcity::{Found, Scarcity};
 use super::signal::{Signal, Signals};
@@ -241,6 +241,10 @@ impl Server {
                     self.tell_of_tls(&reloaded.settings);
                 }
                 reloaded.applied.iter().for_each(|what| self.log.line(Level::Info, format!("Reloaded: {what}")));
+                let open = self.reminders.change(open_doors(&reloaded.settings, self.files.clients), Instant::now());
+                // Those of the routes are among the configuration's warnings.
+                let unsaid = open.into_iter().filter(|w| !reloaded.settings.warnings.contains(w));
+                unsaid.for_each(|w| self.log.line(Level::Warn, w));
                 self.settings = Arc::new(reloaded.settings);
                 self.facts.loads.reloaded(self.settings.clone(), Clock::new().now().wall_ns);
                 self.log.line(Level::Info, format!("Reloaded server configuration ({})", self.settings.digest));
