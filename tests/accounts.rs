@@ -5,6 +5,8 @@
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "support/driven.rs"]
 mod driven;
+#[path = "accounts/limits.rs"]
+mod limits;
 #[path = "accounts/mappings.rs"]
 mod mappings;
 #[path = "accounts/services.rs"]
@@ -297,7 +299,7 @@ fn agreements_are_accepted_as_nats_server_accepts_them() {
 }
 
 /// Rows of docs/differences.md, and what each is about.
-const STRICTER: [(&str, &str); 4] = [
+const STRICTER: [(&str, &str); 8] = [
     (
         "import-cycle",
         r#"A: {exports: [{stream: "foo.*"}], imports: [{stream: {account: B, subject: "x.foo.*"}, prefix: y}]},
@@ -310,11 +312,19 @@ const STRICTER: [(&str, &str); 4] = [
     ),
     ("import-own", r#"A: {exports: [{stream: "foo.*"}], imports: [{stream: {account: A, subject: "foo.*"}}]}"#),
     ("export-invalid", r#"A: {exports: [{stream: "foo..bar"}]}"#),
+    ("mapping-zero", r#"A: {mappings: {"a.*": "b.$0"}}"#),
+    ("mapping-negative", r#"A: {mappings: {"a.*": "b.{{partition(-1,1)}}"}}"#),
+    ("mapping-separator", r#"A: {mappings: {"a.*": "b.{{split(1,)}}"}}"#),
+    ("mapping-nothing", r#"A: {mappings: {"a": ""}}"#),
 ];
 
 #[test]
 fn what_only_we_refuse_is_listed() {
-    for (name, accounts) in STRICTER {
+    let next = |n| {
+        format!("A{n}: {{exports: [{{service: q}}], imports: [{{service: {{account: A{}, subject: q}}}}]}}\n", n + 1)
+    };
+    let chain = format!("{} A17: {{exports: [{{service: q}}]}}", (0..17).map(next).collect::<String>());
+    for (name, accounts) in STRICTER.into_iter().chain([("import-chain", chain.as_str())]) {
         let difference = support::differences::named(name);
         let (accepts, said) = verdict(&format!("accounts: {{ {accounts} }}\n"));
         match Which::under_test() {

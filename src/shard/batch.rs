@@ -4,6 +4,7 @@
 //! Nothing here is a question. Each kind says what its loss would mean; rings lose nothing.
 
 pub use super::groups::{picks, Groups, Whose};
+use super::headcount::Headcount;
 pub use super::origin::Origin;
 use super::stretch::{message, Stretch, Tail};
 use super::traced::Mark;
@@ -37,7 +38,7 @@ enum Item {
     Measured { far: FarId, rtt_ns: u64 },
     Rules { far: FarId, said: Option<Digest>, rules: u32 },
     Far { account: u16, far: FarId, said: FarWord, pattern: Span, queue: Span },
-    Connections { account: u16, n: u32 },
+    Connections { account: u16, n: u32, newest: u64 },
     Message(Parcel),
     Stretch { at: u32 },
     Pressure { conn: ConnId, press: Press },
@@ -170,12 +171,12 @@ pub enum Said<'a> {
         /// What it said.
         said: FarSaid<'a>,
     },
-    /// "I now have `n` connections of this account." Lost: the account's limit would be off.
+    /// "I now have so many connections of this account." Lost: the account's limit would be off.
     Connections {
         /// Index of the account.
         account: u16,
         /// How many.
-        n: u32,
+        all: Headcount,
     },
     /// A message for this shard's clients. Lost: lost.
     Message(Delivery<'a>),
@@ -408,8 +409,9 @@ impl Batch {
     }
 
     /// See [`Said::Connections`].
-    pub fn connections(&mut self, account: u16, n: u32) {
-        self.items.push(Item::Connections { account, n });
+    pub fn connections(&mut self, account: u16, all: Headcount) {
+        let Headcount { n, newest } = all;
+        self.items.push(Item::Connections { account, n, newest });
     }
 
     /// See [`Said::Pressure`].
@@ -505,7 +507,7 @@ impl Batch {
                 };
                 Said::Far { account, far, said }
             }
-            Item::Connections { account, n } => Said::Connections { account, n },
+            Item::Connections { account, n, newest } => Said::Connections { account, all: Headcount { n, newest } },
             Item::Pressure { conn, press } => Said::Pressure { conn, press },
             Item::Stretch { at } => Said::Stream(self.stream(at)),
             Item::Message(p) => Said::Message(Delivery {

@@ -12,6 +12,7 @@ use super::expiries::Expiries;
 use super::forgetting::{Forgetting, ForgettingFars};
 use super::gates::Gates;
 use super::grants::Grants;
+use super::headcount::{Headcount, Thinning};
 use super::identity::Identity;
 use super::jams::Jams;
 use super::leavers::Farewell;
@@ -184,7 +185,9 @@ pub struct World {
     /// Counters.
     pub ledger: AccountLedger,
     /// Connections on the other shards.
-    pub elsewhere: Vec<u32>,
+    pub elsewhere: Vec<Headcount>,
+    /// A reload allows others than before: those of this shard that may have to go.
+    pub thinning: Option<Thinning>,
 }
 
 impl World {
@@ -194,7 +197,8 @@ impl World {
             fars: Fars::new(far_seed),
             recent: Recent::new(far_seed),
             ledger: AccountLedger::default(),
-            elsewhere: vec![0; shards],
+            elsewhere: vec![Headcount::default(); shards],
+            thinning: None,
         }
     }
 }

@@ -274,7 +274,7 @@ impl Shard {
         }
         self.join_account(id, entry);
         self.limit(id);
-        if self.account_is_over(id) {
+        if self.outbox.conns.get(id).is_some_and(|c| self.is_over(c.account)) {
             return self.close(id, Close::Fault(Fault::AccountConnections));
         }
         if first {
@@ -315,6 +315,7 @@ impl Shard {
         let ledger = &mut self.worlds[usize::from(account)].ledger;
         ledger.connections += 1;
         ledger.total_connections += 1;
+        self.await_thinning(account, id);
         self.tell_of(id, Happened::Number, None);
         self.state_connections(account);
     }
@@ -331,25 +332,6 @@ impl Shard {
         ledger.passed.add(&passed);
         self.tell_of(id, Happened::Number, None);
         self.state_connections(account);
-    }
-
-    /// Where the number of an account's connections is limited, every shard knows it.
-    fn state_connections(&mut self, account: u16) {
-        if self.settings.auth.accounts[usize::from(account)].max_connections.is_none() {
-            return;
-        }
-        let n = self.worlds[usize::from(account)].ledger.connections as u32;
-        for batch in self.peer_batches() {
-            batch.connections(account, n);
-        }
-    }
-
-    fn account_is_over(&self, id: ConnId) -> bool {
-        let Some(client) = self.outbox.conns.get(id) else { return false };
-        let account = usize::from(client.account);
-        let world = &self.worlds[account];
-        let all = world.ledger.connections + world.elsewhere.iter().map(|n| u64::from(*n)).sum::<u64>();
-        self.settings.auth.accounts[account].max_connections.is_some_and(|max| all > max as u64)
     }
 
     /// `PING`: answered, and the first one after CONNECT followed by an INFO that says where the client is (§19.1).

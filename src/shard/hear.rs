@@ -108,8 +108,9 @@ impl Shard {
             Said::Measured { far, rtt_ns } => self.far_measured(far, rtt_ns),
             Said::Rules { far, said, rules } => self.note_their_rules(far, said, rules.clone()),
             Said::Far { account, far, said } => drop(self.far_said(account, far, said)),
-            Said::Connections { account, n } => {
-                self.worlds[usize::from(account)].elsewhere[from.index()] = n;
+            Said::Connections { account, all } => {
+                self.worlds[usize::from(account)].elsewhere[from.index()] = all;
+                self.thin(account);
             }
             Said::Pressure { conn, press } => self.pressed(conn, from, press),
             Said::Message(_) | Said::Stream(_) => {}

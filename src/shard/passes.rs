@@ -4,7 +4,7 @@
 use super::core::{Act, Shard};
 use super::due::Due;
 use super::expiries::{accounts_end, shares_change, Expiries};
-use crate::base::{Cid, ConnId, SECOND};
+use crate::base::{ConnId, SECOND};
 use crate::conn::{Close, Stage};
 use crate::policy::login::{Caller, Directory, Verdict};
 use crate::policy::settings::{Auth, Secret};
@@ -103,16 +103,6 @@ impl Shard {
         }
     }
 
-    /// There are so many clients more than there may be: the newest go.
-    pub(super) fn shed_newest(&mut self, n: usize) {
-        let all = self.outbox.conns.iter().filter(|(_, c)| c.is_client() && !c.service && c.lives());
-        let mut all: Vec<(Cid, ConnId)> = all.map(|(id, c)| (c.cid, id)).collect();
-        all.sort_unstable();
-        for (_, id) in all.into_iter().rev().take(n) {
-            self.close(id, Close::Fault(Fault::Connections));
-        }
-    }
-
     /// Others may enter, or do other things. The accounts are the same.
     fn change_auth(&mut self, auth: &Auth, before: &Settings) {
         self.directory = Directory::new(&self.settings.auth, self.rng.next_u64());
@@ -134,6 +124,7 @@ impl Shard {
                 Err(why) => self.close(id, why),
             }
         }
+        self.limit_accounts(&before.auth.accounts);
         self.weigh_entrants();
         self.expiries.accounts = accounts_end(&self.settings.auth);
         self.expiries.shares = shares_change(&self.settings.auth);

@@ -144,6 +144,18 @@ fn a_subject_becomes_another_once_in_a_cluster() {
 }
 
 #[test]
+fn of_several_mappings_the_narrowest_decides() {
+    let server = server(r#"mappings {">": "all.>", "a.*": "x.$1"}"#, 2);
+    let mut who = anybody(&server);
+    who.write(b"SUB > 1\r\nPUB a.b 0\r\n\r\n");
+    let expected = crate::support::differences::named("mapping-order").turnpike;
+    let got = subjects(&mut who);
+    let any = ["all.a.b".to_owned(), expected.clone()];
+    let ours = server.which().is_turnpike();
+    assert!(got.contains_key(&expected) || !ours && any.iter().any(|s| got.contains_key(s)), "{got:?}");
+}
+
+#[test]
 fn what_is_no_mapping_is_refused() {
     for (wrong, text) in [
         (r#""a.*": "b.*""#, "invalid subject"),

@@ -184,3 +184,22 @@ fn tokens_that_do_not_fit_stop_nobody_else_and_the_log_says_which() {
         assert_eq!(enter(&server, n).outcome, super::tokens::inside(n));
     }
 }
+
+#[test]
+fn a_reload_that_allows_fewer_connections_sends_the_newest_away() {
+    let pair = Pair(100);
+    let with = |conn: i64| conf(&pair.tokens((json!({"limits": {"conn": conn}}), json!([]))));
+    let server = server(&with(-1));
+    let mut all: Vec<Caller> = (0..6).map(|_| enter(&server, pair.0)).collect();
+    reloaded(&server, &with(2));
+    let full = "-ERR 'maximum account active connections exceeded'";
+    for late in &mut all[2..] {
+        assert_eq!(late.hears(PATIENCE), full);
+        assert_eq!(late.hears(PATIENCE), "closed");
+    }
+    for early in &mut all[..2] {
+        early.raw.write(b"PING\r\n");
+        assert_eq!(early.hears(PATIENCE), "PONG");
+    }
+    assert_eq!(enter(&server, pair.0).outcome, full);
+}
