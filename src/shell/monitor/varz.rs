@@ -240,8 +240,7 @@ struct ShardRow {
 pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a> {
     let (settings, live) = (&facts.settings, facts.loads.in_force(&facts.settings));
     let (timers, limits, slow) = (&live.timers, &live.limits, sum(tallies, slow_consumers));
-    let [in_msgs, in_bytes, out_msgs, out_bytes] = passed(tallies);
-    let (host, port) = facts.told();
+    let ([in_msgs, in_bytes, out_msgs, out_bytes], (host, port)) = (passed(tallies), facts.told());
     Varz {
         server_id: &facts.server_id,
         server_name: &facts.server_name,
