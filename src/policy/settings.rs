@@ -341,7 +341,7 @@ pub struct Timers {
 /// Accounts and who may enter them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Auth {
-    /// All accounts. `accounts[0]` is always `$G`, `accounts[1]` the system account unless there is none.
+    /// All accounts, also those that have gone. `accounts[0]` is always `$G`, `accounts[1]` the system account if there is one.
     pub accounts: Vec<Account>,
     /// Index of the system account in `accounts`.
     pub system: Option<usize>,
@@ -381,6 +381,8 @@ pub struct Account {
     pub rewrites: Arc<Rewrites>,
     /// Where is told of messages with a `traceparent` header (`msg_trace`).
     pub tracing: Option<TraceRule>,
+    /// A reload has taken it away, and its name keeps its place (`lasting`).
+    pub gone: bool,
 }
 
 /// Somebody who may connect.
