@@ -4,7 +4,7 @@
 use super::core::{Act, Shard};
 use super::due::Due;
 use super::expiries::{accounts_end, shares_change, Expiries};
-use crate::base::{Cid, ConnId, SECOND};
+use crate::base::{ConnId, SECOND};
 use crate::conn::{Close, Stage};
 use crate::policy::login::{Caller, Directory, Verdict};
 use crate::policy::settings::{Auth, Secret};

@@ -105,8 +105,7 @@ impl Server {
         say_plan(&plan, log);
         let (load, numbers) = (Arc::new(Load::new(plan.cpus.len(), &settings.limits)), Arc::new(AtomicU64::new(1)));
         let (tls, verifier) = (privacy(&settings, log)?, Verifier::start().map_err(no_room)?);
-        let mut seeds = Rng::new(identity::seed(&key));
-        let (system, words) = system::door();
+        let (mut seeds, (system, words)) = (Rng::new(identity::seed(&key)), system::door());
         let outlets = Outward::new((log, &system, &load), &verifier, joining.as_ref(), &tls, &tell);
         let scarcity = Scarcity::new(settings.limits.memory_limit, Instant::now());
         let (doors, executors, inbox) = start_shards(&plan, &settings, &identity, &mut seeds, &outlets, &scarcity)?;
@@ -126,8 +125,7 @@ impl Server {
         let mesh = joining.map(|joining| joining.start(neighbours)).transpose()?;
         let known = (&scarcity, &system, &tell, &outlets.meters[..]);
         let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref(), ports, known));
-        let service = settings.auth.system.map(|_| service(&settings, &doors, (words, tell), log));
-        let (service, stands) = service.unzip();
+        let (service, stands) = settings.auth.system.map(|_| service(&settings, &doors, (words, tell), log)).unzip();
         let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, tls.monitor.clone(), (service, log))?;
         stands.iter().for_each(|stands| until_service_stands(stands, log));
         gather(mesh.as_ref().filter(|_| routes_apart), log);
