@@ -203,3 +203,36 @@ fn a_reload_that_allows_fewer_connections_sends_the_newest_away() {
     }
     assert_eq!(enter(&server, pair.0).outcome, full);
 }
+
+#[test]
+fn accounts_of_tokens_come_and_go() {
+    let (stays, goes) = (Pair(100), Pair(102));
+    let public = json!([{"type": "stream", "subject": "s.>"}]);
+    let of = |pairs: &[&Pair]| {
+        let tokens = pairs.iter().flat_map(|p| p.tokens((public.clone(), p.import("stream", "s.>", &json!({})))));
+        conf(&tokens.collect::<Vec<_>>())
+    };
+    let server = server(&of(&[&stays]));
+    let (mut from, mut to) = (enter(&server, stays.0), enter(&server, stays.0 + 1));
+    to.raw.write(b"SUB > 1\r\n");
+    to.raw.barrier();
+    assert_eq!(enter(&server, goes.0).outcome, "-ERR 'Authorization Violation'");
+    reloaded(&server, &of(&[&goes, &stays]));
+    let (mut from2, mut to2) = (enter(&server, goes.0), enter(&server, goes.0 + 1));
+    to2.raw.write(b"SUB > 1\r\n");
+    to2.raw.barrier();
+    in_the_end(&mut from2, &mut to2, &["s.x"]);
+    in_the_end(&mut from, &mut to, &["s.x"]);
+    reloaded(&server, &of(&[&stays]));
+    for gone in [&mut from2, &mut to2] {
+        assert_eq!(gone.hears(PATIENCE), "-ERR 'Authorization Violation'");
+        assert_eq!(gone.hears(PATIENCE), "closed");
+    }
+    assert_eq!(enter(&server, goes.0).outcome, "-ERR 'Authorization Violation'");
+    in_the_end(&mut from, &mut to, &["s.x"]);
+    reloaded(&server, &of(&[&goes, &stays]));
+    let (mut from2, mut to2) = (enter(&server, goes.0), enter(&server, goes.0 + 1));
+    to2.raw.write(b"SUB s.x 1\r\n");
+    to2.raw.barrier();
+    in_the_end(&mut from2, &mut to2, &["s.x"]);
+}
