@@ -215,6 +215,13 @@ pub fn endpoint(what: &str) -> Option<&'static str> {
     })
 }
 
+/// Only these rows of a list are wanted.
+pub fn retain(list: &mut Value, keep: impl Fn(&Value) -> bool) {
+    if let Some(rows) = list.as_array_mut() {
+        rows.retain(keep);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

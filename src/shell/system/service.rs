@@ -3,7 +3,7 @@
 use super::door::{Word, Words};
 use super::event::{self, Account};
 use super::line::{message, Incoming, Reader, Word as Said};
-use super::request::{endpoint, Asked, Identity, Options};
+use super::request::{endpoint, retain, Asked, Identity, Options};
 use super::statsz::{statsz, Gathered};
 use super::traces::{self, Added, Traces, Whole};
 use crate::base::Cid;
@@ -592,11 +592,5 @@ impl Service {
         if let Some(door) = self.doors.first().filter(|door| door.has_room()) {
             door.send(Mail::Order(Order::Tell { account, reply, payload: payload.into() }));
         }
-    }
-}
-
-fn retain(list: &mut Value, keep: impl Fn(&Value) -> bool) {
-    if let Some(rows) = list.as_array_mut() {
-        rows.retain(keep);
     }
 }
