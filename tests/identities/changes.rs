@@ -236,3 +236,33 @@ fn accounts_of_tokens_come_and_go() {
     to2.raw.barrier();
     in_the_end(&mut from2, &mut to2, &["s.x"]);
 }
+
+#[test]
+fn a_service_of_a_token_waits_as_long_as_its_export_says() {
+    let (brief, usual) = (Pair(100), Pair(102));
+    let of = |p: &Pair, more: Value| {
+        let mut export = json!({"type": "service", "subject": "svc"});
+        export.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        p.tokens((json!([export]), p.import("service", "svc", &json!({}))))
+    };
+    let tokens = [of(&brief, json!({"response_threshold": 20_000_000})), of(&usual, json!({}))];
+    let server = server(&conf(&tokens.concat()));
+    let mut sides = [brief, usual].map(|p| (enter(&server, p.0), enter(&server, p.0 + 1)));
+    let mut replies = sides.each_mut().map(|(answers, asks)| {
+        answers.raw.write(b"SUB svc 1\r\n");
+        answers.raw.barrier();
+        asks.raw.write(b"SUB inbox 1\r\nPUB svc inbox 1\r\n?\r\n");
+        asks.raw.barrier();
+        let asked = answers.raw.barrier();
+        let asked = asked.iter().find(|f| f.windows(4).any(|w| w == b"svc ")).expect("a request");
+        String::from_utf8_lossy(asked).split(' ').nth(3).unwrap().to_owned()
+    });
+    std::thread::sleep(Duration::from_millis(60));
+    let heard = sides.each_mut().map(|(answers, asks)| {
+        let reply = std::mem::take(if replies[0].is_empty() { &mut replies[1] } else { &mut replies[0] });
+        answers.raw.write(format!("PUB {reply} 1\r\n!\r\n").as_bytes());
+        answers.raw.barrier();
+        subjects(asks).len()
+    });
+    assert_eq!(heard, [0, 1]);
+}
