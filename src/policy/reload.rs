@@ -380,10 +380,11 @@ mod tests {
             assert_eq!(between(&a, &a.replace("users", &format!("{more}, users"))), (vec!["accounts"], vec![]));
         }
         let both = (vec!["authorization users", "accounts"], vec![]);
-        for other in [a.replace('A', "B"), a.replace("accounts {", "accounts { B {users: [{user: b, password: p}]}")] {
+        for other in [a.replace('A', "B"), a.replace("accounts {", "accounts { B {users: [{user: b, password: p}]}, ")]
+        {
             assert_eq!(between(&a, &other), both, "{other}");
         }
-        assert_eq!(between(&a, &a.replace("accounts {", "accounts { B {}")), (vec!["accounts"], vec![]));
+        assert_eq!(between(&a, &a.replace("accounts {", "accounts { B {}, ")), (vec!["accounts"], vec![]));
         assert_eq!(between(&a, &format!("{a}\nsystem_account: A")).1, ["system_account"]);
         assert_eq!(between(&a, &format!("{a}\nno_auth_user: a")).1, ["no_auth_user"]);
     }

@@ -14,7 +14,7 @@ const B: &str = r#"B: {users: [{user: b, password: p}], imports: [{stream: {acco
 const C: &str = "C: {users: [{user: c, password: p}]}";
 
 fn conf(accounts: &[&str]) -> String {
-    format!("accounts: {{ {} }}\n", accounts.join("\n"))
+    format!("accounts: {{ {} }}\n", accounts.join(", "))
 }
 
 fn reload(server: &Server, conf: &str) {
@@ -124,7 +124,7 @@ fn accounts_come_and_go_and_nobody_else_notices() {
 fn with(server: &Server, accounts: &[&str]) -> String {
     let written = std::fs::read_to_string(server.folder().join("server.conf")).unwrap();
     let rest = written.lines().filter(|line| !line.starts_with("accounts:"));
-    format!("{}{}\n", conf(accounts).replace('\n', " ") + "\n", rest.collect::<Vec<_>>().join("\n"))
+    format!("{}{}\n", conf(accounts), rest.collect::<Vec<_>>().join("\n"))
 }
 
 /// What the first was told of an account before it came counts once it is there: nobody tells it twice.
