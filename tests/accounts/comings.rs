@@ -190,9 +190,9 @@ fn accounts_come_to_one_cluster_after_the_other() {
 fn accounts_come_to_us_and_to_nats_servers() {
     let peers = std::env::var("TURNPIKE_PEERS").expect("TURNPIKE_PEERS");
     for peer in peers.split(',').map(|p| Which::at(p.into())) {
-        for of in [[Which::under_test(), peer.clone()], [peer, Which::under_test()]] {
-            over_routes(of.clone());
-            over_gateways(of);
-        }
+        // A nats-server forgets what it is told over a route of accounts that it does not know.
+        over_routes([Which::under_test(), peer.clone()]);
+        over_gateways([Which::under_test(), peer.clone()]);
+        over_gateways([peer, Which::under_test()]);
     }
 }
