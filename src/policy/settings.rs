@@ -299,8 +299,7 @@ pub struct Limits {
     pub max_control_line: usize,
     /// Most bytes waiting for one connection before it is cut.
     pub max_pending: usize,
-    /// Most bytes waiting for all clients together; `None`: a quarter of the memory there is. Never less than twice
-    /// `max_pending` on each shard.
+    /// Most bytes waiting for all clients together; `None`: a quarter of the memory. On each shard at least twice `max_pending`.
     pub max_pending_total: Option<usize>,
     /// Bytes of memory at which the server sheds: no more clients, no more subscriptions, those for whom the most waits
     /// are cut; `None`: nine tenths of the control group's limit, if there is one; 0: never.
