@@ -54,6 +54,7 @@ enum Note {
     Reload(Vec<RouteUrl>),
     ReloadGateways(Vec<RemoteGateway>),
     Borders(Box<Borders>),
+    Accounts(Vec<String>),
     LameDuck,
     Leave,
     Report(Reply),
@@ -121,6 +122,11 @@ impl MeshDoor {
     /// The rules of what crosses between clusters have changed.
     pub fn set_borders(&self, borders: Borders) {
         self.send(Note::Borders(Box::new(borders)));
+    }
+
+    /// The server has these accounts now, by their places.
+    pub fn set_accounts(&self, accounts: Vec<String>) {
+        self.send(Note::Accounts(accounts));
     }
 
     /// Asks what the gateways' machine knows; as [`MeshDoor::report`]. Dropped where there is none.
