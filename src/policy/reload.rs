@@ -13,7 +13,7 @@ pub struct Changes {
     pub restart: Vec<&'static str>,
 }
 
-/// How the new settings differ from those the server runs with. What a configuration only says about itself (its digest
+/// How the new settings, whose accounts have kept their places, differ from those the server runs with. What a configuration only says about itself (its digest
 /// and its warnings) counts for nothing.
 pub fn changes(old: &Settings, new: &Settings) -> Changes {
     let mut changes = Changes::default();
@@ -157,10 +157,7 @@ impl Changes {
     fn auth(&mut self, old: &Auth, new: &Auth) {
         let Auth { accounts, system, users, token, no_auth_user, required, announced, by_certificate, permits, trust } =
             old;
-        // Everything else knows accounts by their places, for as long as the server runs.
-        let same_names = accounts.iter().map(|a| &a.name).eq(new.accounts.iter().map(|a| &a.name));
         let lent = |auth: &Auth, user: &Option<usize>| user.map(|u| auth.users[u].name.clone());
-        self.restart("accounts", !same_names);
         self.restart("system_account", *system != new.system);
         self.restart("no_auth_user", lent(old, no_auth_user) != lent(new, &new.no_auth_user));
         self.restart("operator", trust.is_some() != new.trust.is_some());
@@ -302,7 +299,9 @@ mod tests {
 
     fn between(old: &str, new: &str) -> (Vec<&'static str>, Vec<&'static str>) {
         let settings = |text| load(Path::new("f.conf"), &mut Text(text)).unwrap_or_else(|e| panic!("{e:#?}")).settings;
-        let Changes { live, restart } = changes(&settings(old), &settings(new));
+        let (old, mut new) = (settings(old), settings(new));
+        new.auth.keep_places(&old.auth.accounts).unwrap();
+        let Changes { live, restart } = changes(&old, &new);
         (live, restart)
     }
 
@@ -378,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn users_come_and_go_while_the_server_runs_and_accounts_do_not() {
+    fn users_and_accounts_come_and_go_while_the_server_runs() {
         let accounts = |all: &str| format!("accounts {{ A {{ users: [{all}] }} }}");
         let a = accounts("{user: a, password: p}");
         let live = (vec!["authorization users"], vec![]);
@@ -389,7 +388,13 @@ mod tests {
         {
             assert_eq!(between(&a, &a.replace("users", &format!("{more}, users"))), (vec!["accounts"], vec![]));
         }
-        assert_eq!(between(&a, &a.replace('A', "B")).1, ["accounts"]);
+        let both = (vec!["authorization users", "accounts"], vec![]);
+        for other in [a.replace('A', "B"), a.replace("accounts {", "accounts { B {users: [{user: b, password: p}]}, ")]
+        {
+            assert_eq!(between(&a, &other), both, "{other}");
+        }
+        assert_eq!(between(&a, &a.replace("accounts {", "accounts { B {}, ")), (vec!["accounts"], vec![]));
+        assert_eq!(between(&a, &format!("{a}\nsystem_account: A")).1, ["system_account"]);
         assert_eq!(between(&a, &format!("{a}\nno_auth_user: a")).1, ["no_auth_user"]);
     }
 

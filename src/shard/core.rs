@@ -191,7 +191,8 @@ pub struct World {
 }
 
 impl World {
-    fn new(seed: u64, far_seed: u64, shards: usize) -> World {
+    /// Nobody is there.
+    pub(super) fn new(seed: u64, far_seed: u64, shards: usize) -> World {
         World {
             replica: Replica::new(seed),
             fars: Fars::new(far_seed),

@@ -55,6 +55,7 @@ enum Note {
     Urls(Vec<String>),
     ReloadGateways(Vec<RemoteGateway>),
     Borders(Box<Borders>),
+    Accounts(Vec<String>),
     LameDuck,
     Leave,
     Report(Reply),
@@ -127,6 +128,11 @@ impl MeshDoor {
     /// The rules of what crosses between clusters have changed.
     pub fn set_borders(&self, borders: Borders) {
         self.send(Note::Borders(Box::new(borders)));
+    }
+
+    /// The server has these accounts now, by their places.
+    pub fn set_accounts(&self, accounts: Vec<String>) {
+        self.send(Note::Accounts(accounts));
     }
 
     /// Asks what the gateways' machine knows; as [`MeshDoor::report`]. Dropped where there is none.

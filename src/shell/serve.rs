@@ -222,6 +222,8 @@ impl Server {
                 // Before anybody is dialed anew.
                 self.tls.change(reloaded.fresh);
                 if let (Some(mesh), Some(gateway)) = (&self.mesh, &reloaded.settings.gateway) {
+                    let accounts = &reloaded.settings.auth.accounts;
+                    mesh.door().set_accounts(accounts.iter().map(|a| a.name.clone()).collect());
                     mesh.door().reload_gateways(gateway.remotes.clone());
                     mesh.door().set_borders(gateway.borders.clone());
                 }

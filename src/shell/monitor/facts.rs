@@ -66,9 +66,14 @@ impl Facts {
         auth.accounts.get(auth.system?).map(|a| a.name.as_str())
     }
 
+    /// The settings in force.
+    pub fn live(&self) -> Arc<Settings> {
+        self.loads.in_force(&self.settings)
+    }
+
     /// Is there an account of this name?
     pub fn has_account(&self, name: &str) -> bool {
-        self.settings.auth.accounts.iter().any(|a| a.name == name)
+        self.live().auth.present().any(|(_, a)| a.name == name)
     }
 }
 

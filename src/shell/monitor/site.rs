@@ -199,10 +199,14 @@ impl Site {
             "/varz" => self.varz(now_ns).await?,
             "/connz" => self.connz(now_ns, q).await?,
             "/subsz" | "/subscriptionsz" => self.subsz(now_ns, q).await?,
-            "/accountz" => pretty(&accounts::accountz(facts, now_ns, q.text("acc"), &self.tallies().await?)?),
+            "/accountz" => {
+                let (live, tallies) = (facts.live(), self.tallies().await?);
+                pretty(&accounts::accountz((facts, &live.auth), now_ns, q.text("acc"), &tallies)?)
+            }
             "/accstatz" => {
                 let unused = q.boolean("unused")?;
-                pretty(&accounts::accstatz(facts, now_ns, unused, &self.tallies().await?))
+                let (live, tallies) = (facts.live(), self.tallies().await?);
+                pretty(&accounts::accstatz((facts, &live.auth), now_ns, unused, &tallies))
             }
             "/routez" => self.routez(now_ns, q).await?,
             "/gatewayz" => self.gatewayz(now_ns, q).await?,
