@@ -45,12 +45,9 @@ pub fn changes(old: &Settings, new: &Settings) -> Changes {
     } = old;
     changes.restart("server_name", *server_name != new.server_name);
     changes.restart("listen", *listen != new.listen);
-    changes.restart("client_advertise", *client_advertise != new.client_advertise);
-    match (tls, &new.tls) {
-        // Its files may say something else.
-        (Some(_), Some(_)) => changes.live.push("tls"),
-        (old, new) => changes.restart("tls", old.is_some() != new.is_some()),
-    }
+    changes.live("client_advertise", *client_advertise != new.client_advertise);
+    // Its files may say something else each time.
+    changes.live("tls", tls.is_some() || new.tls.is_some());
     changes.restart("http", *monitor != new.monitor);
     changes.restart("https", *https != new.https);
     changes.restart("http_base_path", *http_base_path != new.http_base_path);
@@ -95,7 +92,7 @@ impl Changes {
         }
     }
 
-    /// TLS between servers: its files may say something else each time.
+    /// TLS between clusters: its files may say something else each time.
     fn between(&mut self, key: &'static str, old: &Option<Tls>, new: &Option<Tls>) {
         match (old, new) {
             // Whether a password is asked for beside the certificate stays as it is.
@@ -199,18 +196,18 @@ impl Changes {
         if !same {
             self.live.push("cluster.routes");
         }
-        self.between("cluster.tls", tls, &new.tls);
+        self.live("cluster.tls", tls.is_some() || new.tls.is_some());
         self.restart("cluster.name", *name != new.name);
         self.restart("cluster.listen", *listen != new.listen);
-        self.restart("cluster.advertise", *advertise != new.advertise);
-        self.restart("cluster.no_advertise", *no_advertise != new.no_advertise);
-        self.restart("cluster.authorization", *login != new.login);
-        self.restart("cluster.authorization.timeout", *auth_timeout != new.auth_timeout);
-        self.restart("cluster.connect_retries", *connect_retries != new.connect_retries);
-        self.restart("cluster.ping_interval", *ping_interval != new.ping_interval);
-        self.restart("cluster.peer_timeout", *peer_timeout != new.peer_timeout);
-        self.restart("cluster.permissions", *permissions != new.permissions);
-        self.restart("cluster.mesh_readiness", *unready_without_mesh != new.unready_without_mesh);
+        self.live("cluster.advertise", *advertise != new.advertise);
+        self.live("cluster.no_advertise", *no_advertise != new.no_advertise);
+        self.live("cluster.authorization", *login != new.login);
+        self.live("cluster.authorization.timeout", *auth_timeout != new.auth_timeout);
+        self.live("cluster.connect_retries", *connect_retries != new.connect_retries);
+        self.live("cluster.ping_interval", *ping_interval != new.ping_interval);
+        self.live("cluster.peer_timeout", *peer_timeout != new.peer_timeout);
+        self.live("cluster.permissions", *permissions != new.permissions);
+        self.live("cluster.mesh_readiness", *unready_without_mesh != new.unready_without_mesh);
     }
 
     fn gateway(&mut self, old: &Gateway, new: &Gateway) {
@@ -320,6 +317,18 @@ mod tests {
     }
 
     #[test]
+    fn all_of_a_cluster_but_its_name_and_place_changes_while_the_server_runs() {
+        let new = CLUSTER.replace(
+            '}',
+            ", advertise: h, no_advertise: true, authorization {user: u, password: p, timeout: 1}, connect_retries: 3,
+             ping_interval: 9, peer_timeout: \"10s\", permissions {import: a}, mesh_readiness: warn}",
+        );
+        let (live, restart) = between(CLUSTER, &new);
+        assert_eq!((live.len(), restart), (9, vec![]), "{live:?}");
+        assert_eq!(between("", "client_advertise: h"), (vec!["client_advertise"], vec![]));
+    }
+
+    #[test]
     fn clusters_may_come_and_go_and_the_rest_of_a_gateway_needs_a_restart() {
         let gateway = |more: &str| format!("gateway {{name: a, listen: \"127.0.0.1:1\", {more}}}");
         let (b, c) = ("{name: b, url: b:1}", "{name: c, urls: [c:1, c:2]}");
@@ -400,10 +409,9 @@ mod tests {
         let new =
             "cluster {listen: \"127.0.0.1:1\", name: c, routes: [nats://a:1], peer_timeout: \"9s\"}\nport: 5000\n\
                    shards: 1\nmax_payload: 1KB\nping_max: 9\ntrace: true\nauthorization {token: t, timeout: 1}";
-        let restart = ["listen", "shards", "cluster.name", "cluster.peer_timeout"];
-        let live =
-            ["max_payload", "ping_max", "authorization.timeout", "authorization users", "cluster.routes", "trace"];
-        assert_eq!(between(CLUSTER, new), (live.to_vec(), restart.to_vec()));
+        let limits = ["max_payload", "ping_max", "authorization.timeout", "authorization users"];
+        let live = [&limits[..], &["cluster.routes", "cluster.peer_timeout", "trace"]].concat();
+        assert_eq!(between(CLUSTER, new), (live, vec!["listen", "shards", "cluster.name"]));
         assert_eq!(between(CLUSTER, ""), (vec![], vec!["cluster"]));
         assert_eq!(between("", CLUSTER), (vec![], vec!["cluster"]));
         // Where routes come in is another matter than which there are.

@@ -17,7 +17,7 @@ use crate::base::{Cid, Level, ShardId, Time};
 use crate::conn::{GatewayTidings, Tidings};
 use crate::gateways::Gateways;
 use crate::mesh::{Act, Dial, Mesh, Report, Setup, Unreached};
-use crate::policy::{Borders, Found, Proof, RemoteGateway, RouteUrl};
+use crate::policy::{Borders, Cluster, Found, Proof, RemoteGateway};
 use crate::shard::Order;
 use crossbeam_channel::{unbounded, Receiver, Sender};
 use rustix::event::{eventfd, EventfdFlags};
@@ -51,7 +51,8 @@ enum Note {
     /// Who dialed us shows who he is, a gateway or a route.
     Came(Secured, SocketAddr, bool),
     Verified(Cid, bool),
-    Reload(Vec<RouteUrl>),
+    Reload(Box<Cluster>),
+    Urls(Vec<String>),
     ReloadGateways(Vec<RemoteGateway>),
     Borders(Box<Borders>),
     Accounts(Vec<String>),
@@ -109,9 +110,14 @@ impl MeshDoor {
         }
     }
 
-    /// The configured routes have changed.
-    pub fn reload(&self, routes: Vec<RouteUrl>) {
-        self.send(Note::Reload(routes));
+    /// The configuration of the cluster has changed. The shards are told before.
+    pub fn reload(&self, cluster: Cluster) {
+        self.send(Note::Reload(Box::new(cluster)));
+    }
+
+    /// Clients find this server there from now on, `host:port`.
+    pub fn set_urls(&self, own: Vec<String>) {
+        self.send(Note::Urls(own));
     }
 
     /// The configured list of gateways has changed.
@@ -320,9 +326,7 @@ impl Driver {
     /// Somebody has dialed us: with TLS a machine hears of him when he has shown who he is.
     fn knocks(&mut self, stream: TcpStream, from: SocketAddr, gateway: bool) {
         let tls = &self.around.tls;
-        let Some(between) = (if gateway { &tls.gateways } else { &tls.routes }) else {
-            return self.admit(Secured { stream, tls: None }, from, gateway);
-        };
+        let between = if gateway { &tls.gateways } else { &tls.routes };
         let (door, says) = (self.door.clone(), between.clone());
         between.accept(stream, move |found| match found {
             Ok(secured) => door.send(Note::Came(secured, from, gateway)),
@@ -384,7 +388,8 @@ impl Driver {
                 self.mesh.verified(link, matches);
                 self.gateways.iter_mut().for_each(|g| g.verified(link, matches));
             }
-            Note::Reload(routes) => self.mesh.reload(&routes),
+            Note::Reload(cluster) => self.mesh.reload(*cluster),
+            Note::Urls(own) => self.mesh.urls(own),
             Note::LameDuck => self.mesh.lame_duck(),
             Note::Leave => {
                 self.leaving = true;

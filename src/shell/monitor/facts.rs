@@ -5,6 +5,7 @@ use super::json::Nothing;
 use super::loads::Loads;
 use super::rate::Rate;
 use crate::policy::Settings;
+use crate::shell::address::advertised;
 use crate::shell::mesh::MeshDoor;
 use crate::shell::meter::Meter;
 use crate::shell::scarcity::Pressure;
@@ -21,9 +22,7 @@ pub struct Facts {
     pub server_id: String,
     /// As configured, else the id.
     pub server_name: String,
-    /// The host that INFO tells clients.
-    pub host: String,
-    /// The port that INFO tells clients.
+    /// The port that clients come in at.
     pub port: u16,
     /// Started at, nanoseconds since 1970.
     pub start_ns: u64,
@@ -56,6 +55,11 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Host and port that INFO tells clients.
+    pub fn told(&self) -> (String, u16) {
+        advertised(&self.loads.in_force(&self.settings), self.port)
+    }
+
     /// The name of the system account, if there is one.
     pub fn system_account(&self) -> Option<&str> {
         let auth = &self.settings.auth;

@@ -292,7 +292,7 @@ impl Service {
         let facts = &self.site.facts;
         let mut server = json!({
             "name": facts.server_name,
-            "host": facts.host,
+            "host": facts.told().0,
             "id": facts.server_id,
             "ver": NATS_VERSION,
             "jetstream": false,
@@ -355,8 +355,8 @@ impl Service {
         let options = Options::read(&m.payload);
         let facts = &self.site.facts;
         let live = facts.loads.in_force(&facts.settings);
-        let me =
-            Identity { name: &facts.server_name, host: &facts.host, cluster: &self.cluster, tags: &live.server_tags };
+        let (host, _) = facts.told();
+        let me = Identity { name: &facts.server_name, host: &host, cluster: &self.cluster, tags: &live.server_tags };
         let mut options = match options {
             Ok(options) if asked != Asked::Subscribers => options,
             Ok(_) | Err(_) if asked == Asked::Subscribers => {
