@@ -28,7 +28,6 @@ use std::collections::BTreeMap;
 const MUST_BE_MET: &[&str] = &[
     "503",
     "a client went on elsewhere",
-    "a cluster was read anew",
     "a dial for $SYS was answered",
     "a gap was named",
     "a service's answer came back",

@@ -3,7 +3,7 @@
 use super::super::node::{self, Node};
 use super::super::world::World;
 use super::foreign::Foreign;
-use super::member::{self, Member};
+use super::member::Member;
 use super::paths::State;
 use super::plan::Fault;
 use super::server::Server;
@@ -77,7 +77,6 @@ impl World {
         self.oracle.label("fault");
         let victim = match fault {
             Fault::Kill(at, _) | Fault::Start(at) | Fault::Pause(at) | Fault::Resume(at) | Fault::LameDuck(at) => at,
-            Fault::Login(at) | Fault::Rules(at) => at,
             _ => 0,
         };
         let keeps_apart = !matches!(fault, Fault::LameDuck(_) | Fault::Scarce(_) | Fault::Reload);
@@ -107,7 +106,6 @@ impl World {
             Fault::LameDuck(at) => self.become_lame_duck(at),
             Fault::Scarce(scarce) => self.memory(scarce),
             Fault::Reload => self.reload(),
-            Fault::Login(at) | Fault::Rules(at) => self.configure(at, fault),
             Fault::Users => {}
             Fault::Pause(at) if !self.servers[at].up => {}
             Fault::Pause(at) => {
@@ -146,23 +144,6 @@ impl World {
                 }
             }
         }
-    }
-
-    /// A server's cluster is read anew.
-    fn configure(&mut self, at: usize, what: Fault) {
-        self.touch_all(at);
-        let Some(cluster) = self.case.plan.cluster.as_mut() else { return };
-        let member = &mut cluster.members[at];
-        match what {
-            Fault::Login(_) => member.login = Some(("u".into(), "new".into())),
-            _ => member.rules = !member.rules,
-        }
-        let settings = member::settings(cluster, at);
-        let now = self.now;
-        if let Some(member) = self.servers[at].mesh.as_mut() {
-            member.with(now, |m| m.reload(settings));
-        }
-        self.oracle.label("a cluster was read anew");
     }
 
     /// Every shard is told how it stands with the memory.
