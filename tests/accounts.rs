@@ -2,6 +2,8 @@
 //!
 //! `TURNPIKE_TEST_SERVER=/path/to/nats-server` asks the reference instead: every row holds for both.
 
+#[path = "accounts/comings.rs"]
+mod comings;
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "support/driven.rs"]
 mod driven;

@@ -23,6 +23,8 @@ mod links;
 mod mixed;
 #[path = "cluster/partitions.rs"]
 mod partitions;
+#[path = "cluster/reloads.rs"]
+mod reloads;
 #[path = "cluster/roaming.rs"]
 mod roaming;
 #[path = "cluster/starts.rs"]

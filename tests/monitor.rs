@@ -210,13 +210,13 @@ impl World {
         settings.server_tags = vec!["x:y".into()];
         settings.server_metadata = vec![("a".into(), "b".into())];
         settings.limits.max_subscriptions = 100;
+        settings.listen.host = "127.0.0.1".into();
         settings.warnings = vec!["jetstream is not offered".into()];
         change(&mut settings);
         let facts = Arc::new(Facts {
             settings: Arc::new(settings),
             server_id: "NID".into(),
             server_name: "NAME".into(),
-            host: "127.0.0.1".into(),
             port: 4222,
             start_ns: START,
             cores: 2,

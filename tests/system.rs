@@ -4,6 +4,8 @@
 
 mod support;
 
+#[path = "system/roles.rs"]
+mod roles;
 #[path = "system/tracing.rs"]
 mod tracing;
 

@@ -331,6 +331,33 @@ fn a_reload_shows_another_certificate_and_drops_nobody() {
     assert!(frames.take(5).any(|f| f == b"MSG x 1 2\r\nhi\r\n"));
 }
 
+/// As nats-server does: whoever is there stays as he is.
+#[test]
+fn tls_comes_and_goes_with_a_reload() {
+    let ca = Authority::new();
+    let server = server("");
+    let mut clear = Raw::connect(server.clients());
+    clear.barrier();
+    let conf = format!("tls {{ {} }}\n", ca.issue("s", &["localhost"]).conf());
+    let reload = |conf: &str, n| {
+        std::fs::write(server.folder().join("server.conf"), conf).expect("cannot write");
+        classes::reload(&server, n);
+    };
+    reload(&conf, 1);
+    assert_eq!(Raw::connect(server.clients()).greeting()["tls_required"], true);
+    let mut private = Private::connect(server.clients(), &ca.client(None)).unwrap();
+    assert_eq!(outcome(&mut private, json!({})), "in $G");
+    clear.write(b"SUB x 1\r\n");
+    clear.barrier();
+    reload("", 2);
+    let mut late = Raw::connect(server.clients());
+    assert!(late.greeting().get("tls_required").is_none());
+    late.barrier();
+    private.write(b"PUB x 2\r\nhi\r\n");
+    private.barrier();
+    assert!(matches!(clear.next(PATIENCE), Next::Frame(f) if f == b"MSG x 1 2\r\nhi\r\n"));
+}
+
 #[test]
 fn a_ticket_opens_the_listener_that_gave_it_and_no_other() {
     let ca = Authority::new();

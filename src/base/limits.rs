@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// Shards. A set of shards is one 128-bit word on the path of every message.
 pub const SHARDS_MAX: usize = 128;
+/// Names of accounts that there may have been since the start: each keeps its place.
+pub const ACCOUNTS_MAX: usize = 1 << 16;
 /// Peers with a route. A set of peers is one 128-bit word in every entry of the interest table.
 pub const PEERS_MAX: usize = 128;
 /// Other clusters with a link on which messages are sent. A set of them is one 128-bit word.
@@ -205,6 +207,8 @@ pub const GRANTS_MAX: usize = 1 << 20;
 pub const RECENT_MAX: usize = 65_536;
 /// Names of accounts that do not exist here which one link is told of.
 pub const FOREIGN_ACCOUNTS_MAX: usize = 1024;
+/// Bytes of what one link has told of such accounts that are kept until a reload brings them.
+pub const FOREIGN_BYTES_MAX: usize = 4 << 20;
 
 // The mesh (floor 5).
 

@@ -53,6 +53,11 @@ impl Cut {
         Cut { wall, class, parts: (0..accounts).map(|_| None).collect(), former: VecDeque::new(), seed }
     }
 
+    /// There are so many accounts now.
+    pub fn grow(&mut self, accounts: usize) {
+        self.parts.resize_with(accounts, || None);
+    }
+
     /// What the rules know the cluster as.
     pub fn class(&self) -> Class {
         self.class

@@ -2,7 +2,7 @@
 //! owns it. On an outbound link the other end tells what it wants, which every shard keeps (`interest::far`); on an
 //! inbound one we tell, and what was told is kept here.
 
-use super::{Cut, GatewayIntroduction, Pulse, Telling, Way};
+use super::{Cut, ForeignFars, GatewayIntroduction, Pulse, Telling, Way};
 use crate::base::{FarId, Seeded, Set};
 use crate::interest::Cursor;
 use crate::wire::gateway::{GatewayParser, Hears};
@@ -71,6 +71,8 @@ pub struct GatewayLink {
     pub cut: Cut,
     /// Accounts of the other end that do not exist here, of which it has been told.
     pub strangers: Set<Box<[u8]>>,
+    /// Outbound: what it has told of them.
+    pub foreign: ForeignFars,
 }
 
 impl GatewayLink {
@@ -96,7 +98,15 @@ impl GatewayLink {
             due: VecDeque::new(),
             cut,
             strangers: Set::with_hasher(seed),
+            foreign: ForeignFars::default(),
         }
+    }
+
+    /// There are so many accounts now.
+    pub fn grow(&mut self, accounts: usize) {
+        self.standing.resize(accounts, Standing::default());
+        self.told.resize_with(accounts, || Told::Nothing);
+        self.cut.grow(accounts);
     }
 
     /// The cluster that messages are sent to; None: they are received.

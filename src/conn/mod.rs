@@ -4,6 +4,7 @@ mod answers;
 mod client;
 mod close;
 mod cut;
+mod foreign;
 mod gateway;
 mod gateway_link;
 mod health;
@@ -15,6 +16,7 @@ pub use answers::{Answers, WayBack, WAY_KNOWN_NS};
 pub use client::{give_back, Client, Counts, Entry, Memo, Publisher, Stage};
 pub use close::Close;
 pub use cut::Cut;
+pub use foreign::{ForeignFars, ForeignWants};
 pub use gateway::{
     GatewayInstruction, GatewayIntroduction, GatewayTidings, RouteNews, TheirImports, TheirRules, Way, ORDERED_LINKS,
 };

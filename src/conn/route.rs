@@ -2,6 +2,7 @@
 //! checks and registers; then one shard owns its socket until it ends. Both directions go by mail and are never on the
 //! path of a message.
 
+use super::ForeignWants;
 use crate::base::{Cid, PeerId, Time, SECOND};
 use crate::interest::Cursor;
 use crate::wire::route::RouteParser;
@@ -124,6 +125,8 @@ pub struct Route {
     pub probed: bool,
     /// Has it been said that the peer has accounts that do not exist here?
     pub strangers_told: bool,
+    /// What it has told of them.
+    pub foreign: ForeignWants,
     /// On a server with gateways, of a peer that pools; see [`Bearer`].
     pub bearer: Option<Bearer>,
 }

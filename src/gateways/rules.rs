@@ -9,7 +9,7 @@ use super::greet::read;
 use super::link::{Ending, Linked, Stage};
 use crate::base::{Cid, Level, PeerId, ShardId};
 use crate::conn::{GatewayInstruction, TheirImports, TheirRules};
-use crate::interest::border::Wall;
+use crate::interest::border::{Rule, Wall};
 use crate::policy::walls::Walls;
 use crate::policy::Borders;
 use crate::wire::address::shown;
@@ -25,9 +25,39 @@ impl Gateways {
         }
         self.gateway.borders = borders.clone();
         let others = self.take_borders();
+        self.give_walls(others);
+        if others {
+            let members: Vec<PeerId> = self.members.iter().filter(|(_, m)| m.borders).map(|(peer, _)| *peer).collect();
+            members.into_iter().for_each(|peer| self.tell_member_rules(peer));
+        }
+        self.changed();
+    }
+
+    /// The server has these accounts from now on, by their places: more than before. Rules that name one of the new ones
+    /// hold for it.
+    pub fn set_accounts(&mut self, accounts: Vec<String>) {
+        let known = std::mem::replace(&mut self.own.accounts, accounts).len();
+        let new = self.own.accounts.get(known..).unwrap_or_default().to_vec();
+        let named = |r: &Rule| r.account.as_ref().is_some_and(|a| new.iter().any(|name| **name == **a));
+        let borders = &self.gateway.borders;
+        if borders.exports.iter().chain(&borders.imports).flatten().any(named) {
+            self.give_walls(false);
+        }
+        let imports = |l: &Linked| l.border.rules().and_then(|r| r.imports.clone());
+        let concerned = |l: &Linked| l.is_outbound() && imports(l).is_some_and(|rules| rules.iter().any(named));
+        let links: Vec<Cid> = self.linked.iter().filter(|(_, l)| concerned(l)).map(|(rid, _)| *rid).collect();
+        for link in links {
+            let Some(linked) = self.linked.get(&link) else { continue };
+            let (shard, theirs) = (linked.shard, self.their_rules(linked));
+            self.acts.push_back(Act::Tell { shard, instruction: GatewayInstruction::TheirRules { link, theirs } });
+        }
+    }
+
+    /// Shards hear of this server's rules, and, if they are `others` than before, turnpikes that are linked.
+    fn give_walls(&mut self, others: bool) {
         let accounts: Vec<&str> = self.own.accounts.iter().map(String::as_str).collect();
-        let us = self.gateway.name.as_str().into();
-        let walls = Arc::new(Walls::new(us, borders.clone(), (&accounts, self.own.system), self.own.seed));
+        let (us, borders) = (self.gateway.name.as_str().into(), self.gateway.borders.clone());
+        let walls = Arc::new(Walls::new(us, borders, (&accounts, self.own.system), self.own.seed));
         for shard in (0..self.load.len()).map(|s| ShardId(s as u8)) {
             let tells = |l: &Linked| others && l.hello.borders && l.shard == shard;
             let links: Vec<Cid> = self.linked.iter().filter(|(_, l)| tells(l)).map(|(rid, _)| *rid).collect();
@@ -35,11 +65,6 @@ impl Gateways {
             let instruction = GatewayInstruction::OurRules { walls: walls.clone(), lines };
             self.acts.push_back(Act::Tell { shard, instruction });
         }
-        if others {
-            let members: Vec<PeerId> = self.members.iter().filter(|(_, m)| m.borders).map(|(peer, _)| *peer).collect();
-            members.into_iter().for_each(|peer| self.tell_member_rules(peer));
-        }
-        self.changed();
     }
 
     /// Makes what is said of the configured rules. True: it is not what was said before.

@@ -182,6 +182,11 @@ impl Fars {
         self.held.get(far.index()).copied().unwrap_or_default()
     }
 
+    /// The subjects that a cluster has refused.
+    pub fn refused(&self, far: FarId) -> impl Iterator<Item = &[u8]> {
+        self.refused.get(far.index()).into_iter().flatten().map(|subject| &**subject)
+    }
+
     fn held_mut(&mut self, far: FarId) -> &mut Held {
         if self.held.len() <= far.index() {
             self.held.resize(far.index() + 1, Held::default());

@@ -79,6 +79,8 @@ impl Mesh {
             hello: hello.clone(),
             address,
             dialable,
+            ip: link.ip.clone(),
+            presented: link.presented.take(),
             rid,
             shard,
             since: self.now.mono,

@@ -268,6 +268,15 @@ impl Book {
         }
     }
 
+    /// All that wait are dialed as soon as that is no more than a dial a second: what kept us out may be over.
+    pub(super) fn wake_all(&mut self, now: Time) {
+        for entry in self.entries.values_mut() {
+            if let Standing::Waiting(at) = entry.standing {
+                entry.standing = Standing::Waiting(entry.soonest(now).min(at));
+            }
+        }
+    }
+
     /// Drops an address that was learned; a configured one stays.
     pub(super) fn forget(&mut self, address: &str, now: Time) {
         if self.entries.get(address).is_some_and(|e| !e.configured) {

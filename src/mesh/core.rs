@@ -1,5 +1,6 @@
 //! The mesh: membership of this server in its cluster. What it holds and what it is told is here; what it does stands
-//! in `greet` (handshakes), `admit` (registration), `gossip` (what members tell each other) and `watch` (who is missing).
+//! in `greet` (handshakes), `admit` (registration), `gossip` (what members tell each other), `watch` (who is missing) and
+//! `reload` (what the operator changes meanwhile).
 //! One per server, driven by a thread of the shell or by a simulator: call [`Mesh::time`], then the inputs, then take the
 //! outputs with [`Mesh::poll`]; call again at [`Mesh::next_at`] at the latest.
 
@@ -12,7 +13,7 @@ use super::peers::{Peer, Peers};
 use crate::base::limits::{DIALS_MAX, UNREAD_BYTES_MAX};
 use crate::base::{Cid, Level, Notices, Now, PeerId, Rng, ShardId, Time, MILLISECOND, SECOND};
 use crate::conn::{Instruction, Introduction, RouteNews, Tidings};
-use crate::policy::{Cluster, RouteUrl};
+use crate::policy::Cluster;
 use crate::wire::address::{shown, split_address};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -249,6 +250,7 @@ impl Mesh {
                 ip,
                 port,
                 dialed: None,
+                presented: None,
                 since,
                 deadline,
                 heard: Vec::new(),
@@ -275,7 +277,18 @@ impl Mesh {
                 let heard = Vec::new();
                 self.links.insert(
                     link,
-                    Link { ip, port, dialed, since, deadline, heard, sent: 0, ponged: false, stage: Stage::Knocking },
+                    Link {
+                        ip,
+                        port,
+                        dialed,
+                        presented: None,
+                        since,
+                        deadline,
+                        heard,
+                        sent: 0,
+                        ponged: false,
+                        stage: Stage::Knocking,
+                    },
                 );
             }
             (Some(address), Err(Unreached { why, silent })) => {
@@ -341,21 +354,6 @@ impl Mesh {
         let members = self.peers.iter().filter(|(_, p)| !p.ending && untold(p)).map(|(_, p)| p.shown());
         let courted = self.links.values().filter(|l| l.courts().is_some()).map(Link::shown);
         self.book.untried().cloned().chain(courted).chain(members).collect()
-    }
-
-    /// The configured list changed. Routes stay; those no longer listed count as learned.
-    pub fn reload(&mut self, routes: &[RouteUrl]) {
-        self.cluster.routes = routes.to_vec();
-        self.book.configure(routes, self.now.mono);
-        let listed: Vec<_> =
-            self.peers.iter().map(|(id, p)| (id, self.lists(&p.hello.info.server_id, &p.address))).collect();
-        for (id, configured) in listed {
-            if let Some(peer) = self.peers.get_mut(id) {
-                peer.configured = configured;
-            }
-        }
-        self.changed();
-        self.dial_due();
     }
 
     /// Where this server's own clients come in, `host:port`.

@@ -106,7 +106,7 @@ impl Mesh {
         }
         let same = info.cluster.is_empty() || info.cluster == self.name.name;
         match (info.server_id == sender, same) {
-            (true, true) => self.peer_informed(from, hello.info),
+            (true, true) => self.peer_informed(from, hello),
             (true, false) => self.peer_renamed(from, info),
             (false, true) => self.named(from, &hello),
             (false, false) => {
@@ -130,7 +130,9 @@ impl Mesh {
     }
 
     /// News of the peer itself.
-    fn peer_informed(&mut self, from: PeerId, info: RouteInfo) {
+    fn peer_informed(&mut self, from: PeerId, hello: Hello) {
+        self.peer_moved(from, &hello);
+        let info = hello.info;
         if self.name.compare(&info.cluster, info.cluster_dynamic) == Match::WeYield {
             // The same name; but now we know that somebody configured it.
             self.adopt(&info.cluster, info.cluster_dynamic, None);
@@ -164,6 +166,23 @@ impl Mesh {
         }
     }
 
+    /// A peer may be dialed elsewhere from now on (`cluster.advertise`, after a reload).
+    fn peer_moved(&mut self, from: PeerId, hello: &Hello) {
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        let Some(address) = hello.address(&peer.ip).filter(|a| *a != peer.address) else { return };
+        let (left, was, known) = (peer.address.clone(), peer.shown(), &mut peer.hello.info);
+        (known.ip, known.host, known.port) = (hello.info.ip.clone(), hello.info.host.clone(), hello.info.port);
+        let (id, name) = (known.server_id.clone(), known.server_name.clone());
+        (peer.address, peer.dialable) = (address.clone(), true);
+        self.book.forget(&left, self.now.mono);
+        if !self.is_own(&address) {
+            self.book.learn(&address, &id, &name, 0, self.now.mono, 0);
+        }
+        self.book.settle(&address, &id, &name);
+        self.log(Level::Info, format!("{was} is dialed at {address} from now on"));
+        self.changed();
+    }
+
     /// Tells the machine that has the gateways about a member, if it does not know that already: members say all of it
     /// each time that anything about them changes.
     pub(super) fn tell_gateways(&mut self, peer: PeerId) {
@@ -195,11 +214,16 @@ impl Mesh {
         let others = reaches.iter().take(PEER_REACHES_MAX).filter(|r| r.id != own && r.id != peer.hello.info.server_id);
         let named = others.filter_map(|r| Some((r.id.clone(), named(&r.id, &r.name, dialable(&r.url)?)?)));
         let named: BTreeMap<String, Named> = named.collect();
-        peer.reaches.clone_from(&named);
+        let before = std::mem::replace(&mut peer.reaches, named.clone());
         if reaches.len() > PEER_REACHES_MAX {
             self.overlook(from);
         }
         for (id, n) in &named {
+            // Who is dialed in vain may be found where he has moved.
+            let moved = before.get(id).is_some_and(|was| was.address != n.address);
+            if moved && self.peers.find(id).is_none() && !self.is_own(&n.address) {
+                self.book.learn(&n.address, id, &n.name, 0, self.now.mono, 0);
+            }
             self.learn(id, &n.name, &n.address, 0);
         }
         self.review_soon();

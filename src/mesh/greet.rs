@@ -113,6 +113,9 @@ impl Mesh {
             let says = Refusal::Gateway(&connect.gateway).to_string();
             return self.end(rid, Ending::told(Cause::Gateway, says, "is a gateway, and this is the cluster port"));
         }
+        if let Some(link) = self.links.get_mut(&rid) {
+            link.presented = Some(RouteLogin { user: connect.user.clone(), password: connect.pass.clone() });
+        }
         match self.cluster.asks().cloned() {
             None => self.named_cluster(rid, &connect),
             // Both are compared whatever the first says, so that the time tells nothing.

@@ -13,6 +13,7 @@
 use super::counters::Cause;
 use super::speech::Hello;
 use crate::base::{Now, Time};
+use crate::policy::RouteLogin;
 use crate::wire::route::RouteConnect;
 
 /// See the file's head.
@@ -42,6 +43,8 @@ pub(super) struct Link {
     pub port: u16,
     /// The address in the book it was dialed for.
     pub dialed: Option<String>,
+    /// Accepted: what it presented with CONNECT.
+    pub presented: Option<RouteLogin>,
     pub since: Now,
     pub deadline: Time,
     /// Read and not yet understood.

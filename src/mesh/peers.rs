@@ -4,6 +4,7 @@ use super::speech::Hello;
 use crate::base::limits::PEERS_MAX;
 use crate::base::{Cid, PeerId, ShardId, ShardSet, Time};
 use crate::conn::RouteNews;
+use crate::policy::RouteLogin;
 use std::collections::BTreeMap;
 
 /// A member as a peer names it.
@@ -33,6 +34,10 @@ pub(super) struct Peer {
     pub address: String,
     /// It named a listener.
     pub dialable: bool,
+    /// Where its socket is.
+    pub ip: String,
+    /// What it presented when it called us; `None`: we called it.
+    pub presented: Option<RouteLogin>,
     pub rid: Cid,
     pub shard: ShardId,
     pub since: Time,

@@ -22,6 +22,7 @@ pub mod fleet;
 mod gateway;
 pub mod invalid;
 pub mod keys;
+mod lasting;
 mod load;
 pub mod login;
 mod mappings;

@@ -13,7 +13,7 @@ pub struct Changes {
     pub restart: Vec<&'static str>,
 }
 
-/// How the new settings differ from those the server runs with. What a configuration only says about itself (its digest
+/// How the new settings, whose accounts have kept their places, differ from those the server runs with. What a configuration only says about itself (its digest
 /// and its warnings) counts for nothing.
 pub fn changes(old: &Settings, new: &Settings) -> Changes {
     let mut changes = Changes::default();
@@ -45,12 +45,9 @@ pub fn changes(old: &Settings, new: &Settings) -> Changes {
     } = old;
     changes.restart("server_name", *server_name != new.server_name);
     changes.restart("listen", *listen != new.listen);
-    changes.restart("client_advertise", *client_advertise != new.client_advertise);
-    match (tls, &new.tls) {
-        // Its files may say something else.
-        (Some(_), Some(_)) => changes.live.push("tls"),
-        (old, new) => changes.restart("tls", old.is_some() != new.is_some()),
-    }
+    changes.live("client_advertise", *client_advertise != new.client_advertise);
+    // Its files may say something else each time.
+    changes.live("tls", tls.is_some() || new.tls.is_some());
     changes.restart("http", *monitor != new.monitor);
     changes.restart("https", *https != new.https);
     changes.restart("http_base_path", *http_base_path != new.http_base_path);
@@ -95,7 +92,7 @@ impl Changes {
         }
     }
 
-    /// TLS between servers: its files may say something else each time.
+    /// TLS between clusters: its files may say something else each time.
     fn between(&mut self, key: &'static str, old: &Option<Tls>, new: &Option<Tls>) {
         match (old, new) {
             // Whether a password is asked for beside the certificate stays as it is.
@@ -160,10 +157,7 @@ impl Changes {
     fn auth(&mut self, old: &Auth, new: &Auth) {
         let Auth { accounts, system, users, token, no_auth_user, required, announced, by_certificate, permits, trust } =
             old;
-        // Everything else knows accounts by their places, for as long as the server runs.
-        let same_names = accounts.iter().map(|a| &a.name).eq(new.accounts.iter().map(|a| &a.name));
         let lent = |auth: &Auth, user: &Option<usize>| user.map(|u| auth.users[u].name.clone());
-        self.restart("accounts", !same_names);
         self.restart("system_account", *system != new.system);
         self.restart("no_auth_user", lent(old, no_auth_user) != lent(new, &new.no_auth_user));
         self.restart("operator", trust.is_some() != new.trust.is_some());
@@ -202,18 +196,18 @@ impl Changes {
         if !same {
             self.live.push("cluster.routes");
         }
-        self.between("cluster.tls", tls, &new.tls);
+        self.live("cluster.tls", tls.is_some() || new.tls.is_some());
         self.restart("cluster.name", *name != new.name);
         self.restart("cluster.listen", *listen != new.listen);
-        self.restart("cluster.advertise", *advertise != new.advertise);
-        self.restart("cluster.no_advertise", *no_advertise != new.no_advertise);
-        self.restart("cluster.authorization", *login != new.login);
-        self.restart("cluster.authorization.timeout", *auth_timeout != new.auth_timeout);
-        self.restart("cluster.connect_retries", *connect_retries != new.connect_retries);
-        self.restart("cluster.ping_interval", *ping_interval != new.ping_interval);
-        self.restart("cluster.peer_timeout", *peer_timeout != new.peer_timeout);
-        self.restart("cluster.permissions", *permissions != new.permissions);
-        self.restart("cluster.mesh_readiness", *unready_without_mesh != new.unready_without_mesh);
+        self.live("cluster.advertise", *advertise != new.advertise);
+        self.live("cluster.no_advertise", *no_advertise != new.no_advertise);
+        self.live("cluster.authorization", *login != new.login);
+        self.live("cluster.authorization.timeout", *auth_timeout != new.auth_timeout);
+        self.live("cluster.connect_retries", *connect_retries != new.connect_retries);
+        self.live("cluster.ping_interval", *ping_interval != new.ping_interval);
+        self.live("cluster.peer_timeout", *peer_timeout != new.peer_timeout);
+        self.live("cluster.permissions", *permissions != new.permissions);
+        self.live("cluster.mesh_readiness", *unready_without_mesh != new.unready_without_mesh);
     }
 
     fn gateway(&mut self, old: &Gateway, new: &Gateway) {
@@ -305,7 +299,9 @@ mod tests {
 
     fn between(old: &str, new: &str) -> (Vec<&'static str>, Vec<&'static str>) {
         let settings = |text| load(Path::new("f.conf"), &mut Text(text)).unwrap_or_else(|e| panic!("{e:#?}")).settings;
-        let Changes { live, restart } = changes(&settings(old), &settings(new));
+        let (old, mut new) = (settings(old), settings(new));
+        new.auth.keep_places(&old.auth.accounts).unwrap();
+        let Changes { live, restart } = changes(&old, &new);
         (live, restart)
     }
 
@@ -318,6 +314,18 @@ mod tests {
             assert_eq!(between(CLUSTER, &new), (vec!["cluster.routes"], vec![]), "{new}");
         }
         assert_eq!(between("routes: [nats://a:1]", "routes: [nats://b:1]"), (vec!["cluster.routes"], vec![]));
+    }
+
+    #[test]
+    fn all_of_a_cluster_but_its_name_and_place_changes_while_the_server_runs() {
+        let new = CLUSTER.replace(
+            '}',
+            ", advertise: h, no_advertise: true, authorization {user: u, password: p, timeout: 1}, connect_retries: 3,
+             ping_interval: 9, peer_timeout: \"10s\", permissions {import: a}, mesh_readiness: warn}",
+        );
+        let (live, restart) = between(CLUSTER, &new);
+        assert_eq!((live.len(), restart), (9, vec![]), "{live:?}");
+        assert_eq!(between("", "client_advertise: h"), (vec!["client_advertise"], vec![]));
     }
 
     #[test]
@@ -369,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn users_come_and_go_while_the_server_runs_and_accounts_do_not() {
+    fn users_and_accounts_come_and_go_while_the_server_runs() {
         let accounts = |all: &str| format!("accounts {{ A {{ users: [{all}] }} }}");
         let a = accounts("{user: a, password: p}");
         let live = (vec!["authorization users"], vec![]);
@@ -380,7 +388,13 @@ mod tests {
         {
             assert_eq!(between(&a, &a.replace("users", &format!("{more}, users"))), (vec!["accounts"], vec![]));
         }
-        assert_eq!(between(&a, &a.replace('A', "B")).1, ["accounts"]);
+        let both = (vec!["authorization users", "accounts"], vec![]);
+        for other in [a.replace('A', "B"), a.replace("accounts {", "accounts { B {users: [{user: b, password: p}]}, ")]
+        {
+            assert_eq!(between(&a, &other), both, "{other}");
+        }
+        assert_eq!(between(&a, &a.replace("accounts {", "accounts { B {}, ")), (vec!["accounts"], vec![]));
+        assert_eq!(between(&a, &format!("{a}\nsystem_account: A")).1, ["system_account"]);
         assert_eq!(between(&a, &format!("{a}\nno_auth_user: a")).1, ["no_auth_user"]);
     }
 
@@ -395,10 +409,9 @@ mod tests {
         let new =
             "cluster {listen: \"127.0.0.1:1\", name: c, routes: [nats://a:1], peer_timeout: \"9s\"}\nport: 5000\n\
                    shards: 1\nmax_payload: 1KB\nping_max: 9\ntrace: true\nauthorization {token: t, timeout: 1}";
-        let restart = ["listen", "shards", "cluster.name", "cluster.peer_timeout"];
-        let live =
-            ["max_payload", "ping_max", "authorization.timeout", "authorization users", "cluster.routes", "trace"];
-        assert_eq!(between(CLUSTER, new), (live.to_vec(), restart.to_vec()));
+        let limits = ["max_payload", "ping_max", "authorization.timeout", "authorization users"];
+        let live = [&limits[..], &["cluster.routes", "cluster.peer_timeout", "trace"]].concat();
+        assert_eq!(between(CLUSTER, new), (live, vec!["listen", "shards", "cluster.name"]));
         assert_eq!(between(CLUSTER, ""), (vec![], vec!["cluster"]));
         assert_eq!(between("", CLUSTER), (vec![], vec!["cluster"]));
         // Where routes come in is another matter than which there are.

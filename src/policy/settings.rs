@@ -299,8 +299,7 @@ pub struct Limits {
     pub max_control_line: usize,
     /// Most bytes waiting for one connection before it is cut.
     pub max_pending: usize,
-    /// Most bytes waiting for all clients together; `None`: a quarter of the memory there is. Never less than twice
-    /// `max_pending` on each shard.
+    /// Most bytes waiting for all clients together; `None`: a quarter of the memory. On each shard at least twice `max_pending`.
     pub max_pending_total: Option<usize>,
     /// Bytes of memory at which the server sheds: no more clients, no more subscriptions, those for whom the most waits
     /// are cut; `None`: nine tenths of the control group's limit, if there is one; 0: never.
@@ -341,7 +340,7 @@ pub struct Timers {
 /// Accounts and who may enter them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Auth {
-    /// All accounts. `accounts[0]` is always `$G`, `accounts[1]` the system account unless there is none.
+    /// All accounts, also those that have gone. `accounts[0]` is always `$G`, `accounts[1]` the system account if there is one.
     pub accounts: Vec<Account>,
     /// Index of the system account in `accounts`.
     pub system: Option<usize>,
@@ -381,6 +380,8 @@ pub struct Account {
     pub rewrites: Arc<Rewrites>,
     /// Where is told of messages with a `traceparent` header (`msg_trace`).
     pub tracing: Option<TraceRule>,
+    /// A reload has taken it away, and its name keeps its place (`lasting`).
+    pub gone: bool,
 }
 
 /// Somebody who may connect.

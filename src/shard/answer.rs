@@ -125,7 +125,8 @@ impl Shard {
         let named = self.worlds.iter().zip(&self.settings.auth.accounts);
         let own = self.settings.auth.system.unwrap_or(0);
         let hidden = |account| if account == own { counted.hidden } else { 0 };
-        let accounts = named.enumerate().map(|(i, (w, a))| AccountTally {
+        let present = named.enumerate().filter(|(_, (_, a))| !a.gone);
+        let accounts = present.map(|(i, (w, a))| AccountTally {
             account: a.name.clone(),
             connections: w.ledger.connections,
             total_connections: w.ledger.total_connections,

@@ -55,6 +55,12 @@ impl Services {
         Services { waiting: Map::with_hasher(Seeded(seed)), asked, heard: vec![None; accounts], watched: false }
     }
 
+    /// There are so many accounts now.
+    pub fn grow(&mut self, accounts: usize) {
+        self.asked.resize_with(accounts, VecDeque::new);
+        self.heard.resize(accounts, None);
+    }
+
     /// Adds one. Says how many others were given up for it.
     pub(super) fn add(&mut self, request: Request, rng: &mut Rng) -> (Word, u64) {
         let mut forgotten = 0;

@@ -37,6 +37,7 @@ enum Item {
     Gate { far: FarId, up: Option<bool>, cluster: Span },
     Measured { far: FarId, rtt_ns: u64 },
     Rules { far: FarId, said: Option<Digest>, rules: u32 },
+    Accounts { names: u32 },
     Far { account: u16, far: FarId, said: FarWord, pattern: Span, queue: Span },
     Connections { account: u16, n: u32, newest: u64 },
     Message(Parcel),
@@ -161,6 +162,12 @@ pub enum Said<'a> {
         /// Those that are ready.
         rules: &'a TheirRules,
     },
+    /// "These are the names of the accounts that I know, by their places": said before anything is said of the new ones of
+    /// them. Absolute. Lost: shards would be told of accounts that they do not know.
+    Accounts {
+        /// All of them.
+        names: &'a Arc<[Box<str>]>,
+    },
     /// "The cluster whose link I own says this." Not absolute: what it means depends on what it said before, which all
     /// shards heard in the same order. Lost: shards would disagree about what it wants.
     Far {
@@ -282,6 +289,7 @@ struct Seldom {
     rules: Vec<TheirRules>,
     permits: Vec<Arc<Permit>>,
     marks: Vec<Arc<Mark>>,
+    names: Vec<Arc<[Box<str>]>>,
 }
 
 /// Where a message goes and from whom; the part of [`Batch::message`] that differs between shards.
@@ -336,6 +344,7 @@ impl Batch {
             seldom.rules.clear();
             seldom.permits.clear();
             seldom.marks.clear();
+            seldom.names.clear();
         }
         (self.shared_bytes, self.messages) = (0, 0);
     }
@@ -393,6 +402,14 @@ impl Batch {
         let at = all.len() as u32;
         all.push(rules.clone());
         self.items.push(Item::Rules { far, said, rules: at });
+    }
+
+    /// See [`Said::Accounts`].
+    pub fn accounts(&mut self, names: &Arc<[Box<str>]>) {
+        let all = &mut self.seldom().names;
+        let at = all.len() as u32;
+        all.push(names.clone());
+        self.items.push(Item::Accounts { names: at });
     }
 
     /// See [`Said::Far`].
@@ -480,10 +497,9 @@ impl Batch {
 
     /// Everything said, in order, from the `at`-th on.
     pub fn iter(&self, at: usize) -> impl Iterator<Item = Said<'_>> {
-        let carried = self
-            .seldom
-            .as_deref()
-            .map_or((&[][..], &[][..], &[][..]), |s| (&s.rules[..], &s.permits[..], &s.marks[..]));
+        let nothing = (&[][..], &[][..], &[][..], &[][..]);
+        let carried =
+            self.seldom.as_deref().map_or(nothing, |s| (&s.rules[..], &s.permits[..], &s.marks[..], &s.names[..]));
         self.items[at..].iter().map(move |i| match *i {
             Item::Interest { account, n, pattern, queue, guard } => {
                 let guard = guard.checked_sub(1).map(|at| &carried.1[at as usize]);
@@ -496,6 +512,7 @@ impl Batch {
             Item::Gate { far, up, cluster } => Said::Gate { far, up, cluster: self.span(cluster) },
             Item::Measured { far, rtt_ns } => Said::Measured { far, rtt_ns },
             Item::Rules { far, said, rules } => Said::Rules { far, said, rules: &carried.0[rules as usize] },
+            Item::Accounts { names } => Said::Accounts { names: &carried.3[names as usize] },
             Item::Far { account, far, said, pattern, queue } => {
                 let (pattern, queue) = (self.span(pattern), self.span(queue));
                 let said = match said {

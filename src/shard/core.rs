@@ -191,7 +191,8 @@ pub struct World {
 }
 
 impl World {
-    fn new(seed: u64, far_seed: u64, shards: usize) -> World {
+    /// Nobody is there.
+    pub(super) fn new(seed: u64, far_seed: u64, shards: usize) -> World {
         World {
             replica: Replica::new(seed),
             fars: Fars::new(far_seed),
@@ -507,8 +508,12 @@ impl Shard {
             Order::SendAway { over_ns } => self.send_away(over_ns),
             Order::Scarce(scarce) => self.scarce(scarce),
             Order::Settings(settings) => self.change_settings(&settings),
+            Order::Identity(identity) => {
+                self.identity = identity;
+                self.greeting = self.identity.greeting(&self.settings, self.cluster_name.as_deref());
+            }
             Order::Surplus(n) => self.shed_newest(n),
-            Order::Tls { tls, auth_timeout } => self.change_tls(&tls, auth_timeout),
+            Order::Tls { tls, auth_timeout } => self.change_tls(tls.as_deref(), auth_timeout),
             Order::ClusterName(name) => {
                 self.greeting = self.identity.greeting(&self.settings, Some(&name));
                 self.reply_prefix = self.identity.reply_prefix(&name);

@@ -102,6 +102,14 @@ impl Crossings {
         }
     }
 
+    /// There are so many accounts now; nobody has published anything in the new ones.
+    pub fn grow(&mut self, accounts: usize) {
+        for cluster in &mut self.clusters {
+            let down_at = cluster.far.is_none().then_some(0);
+            cluster.accounts.resize(accounts, Crossing { down_at, ..Crossing::default() });
+        }
+    }
+
     /// It ended.
     pub fn end(&mut self, far: FarId, published: &[u64]) {
         let Some(cluster) = self.clusters.iter_mut().find(|c| c.far == Some(far)) else { return };

@@ -34,7 +34,8 @@ impl Shard {
         client.max_subs = Some(limits.max_subscriptions).filter(|max| *max > 0);
         client.nonce = o.nonce;
         client.peer = peer;
-        let upgrades = matches!(o.privacy, Privacy::Upgrade);
+        // Where TLS has come or gone meanwhile, what INFO says holds.
+        let upgrades = matches!(o.privacy, Privacy::Upgrade) && self.settings.tls.is_some();
         if upgrades {
             client.stage = Stage::Upgrading { away: false };
         }

@@ -23,7 +23,7 @@ impl Shard {
             grounds: Vec::new(),
             words: String::new(),
         };
-        let account = self.settings.auth.accounts.iter().position(|a| a.name == q.account);
+        let account = self.settings.auth.accounts.iter().position(|a| a.name == q.account && !a.gone);
         let blank = |b: u8| b.is_ascii_whitespace() || b == 0;
         let sound = subject::valid_publish(q.subject.as_bytes()) && !q.subject.bytes().any(blank);
         match account {

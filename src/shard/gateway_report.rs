@@ -79,7 +79,8 @@ impl Shard {
     /// Accounts about which something was told on a link, or of which something was sent.
     fn gateway_accounts(&self, link: &GatewayLink) -> Vec<GatewayAccountRow> {
         let far: Option<FarId> = link.far();
-        let accounts = self.settings.auth.accounts.iter().zip(&self.worlds).enumerate();
+        let all = self.settings.auth.accounts.iter().zip(&self.worlds).enumerate();
+        let accounts = all.filter(|(_, (account, _))| !account.gone);
         let rows = accounts.map(|(at, (account, world))| {
             let held = far.map(|f| world.fars.held(f)).unwrap_or_default();
             let told = link.told.get(at).filter(|_| far.is_none());

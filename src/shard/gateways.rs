@@ -314,8 +314,14 @@ impl Shard {
     }
 
     /// The other end of an outbound link says something about an account: every shard is told.
-    fn told_by_cluster(&mut self, id: ConnId, name: &[u8], said: FarSaid<'_>, why: &'static str) {
-        let Some(account) = self.known_account(id, name) else { return self.note_stranger(id, name) };
+    pub(super) fn told_by_cluster(&mut self, id: ConnId, name: &[u8], said: FarSaid<'_>, why: &'static str) {
+        let Some(account) = self.known_account(id, name) else {
+            let seed = self.sids.0;
+            if let Some(link) = self.outbox.conns.get_mut(id).and_then(|c| c.gateway.as_deref_mut()) {
+                link.far().into_iter().for_each(|far| link.foreign.told(name, far, said, seed));
+            }
+            return self.note_stranger(id, name);
+        };
         let Some(far) = self.outbox.conns.get(id).and_then(|c| c.gateway.as_deref()).and_then(GatewayLink::far) else {
             return;
         };

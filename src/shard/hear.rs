@@ -108,6 +108,7 @@ impl Shard {
             Said::Gate { far, up, cluster } => self.gate_elsewhere(far, from, up, cluster),
             Said::Measured { far, rtt_ns } => self.far_measured(far, rtt_ns),
             Said::Rules { far, said, rules } => self.note_their_rules(far, said, rules.clone()),
+            Said::Accounts { names } => self.know_accounts(names),
             Said::Far { account, far, said } => drop(self.far_said(account, far, said)),
             Said::Connections { account, all } => {
                 self.worlds[usize::from(account)].elsewhere[from.index()] = all;

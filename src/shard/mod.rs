@@ -46,6 +46,7 @@ mod verdict;
 mod core;
 
 // What it does.
+mod accounts;
 mod ahead;
 mod answer;
 mod asked;

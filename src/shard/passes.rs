@@ -103,7 +103,7 @@ impl Shard {
         }
     }
 
-    /// Others may enter, or do other things. The accounts are the same.
+    /// Others may enter, or do other things.
     fn change_auth(&mut self, auth: &Auth, before: &Settings) {
         self.directory = Directory::new(&self.settings.auth, self.rng.next_u64());
         let permits = Permits::clone(&auth.permits).adopting(&mut self.outbox.permits);
@@ -126,6 +126,7 @@ impl Shard {
         }
         self.limit_accounts(&before.auth.accounts);
         self.weigh_entrants();
+        self.leave_accounts(&before.auth.accounts);
         self.expiries.accounts = accounts_end(&self.settings.auth);
         self.expiries.shares = shares_change(&self.settings.auth);
         self.watch_expiries();

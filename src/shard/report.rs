@@ -4,6 +4,7 @@
 mod gateways;
 mod question;
 
+use super::identity::Identity;
 use crate::base::ConnId;
 use crate::conn::{Counts, GatewayInstruction, Instruction, Telling};
 use crate::policy::{Found, Settings, Tls};
@@ -56,12 +57,15 @@ pub enum Order {
     Scarce(bool),
     /// This holds from now on. What needs a restart is the same (`policy::reload`).
     Settings(Arc<Settings>),
+    /// Who the server is to clients: where INFO says that it is may change (`client_advertise`). Who is here is told with the
+    /// next INFO.
+    Identity(Arc<Identity>),
     /// So many clients are more than there may be: the newest go.
     Surplus(usize),
     /// Handshakes with clients go so from now on; nobody who is here notices.
     Tls {
-        /// How.
-        tls: Arc<Tls>,
+        /// How; None: clients come in the clear.
+        tls: Option<Arc<Tls>>,
         /// From the handshake to a valid CONNECT.
         auth_timeout: Duration,
     },

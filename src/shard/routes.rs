@@ -14,7 +14,9 @@ use super::replies::way_back;
 use super::tracing::may_be_traced;
 use crate::base::limits::{ROUTE_LINE_BYTES_MAX, TURN_FORGOTTEN_MAX};
 use crate::base::{ConnId, Level, PeerId, ShardId, ShardSet, Slot, Time};
-use crate::conn::{Bearer, Client, Close, Instruction, Introduction, Memo, Pulse, Route, Telling, Tidings};
+use crate::conn::{
+    Bearer, Client, Close, ForeignWants, Instruction, Introduction, Memo, Pulse, Route, Telling, Tidings,
+};
 use crate::interest::Cursor;
 use crate::wire::gateway::{is_mapped, name_hash, Hash6};
 use crate::wire::route::{RouteOp, RouteParser, RouteRules, Routed};
@@ -44,6 +46,7 @@ impl Shard {
             pulse: Pulse::new(now.mono, u64::from(intro.pong_due)),
             probed: false,
             strangers_told: false,
+            foreign: ForeignWants::default(),
             bearer: (intro.pools && self.settings.gateway.is_some()).then(Bearer::default),
             intro: Introduction { rest: Vec::new(), ..intro },
         }));
@@ -278,13 +281,18 @@ impl Shard {
     }
 
     /// `RS+` and `RS-` (weight 0).
-    fn peer_wants(&mut self, id: ConnId, account: &[u8], pattern: &[u8], queue: &[u8], n: u32) {
-        let Some(account) = self.account_of(id, account) else { return };
+    pub(super) fn peer_wants(&mut self, id: ConnId, name: &[u8], pattern: &[u8], queue: &[u8], n: u32) {
+        let account = self.account_of(id, name);
         let Some(peer) = self.peer_of(id) else { return };
-        if !subject::valid_subscription(pattern) {
+        if account.is_some() && !subject::valid_subscription(pattern) {
             self.outbox.say(id, |out| out.extend_from_slice(b"-ERR 'Invalid Subscription'\r\n"));
             return self.close(id, Close::Fault(Fault::Malformed));
         }
+        let Some(account) = account else {
+            // A reload may bring it.
+            let route = self.outbox.conns.get_mut(id).and_then(|c| c.route.as_deref_mut());
+            return route.into_iter().for_each(|r| r.foreign.told(name, pattern, queue, n));
+        };
         let rules = self.settings.cluster.as_ref().and_then(|c| c.permissions.as_ref());
         if n > 0 && rules.is_some_and(|p| !p.export.allows(pattern)) {
             self.outbox.ledger.interest_refused += 1;

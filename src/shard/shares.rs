@@ -38,6 +38,7 @@ impl Shard {
 
     /// Another configuration holds from now on, as far as it holds at this second. Gives back the one before.
     pub(super) fn follow(&mut self, mut settings: Settings) -> Arc<Settings> {
+        self.meet_accounts(&mut settings);
         let now_s = self.now_s();
         for account in &mut settings.auth.accounts {
             if let Some(now) = account.shares.at(now_s) {

@@ -40,9 +40,9 @@ impl Shard {
     }
 
     /// Handshakes from now on go otherwise; nobody who is here notices.
-    pub(super) fn change_tls(&mut self, tls: &Arc<Tls>, auth_timeout: Duration) {
+    pub(super) fn change_tls(&mut self, tls: Option<&Tls>, auth_timeout: Duration) {
         let mut settings = Settings::clone(&self.settings);
-        settings.tls = Some(Tls::clone(tls));
+        settings.tls = tls.cloned();
         settings.timers = Timers { auth_timeout, ..settings.timers };
         self.settings = Arc::new(settings);
         self.outbox.diary.follow(&self.settings);

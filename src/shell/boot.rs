@@ -18,7 +18,7 @@ use super::monitor::{self, Beside, Facts, Inbox, Loads, Monitor, Rate, Replies, 
 use super::probe;
 use super::refusal::Refusal;
 use super::reload::Loader;
-use super::reminders::Reminders;
+use super::reminders::{open_doors, Reminders};
 use super::rings::{self, Door, Mail, Post};
 use super::scarcity::{Gauge, Scarcity};
 use super::serve::{Event, Executors, Server, EPOLL_REMEDY};
@@ -28,7 +28,7 @@ use super::tls::{Fresh, Gate, Settled, Shown};
 use super::verify::{Check, Verifier};
 use super::watchdog::Watchdog;
 use crate::base::{Level, Rng, ShardId};
-use crate::policy::{doors, Found, Idle, Settings};
+use crate::policy::{Found, Idle, Settings};
 use crate::shard::{Identity, Order, Setup, Shard};
 use crate::{NATS_VERSION, TURNPIKE_VERSION};
 use crossbeam_channel::{unbounded, Receiver, Sender};
@@ -124,7 +124,7 @@ impl Server {
         };
         let mesh = joining.map(|joining| joining.start(neighbours)).transpose()?;
         let known = (&scarcity, &system, &tell, &outlets.meters[..]);
-        let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref(), ports, known));
+        let facts = Arc::new(facts(&settings, &identity, &plan, mesh.as_ref(), (bound, ports), known));
         let (service, stands) = settings.auth.system.map(|_| service(&settings, &doors, (words, tell), log)).unzip();
         let monitor = start_monitor(&facts, shares.monitoring, &doors, inbox, tls.monitor.clone(), (service, log))?;
         stands.iter().for_each(|stands| until_service_stands(stands, log));
@@ -277,12 +277,7 @@ fn say_where(settings: &Settings, bound: SocketAddr, log: &Log) -> Reminders {
         let must = if tls.optional { "offered to" } else { "required for" };
         log.line(Level::Info, format!("TLS {must} client connections"));
     }
-    let mut really = settings.clone();
-    really.listen.port = Some(bound.port());
-    if bound.ip().to_canonical().is_loopback() {
-        really.listen.host = bound.ip().to_string();
-    }
-    let open = doors::open(&really);
+    let open = open_doors(settings, bound);
     // Those of the routes are among the configuration's warnings.
     open.iter().filter(|w| !settings.warnings.contains(w)).for_each(|w| log.line(Level::Warn, w.clone()));
     Reminders::new(open, Instant::now())
@@ -293,7 +288,7 @@ fn facts(
     identity: &Identity,
     plan: &Plan,
     mesh: Option<&Running>,
-    (cluster_at, gateway_port): (Option<SocketAddr>, u16),
+    (bound, (cluster_at, gateway_port)): (SocketAddr, (Option<SocketAddr>, u16)),
     (scarcity, system, tell, meters): (&Scarcity, &SystemDoor, &Sender<Event>, &[Arc<Meter>]),
 ) -> Facts {
     let tell = tell.clone();
@@ -303,8 +298,7 @@ fn facts(
         settings: settings.clone(),
         server_id: identity.server_id.clone(),
         server_name: identity.server_name.clone(),
-        host: identity.host.clone(),
-        port: identity.port,
+        port: bound.port(),
         start_ns: Clock::new().now().wall_ns,
         cores,
         free_cpus: machine.into_iter().filter(|c| !plan.cpus.contains(&Some(*c))).collect(),
@@ -435,7 +429,7 @@ struct Outward {
     load: Arc<Load>,
     verifier: Verifier,
     mesh: Option<MeshDoor>,
-    gate: Option<Arc<Gate>>,
+    gate: Arc<Gate>,
     system: SystemDoor,
     tell: Sender<Event>,
     meters: Vec<Arc<Meter>>,
@@ -480,10 +474,8 @@ impl Outward {
                 }
             }),
             upgrade: Box::new(move |conn, stream| {
-                if let Some(gate) = &gate {
-                    let door = returns.clone();
-                    gate.upgrade(stream, Box::new(move |found| door.send(Mail::Upgraded(conn, found))));
-                }
+                let door = returns.clone();
+                gate.upgrade(stream, Box::new(move |found| door.send(Mail::Upgraded(conn, found))));
             }),
             tidings: Box::new(move |shard, tidings| {
                 if let Some(mesh) = &mesh {

@@ -7,7 +7,7 @@ use super::identity;
 use super::log::Log;
 use super::monitor::Facts;
 use super::rings::{Door, Mail};
-use super::tls::{Acceptor, Gate, Secured};
+use super::tls::{Acceptor, Gate, Secured, Way};
 use crate::base::{Cid, Level};
 use crate::policy::settings::Limits;
 use crate::policy::tls::First;
@@ -96,7 +96,7 @@ struct Listener {
     load: Arc<Load>,
     facts: Arc<Facts>,
     log: Log,
-    tls: Option<Arc<Gate>>,
+    tls: Arc<Gate>,
     files: u64,
     numbers: Arc<AtomicU64>,
     said: Option<Instant>,
@@ -113,8 +113,8 @@ pub struct Inside {
     pub numbers: Arc<AtomicU64>,
     /// What monitoring knows.
     pub facts: Arc<Facts>,
-    /// Where clients are made private; none: TLS is not configured.
-    pub tls: Option<Arc<Gate>>,
+    /// Where clients are made private, if they are.
+    pub tls: Arc<Gate>,
     /// Where failures are told.
     pub log: Log,
 }
@@ -202,15 +202,14 @@ impl Listener {
             return self.complain("a client is refused: the system has no random bytes");
         };
         let mut opening = Opening { cid, ip, port: peer.port(), over_limit, nonce, privacy: Privacy::Plain };
-        if let Some(gate) = self.tls.as_ref().filter(|_| !over_limit) {
-            match gate.enter() {
-                None => opening.privacy = Privacy::Throttled,
-                Some(acceptor) => match acceptor.tls.first {
-                    First::Info => opening.privacy = Privacy::Upgrade,
-                    First::Tls => return self.tls_first(gate, acceptor, None, shard, stream, opening),
-                    First::Wait(d) => return self.tls_first(gate, acceptor, Some(d), shard, stream, opening),
-                },
-            }
+        match if over_limit { Way::Clear } else { self.tls.enter() } {
+            Way::Clear => {}
+            Way::Throttled => opening.privacy = Privacy::Throttled,
+            Way::Private(acceptor) => match acceptor.tls.first {
+                First::Info => opening.privacy = Privacy::Upgrade,
+                First::Tls => return self.tls_first(acceptor, None, shard, stream, opening),
+                First::Wait(d) => return self.tls_first(acceptor, Some(d), shard, stream, opening),
+            },
         }
         self.doors[shard].send(Mail::Accepted(stream, opening));
     }
@@ -218,14 +217,13 @@ impl Listener {
     /// TLS comes first: a shard hears of the client when he is there, or has waited in vain to be spoken to.
     fn tls_first(
         &self,
-        gate: &Arc<Gate>,
         acceptor: Arc<Acceptor>,
         wait: Option<Duration>,
         shard: usize,
         stream: TcpStream,
         mut opening: Opening,
     ) {
-        let (door, load, says) = (self.doors[shard].clone(), self.load.clone(), gate.clone());
+        let (door, load, says) = (self.doors[shard].clone(), self.load.clone(), self.tls.clone());
         let done = move |found: Result<Secured, String>| match found {
             Ok(Secured { stream, tls: Some((session, peer)) }) => {
                 opening.privacy = Privacy::Secured(peer);
@@ -240,7 +238,7 @@ impl Listener {
                 says.failed(&format!("{}:{} - cid:{}", opening.ip, opening.port, opening.cid.0), &why);
             }
         };
-        gate.first(acceptor, stream, wait, Box::new(done));
+        self.tls.first(acceptor, stream, wait, Box::new(done));
     }
 
     /// At most one line a second, with the number of those that were kept back.
@@ -270,6 +268,7 @@ mod tests {
     use crate::shell::monitor::Loads;
     use crate::shell::monitor::Rate;
     use crate::shell::rings::{connect, Post};
+    use crate::shell::tls::Threads;
     use std::sync::atomic::AtomicBool;
 
     fn facts() -> Arc<Facts> {
@@ -277,7 +276,6 @@ mod tests {
             settings: Arc::new(Settings::default()),
             server_id: "ID".into(),
             server_name: "NAME".into(),
-            host: "127.0.0.1".into(),
             port: 0,
             start_ns: 0,
             cores: 1,
@@ -306,7 +304,14 @@ mod tests {
         let client = TcpStream::connect(socket.local_addr().unwrap()).unwrap();
         let (log, _) = Log::start(&Settings::default().log).unwrap();
         let (load, numbers) = (Arc::new(Load::new(1, &Settings::default().limits)), Arc::new(AtomicU64::new(1)));
-        let inside = Inside { doors, load, numbers, facts: facts(), tls: None, log };
+        let inside = Inside {
+            doors,
+            load,
+            numbers,
+            facts: facts(),
+            tls: Arc::new(Gate::new(Threads::of_clients(), log.clone())),
+            log,
+        };
         let listening = start(socket, 10, inside).unwrap();
         (listening, posts.remove(0), client)
     }

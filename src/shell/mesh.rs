@@ -17,7 +17,7 @@ use crate::base::{Cid, Level, ShardId, Time};
 use crate::conn::{GatewayTidings, Tidings};
 use crate::gateways::Gateways;
 use crate::mesh::{Act, Dial, Mesh, Report, Setup, Unreached};
-use crate::policy::{Borders, Found, Proof, RemoteGateway, RouteUrl};
+use crate::policy::{Borders, Cluster, Found, Proof, RemoteGateway};
 use crate::shard::Order;
 use crossbeam_channel::{unbounded, Receiver, Sender};
 use rustix::event::{eventfd, EventfdFlags};
@@ -51,9 +51,11 @@ enum Note {
     /// Who dialed us shows who he is, a gateway or a route.
     Came(Secured, SocketAddr, bool),
     Verified(Cid, bool),
-    Reload(Vec<RouteUrl>),
+    Reload(Box<Cluster>),
+    Urls(Vec<String>),
     ReloadGateways(Vec<RemoteGateway>),
     Borders(Box<Borders>),
+    Accounts(Vec<String>),
     LameDuck,
     Leave,
     Report(Reply),
@@ -108,9 +110,14 @@ impl MeshDoor {
         }
     }
 
-    /// The configured routes have changed.
-    pub fn reload(&self, routes: Vec<RouteUrl>) {
-        self.send(Note::Reload(routes));
+    /// The configuration of the cluster has changed. The shards are told before.
+    pub fn reload(&self, cluster: Cluster) {
+        self.send(Note::Reload(Box::new(cluster)));
+    }
+
+    /// Clients find this server there from now on, `host:port`.
+    pub fn set_urls(&self, own: Vec<String>) {
+        self.send(Note::Urls(own));
     }
 
     /// The configured list of gateways has changed.
@@ -121,6 +128,11 @@ impl MeshDoor {
     /// The rules of what crosses between clusters have changed.
     pub fn set_borders(&self, borders: Borders) {
         self.send(Note::Borders(Box::new(borders)));
+    }
+
+    /// The server has these accounts now, by their places.
+    pub fn set_accounts(&self, accounts: Vec<String>) {
+        self.send(Note::Accounts(accounts));
     }
 
     /// Asks what the gateways' machine knows; as [`MeshDoor::report`]. Dropped where there is none.
@@ -314,9 +326,7 @@ impl Driver {
     /// Somebody has dialed us: with TLS a machine hears of him when he has shown who he is.
     fn knocks(&mut self, stream: TcpStream, from: SocketAddr, gateway: bool) {
         let tls = &self.around.tls;
-        let Some(between) = (if gateway { &tls.gateways } else { &tls.routes }) else {
-            return self.admit(Secured { stream, tls: None }, from, gateway);
-        };
+        let between = if gateway { &tls.gateways } else { &tls.routes };
         let (door, says) = (self.door.clone(), between.clone());
         between.accept(stream, move |found| match found {
             Ok(secured) => door.send(Note::Came(secured, from, gateway)),
@@ -378,7 +388,8 @@ impl Driver {
                 self.mesh.verified(link, matches);
                 self.gateways.iter_mut().for_each(|g| g.verified(link, matches));
             }
-            Note::Reload(routes) => self.mesh.reload(&routes),
+            Note::Reload(cluster) => self.mesh.reload(*cluster),
+            Note::Urls(own) => self.mesh.urls(own),
             Note::LameDuck => self.mesh.lame_duck(),
             Note::Leave => {
                 self.leaving = true;

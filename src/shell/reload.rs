@@ -30,7 +30,8 @@ pub(super) fn reload(old: &Settings, load: Option<&Loader>) -> Result<Reloaded, 
     let Some(load) = load else {
         return Err(vec!["can only reload config when a file is provided using -c or --config".into()]);
     };
-    let Loaded { settings, deprecations, .. } = load().map_err(|all| words(&all))?;
+    let Loaded { mut settings, deprecations, .. } = load().map_err(|all| words(&all))?;
+    settings.auth.keep_places(&old.auth.accounts).map_err(|why| vec![why])?;
     let Changes { live, restart } = changes(old, &settings);
     if !restart.is_empty() {
         let refused = restart.iter().map(|key| format!("config reload not supported for {key}: restart the server"));

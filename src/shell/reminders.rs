@@ -1,9 +1,21 @@
-//! What an operator is reminded of every hour, because it was true at the start and only a restart can change it.
+//! What an operator is reminded of every hour: the doors that stand open, as the configuration in force has it.
 
+use crate::policy::{doors, Settings};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Between two times that it is said.
 const EVERY: Duration = Duration::from_secs(3600);
+
+/// Which doors stand open where clients come in at `bound`.
+pub fn open_doors(settings: &Settings, bound: SocketAddr) -> Vec<String> {
+    let mut really = settings.clone();
+    really.listen.port = Some(bound.port());
+    if bound.ip().to_canonical().is_loopback() {
+        really.listen.host = bound.ip().to_string();
+    }
+    doors::open(&really)
+}
 
 /// See the file's head.
 #[derive(Debug)]
@@ -16,6 +28,15 @@ impl Reminders {
     /// `lines` have just been said.
     pub fn new(lines: Vec<String>, now: Instant) -> Reminders {
         Reminders { lines, next: now + EVERY }
+    }
+
+    /// These hold from now on; those that are new, to be said.
+    pub fn change(&mut self, lines: Vec<String>, now: Instant) -> Vec<String> {
+        if self.lines.is_empty() {
+            self.next = now + EVERY;
+        }
+        let had = std::mem::replace(&mut self.lines, lines);
+        self.lines.iter().filter(|l| !had.contains(l)).cloned().collect()
     }
 
     /// When they are due again; None: there is nothing to be reminded of.
@@ -46,6 +67,10 @@ mod tests {
         assert_eq!(r.due(start + EVERY), ["open"]);
         assert!(r.due(start + EVERY).is_empty());
         assert_eq!(r.due(start + 2 * EVERY), ["open"]);
-        assert_eq!(Reminders::new(Vec::new(), start).next(), None);
+        let mut none = Reminders::new(Vec::new(), start);
+        assert_eq!(none.next(), None);
+        assert_eq!(none.change(vec!["open".into()], start + 3 * EVERY), ["open"]);
+        assert_eq!(none.next(), Some(start + 4 * EVERY));
+        assert!(none.change(vec!["open".into()], start + 3 * EVERY).is_empty());
     }
 }

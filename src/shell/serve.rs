@@ -1,5 +1,6 @@
 //! A running server: what it does when it is signalled, and how it ends (operations.md §14). Made by the boot.
 
+use super::address::{advertised, client_urls};
 use super::clock::Clock;
 use super::files::{Files, PortsFile};
 use super::listen::{Listening, Load};
@@ -8,7 +9,7 @@ use super::mesh;
 use super::monitor::{Facts, Monitor};
 use super::refusal::Refusal;
 use super::reload::{self, Loader};
-use super::reminders::Reminders;
+use super::reminders::{open_doors, Reminders};
 use super::rings::{Door, Mail};
 use super::scarcity::{Found, Scarcity};
 use super::signal::{Signal, Signals};
@@ -17,7 +18,7 @@ use super::tls::Settled;
 use super::watchdog::{Due, Watchdog};
 use crate::base::{Level, ShardId};
 use crate::policy::Settings;
-use crate::shard::Order;
+use crate::shard::{Identity, Order};
 use crossbeam_channel::{Receiver, RecvError, RecvTimeoutError};
 use glommio::ExecutorJoinHandle;
 use sd_notify::NotifyState;
@@ -208,31 +209,44 @@ impl Server {
     /// # Errors
     /// Why not, as the log has it.
     fn reload(&mut self) -> Result<(), String> {
-        match reload::reload(&self.settings, self.load.as_ref()) {
+        let no_threads = |e| vec![format!("no threads for TLS handshakes: {e}")];
+        let read = reload::reload(&self.settings, self.load.as_ref());
+        match read.and_then(|r| self.tls.prepare(&r.fresh).map(|()| r).map_err(no_threads)) {
             Ok(reloaded) => {
                 reloaded.notices.iter().for_each(|w| self.log.line(Level::Warn, w.clone()));
+                // Whom INFO tells of TLS is waited for: it begins before that is said, and ends after.
+                let clear = reloaded.settings.tls.is_none();
+                if clear {
+                    self.tell_of_tls(&reloaded.settings);
+                }
                 // Before anybody is dialed anew.
                 self.tls.change(reloaded.fresh);
-                if let (Some(mesh), Some(cluster)) = (&self.mesh, &reloaded.settings.cluster) {
-                    mesh.door().reload(cluster.routes.clone());
-                }
                 if let (Some(mesh), Some(gateway)) = (&self.mesh, &reloaded.settings.gateway) {
+                    let accounts = &reloaded.settings.auth.accounts;
+                    mesh.door().set_accounts(accounts.iter().map(|a| a.name.clone()).collect());
                     mesh.door().reload_gateways(gateway.remotes.clone());
                     mesh.door().set_borders(gateway.borders.clone());
                 }
                 let settings = Arc::new(reloaded.settings.clone());
                 self.doors.iter().for_each(|d| d.send(Mail::Order(Order::Settings(settings.clone()))));
+                self.move_clients(&reloaded.settings);
+                if let (Some(mesh), Some(cluster)) = (&self.mesh, &reloaded.settings.cluster) {
+                    // Routes that it makes anew go by what the shards have just been told.
+                    mesh.door().reload(cluster.clone());
+                }
                 self.limit_clients(reloaded.settings.limits.max_connections);
                 if let Some(log) = reloaded.log {
                     self.log.change(log);
                 }
                 self.write_files(&reloaded.settings);
-                if let Some(tls) = &reloaded.settings.tls {
-                    let (tls, auth_timeout) = (Arc::new(tls.clone()), reloaded.settings.timers.auth_timeout);
-                    let order = || Order::Tls { tls: tls.clone(), auth_timeout };
-                    self.doors.iter().for_each(|d| d.send(Mail::Order(order())));
+                if !clear {
+                    self.tell_of_tls(&reloaded.settings);
                 }
                 reloaded.applied.iter().for_each(|what| self.log.line(Level::Info, format!("Reloaded: {what}")));
+                let open = self.reminders.change(open_doors(&reloaded.settings, self.files.clients), Instant::now());
+                // Those of the routes are among the configuration's warnings.
+                let unsaid = open.into_iter().filter(|w| !reloaded.settings.warnings.contains(w));
+                unsaid.for_each(|w| self.log.line(Level::Warn, w));
                 self.settings = Arc::new(reloaded.settings);
                 self.facts.loads.reloaded(self.settings.clone(), Clock::new().now().wall_ns);
                 self.log.line(Level::Info, format!("Reloaded server configuration ({})", self.settings.digest));
@@ -246,6 +260,29 @@ impl Server {
         }
     }
 
+    /// Tells the shards how clients are made private from now on.
+    fn tell_of_tls(&self, new: &Settings) {
+        let (tls, auth_timeout) = (new.tls.clone().map(Arc::new), new.timers.auth_timeout);
+        let order = || Order::Tls { tls: tls.clone(), auth_timeout };
+        self.doors.iter().for_each(|d| d.send(Mail::Order(order())));
+    }
+
+    /// Clients are told from now on that they find this server where the new settings say.
+    fn move_clients(&self, new: &Settings) {
+        if new.client_advertise == self.settings.client_advertise {
+            return;
+        }
+        let at = self.files.clients;
+        let (host, port) = advertised(new, at.port());
+        let (server_id, server_name) = (self.facts.server_id.clone(), self.facts.server_name.clone());
+        let identity = Arc::new(Identity { server_id, server_name, host, port });
+        // Before their next INFO, which the mesh has them say.
+        self.doors.iter().for_each(|d| d.send(Mail::Order(Order::Identity(identity.clone()))));
+        if let Some(mesh) = &self.mesh {
+            mesh.door().set_urls(client_urls(new, at));
+        }
+    }
+
     /// So many clients there may be from now on.
     fn limit_clients(&self, max: usize) {
         for (door, n) in self.doors.iter().zip(self.clients.limit(max)).filter(|(_, n)| *n > 0) {
@@ -255,7 +292,9 @@ impl Server {
 
     /// The pid file and the ports file, where they are to be elsewhere from now on.
     fn write_files(&mut self, new: &Settings) {
-        if (&new.pid_file, &new.ports_file_dir) == (&self.settings.pid_file, &self.settings.ports_file_dir) {
+        // The URLs of clients say whether TLS is spoken.
+        let said = |s: &Settings| (s.pid_file.clone(), s.ports_file_dir.clone(), s.tls.as_ref().map(|t| t.optional));
+        if said(new) == said(&self.settings) {
             return;
         }
         remove(self.ports_file.take(), &self.log);

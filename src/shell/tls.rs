@@ -12,7 +12,7 @@ mod settled;
 
 pub use between::Between;
 pub use files::{Acceptor, Dialer};
-pub use gate::Gate;
-pub use handshakes::{Handshakes, How, Job, Secured, Wait};
+pub use gate::{Gate, Way};
+pub use handshakes::{How, Job, Secured, Threads, Wait};
 pub use session::{Sealed, Session};
 pub use settled::{check, Fresh, Settled, Shown};

@@ -15,7 +15,7 @@ const EXPECTED: &str = "Not possible to have a dedicated route for account \"$SY
 /// And while somebody is dead.
 const BEREAVED: [&str; 3] = ["Error trying to connect to route", "connection reset by peer", "broken pipe"];
 
-fn peers() -> Vec<Which> {
+pub fn peers() -> Vec<Which> {
     let paths = std::env::var("TURNPIKE_PEERS").expect("TURNPIKE_PEERS names no nats-server: see scripts/mixed");
     paths.split(',').map(|p| Which::at(PathBuf::from(p))).inspect(|w| assert!(!w.is_turnpike())).collect()
 }

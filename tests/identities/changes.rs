@@ -203,3 +203,66 @@ fn a_reload_that_allows_fewer_connections_sends_the_newest_away() {
     }
     assert_eq!(enter(&server, pair.0).outcome, full);
 }
+
+#[test]
+fn accounts_of_tokens_come_and_go() {
+    let (stays, goes) = (Pair(100), Pair(102));
+    let public = json!([{"type": "stream", "subject": "s.>"}]);
+    let of = |pairs: &[&Pair]| {
+        let tokens = pairs.iter().flat_map(|p| p.tokens((public.clone(), p.import("stream", "s.>", &json!({})))));
+        conf(&tokens.collect::<Vec<_>>())
+    };
+    let server = server(&of(&[&stays]));
+    let (mut from, mut to) = (enter(&server, stays.0), enter(&server, stays.0 + 1));
+    to.raw.write(b"SUB > 1\r\n");
+    to.raw.barrier();
+    assert_eq!(enter(&server, goes.0).outcome, "-ERR 'Authorization Violation'");
+    reloaded(&server, &of(&[&goes, &stays]));
+    let (mut from2, mut to2) = (enter(&server, goes.0), enter(&server, goes.0 + 1));
+    to2.raw.write(b"SUB > 1\r\n");
+    to2.raw.barrier();
+    in_the_end(&mut from2, &mut to2, &["s.x"]);
+    in_the_end(&mut from, &mut to, &["s.x"]);
+    reloaded(&server, &of(&[&stays]));
+    for gone in [&mut from2, &mut to2] {
+        assert_eq!(gone.hears(PATIENCE), "-ERR 'Authorization Violation'");
+        assert_eq!(gone.hears(PATIENCE), "closed");
+    }
+    assert_eq!(enter(&server, goes.0).outcome, "-ERR 'Authorization Violation'");
+    in_the_end(&mut from, &mut to, &["s.x"]);
+    reloaded(&server, &of(&[&goes, &stays]));
+    let (mut from2, mut to2) = (enter(&server, goes.0), enter(&server, goes.0 + 1));
+    to2.raw.write(b"SUB s.x 1\r\n");
+    to2.raw.barrier();
+    in_the_end(&mut from2, &mut to2, &["s.x"]);
+}
+
+#[test]
+fn a_service_of_a_token_waits_as_long_as_its_export_says() {
+    let (brief, usual) = (Pair(100), Pair(102));
+    let of = |p: &Pair, more: Value| {
+        let mut export = json!({"type": "service", "subject": "svc"});
+        export.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        p.tokens((json!([export]), p.import("service", "svc", &json!({}))))
+    };
+    let tokens = [of(&brief, json!({"response_threshold": 20_000_000})), of(&usual, json!({}))];
+    let server = server(&conf(&tokens.concat()));
+    let mut sides = [brief, usual].map(|p| (enter(&server, p.0), enter(&server, p.0 + 1)));
+    let mut replies = sides.each_mut().map(|(answers, asks)| {
+        answers.raw.write(b"SUB svc 1\r\n");
+        answers.raw.barrier();
+        asks.raw.write(b"SUB inbox 1\r\nPUB svc inbox 1\r\n?\r\n");
+        asks.raw.barrier();
+        let asked = answers.raw.barrier();
+        let asked = asked.iter().find(|f| f.windows(4).any(|w| w == b"svc ")).expect("a request");
+        String::from_utf8_lossy(asked).split(' ').nth(3).unwrap().to_owned()
+    });
+    std::thread::sleep(Duration::from_millis(60));
+    let heard = sides.each_mut().map(|(answers, asks)| {
+        let reply = std::mem::take(if replies[0].is_empty() { &mut replies[1] } else { &mut replies[0] });
+        answers.raw.write(format!("PUB {reply} 1\r\n!\r\n").as_bytes());
+        answers.raw.barrier();
+        subjects(asks).len()
+    });
+    assert_eq!(heard, [0, 1]);
+}

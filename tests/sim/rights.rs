@@ -116,11 +116,13 @@ pub fn rights(rng: &mut Rng) -> Case {
     restricted(rng, case)
 }
 
-/// 59: users come to be again and again, and those who are here have other places in the list; they notice nothing of it.
+/// 59: users come to be again and again, and accounts come and go; those who are here have other places in the list, and
+/// notice nothing of it.
 pub fn reloads(rng: &mut Rng) -> Case {
-    let mut case = match rng.below(3) {
+    let mut case = match rng.below(4) {
         0 => rights(rng),
         1 => shared(rng),
+        2 => routed_rights(rng),
         _ => scenarios::accounts(rng),
     };
     for _ in 0..within(rng, 1, 12) {

@@ -116,9 +116,9 @@ fn what_users_may_do_changes_live() {
     let mut got = [next(&mut u), next(&mut u)];
     got.sort();
     assert_eq!(got, ["MSG bar.y 2 1\r\n2\r\n", "MSG bar.y 3 1\r\n2\r\n"]);
-    // Who has another password now is told so, who is no user any more is not; an account is a matter for a restart.
-    let failed = "[ERR] Failed to reload server configuration: config reload not supported for accounts";
-    reload(&server, "accounts {A {users: [{user: all, password: other}]}}\n", failed);
+    // Who has another password now is told so, who is no user any more is not; the system account is a matter for a restart.
+    let failed = "[ERR] Failed to reload server configuration: config reload not supported for system_account";
+    reload(&server, "accounts {S {users: [{user: all, password: other}]}}\nsystem_account: S\n", failed);
     u.barrier();
     reload(&server, "authorization {users: [{user: all, password: other}]}\n", "[INF] Reloaded: authorization users");
     let last = std::iter::repeat_with(|| next(&mut all)).find(|line| !line.starts_with("MSG"));

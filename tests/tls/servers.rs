@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use support::cluster::{free_port, local, Client, Cluster};
+use support::process::monitoring;
 use support::server::{shard_args, Server, Start, Which};
 use support::supercluster::Wish;
 use support::tls::{Authority, Private};
@@ -147,6 +148,31 @@ fn a_reload_changes_whom_members_believe() {
     let new = comes(&next, "new");
     speaks(&c.nodes[0], &new);
     speaks(&new, &c.nodes[1]);
+}
+
+/// TLS comes with a reload: the route that is there stays, who comes later speaks it.
+#[test]
+fn members_begin_to_speak_privately() {
+    let ca = Authority::new();
+    let which = Which::under_test();
+    let mut c = Cluster::with(&[which.clone(), which.clone()], 1, "", "");
+    for node in &c.nodes {
+        let file = node.folder().join("server.conf");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let end = text.rfind('}').unwrap();
+        std::fs::write(&file, format!("{}\n{} }}\n", &text[..end], block(&ca))).unwrap();
+        reload(node, 1);
+    }
+    speaks(&c.nodes[0], &c.nodes[1]);
+    let tls = |node: &Server| monitoring(node.monitor(), "/varz")["cluster"]["tls_required"] == true;
+    assert!(tls(&c.nodes[0]));
+    let mut plain = TcpStream::connect(local(c.ports[0])).unwrap();
+    plain.write_all(b"INFO {}\r\nCONNECT {}\r\n").unwrap();
+    await_text(|| c.nodes[0].output(), "TLS handshake error");
+    c.nodes[1].kill();
+    c.nodes[1].start_again();
+    c.await_whole();
+    speaks(&c.nodes[1], &c.nodes[0]);
 }
 
 /// Each cluster has an authority of its own; what is shown to the other, and believed of it, stands in its entry.

@@ -276,11 +276,10 @@ fn a_reload_dials_what_is_new() {
     let mut w = world(2, |_| vec![]);
     w.run(20, &mut rng);
     assert!(w.routes(0).is_empty());
-    let routes = cluster(None, &[1]).routes;
-    w.act(0, |m| m.reload(&routes));
+    w.act(0, |m| m.reload(cluster(Some("c"), &[1])));
     w.run(5, &mut rng);
     w.assert_full_mesh();
-    w.act(0, |m| m.reload(&[]));
+    w.act(0, |m| m.reload(cluster(Some("c"), &[])));
     w.kill(1, true);
     w.run(60, &mut rng);
     assert!(w.nodes[0].mesh.report().targets.is_empty());

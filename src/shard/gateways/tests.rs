@@ -7,6 +7,7 @@ use crate::shard::{Act, Answer, Ask, Batch, Identity, Lost, Opening, Order, Setu
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+mod accounts;
 mod assurance;
 mod borders;
 mod rights;

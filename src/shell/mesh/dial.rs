@@ -15,7 +15,7 @@ pub(super) fn dial(
     host: String,
     port: u16,
     cluster: Option<String>,
-    tls: Option<Arc<Between>>,
+    tls: Arc<Between>,
     done: impl FnOnce(std::io::Result<Secured>) + Send + 'static,
 ) {
     let attempt = std::thread::Builder::new().name("turnpike-dial".into());
@@ -28,11 +28,11 @@ pub(super) fn dial(
     };
     let spawned = attempt.spawn({
         let tell = tell.clone();
-        move || match (connect(&host, port), tls) {
-            (Ok(stream), Some(tls)) => tls.dial(stream, &host, cluster.as_deref(), move |found| {
+        move || match connect(&host, port) {
+            Ok(stream) => tls.dial(stream, &host, cluster.as_deref(), move |found| {
                 tell(found.map_err(|why| Error::other(format!("TLS handshake error: {why}"))));
             }),
-            (connected, _) => tell(connected.map(|stream| Secured { stream, tls: None })),
+            Err(e) => tell(Err(e)),
         }
     });
     if let Err(e) = spawned {

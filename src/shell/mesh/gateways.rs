@@ -26,6 +26,7 @@ impl Driver {
             Note::GatewayTidings(shard, tidings) => gateways.tidings(shard, tidings),
             Note::ReloadGateways(remotes) => gateways.reload(&remotes),
             Note::Borders(borders) => gateways.set_borders(&borders),
+            Note::Accounts(accounts) => gateways.set_accounts(accounts),
             Note::GatewayReport(reply) => reply(gateways.report()),
             _ => {}
         }

@@ -3,6 +3,7 @@
 use super::facts::Facts;
 use super::subsz::Table;
 use super::time::stamp;
+use crate::policy::Auth;
 use crate::shard::report::{AccountTally, Tally};
 use serde::Serialize;
 
@@ -35,18 +36,23 @@ struct Detail<'a> {
     sublist_stats: Table,
 }
 
-/// Builds `/accountz`; `account` empty: the list.
+/// Builds `/accountz` of the accounts in force; `account` empty: the list.
 ///
 /// # Errors
 /// The text of the 400 for an account that does not exist.
-pub fn accountz<'a>(facts: &'a Facts, now_ns: u64, account: &str, tallies: &[Tally]) -> Result<Accountz<'a>, String> {
+pub fn accountz<'a>(
+    (facts, auth): (&'a Facts, &'a Auth),
+    now_ns: u64,
+    account: &str,
+    tallies: &[Tally],
+) -> Result<Accountz<'a>, String> {
     let system_account = facts.system_account();
-    let known = &facts.settings.auth.accounts;
+    let mut known = auth.present().map(|(_, a)| a);
     let (mut accounts, mut account_detail) = (Vec::new(), None);
     if account.is_empty() {
-        accounts = known.iter().map(|a| a.name.as_str()).collect();
+        accounts = known.map(|a| a.name.as_str()).collect();
     } else {
-        let found = known.iter().find(|a| a.name == account);
+        let found = known.find(|a| a.name == account);
         let name = found.ok_or_else(|| format!("Account {account} does not exist"))?.name.as_str();
         let sums = summed(tallies, name);
         account_detail = Some(Detail {
@@ -109,8 +115,13 @@ impl Traffic {
 }
 
 /// Builds `/accstatz`: accounts with connections, with `unused` all of them.
-pub fn accstatz<'a>(facts: &'a Facts, now_ns: u64, unused: bool, tallies: &[Tally]) -> Accstatz<'a> {
-    let rows = facts.settings.auth.accounts.iter().map(|a| (a.name.as_str(), summed(tallies, &a.name)));
+pub fn accstatz<'a>(
+    (facts, auth): (&'a Facts, &'a Auth),
+    now_ns: u64,
+    unused: bool,
+    tallies: &[Tally],
+) -> Accstatz<'a> {
+    let rows = auth.present().map(|(_, a)| (a.name.as_str(), summed(tallies, &a.name)));
     let stats = rows.filter(|(_, t)| unused || t.connections > 0).map(|(name, t)| Stat {
         acc: name,
         name,

@@ -5,6 +5,7 @@ use super::json::Nothing;
 use super::loads::Loads;
 use super::rate::Rate;
 use crate::policy::Settings;
+use crate::shell::address::advertised;
 use crate::shell::mesh::MeshDoor;
 use crate::shell::meter::Meter;
 use crate::shell::scarcity::Pressure;
@@ -21,9 +22,7 @@ pub struct Facts {
     pub server_id: String,
     /// As configured, else the id.
     pub server_name: String,
-    /// The host that INFO tells clients.
-    pub host: String,
-    /// The port that INFO tells clients.
+    /// The port that clients come in at.
     pub port: u16,
     /// Started at, nanoseconds since 1970.
     pub start_ns: u64,
@@ -56,15 +55,25 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Host and port that INFO tells clients.
+    pub fn told(&self) -> (String, u16) {
+        advertised(&self.loads.in_force(&self.settings), self.port)
+    }
+
     /// The name of the system account, if there is one.
     pub fn system_account(&self) -> Option<&str> {
         let auth = &self.settings.auth;
         auth.accounts.get(auth.system?).map(|a| a.name.as_str())
     }
 
+    /// The settings in force.
+    pub fn live(&self) -> Arc<Settings> {
+        self.loads.in_force(&self.settings)
+    }
+
     /// Is there an account of this name?
     pub fn has_account(&self, name: &str) -> bool {
-        self.settings.auth.accounts.iter().any(|a| a.name == name)
+        self.live().auth.present().any(|(_, a)| a.name == name)
     }
 }
 

@@ -7,7 +7,7 @@ use super::query::Subs;
 use super::time::{rtt, stamp, uptime};
 use super::wanted::{List, Wanted};
 use crate::mesh::{Report, Standing};
-use crate::policy::SubjectRules;
+use crate::policy::{Settings, SubjectRules};
 use crate::shard::report::RouteRow;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -126,10 +126,16 @@ pub struct Gather {
 }
 
 impl Gather {
-    /// The page.
-    pub fn page<'a>(mut self, facts: &'a Facts, report: Option<&'a Report>, subs: Subs, now_ns: u64) -> Routez<'a> {
+    /// The page; `live` are the settings in force.
+    pub fn page<'a>(
+        mut self,
+        (facts, live): (&'a Facts, &'a Settings),
+        report: Option<&'a Report>,
+        subs: Subs,
+        now_ns: u64,
+    ) -> Routez<'a> {
         self.routes.sort_by_key(|r| r.rid);
-        let rules = facts.settings.cluster.as_ref().and_then(|c| c.permissions.as_ref());
+        let rules = live.cluster.as_ref().and_then(|c| c.permissions.as_ref());
         let rows = std::mem::take(&mut self.routes).into_iter();
         let routes: Vec<Row> = rows.map(|r| row(self.wanted.list(r.rid, subs), r, now_ns)).collect();
         Routez {

@@ -199,10 +199,14 @@ impl Site {
             "/varz" => self.varz(now_ns).await?,
             "/connz" => self.connz(now_ns, q).await?,
             "/subsz" | "/subscriptionsz" => self.subsz(now_ns, q).await?,
-            "/accountz" => pretty(&accounts::accountz(facts, now_ns, q.text("acc"), &self.tallies().await?)?),
+            "/accountz" => {
+                let (live, tallies) = (facts.live(), self.tallies().await?);
+                pretty(&accounts::accountz((facts, &live.auth), now_ns, q.text("acc"), &tallies)?)
+            }
             "/accstatz" => {
                 let unused = q.boolean("unused")?;
-                pretty(&accounts::accstatz(facts, now_ns, unused, &self.tallies().await?))
+                let (live, tallies) = (facts.live(), self.tallies().await?);
+                pretty(&accounts::accstatz((facts, &live.auth), now_ns, unused, &tallies))
             }
             "/routez" => self.routez(now_ns, q).await?,
             "/gatewayz" => self.gatewayz(now_ns, q).await?,
@@ -214,7 +218,8 @@ impl Site {
             "/healthz" => {
                 // A mesh that does not answer tells of no gap.
                 let gaps = self.mesh().await.ok().flatten().map(|(_, gaps)| gaps).unwrap_or_default();
-                let fails = facts.settings.cluster.as_ref().is_some_and(|c| c.unready_without_mesh);
+                let live = facts.loads.in_force(&facts.settings);
+                let fails = live.cluster.as_ref().is_some_and(|c| c.unready_without_mesh);
                 let (status, body) = health::health(facts.listening.load(Relaxed), &health::Mesh { gaps, fails }, q)?;
                 return Ok(Reply { status, kind: Kind::Json, body });
             }
@@ -257,7 +262,9 @@ impl Site {
             self.desk.ask_slices(ask, |answer| take_wanted(answer, &mut gather.wanted)).await?;
         }
         let mesh = self.mesh().await?;
-        Ok(pretty(&gather.page(&self.facts, mesh.as_ref().map(|(report, _)| report), subs, now_ns)))
+        let live = self.facts.loads.in_force(&self.facts.settings);
+        let report = mesh.as_ref().map(|(report, _)| report);
+        Ok(pretty(&gather.page((&self.facts, &live), report, subs, now_ns)))
     }
 
     /// What the gateways' machine knows; None: there is none.

@@ -51,7 +51,7 @@ pub struct Varz<'a> {
     proto: u64,
     /// The toolchain; of nats-server Go's version.
     go: &'a str,
-    host: &'a str,
+    host: String,
     port: u16,
     #[serde(skip_serializing_if = "super::json::is_false")]
     auth_required: bool,
@@ -240,15 +240,15 @@ struct ShardRow {
 pub fn varz<'a>(facts: &'a Facts, look: &'a Look, tallies: &[Tally]) -> Varz<'a> {
     let (settings, live) = (&facts.settings, facts.loads.in_force(&facts.settings));
     let (timers, limits, slow) = (&live.timers, &live.limits, sum(tallies, slow_consumers));
-    let [in_msgs, in_bytes, out_msgs, out_bytes] = passed(tallies);
+    let ([in_msgs, in_bytes, out_msgs, out_bytes], (host, port)) = (passed(tallies), facts.told());
     Varz {
         server_id: &facts.server_id,
         server_name: &facts.server_name,
         version: NATS_VERSION,
         proto: 1,
         go: "rust",
-        host: &facts.host,
-        port: facts.port,
+        host,
+        port,
         // INFO may keep silent about it (`no_auth_user`); monitoring does not.
         auth_required: live.auth.is_guarded(),
         tls_required: live.tls.as_ref().is_some_and(|t| !t.optional),
@@ -337,13 +337,14 @@ fn cluster<'a>(facts: &'a Facts, mesh: &'a Report) -> Cluster<'a> {
     let (Some(c), live) = (&facts.settings.cluster, facts.loads.in_force(&facts.settings)) else {
         return Cluster::default();
     };
-    let tls = live.cluster.as_ref().and_then(|c| c.tls.as_ref());
+    let now = live.cluster.as_ref().unwrap_or(c);
+    let tls = now.tls.as_ref();
     let configured = mesh.targets.iter().filter(|t| t.configured && t.standing != Standing::Own);
     Cluster {
         name: Some(&mesh.cluster),
         addr: Some(&c.listen.as_ref().unwrap_or(&facts.settings.listen).host),
         cluster_port: Some(facts.cluster_port),
-        auth_timeout: Some(Float(c.auth_timeout.as_secs_f64())),
+        auth_timeout: Some(Float(now.auth_timeout.as_secs_f64())),
         urls: configured.map(|t| t.address.as_str()).collect(),
         tls_timeout: Some(Float(tls.map_or(2.0, |t| t.timeout.as_secs_f64()))),
         tls_required: tls.is_some(),

@@ -169,7 +169,7 @@ impl Service {
         let facts = &self.site.facts;
         let mut server = json!({
             "name": facts.server_name,
-            "host": facts.host,
+            "host": facts.told().0,
             "id": facts.server_id,
             "ver": NATS_VERSION,
             "jetstream": false,
@@ -232,8 +232,8 @@ impl Service {
         let options = Options::read(&m.payload);
         let facts = &self.site.facts;
         let live = facts.loads.in_force(&facts.settings);
-        let me =
-            Identity { name: &facts.server_name, host: &facts.host, cluster: &self.cluster, tags: &live.server_tags };
+        let (host, _) = facts.told();
+        let me = Identity { name: &facts.server_name, host: &host, cluster: &self.cluster, tags: &live.server_tags };
         let mut options = match options {
             Ok(options) if asked != Asked::Subscribers => options,
             Ok(_) | Err(_) if asked == Asked::Subscribers => {
@@ -358,7 +358,8 @@ impl Service {
     /// Tells the connections of these accounts, or of all that have some.
     pub async fn tell_of_accounts(&self, which: Option<BTreeSet<String>>) {
         let Ok(tallies) = self.site.tallies().await else { return };
-        let all = self.site.facts.settings.auth.accounts.iter().map(|a| a.name.as_str());
+        let live = self.site.facts.live();
+        let all = live.auth.present().map(|(_, a)| a.name.as_str());
         for name in all.filter(|name| *name != "$G" && which.as_ref().is_none_or(|w| w.contains(*name))) {
             let count = Account::of(&tallies, name);
             if count.conns == 0 && which.is_none() {
@@ -457,7 +458,7 @@ impl Service {
 
     fn tell_of_trace(&self, whole: &Whole) {
         let Some(entry) = &whole.entry else { return };
-        let event = traces::event(whole, self.server(), &self.site.facts.settings.auth.accounts);
+        let event = traces::event(whole, self.server(), &self.site.facts.live().auth.accounts);
         let (account, dest, payload) = (entry.told, entry.dest.clone(), event.to_string().into_bytes());
         match self.doors.first().filter(|door| door.has_room()) {
             Some(door) => door.send(Mail::Order(Order::Told { account, dest, header: b"", payload: payload.into() })),

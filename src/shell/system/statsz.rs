@@ -30,7 +30,8 @@ pub fn statsz(g: &Gathered<'_>) -> Value {
     let [in_msgs, in_bytes] = [sum(|t| t.in_msgs), sum(|t| t.in_bytes)];
     let [out_msgs, out_bytes] = [sum(|t| t.out_msgs), sum(|t| t.out_bytes)];
     let slow = sum(|t| t.slow_consumers_pending + t.slow_consumers_deadline);
-    let active_accounts = g.facts.settings.auth.accounts.iter().filter(|a| {
+    let live = g.facts.live();
+    let active_accounts = live.auth.present().filter(|(_, a)| {
         let rows = g.tallies.iter().flat_map(|t| &t.accounts);
         rows.filter(|row| row.account == a.name).any(|row| row.connections > 0)
     });

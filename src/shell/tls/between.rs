@@ -4,7 +4,7 @@
 use super::files::{Acceptor, Dialer};
 use super::gate::Complaints;
 use super::names::Known;
-use super::{Handshakes, How, Job, Secured, Wait};
+use super::{How, Job, Secured, Threads, Wait};
 use crate::policy::{Cluster, Gateway, RouteLogin, RouteUrl, Tls};
 use crate::shell::log::Log;
 use rustls::pki_types::ServerName;
@@ -13,7 +13,8 @@ use std::net::{IpAddr, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-/// What holds for one kind of links.
+/// What holds for one kind of links; by default all are in the clear.
+#[derive(Default)]
 pub struct Ends {
     /// How those who dial us are let in; None: in the clear.
     acceptor: Option<Arc<Acceptor>>,
@@ -26,24 +27,24 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// Of routes; None: they speak no TLS.
+    /// Of routes.
     ///
     /// # Errors
     /// What is wrong with which file.
-    pub(super) fn of_routes(cluster: &Cluster) -> Result<Option<Ends>, String> {
-        let Some(tls) = &cluster.tls else { return Ok(None) };
+    pub(super) fn of_routes(cluster: &Cluster) -> Result<Ends, String> {
+        let Some(tls) = &cluster.tls else { return Ok(Ends::default()) };
         let hosts = hosts(&cluster.routes);
         let (name, known) = (name(&hosts), known(tls, hosts, cluster.login.as_ref()));
         let acceptor = Arc::new(Acceptor { known, ..Acceptor::new(tls)? });
         let dialer = Arc::new(Dialer::new(tls)?);
-        Ok(Some(Ends { acceptor: Some(acceptor), dialer: Some(dialer), apart: BTreeMap::new(), name }))
+        Ok(Ends { acceptor: Some(acceptor), dialer: Some(dialer), apart: BTreeMap::new(), name })
     }
 
-    /// Of links to other clusters; None: none of them speaks TLS.
+    /// Of links to other clusters.
     ///
     /// # Errors
     /// What is wrong with which file.
-    pub(super) fn of_gateways(gateway: &Gateway) -> Result<Option<Ends>, String> {
+    pub(super) fn of_gateways(gateway: &Gateway) -> Result<Ends, String> {
         let hosts: Vec<String> = gateway.remotes.iter().flat_map(|r| hosts(&r.urls)).collect();
         let name = name(&hosts);
         let mut apart = BTreeMap::new();
@@ -58,7 +59,12 @@ impl Ends {
             acceptor = Some(Arc::new(Acceptor { known, ..Acceptor::new(tls)? }));
             dialer = Some(Arc::new(Dialer::new(tls)?));
         }
-        Ok((acceptor.is_some() || !apart.is_empty()).then_some(Ends { acceptor, dialer, apart, name }))
+        Ok(Ends { acceptor, dialer, apart, name })
+    }
+
+    /// Does anybody speak TLS?
+    pub(super) fn private(&self) -> bool {
+        self.acceptor.is_some() || self.dialer.is_some() || !self.apart.is_empty()
     }
 }
 
@@ -77,15 +83,15 @@ fn name(hosts: &[String]) -> Option<String> {
 
 /// See the file's head.
 pub struct Between {
-    handshakes: Handshakes,
+    handshakes: Arc<Threads>,
     ends: Mutex<Arc<Ends>>,
     complaints: Complaints,
 }
 
 impl Between {
-    /// `ends` hold.
-    pub(super) fn new(ends: Ends, handshakes: Handshakes, log: Log) -> Between {
-        Between { handshakes, ends: Mutex::new(Arc::new(ends)), complaints: Complaints::new(log) }
+    /// All are in the clear.
+    pub(super) fn new(handshakes: Arc<Threads>, log: Log) -> Between {
+        Between { handshakes, ends: Mutex::default(), complaints: Complaints::new(log) }
     }
 
     /// From now on these hold.

@@ -1,7 +1,7 @@
 //! How clients are made private: what holds now, how many may begin in a second, and what is said of those that fail
 //! before a shard knows them. Shared by the listener, the shards' shells and the reload; asked once per connection.
 
-use super::{Acceptor, Handshakes, How, Job, Secured, Wait};
+use super::{Acceptor, How, Job, Secured, Threads, Wait};
 use crate::base::limits::TLS_FAILURES_SECOND_MAX;
 use crate::base::Level;
 use crate::shell::log::Log;
@@ -11,25 +11,35 @@ use std::time::{Duration, Instant};
 
 /// See the file's head.
 pub struct Gate {
-    handshakes: Handshakes,
+    handshakes: Threads,
     now: Mutex<Now>,
     complaints: Complaints,
 }
 
 struct Now {
-    acceptor: Arc<Acceptor>,
+    /// None: clients come in the clear.
+    acceptor: Option<Arc<Acceptor>>,
     second: Instant,
     /// Handshakes begun in it.
     begun: u32,
 }
 
+/// How a client comes in.
+pub enum Way {
+    /// In the clear.
+    Clear,
+    /// Made private.
+    Private(Arc<Acceptor>),
+    /// Not at all: there are too many in this second.
+    Throttled,
+}
+
 const SECOND: Duration = Duration::from_secs(1);
 
 impl Gate {
-    /// A gate where `acceptor` holds.
-    pub fn new(acceptor: Acceptor, handshakes: Handshakes, log: Log) -> Gate {
-        let (acceptor, second) = (Arc::new(acceptor), Instant::now());
-        let now = Now { acceptor, second, begun: 0 };
+    /// A gate that stands open.
+    pub fn new(handshakes: Threads, log: Log) -> Gate {
+        let now = Now { acceptor: None, second: Instant::now(), begun: 0 };
         Gate { handshakes, now: Mutex::new(now), complaints: Complaints::new(log) }
     }
 
@@ -37,25 +47,36 @@ impl Gate {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on this holds.
-    pub fn change(&self, acceptor: Acceptor) {
-        self.now().acceptor = Arc::new(acceptor);
+    /// Clients will be made private.
+    ///
+    /// # Errors
+    /// No threads or descriptors are left.
+    pub(super) fn need(&self) -> std::io::Result<()> {
+        self.handshakes.need()
     }
 
-    /// One more wants to begin: how? None: there are too many in this second.
-    pub fn enter(&self) -> Option<Arc<Acceptor>> {
+    /// From now on this holds.
+    pub(super) fn change(&self, acceptor: Option<Acceptor>) {
+        self.now().acceptor = acceptor.map(Arc::new);
+    }
+
+    /// One more wants to begin: how?
+    pub fn enter(&self) -> Way {
         let mut now = self.now();
+        let Some(acceptor) = now.acceptor.clone() else { return Way::Clear };
         if now.second.elapsed() >= SECOND {
             (now.second, now.begun) = (Instant::now(), 0);
         }
         now.begun = now.begun.saturating_add(1);
-        let may = now.acceptor.tls.rate.is_none_or(|max| now.begun <= max);
-        may.then(|| now.acceptor.clone())
+        match acceptor.tls.rate.is_none_or(|max| now.begun <= max) {
+            true => Way::Private(acceptor),
+            false => Way::Throttled,
+        }
     }
 
     /// INFO is said: the handshake begins, unless the client need not and does not want to.
     pub fn upgrade(&self, stream: TcpStream, done: Box<dyn FnOnce(Result<Secured, String>) + Send>) {
-        let acceptor = self.now().acceptor.clone();
+        let Some(acceptor) = self.now().acceptor.clone() else { return done(Ok(Secured { stream, tls: None })) };
         let wait = if acceptor.tls.optional { Wait::Other } else { Wait::Never };
         self.begin(acceptor, stream, wait, false, done);
     }

@@ -21,7 +21,7 @@ use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// Less than the shards, where a core is shared.
@@ -72,9 +72,8 @@ pub struct Secured {
     pub tls: Option<(Box<Session>, Box<Peer>)>,
 }
 
-/// A way to the threads; cheap to clone. They end once every one is gone.
-#[derive(Clone)]
-pub struct Handshakes {
+/// A way to the threads. They end once every one is gone.
+struct Handshakes {
     desks: Arc<[Desk]>,
     /// Peers that have dialed and shake hands on one thread; more are refused.
     most: usize,
@@ -104,7 +103,7 @@ impl Handshakes {
     ///
     /// # Errors
     /// No threads or descriptors are left.
-    pub(super) fn of_clients() -> io::Result<Handshakes> {
+    fn of_clients() -> io::Result<Handshakes> {
         Handshakes::start("turnpike-tls-", TLS_THREADS, TLS_HANDSHAKES_MAX)
     }
 
@@ -112,7 +111,7 @@ impl Handshakes {
     ///
     /// # Errors
     /// No threads or descriptors are left.
-    pub(super) fn of_servers() -> io::Result<Handshakes> {
+    fn of_servers() -> io::Result<Handshakes> {
         Handshakes::start("turnpike-tls-s", 1, HANDSHAKES_MAX)
     }
 
@@ -132,8 +131,7 @@ impl Handshakes {
         Ok(Handshakes { desks: desks.into(), most, next: Arc::default() })
     }
 
-    /// Begins a handshake; never waits.
-    pub fn begin(&self, job: Job) {
+    fn begin(&self, job: Job) {
         let desk = &self.desks[self.next.fetch_add(1, Ordering::Relaxed) % self.desks.len()];
         let under_way = desk.under_way.fetch_add(1, Ordering::Relaxed);
         // Those who are dialed are few, and ours.
@@ -146,6 +144,43 @@ impl Handshakes {
             let _ = jobs.send(job);
         }
         ring(&desk.bell);
+    }
+}
+
+/// The threads, once they are needed: TLS may come with a reload.
+pub struct Threads {
+    start: fn() -> io::Result<Handshakes>,
+    running: OnceLock<Handshakes>,
+}
+
+impl Threads {
+    /// For clients.
+    pub fn of_clients() -> Threads {
+        Threads { start: Handshakes::of_clients, running: OnceLock::new() }
+    }
+
+    /// For servers.
+    pub(super) fn of_servers() -> Threads {
+        Threads { start: Handshakes::of_servers, running: OnceLock::new() }
+    }
+
+    /// They are needed from now on. Called by the boot's thread only.
+    ///
+    /// # Errors
+    /// No threads or descriptors are left.
+    pub(super) fn need(&self) -> io::Result<()> {
+        if self.running.get().is_none() {
+            let _ = self.running.set((self.start)()?);
+        }
+        Ok(())
+    }
+
+    /// Begins a handshake; never waits.
+    pub(super) fn begin(&self, job: Job) {
+        match self.running.get() {
+            Some(handshakes) => handshakes.begin(job),
+            None => (job.done)(Err("TLS is not configured".into())),
+        }
     }
 }
 

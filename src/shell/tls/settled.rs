@@ -1,7 +1,7 @@
 //! All that a configuration says of TLS, as it is used: read at the start, by `-t` and at each reload, all of it or nothing.
 
 use super::between::{Between, Ends};
-use super::{Acceptor, Gate, Handshakes};
+use super::{Acceptor, Gate, Threads};
 use crate::policy::{Settings, Tls};
 use crate::shell::log::Log;
 use rustls::ServerConfig;
@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Fresh {
     clients: Option<Acceptor>,
     monitor: Option<Arc<ServerConfig>>,
-    routes: Option<Ends>,
-    gateways: Option<Ends>,
+    routes: Ends,
+    gateways: Ends,
 }
 
 impl Fresh {
@@ -26,8 +26,8 @@ impl Fresh {
         Ok(Fresh {
             clients: settings.tls.as_ref().map(Acceptor::new).transpose()?,
             monitor: settings.tls.as_ref().filter(|_| settings.https).map(shown).transpose()?,
-            routes: settings.cluster.as_ref().map(Ends::of_routes).transpose()?.flatten(),
-            gateways: settings.gateway.as_ref().map(Ends::of_gateways).transpose()?.flatten(),
+            routes: settings.cluster.as_ref().map(Ends::of_routes).transpose()?.unwrap_or_default(),
+            gateways: settings.gateway.as_ref().map(Ends::of_gateways).transpose()?.unwrap_or_default(),
         })
     }
 }
@@ -36,16 +36,18 @@ impl Fresh {
 pub type Shown = Arc<Mutex<Arc<ServerConfig>>>;
 
 /// Who speaks TLS, and how; cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Settled {
     /// Clients.
-    pub clients: Option<Arc<Gate>>,
+    pub clients: Arc<Gate>,
     /// Monitoring.
     pub monitor: Option<Shown>,
     /// Routes.
-    pub routes: Option<Arc<Between>>,
+    pub routes: Arc<Between>,
     /// Links to other clusters.
-    pub gateways: Option<Arc<Between>>,
+    pub gateways: Arc<Between>,
+    /// Shake hands with servers.
+    servers: Arc<Threads>,
 }
 
 impl Settled {
@@ -54,31 +56,42 @@ impl Settled {
     /// # Errors
     /// There are no threads or descriptors left.
     pub fn new(fresh: Fresh, log: &Log) -> std::io::Result<Settled> {
-        let Fresh { clients, monitor, routes, gateways } = fresh;
-        let monitor = monitor.map(|config| Arc::new(Mutex::new(config)));
-        let gate = |a| Ok::<_, std::io::Error>(Arc::new(Gate::new(a, Handshakes::of_clients()?, log.clone())));
-        let clients = clients.map(gate).transpose()?;
-        if routes.is_none() && gateways.is_none() {
-            return Ok(Settled { clients, monitor, ..Settled::default() });
-        }
-        let handshakes = Handshakes::of_servers()?;
-        let between = |ends| Arc::new(Between::new(ends, handshakes.clone(), log.clone()));
-        Ok(Settled { clients, monitor, routes: routes.map(between), gateways: gateways.map(between) })
+        let servers = Arc::new(Threads::of_servers());
+        let between = || Arc::new(Between::new(servers.clone(), log.clone()));
+        let settled = Settled {
+            clients: Arc::new(Gate::new(Threads::of_clients(), log.clone())),
+            monitor: fresh.monitor.clone().map(|config| Arc::new(Mutex::new(config))),
+            routes: between(),
+            gateways: between(),
+            servers: servers.clone(),
+        };
+        settled.prepare(&fresh)?;
+        settled.change(fresh);
+        Ok(settled)
     }
 
-    /// Takes over what was read anew.
-    pub fn change(&self, fresh: Fresh) {
-        if let (Some(gate), Some(acceptor)) = (&self.clients, fresh.clients) {
-            gate.change(acceptor);
+    /// Starts the threads that this needs and that do not run yet: TLS may come with a reload.
+    ///
+    /// # Errors
+    /// There are no threads or descriptors left.
+    pub fn prepare(&self, fresh: &Fresh) -> std::io::Result<()> {
+        if fresh.clients.is_some() {
+            self.clients.need()?;
         }
+        if fresh.routes.private() || fresh.gateways.private() {
+            self.servers.need()?;
+        }
+        Ok(())
+    }
+
+    /// Takes over what was read anew, for which all is prepared.
+    pub fn change(&self, fresh: Fresh) {
+        self.clients.change(fresh.clients);
         if let (Some(shown), Some(config)) = (&self.monitor, fresh.monitor) {
             *shown.lock().unwrap_or_else(PoisonError::into_inner) = config;
         }
-        for (between, ends) in [(&self.routes, fresh.routes), (&self.gateways, fresh.gateways)] {
-            if let (Some(between), Some(ends)) = (between, ends) {
-                between.change(ends);
-            }
-        }
+        self.routes.change(fresh.routes);
+        self.gateways.change(fresh.gateways);
     }
 }
 

@@ -122,12 +122,21 @@ impl World {
         }
     }
 
-    /// Every shard is told that there is a user more, and that all others have another place.
+    /// Every shard is told that there is a user more, and that all others have another place; where there are accounts, that
+    /// one has come, before all others, and the one that came last has gone.
     fn users_change(&mut self) {
         self.oracle.label("users were read anew");
+        let before = self.case.plan.clone();
         self.case.plan.latecomers += 1;
         for server in 0..self.servers.len() {
-            let settings = Arc::new(node::settings(&self.case.plan, server));
+            let mut settings = node::settings(&self.case.plan, server);
+            let mut known = std::mem::take(&mut self.servers[server].known);
+            if known.is_empty() {
+                known = node::settings(&before, server).auth.accounts;
+            }
+            settings.auth.keep_places(&known).expect("there are few");
+            self.servers[server].known.clone_from(&settings.auth.accounts);
+            let settings = Arc::new(settings);
             let places: Vec<usize> = self.servers[server].places(server).map(|p| p.0).collect();
             for at in places {
                 if let Some(node) = self.nodes[at].as_mut() {

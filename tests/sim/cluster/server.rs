@@ -5,6 +5,7 @@ use super::super::node::RingSet;
 use super::foreign::Foreign;
 use super::lame::LameDuck;
 use super::member::Member;
+use turnpike::policy::Account;
 
 /// See the file's head.
 pub struct Server {
@@ -30,6 +31,8 @@ pub struct Server {
     pub crashed: bool,
     /// How often it was started.
     pub lives: u64,
+    /// All accounts that it has known since; empty: those it was started with.
+    pub known: Vec<Account>,
 }
 
 impl Server {
@@ -55,6 +58,7 @@ impl Server {
                 paused: false,
                 crashed: false,
                 lives: 0,
+                known: Vec::new(),
             }
         });
         all.collect()

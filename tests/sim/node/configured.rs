@@ -61,6 +61,9 @@ pub fn settings(plan: &Plan, server: usize) -> Settings {
         s.auth.required = true;
         s.auth.announced = true;
     }
+    if let Some(last) = plan.latecomers.checked_sub(1).filter(|_| plan.accounts > 0) {
+        s.auth.accounts.push(Account::named(&format!("LATE{last}")));
+    }
     let mut may = vec![None; plan.latecomers];
     for i in 0..plan.latecomers {
         s.auth.users.push(User::named(&format!("late{i}"), Secret::Plain("late".into()), s.auth.accounts.len()));

@@ -58,7 +58,7 @@ impl Node {
         conn
     }
 
-    fn user(&mut self, shard: usize, user: &str) -> ConnId {
+    pub(super) fn user(&mut self, shard: usize, user: &str) -> ConnId {
         self.user_with(shard, user, "")
     }
 

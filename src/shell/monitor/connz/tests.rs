@@ -14,7 +14,6 @@ fn facts() -> Facts {
         settings: Arc::new(Settings::default()),
         server_id: "ID".into(),
         server_name: "NAME".into(),
-        host: "0.0.0.0".into(),
         port: 4222,
         start_ns: 0,
         cores: 1,
