@@ -55,12 +55,19 @@ impl Oracle {
 
     /// A header block as it was before other servers than its first named its way.
     pub(super) fn without_hop<'a>(&self, m: usize, server: usize, head: &'a [u8]) -> Cow<'a, [u8]> {
-        if self.wish(m) != Wish::Told || self.conns[self.msgs[m].conn].server == server {
+        if self.wish(m) != Wish::Told || !self.comes_over_a_link(m, server) {
             return Cow::Borrowed(head);
         }
         let text = String::from_utf8_lossy(head).into_owned();
         let lines = text.split_inclusive("\r\n").filter(|l| !l.starts_with(HOP));
         Cow::Owned(lines.collect::<String>().into_bytes())
+    }
+
+    /// May a server be sent this message by another? Its own only where it answers a request of another cluster, from which it
+    /// comes back to all who want it by its name.
+    fn comes_over_a_link(&self, m: usize, server: usize) -> bool {
+        let msg = &self.msgs[m];
+        self.conns[msg.conn].server != server || msg.because.is_some()
     }
 
     /// Judges what shards noted, each with its server, where no server and no link between two was lost.
@@ -114,7 +121,11 @@ impl Oracle {
             return wrong("nobody asked for it");
         };
         let from_client = entry.from.kind == Kind::Client;
-        if from_client != (self.conns[self.msgs[m].conn].server == server) {
+        let may = match from_client {
+            true => self.conns[self.msgs[m].conn].server == server,
+            false => self.comes_over_a_link(m, server),
+        };
+        if !may {
             return wrong("it came from somewhere else");
         }
         let steps = parts.iter().flat_map(|p| &p.steps);
