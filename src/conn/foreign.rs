@@ -103,9 +103,19 @@ impl ForeignFars {
         self.lost
     }
 
-    /// What the cluster would say now of an account that exists from now on.
-    pub fn take(&mut self, account: &[u8], far: FarId, mut say: impl FnMut(FarSaid<'_>)) {
-        let Some(fars) = self.accounts.remove(account) else { return };
+    /// What it has said of an account that exists from now on.
+    pub fn take(&mut self, account: &[u8]) -> Option<ForeignFar> {
+        self.accounts.remove(account).map(ForeignFar)
+    }
+}
+
+/// What another cluster has said of one account.
+pub struct ForeignFar(Fars);
+
+impl ForeignFar {
+    /// Says what the cluster would say now.
+    pub fn say(&self, far: FarId, mut say: impl FnMut(FarSaid<'_>)) {
+        let fars = &self.0;
         let mode = fars.held(far).mode;
         fars.refused(far).for_each(|subject| say(FarSaid::WantsNot(subject, b"")));
         match mode {
@@ -180,9 +190,11 @@ mod tests {
                 at_once.said(far, said);
                 foreign.told(b"X", far, said, 1);
             }
-            foreign.take(b"X", far, |said| {
-                late.said(far, said);
-            });
+            if let Some(kept) = foreign.take(b"X") {
+                kept.say(far, |said| {
+                    late.said(far, said);
+                });
+            }
             let mut live = FarSet::EMPTY;
             live.insert(far);
             for subject in [&b"a.b"[..], b"a.c", b"b", b"c", b"d"] {

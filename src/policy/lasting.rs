@@ -73,19 +73,9 @@ impl Shares {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{load, Source};
+    use crate::policy::load;
+    use crate::policy::source::Text;
     use std::path::Path;
-
-    struct Text<'t>(&'t str);
-
-    impl Source for Text<'_> {
-        fn read(&mut self, _: &Path) -> std::io::Result<Vec<u8>> {
-            Ok(self.0.into())
-        }
-        fn env(&self, _: &str) -> Option<String> {
-            None
-        }
-    }
 
     fn auth(text: &str) -> Auth {
         load(Path::new("f.conf"), &mut Text(text)).unwrap_or_else(|e| panic!("{e:#?}")).settings.auth

@@ -282,20 +282,9 @@ impl Changes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{load, Source};
+    use crate::policy::load;
+    use crate::policy::source::Text;
     use std::path::Path;
-
-    /// The text of the one file there is.
-    struct Text<'t>(&'t str);
-
-    impl Source for Text<'_> {
-        fn read(&mut self, _: &Path) -> std::io::Result<Vec<u8>> {
-            Ok(self.0.into())
-        }
-        fn env(&self, _: &str) -> Option<String> {
-            None
-        }
-    }
 
     fn between(old: &str, new: &str) -> (Vec<&'static str>, Vec<&'static str>) {
         let settings = |text| load(Path::new("f.conf"), &mut Text(text)).unwrap_or_else(|e| panic!("{e:#?}")).settings;

@@ -14,6 +14,21 @@ pub trait Source {
     fn env(&self, name: &str) -> Option<String>;
 }
 
+/// The text of the one file there is, whatever it is called.
+#[cfg(test)]
+pub(super) struct Text<'t>(pub &'t str);
+
+#[cfg(test)]
+impl Source for Text<'_> {
+    fn read(&mut self, _: &Path) -> io::Result<Vec<u8>> {
+        Ok(self.0.into())
+    }
+
+    fn env(&self, _: &str) -> Option<String> {
+        None
+    }
+}
+
 /// The contents of a file, or why not, in the words of operations.md §1.
 pub(super) fn opened(source: &mut dyn Source, path: &Path) -> Result<Vec<u8>, String> {
     source.read(path).map_err(|e| {

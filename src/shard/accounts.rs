@@ -12,42 +12,10 @@ use super::table::ANSWERS;
 use crate::base::ConnId;
 use crate::conn::{Close, GatewayLink, Standing, Told, Way};
 use crate::interest::border::Rule;
-use crate::interest::far::FarSaid;
 use crate::policy::settings::Account;
 use crate::policy::walls::Walls;
 use crate::policy::{GatewayInterest, Settings};
 use std::sync::Arc;
-
-/// What another cluster has said of an account, kept until it came.
-enum Late {
-    Wants(Box<[u8]>, Box<[u8]>),
-    WantsNot(Box<[u8]>),
-    Account(bool),
-    Begins,
-    Complete,
-}
-
-impl Late {
-    fn of(said: FarSaid<'_>) -> Late {
-        match said {
-            FarSaid::Wants(pattern, queue) => Late::Wants(pattern.into(), queue.into()),
-            FarSaid::WantsNot(subject, _) => Late::WantsNot(subject.into()),
-            FarSaid::Account(wanted) => Late::Account(wanted),
-            FarSaid::Begins => Late::Begins,
-            FarSaid::Complete => Late::Complete,
-        }
-    }
-
-    fn said(&self) -> FarSaid<'_> {
-        match self {
-            Late::Wants(pattern, queue) => FarSaid::Wants(pattern, queue),
-            Late::WantsNot(subject) => FarSaid::WantsNot(subject, b""),
-            Late::Account(wanted) => FarSaid::Account(*wanted),
-            Late::Begins => FarSaid::Begins,
-            Late::Complete => FarSaid::Complete,
-        }
-    }
-}
 
 impl Shard {
     /// Another configuration is to hold: its accounts are known from now on, and it knows all that are known here.
@@ -154,11 +122,8 @@ impl Shard {
     fn hear_cluster_late(&mut self, id: ConnId, name: &[u8]) {
         let Some(link) = self.outbox.conns.get_mut(id).and_then(|c| c.gateway.as_deref_mut()) else { return };
         let Some(far) = GatewayLink::far(link) else { return };
-        let mut late = Vec::new();
-        link.foreign.take(name, far, |said| late.push(Late::of(said)));
-        for said in &late {
-            self.told_by_cluster(id, name, said.said(), "it had told so before the account came");
-        }
+        let Some(late) = link.foreign.take(name) else { return };
+        late.say(far, |said| self.told_by_cluster(id, name, said, "it had told so before the account came"));
     }
 
     /// Accounts that have gone: nobody hears answers of their services any more. Their clients have been cut.

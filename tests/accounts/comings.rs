@@ -3,11 +3,10 @@
 
 use super::{client, heard, says, server};
 use crate::support::cluster::{Cluster, WHOLE};
-use crate::support::process::monitoring;
+use crate::support::process::{monitoring, until};
 use crate::support::raw::{Next, Raw, PATIENCE};
 use crate::support::server::{Server, Which};
 use crate::support::supercluster::Wish;
-use std::time::{Duration, Instant};
 
 const A: &str = r#"A: {users: [{user: a, password: p}], exports: [{stream: "s.>"}, {service: q}]}"#;
 const B: &str = r#"B: {users: [{user: b, password: p}], imports: [{stream: {account: A, subject: "s.>"}}, {service: {account: A, subject: q}}]}"#;
@@ -18,15 +17,7 @@ fn conf(accounts: &[&str]) -> String {
 }
 
 fn reload(server: &Server, conf: &str) {
-    let times = || server.output().matches("Reloaded server configuration").count();
-    let before = times();
-    std::fs::write(server.folder().join("server.conf"), conf).unwrap();
-    server.signal("HUP");
-    let end = Instant::now() + PATIENCE;
-    while times() == before {
-        assert!(Instant::now() < end, "{}", server.output());
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    server.reload(conf);
     assert!(server.output().contains("Reloaded: accounts"), "{}", server.output());
 }
 
@@ -60,15 +51,10 @@ fn does(raw: &mut Raw, lines: &str) -> Vec<String> {
 
 /// Publishes until somebody in the same account hears it.
 fn until_heard(by: &mut Raw, to: &mut Raw, subject: &str) {
-    let end = Instant::now() + WHOLE;
-    loop {
+    until("a message that is heard", WHOLE, || {
         says(by, &format!("PUB {subject} 1\nx\n"));
-        if heard(to).iter().any(|line| line.contains(&format!("MSG {subject} "))) {
-            return;
-        }
-        assert!(Instant::now() < end, "{subject} is not heard");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+        heard(to).iter().any(|line| line.contains(&format!("MSG {subject} "))).then_some(())
+    });
 }
 
 #[test]
@@ -139,8 +125,10 @@ fn one_after_the_other(here: &Server, there: &Server) {
     reload(there, &with(there, &[B_ALONE, C]));
     let mut far = client(there, "b");
     says(&mut far, "SUB late.> 1\nSUB jobs q 2\n");
-    // It is told, and knows nothing of that account.
-    std::thread::sleep(Duration::from_millis(100));
+    // It is told, and knows nothing of that account: what is said later in one that both have is there.
+    let (mut by, mut to) = (client(here, "c"), client(there, "c"));
+    says(&mut to, "SUB told 1\n");
+    until_heard(&mut by, &mut to, "told");
     reload(here, &with(here, &[C, B_ALONE]));
     let mut near = client(here, "b");
     until_heard(&mut near, &mut far, "late.x");

@@ -7,7 +7,6 @@ use crate::support::process::{monitoring, until};
 use crate::support::raw::{Next, Raw, PATIENCE};
 use crate::support::server::{shard_args, Server, Start, Which};
 use serde_json::Value;
-use std::fs;
 
 /// Two members; the second calls the first.
 struct Pair {
@@ -46,12 +45,7 @@ impl Pair {
 
     /// The `n`th reads this, and says that it has.
     fn reload(&self, n: usize, inside: &str, beside: &str) {
-        let node = &self.nodes[n];
-        let read = || node.output().matches("Reloaded server configuration").count();
-        let before = read();
-        fs::write(node.folder().join("server.conf"), conf(n, self.ports, inside, beside)).expect("cannot write");
-        node.signal("HUP");
-        until("it has read its configuration", PATIENCE, || (read() > before).then_some(()));
+        self.nodes[n].reload(&conf(n, self.ports, inside, beside));
     }
 
     fn whole(&self) {

@@ -4,7 +4,7 @@ use super::agreed::{enter, outcome, subjects, Pair};
 use super::support::differences::named;
 use super::support::raw::PATIENCE;
 use super::support::server::Which;
-use super::tokens::{account, conf, now, reloaded};
+use super::tokens::{account, conf, now};
 use super::{server, Caller};
 use serde_json::{json, Value};
 use std::time::{Duration, Instant};
@@ -117,7 +117,7 @@ fn a_reload_changes_what_is_shared_and_nobody_else_notices() {
     }
     in_the_end(&mut from, &mut to, &["s.x"]);
     let mut step = |exports: Value, imports: Value, expected: &[&str]| {
-        reloaded(&server, &with(exports, imports));
+        server.reload(&with(exports, imports));
         in_the_end(&mut from, &mut to, expected);
         in_the_end(&mut from2, &mut to2, &["s.x"]);
     };
@@ -130,7 +130,7 @@ fn a_reload_changes_what_is_shared_and_nobody_else_notices() {
     step(json!([]), pair.import("stream", "s.x", &json!({})), &[]);
     // Services too, and who asked hears nothing more once it is none any more.
     let service = || json!([{"type": "service", "subject": "svc", "response_type": "Stream"}]);
-    reloaded(&server, &with(service(), pair.import("service", "svc", &json!({"local_subject": "my.svc"}))));
+    server.reload(&with(service(), pair.import("service", "svc", &json!({"local_subject": "my.svc"}))));
     from.raw.write(b"SUB svc 1\r\n");
     from.raw.barrier();
     let end = Instant::now() + PATIENCE;
@@ -149,7 +149,7 @@ fn a_reload_changes_what_is_shared_and_nobody_else_notices() {
         subjects(&mut to).contains(&"inbox".to_owned())
     };
     assert!(answer());
-    reloaded(&server, &with(json!([]), json!([])));
+    server.reload(&with(json!([]), json!([])));
     while answer() {
         assert!(Instant::now() < end, "answers go on");
     }
@@ -191,7 +191,7 @@ fn a_reload_that_allows_fewer_connections_sends_the_newest_away() {
     let with = |conn: i64| conf(&pair.tokens((json!({"limits": {"conn": conn}}), json!([]))));
     let server = server(&with(-1));
     let mut all: Vec<Caller> = (0..6).map(|_| enter(&server, pair.0)).collect();
-    reloaded(&server, &with(2));
+    server.reload(&with(2));
     let full = "-ERR 'maximum account active connections exceeded'";
     for late in &mut all[2..] {
         assert_eq!(late.hears(PATIENCE), full);
@@ -217,20 +217,20 @@ fn accounts_of_tokens_come_and_go() {
     to.raw.write(b"SUB > 1\r\n");
     to.raw.barrier();
     assert_eq!(enter(&server, goes.0).outcome, "-ERR 'Authorization Violation'");
-    reloaded(&server, &of(&[&goes, &stays]));
+    server.reload(&of(&[&goes, &stays]));
     let (mut from2, mut to2) = (enter(&server, goes.0), enter(&server, goes.0 + 1));
     to2.raw.write(b"SUB > 1\r\n");
     to2.raw.barrier();
     in_the_end(&mut from2, &mut to2, &["s.x"]);
     in_the_end(&mut from, &mut to, &["s.x"]);
-    reloaded(&server, &of(&[&stays]));
+    server.reload(&of(&[&stays]));
     for gone in [&mut from2, &mut to2] {
         assert_eq!(gone.hears(PATIENCE), "-ERR 'Authorization Violation'");
         assert_eq!(gone.hears(PATIENCE), "closed");
     }
     assert_eq!(enter(&server, goes.0).outcome, "-ERR 'Authorization Violation'");
     in_the_end(&mut from, &mut to, &["s.x"]);
-    reloaded(&server, &of(&[&goes, &stays]));
+    server.reload(&of(&[&goes, &stays]));
     let (mut from2, mut to2) = (enter(&server, goes.0), enter(&server, goes.0 + 1));
     to2.raw.write(b"SUB s.x 1\r\n");
     to2.raw.barrier();

@@ -1,7 +1,6 @@
 //! Users with keys, users without credentials, kinds of connections, and what all of them are to one another.
 
 use super::support::keys::Key;
-use super::tokens::reloaded;
 use super::{server, verdict, Caller, REFUSED};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -170,7 +169,7 @@ fn a_reload_cuts_who_is_no_user_any_more_and_nobody_else() {
         ),
         &nkey(&b),
     );
-    reloaded(&server, &after);
+    server.reload(&after);
     assert_eq!(other.hears(super::PATIENCE), REFUSED);
     for (caller, what) in
         [(&mut second, "a key that moved"), (&mut third, "a key that went"), (&mut moves, "moved"), (&mut goes, "gone")]

@@ -3,10 +3,9 @@
 
 use super::support::keys::Key;
 use super::support::raw::PATIENCE;
-use super::support::server::Server;
 use super::{server, verdict, Caller, REFUSED};
 use serde_json::{json, Value};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 use turnpike::wire::nkey::Kind;
 
 /// Seconds since 1970.
@@ -223,19 +222,6 @@ fn time_is_up_at_the_second() {
     assert_eq!(verdict(&server, with(users(1, &account(2), &json!({})), user(1))), REFUSED);
 }
 
-/// Gives the server another configuration and waits until it has taken it over.
-pub fn reloaded(server: &Server, conf: &str) {
-    let times = || server.output().matches("Reloaded server configuration").count();
-    let before = times();
-    std::fs::write(server.folder().join("server.conf"), conf).unwrap();
-    server.signal("HUP");
-    let end = std::time::Instant::now() + PATIENCE;
-    while times() == before && std::time::Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    assert!(times() > before, "{}", server.output());
-}
-
 #[test]
 fn a_reload_cuts_who_is_affected_and_nobody_else() {
     let (kept, dropped) = (Key::new(Kind::Account, 30), Key::new(Kind::Account, 31));
@@ -259,7 +245,7 @@ fn a_reload_cuts_who_is_affected_and_nobody_else() {
     assert_eq!(subscribed.hears(PATIENCE), "PONG");
     let after = json!({"nats": {"signing_keys": [kept.public()], "revocations": {user(2).public(): now()},
         "limits": {"disallow_bearer": true}, "default_permissions": {"sub": {"deny": ["secret"]}}}});
-    reloaded(&server, &conf(&[(1, accounts(1, &after)), (2, accounts(2, &json!({})))]));
+    server.reload(&conf(&[(1, accounts(1, &after)), (2, accounts(2, &json!({})))]));
     assert_eq!(voided.hears(PATIENCE), "-ERR 'User Authentication Revoked'");
     assert_eq!(voided.hears(PATIENCE), "closed");
     assert_eq!(bearer.hears(PATIENCE), REFUSED);

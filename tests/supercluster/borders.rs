@@ -1,7 +1,6 @@
 //! What may cross between clusters (docs/borders.md): the example as it is shipped, and clusters of nats-servers, which know
 //! nothing of it. What holds in every case is the simulator's matter.
 
-use super::troubles::reload;
 use crate::support::cluster::{free_port, Client, WHOLE};
 use crate::support::process::until;
 use crate::support::server::{shard_args, Server, Start, Which};
@@ -229,7 +228,7 @@ fn answers_come_back_in_their_window_and_no_more_than_may() {
     answering.say("PUB _INBOX.x.1 4\r\nlate\r\n");
     until("the late answer is counted", WHOLE, || (held() == 1).then_some(()));
     // In time as many come as may.
-    reload(&near, &lone_conf("A", a, "[]", &rules("10m")));
+    near.reload(&lone_conf("A", a, "[]", &rules("10m")));
     until("the other rules hold", WHOLE, || (crossing()["reply_window_ms"] == 600_000).then_some(()));
     ask(&mut asking, &mut answering, 2);
     answering.say("PUB _INBOX.x.2 1\r\n1\r\nPUB _INBOX.x.2 1\r\n2\r\nPUB _INBOX.x.2 1\r\n3\r\n");

@@ -7,7 +7,6 @@ use crate::support::raw::PATIENCE;
 use crate::support::server::{shard_args, Server, Start, Which};
 use crate::support::supercluster::{entries, gatewayz, linked, Wish};
 use crate::turnpike_is_tested;
-use std::fs;
 
 /// A cluster of one server.
 fn alone(cluster: &str, server_name: &str, port: u16, list: &str, more: &str) -> Server {
@@ -152,24 +151,16 @@ of_turnpikes! {
         let other = alone("B", "b0", b, &entries(&[("A", &[a])]), "");
         await_trouble(&other, "unreached", "A");
         for _ in 0..2 {
-            reload(&server, &listed);
+            server.reload(&listed);
             for (at, to) in [(&server, "B"), (&other, "A")] {
                 until("an added cluster is reached", WHOLE, || linked(at).iter().any(|l| l.0 == to).then_some(()));
                 await_no_trouble(at);
             }
-            reload(&server, &none);
+            server.reload(&none);
             for at in [&server, &other] {
                 until("a removed cluster has no link", WHOLE, || linked(at).is_empty().then_some(()));
             }
             await_trouble(&other, "unreached", "A");
         }
     }
-}
-
-pub fn reload(server: &Server, conf: &str) {
-    const SAID: &str = "Reloaded server configuration";
-    let before = server.output().matches(SAID).count();
-    fs::write(server.folder().join("server.conf"), conf).expect("cannot write");
-    server.signal("HUP");
-    until("the reload is done", WHOLE, || (server.output().matches(SAID).count() > before).then_some(()));
 }

@@ -1,6 +1,5 @@
 //! Rules of borders that do not fit between two clusters: each side names the lines of both.
 
-use super::troubles::reload;
 use crate::support::cluster::{await_log, free_port, WHOLE};
 use crate::support::process::until;
 use crate::support::raw::PATIENCE;
@@ -56,7 +55,7 @@ fn rules_that_do_not_fit_are_named_with_their_lines_on_both_sides_until_they_do(
     assert_eq!((&ours["remotes"][0]["enforces_borders"], &theirs["border"]["imports"]), (&true.into(), &2.into()));
     // Put right on one side, without an end of any link.
     let links = [linked(&east), linked(&west)];
-    reload(&west, &conf("B", b, &entries(&[("A", &[a])]), &imports.replace("other", "public")));
+    west.reload(&conf("B", b, &entries(&[("A", &[a])]), &imports.replace("other", "public")));
     for server in [&east, &west] {
         until("nothing is amiss", WHOLE, || troubles(server).is_empty().then_some(()));
     }

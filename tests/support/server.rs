@@ -2,7 +2,8 @@
 //!
 //! Both binaries are started alike, which is itself a test of operations.md §§1, 13 and 23.
 
-use super::raw::Raw;
+use super::process::until;
+use super::raw::{Raw, PATIENCE};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -217,6 +218,15 @@ impl Server {
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
         assert!(sent.expect("cannot run kill").success(), "no process to send SIG{name} to");
+    }
+
+    /// Gives the server another configuration and waits until it has taken it over.
+    pub fn reload(&self, conf: &str) {
+        let times = || self.output().matches("Reloaded server configuration").count();
+        let before = times();
+        fs::write(self.folder.join("server.conf"), conf).expect("cannot write");
+        self.signal("HUP");
+        until("a reload that is done", PATIENCE, || (times() > before).then_some(()));
     }
 
     /// Waits for the end of the process. Its exit code; `None` when a signal ended it. Panics after 10 s.

@@ -2,19 +2,9 @@
 //! said otherwise.
 
 use crate::interest::permit::{Lists, Permissions, Responses};
-use crate::policy::{load, Auth, Invalid, Loaded, Source};
+use crate::policy::source::Text;
+use crate::policy::{load, Auth, Invalid, Loaded};
 use std::path::Path;
-
-struct Text<'t>(&'t str);
-
-impl Source for Text<'_> {
-    fn read(&mut self, _: &Path) -> std::io::Result<Vec<u8>> {
-        Ok(self.0.into())
-    }
-    fn env(&self, _: &str) -> Option<String> {
-        None
-    }
-}
 
 fn conf(text: &str) -> Result<Loaded, Vec<Invalid>> {
     load(Path::new("f.conf"), &mut Text(text))
