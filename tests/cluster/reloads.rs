@@ -144,6 +144,11 @@ fn login_changes(all: [Which; 2]) {
         assert_eq!(pair.rids(1), before);
     }
     pair.reload(0, NEW, "");
+    // Whoever was refused meanwhile waits before he calls again, up to half a minute.
+    until("another route", PATIENCE, || {
+        let now = pair.rids(1);
+        (!now.is_empty() && now != before).then_some(())
+    });
     pair.whole();
     assert_ne!(pair.rids(1), before);
     // With a nats-server there may be several, and either side may have called.
