@@ -181,6 +181,8 @@ pub struct Client {
     pub async_info: bool,
     /// It is the server's own and answers for it in the system account: no listing, limit or count knows of it.
     pub service: bool,
+    /// It has one of the places that `max_connections` limits: who is refused has none, and who ends gives it back.
+    pub placed: bool,
     /// It has sent malformed headers, of which the log is told once.
     pub malforms: bool,
     /// A CONNECT has been accepted.
@@ -279,6 +281,7 @@ impl Client {
             no_responders: false,
             async_info: false,
             service: false,
+            placed: false,
             malforms: false,
             connected: false,
             informed: false,

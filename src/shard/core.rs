@@ -116,6 +116,8 @@ pub enum Act {
     Resume(ConnId),
     /// Nothing more will be written: shut the sending side, go on reading.
     Finish(ConnId),
+    /// A client that was not refused is going, or is none after all: another may come in its place.
+    Left,
     /// Close a client's socket; the id names nothing any more.
     Close(ConnId),
     /// The same for another server's.

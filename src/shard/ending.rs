@@ -56,6 +56,9 @@ impl Shard {
         if client.rules.connect_first {
             self.strangers.left(client.cid, &client.ip);
         }
+        if std::mem::take(&mut client.placed) {
+            self.acts.push_back(Act::Left);
+        }
         client.stage = Stage::Closing(why);
         client.memo = Memo::NOTHING;
         let tail = std::mem::take(&mut client.tail);

@@ -31,6 +31,7 @@ impl Shard {
             connect_first: anonymous.is_none(),
         };
         let mut client = Client::new(o.cid, &o.ip, o.port, rules, self.now);
+        client.placed = !o.over_limit;
         client.max_subs = Some(limits.max_subscriptions).filter(|max| *max > 0);
         client.nonce = o.nonce;
         client.peer = peer;
@@ -215,7 +216,10 @@ impl Shard {
             let said = [line.as_slice(), &client.tail].concat();
             self.abandon_subscriptions(id);
             self.leave_account(id);
-            let Some(client) = self.outbox.conns.remove(id) else { continue };
+            let Some(mut client) = self.outbox.conns.remove(id) else { continue };
+            if std::mem::take(&mut client.placed) {
+                self.acts.push_back(Act::Left);
+            }
             self.outbox.forget_waiting(client.waiting_bytes);
             self.strangers.left(client.cid, &client.ip);
             self.acts.push_back(Act::HandOver { conn: id, cid: client.cid, said });

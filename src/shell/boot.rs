@@ -457,12 +457,14 @@ impl Outward {
 
     fn outlets(&self, shard: usize, door: &Door, replies: &Replies) -> Outlets {
         let (log, load, verifier, door) = (self.log.clone(), self.load.clone(), self.verifier.clone(), door.clone());
+        let places = load.clone();
         let (replies, gate, returns) = (replies.clone(), self.gate.clone(), door.clone());
         let [asked, happened, traced] = [(); 3].map(|()| self.system.clone());
         let [tell, vacant, scarce, failed] = [(); 4].map(|()| self.tell.clone());
         let (mesh, entrance, gateways) = (self.mesh.clone(), self.mesh.clone(), self.mesh.clone());
         Outlets {
             log: Box::new(move |level, text| log.line(level, text)),
+            left: Box::new(move || places.left(shard)),
             closed: Box::new(move || load.gone(shard)),
             verify: Box::new(move |(conn, look), ip, proof| {
                 let door = door.clone();

@@ -28,7 +28,9 @@ pub type Verify = Box<dyn Fn((ConnId, u32), String, Proof) + Send>;
 pub struct Outlets {
     /// A log line.
     pub log: Box<dyn Fn(Level, String) + Send>,
-    /// A connection is closed.
+    /// A client has given its place back.
+    pub left: Box<dyn Fn() + Send>,
+    /// A client's socket is closed.
     pub closed: Box<dyn Fn() + Send>,
     /// Something presented is to be looked at, for whom.
     pub verify: Verify,
@@ -407,6 +409,7 @@ impl Outlets {
             Act::Pause(conn) => sockets.read_on(conn, false),
             Act::Resume(conn) => sockets.read_on(conn, true),
             Act::Finish(conn) => sockets.finish(conn),
+            Act::Left => (self.left)(),
             Act::Close(conn) => {
                 if sockets.close(conn) || away.remove(&conn) {
                     (self.closed)();

@@ -27,10 +27,19 @@ const ACCEPTS: usize = 64;
 /// How long until a look again, when there is nothing to wait for but that a shard reads its mail or a connection ends.
 const AGAIN: Duration = Duration::from_millis(10);
 
+/// How many clients a shard has.
+#[derive(Debug, Default)]
+struct Clients {
+    /// Sockets that are open: of those who were refused and those who are going, too.
+    open: AtomicU64,
+    /// Those who may stay. Each has one of the places that `max_connections` limits.
+    placed: AtomicU64,
+}
+
 /// How many clients there are. Shared by the listener and the shards' shells.
 #[derive(Debug)]
 pub struct Load {
-    shards: Vec<AtomicU64>,
+    shards: Vec<Clients>,
     /// How many there may be (`max_connections`).
     max: AtomicU64,
 }
@@ -39,13 +48,13 @@ impl Load {
     /// No clients on any of `n` shards.
     pub fn new(n: usize, limits: &Limits) -> Load {
         let max = AtomicU64::new(limits.max_connections as u64);
-        Load { shards: (0..n).map(|_| AtomicU64::new(0)).collect(), max }
+        Load { shards: (0..n).map(|_| Clients::default()).collect(), max }
     }
 
     /// So many there may be from now on. Says how many are more than that, on each shard.
     pub fn limit(&self, max: usize) -> Vec<usize> {
         self.max.store(max as u64, Ordering::Relaxed);
-        let mut left: Vec<u64> = self.shards.iter().map(|s| s.load(Ordering::Relaxed)).collect();
+        let mut left: Vec<u64> = self.shards.iter().map(|s| s.placed.load(Ordering::Relaxed)).collect();
         let mut surplus = vec![0; left.len()];
         for _ in max as u64..left.iter().sum() {
             let (heaviest, n) = left.iter_mut().enumerate().max_by_key(|(_, n)| **n).expect("there are shards");
@@ -60,17 +69,31 @@ impl Load {
         self.shards.len()
     }
 
-    /// A client of this shard has gone.
+    /// The socket of a client of this shard is closed.
     pub fn gone(&self, shard: usize) {
-        self.shards[shard].fetch_sub(1, Ordering::Relaxed);
+        self.shards[shard].open.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn total(&self) -> u64 {
-        self.shards.iter().map(|s| s.load(Ordering::Relaxed)).sum()
+    /// A client of this shard is going, or was none: whoever comes now may have its place.
+    pub fn left(&self, shard: usize) {
+        self.shards[shard].placed.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// One more socket on this shard. May it stay?
+    fn came(&self, shard: usize) -> bool {
+        let has_place = self.shards.iter().map(|s| s.placed.load(Ordering::Relaxed)).sum::<u64>()
+            < self.max.load(Ordering::Relaxed);
+        self.shards[shard].open.fetch_add(1, Ordering::Relaxed);
+        self.shards[shard].placed.fetch_add(u64::from(has_place), Ordering::Relaxed);
+        has_place
+    }
+
+    fn open(&self) -> u64 {
+        self.shards.iter().map(|s| s.open.load(Ordering::Relaxed)).sum()
     }
 
     fn lightest(&self) -> usize {
-        let loads = self.shards.iter().map(|s| s.load(Ordering::Relaxed)).enumerate();
+        let loads = self.shards.iter().map(|s| s.open.load(Ordering::Relaxed)).enumerate();
         loads.min_by_key(|(_, n)| *n).map_or(0, |(i, _)| i)
     }
 }
@@ -183,24 +206,21 @@ impl Listener {
             self.complain("clients are refused: memory is scarce");
             return refuse(stream);
         }
-        let total = self.load.total();
-        if total >= self.files {
+        if self.load.open() >= self.files {
             let text = "maximum connections exceeded: no file descriptors left; raise LimitNOFILE (ulimit -n)";
             self.complain(text);
             return refuse(stream);
         }
         let cid = Cid(self.numbers.fetch_add(1, Ordering::Relaxed));
         self.facts.accepted.fetch_add(1, Ordering::Relaxed);
-        self.load.shards[shard].fetch_add(1, Ordering::Relaxed);
-        let over_limit = total >= self.load.max.load(Ordering::Relaxed);
+        let Ok(nonce) = identity::random() else {
+            return self.complain("a client is refused: the system has no random bytes");
+        };
+        let over_limit = !self.load.came(shard);
         if over_limit {
             self.complain("maximum connections exceeded");
         }
         let ip = peer.ip().to_canonical().to_string();
-        let Ok(nonce) = identity::random() else {
-            self.load.gone(shard);
-            return self.complain("a client is refused: the system has no random bytes");
-        };
         let mut opening = Opening { cid, ip, port: peer.port(), over_limit, nonce, privacy: Privacy::Plain };
         match if over_limit { Way::Clear } else { self.tls.enter() } {
             Way::Clear => {}
@@ -234,6 +254,7 @@ impl Listener {
                 door.send(Mail::Accepted(stream, opening));
             }
             Err(why) => {
+                load.left(shard);
                 load.gone(shard);
                 says.failed(&format!("{}:{} - cid:{}", opening.ip, opening.port, opening.cid.0), &why);
             }
@@ -337,5 +358,17 @@ mod tests {
         while let Some(mail) = post.mail() {
             assert!(!matches!(mail, Mail::Accepted(..)));
         }
+    }
+    #[test]
+    fn who_is_refused_takes_nobodys_place() {
+        let mut limits = Settings::default().limits;
+        limits.max_connections = 2;
+        let load = Load::new(2, &limits);
+        assert_eq!([0, 1, 0, 1].map(|shard| load.came(shard)), [true, true, false, false]);
+        load.left(0);
+        assert!(load.came(0), "the sockets of three others are open, one has a place");
+        assert_eq!((load.open(), load.limit(1)), (5, vec![0, 1]));
+        [0, 0, 0, 1, 1].into_iter().for_each(|shard| load.gone(shard));
+        assert_eq!((load.open(), load.came(0)), (0, false));
     }
 }

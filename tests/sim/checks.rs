@@ -169,6 +169,7 @@ fn counters(w: &mut World) {
         pairs.push(("out_msgs", sum(|t| t.out_msgs), w.oracle.copies()));
         pairs.push(("inserts - removes", sum(|t| t.inserts) - sum(|t| t.removes), held));
     }
+    pairs.push(("clients who have a place", placed(w), sum(|t| t.connections)));
     if tallies.iter().flat_map(|t| &t.drops).any(|(why, n)| *why == "slow_consumer_skipped" && *n > 0) {
         w.oracle.label("slow consumer passed over");
         if !w.case.plan.skips {
@@ -310,6 +311,11 @@ fn batches(w: &mut World) {
     }
 }
 
+/// How many clients count against `max_connections`, as the listener hears it.
+fn placed(w: &World) -> u64 {
+    w.nodes.iter().flatten().map(|n| n.said.placed as u64).sum()
+}
+
 fn check_drained(w: &mut World) {
     let Some((since, _)) = w.draining else { return };
     w.oracle.label("drained");
@@ -319,6 +325,9 @@ fn check_drained(w: &mut World) {
     let open: usize = w.nodes.iter().flatten().map(|n| n.sockets()).sum();
     if open > 0 {
         w.fail(format!("I16: {open} sockets are open after the drain"));
+    }
+    if placed(w) > 0 {
+        w.fail(format!("{} clients who went have not given their places back", placed(w)));
     }
     w.come_late();
     w.run_for(SECOND);

@@ -89,6 +89,8 @@ pub struct SaidOutside {
     pub drained: bool,
     /// [`Act::Vacant`] came.
     pub vacant: bool,
+    /// Clients that were let in and have not given their place back ([`Act::Left`]).
+    pub placed: usize,
     /// Answers to orders.
     pub answers: Vec<Answer>,
     /// Password checks asked for, with their results.
@@ -279,6 +281,7 @@ pub fn turn(w: &mut World, s: usize) {
     if node.full.is_empty() {
         for link in node.accepted.drain(..) {
             let conn = turn.open(opening_of(link));
+            node.said.placed += 1;
             w.note(|| format!("shard {s} opens link {link}"));
             node.sockets.insert(conn, Socket::new(link, Way::Down, None));
         }
@@ -489,6 +492,10 @@ fn do_act(w: &mut World, s: usize, act: Act, sockets: &mut BTreeMap<ConnId, Sock
         Act::Drained => said.drained = true,
         // For people in the system account: no message's way hangs on them.
         Act::Happened(_) | Act::Asked(_) => {}
+        Act::Left => match said.placed.checked_sub(1) {
+            Some(left) => said.placed = left,
+            None => w.fail(format!("shard {s}: more clients go than came")),
+        },
         Act::Traced(part) if part.entry.is_none() && w.case.plan.broken == Broken::LosesParts => {}
         Act::Traced(part) => {
             if let Some(at) = w.servers.iter().position(|server| server.owns(s)) {

@@ -169,7 +169,8 @@ impl House {
                 Act::Finish(conn) => assert!(socket(&mut self.clients, shard, conn).conn.is_some()),
                 Act::Verify { conn, look, .. } => self.verifying.push((shard, conn, look)),
                 Act::Answer { answer, .. } => self.answers.push(answer),
-                Act::Log { .. } | Act::Drained | Act::Vacant | Act::Asked(_) | Act::Happened(_) | Act::Traced(_) => {}
+                Act::Log { .. } | Act::Drained | Act::Vacant | Act::Left => {}
+                Act::Asked(_) | Act::Happened(_) | Act::Traced(_) => {}
                 Act::CloseServer(_)
                 | Act::GatewayTidings(_)
                 | Act::HandOver { .. }

@@ -12,6 +12,8 @@ struct World {
     shard: Shard,
     now: u64,
     closed: Vec<ConnId>,
+    /// Places given back.
+    left: usize,
     log: Vec<String>,
     tally: Option<Tally>,
 }
@@ -24,7 +26,7 @@ impl World {
         let identity = Arc::new(Identity { server_id: "I".into(), server_name: "I".into(), host: "h".into(), port: 1 });
         let settings = Arc::new(settings);
         let shard = Shard::new(Setup::single(settings, identity));
-        World { shard, now: 1, closed: Vec::new(), log: Vec::new(), tally: None }
+        World { shard, now: 1, closed: Vec::new(), left: 0, log: Vec::new(), tally: None }
     }
 
     /// A turn in which these come and say this; nobody but `reads` takes any byte.
@@ -33,14 +35,6 @@ impl World {
         let mut turn = self.shard.begin(Now { mono: Time(self.now), wall_ns: self.now }).sockets();
         turn.time();
         reads.into_iter().for_each(|conn| turn.writable(conn));
-        let opening = |n| Opening {
-            cid: Cid(n as u64),
-            ip: "::1".into(),
-            port: 2,
-            over_limit: false,
-            privacy: Default::default(),
-            nonce: [0; 11],
-        };
         let conns = (0..opens).map(|n| turn.open(opening(n))).collect();
         says.iter().for_each(|(conn, text)| turn.bytes(*conn, text.as_bytes()));
         let acts = finish(turn, reads);
@@ -67,12 +61,24 @@ impl World {
     fn note(&mut self, acts: Vec<Act>) {
         for act in acts {
             match act {
+                Act::Left => self.left += 1,
                 Act::Close(conn) => self.closed.push(conn),
                 Act::Log { text, .. } => self.log.push(text),
                 Act::Answer { answer: Answer::Tally(tally), .. } => self.tally = Some(*tally),
                 _ => {}
             }
         }
+    }
+}
+
+fn opening(n: usize) -> Opening {
+    Opening {
+        cid: Cid(n as u64),
+        ip: "::1".into(),
+        port: 2,
+        over_limit: false,
+        privacy: Default::default(),
+        nonce: [0; 11],
     }
 }
 
@@ -178,4 +184,25 @@ fn what_a_connection_leaves_behind_by_the_thousand_is_taken_out_in_slices_and_re
     }
     world.turn(0, &[], None);
     assert_ne!(world.shard.next_at(), Some(Time(0)));
+}
+
+#[test]
+fn a_place_is_given_back_when_the_end_begins_and_only_by_who_had_one() {
+    let mut world = World::new(10_000, usize::MAX);
+    let conns = world.turn(2, &[], None);
+    let mut turn = world.shard.begin(Now { mono: Time(world.now), wall_ns: 1 }).sockets();
+    let refused = turn.open(Opening { over_limit: true, ..opening(3) });
+    let acts = finish(turn, None);
+    world.note(acts);
+    assert_eq!(world.left, 0, "who is refused never had a place");
+    // It does not read its last words, and its place is free all the same.
+    world.turn(0, &[(conns[1], "NONSENSE\r\n")], None);
+    assert_eq!((world.left, world.closed.len()), (1, 0));
+    for conn in [refused, conns[1], conns[0]] {
+        let mut turn = world.shard.begin(Now { mono: Time(world.now), wall_ns: 1 }).sockets();
+        turn.lost(conn, Lost::Failed("reset".into()));
+        let acts = finish(turn, None);
+        world.note(acts);
+    }
+    assert_eq!((world.left, world.closed), (2, vec![refused, conns[1], conns[0]]));
 }
