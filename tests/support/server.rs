@@ -16,7 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a server may take from `exec` to its ports file.
-const START_LIMIT: Duration = Duration::from_secs(20);
+const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long a server may take to end.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
