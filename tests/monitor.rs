@@ -223,6 +223,7 @@ impl World {
             pins: (0..shards).map(|s| Some(s as u16)).collect(),
             free_cpus: Vec::new(),
             accepted: AtomicU64::new(7),
+            guessers_refused: AtomicU64::new(0),
             accepts: Rate::default(),
             listening: AtomicBool::new(true),
             pressure: Arc::default(),

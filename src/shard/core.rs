@@ -118,6 +118,12 @@ pub enum Act {
     Finish(ConnId),
     /// A client that was not refused is going, or is none after all: another may come in its place.
     Left,
+    /// Wrong passwords come from this address, or from so many that it cannot be told apart, faster than they are forgotten:
+    /// for a while whoever comes from there may wait.
+    Guesses {
+        /// The address.
+        ip: String,
+    },
     /// Close a client's socket; the id names nothing any more.
     Close(ConnId),
     /// The same for another server's.

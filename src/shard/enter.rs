@@ -163,9 +163,12 @@ impl Shard {
     fn refuse(&mut self, id: ConnId) {
         let Some(client) = self.outbox.conns.get_mut(id) else { return };
         client.stage = Stage::Refused;
-        let pause_ns = self.strangers.failed(&client.ip, self.now.mono);
+        let failed = self.strangers.failed(&client.ip, self.now.mono);
+        if failed.many {
+            self.acts.push_back(Act::Guesses { ip: client.ip.to_string() });
+        }
         self.outbox.ledger.failed_logins += 1;
-        self.wheel.add(self.now.mono.plus_ns(pause_ns), Due::Refused(id));
+        self.wheel.add(self.now.mono.plus_ns(failed.pause_ns), Due::Refused(id));
     }
 
     /// Ends the oldest of too many connections that have not said who they are.

@@ -30,6 +30,15 @@ pub(super) struct TooMany {
     pub of_source: bool,
 }
 
+/// What comes of a wrong password.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Failed {
+    /// So long until it is said, nanoseconds.
+    pub pause_ns: u64,
+    /// Too many came from there of late.
+    pub many: bool,
+}
+
 /// See the file's head.
 #[derive(Debug)]
 pub(super) struct Strangers {
@@ -82,8 +91,8 @@ impl Strangers {
         }
     }
 
-    /// A wrong password came from this address: how long until that is said, nanoseconds. Right ones never wait.
-    pub(super) fn failed(&mut self, ip: &str, now: Time) -> u64 {
+    /// A wrong password came from this address. Right ones never wait.
+    pub(super) fn failed(&mut self, ip: &str, now: Time) -> Failed {
         if self.failed.len() >= FAILED_SOURCES_MAX {
             self.failed.retain(|_, until| *until > now);
         }
@@ -92,11 +101,8 @@ impl Strangers {
         let before = self.failed.get(ip).map_or(0, |until| until.0.saturating_sub(now.0));
         let debt = (before + FORGIVEN_NS).min(PATIENCE_NS);
         self.failed.insert(ip.into(), now.plus_ns(debt));
-        if before >= PATIENCE_NS - FORGIVEN_NS {
-            LONG_PAUSE_NS
-        } else {
-            PAUSE_NS
-        }
+        let many = before >= PATIENCE_NS - FORGIVEN_NS;
+        Failed { pause_ns: if many { LONG_PAUSE_NS } else { PAUSE_NS }, many }
     }
 }
 
@@ -104,6 +110,9 @@ impl Strangers {
 mod tests {
     use super::*;
     use crate::base::Slots;
+
+    const SOME: Failed = Failed { pause_ns: PAUSE_NS, many: false };
+    const MANY: Failed = Failed { pause_ns: LONG_PAUSE_NS, many: true };
 
     fn ids(n: usize) -> Vec<ConnId> {
         let mut slots = Slots::default();
@@ -135,14 +144,14 @@ mod tests {
         let mut s = Strangers::new(1);
         let at = |ns| Time(1_000 * SECOND + ns);
         for _ in 0..99 {
-            assert_eq!(s.failed("a", at(0)), PAUSE_NS);
+            assert_eq!(s.failed("a", at(0)), SOME);
         }
         for _ in 0..1000 {
-            assert_eq!(s.failed("a", at(0)), LONG_PAUSE_NS);
+            assert_eq!(s.failed("a", at(0)), MANY);
         }
-        assert_eq!(s.failed("b", at(0)), PAUSE_NS, "another address");
-        assert_eq!(s.failed("a", at(FORGIVEN_NS)), LONG_PAUSE_NS);
-        assert_eq!(s.failed("a", at(PATIENCE_NS)), PAUSE_NS);
+        assert_eq!(s.failed("b", at(0)), SOME, "another address");
+        assert_eq!(s.failed("a", at(FORGIVEN_NS)), MANY);
+        assert_eq!(s.failed("a", at(PATIENCE_NS)), SOME);
     }
 
     #[test]

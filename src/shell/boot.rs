@@ -304,6 +304,7 @@ fn facts(
         free_cpus: machine.into_iter().filter(|c| !plan.cpus.contains(&Some(*c))).collect(),
         pins: plan.cpus.clone(),
         accepted: AtomicU64::new(0),
+        guessers_refused: AtomicU64::new(0),
         accepts: Rate::default(),
         listening: AtomicBool::new(false),
         pressure: scarcity.pressure().clone(),
@@ -457,7 +458,7 @@ impl Outward {
 
     fn outlets(&self, shard: usize, door: &Door, replies: &Replies) -> Outlets {
         let (log, load, verifier, door) = (self.log.clone(), self.load.clone(), self.verifier.clone(), door.clone());
-        let places = load.clone();
+        let [places, guessers] = [(); 2].map(|()| load.clone());
         let (replies, gate, returns) = (replies.clone(), self.gate.clone(), door.clone());
         let [asked, happened, traced] = [(); 3].map(|()| self.system.clone());
         let [tell, vacant, scarce, failed] = [(); 4].map(|()| self.tell.clone());
@@ -465,6 +466,7 @@ impl Outward {
         Outlets {
             log: Box::new(move |level, text| log.line(level, text)),
             left: Box::new(move || places.left(shard)),
+            guesses: Box::new(move |ip| guessers.guesses(ip)),
             closed: Box::new(move || load.gone(shard)),
             verify: Box::new(move |(conn, look), ip, proof| {
                 let door = door.clone();

@@ -30,6 +30,8 @@ pub struct Outlets {
     pub log: Box<dyn Fn(Level, String) + Send>,
     /// A client has given its place back.
     pub left: Box<dyn Fn() + Send>,
+    /// Many wrong passwords come from this address.
+    pub guesses: Box<dyn Fn(&str) + Send>,
     /// A client's socket is closed.
     pub closed: Box<dyn Fn() + Send>,
     /// Something presented is to be looked at, for whom.
@@ -410,6 +412,7 @@ impl Outlets {
             Act::Resume(conn) => sockets.read_on(conn, true),
             Act::Finish(conn) => sockets.finish(conn),
             Act::Left => (self.left)(),
+            Act::Guesses { ip } => (self.guesses)(&ip),
             Act::Close(conn) => {
                 if sockets.close(conn) || away.remove(&conn) {
                     (self.closed)();

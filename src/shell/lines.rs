@@ -1,258 +1,172 @@
-//! Whose password is compared next, and who has to wait. A comparison is tens of milliseconds of a core, so whoever guesses
-//! may neither keep others waiting nor keep a core busy. Passwords of one address that are compared with the same hash wait
-//! in one line; the lines take turns. Those in which a password was wrong lately stand behind all others, and get a tenth of
-//! a core together. Pure: it is told the time.
+//! Who is next where many wait, and who has to wait longer: those of one kind stand in one line, the lines take turns, and
+//! those that are in doubt, because something wrong came from there lately, stand behind all others, as slowly as whoever
+//! serves them says. So whoever guesses keeps nobody else waiting. Pure: it is told the time.
 
-use crate::base::limits::{GUESSERS_MAX, PASSWORDS_MAX};
-use crate::base::{Time, SECOND};
+use crate::base::Time;
 use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 
-/// How long a wrong password is held against its line.
-const DOUBT_NS: u64 = 30 * SECOND;
-/// Of a core, what comparisons in doubt may take: one part in so many.
-const DOUBT_SHARE: u64 = 10;
-
-/// Where a password comes from, and the hash that it is to fit.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Whose {
-    /// The address, without its port.
-    pub(super) ip: String,
-    /// The hash.
-    pub(super) hash: String,
-}
-
-/// What to do.
+/// Who is next.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next<T> {
-    /// Compare this; [`Lines::compared`] is to be told.
-    Compare(Whose, T),
-    /// Nothing before this time, unless something comes.
+pub(super) enum Next<K, T> {
+    /// This one.
+    Serve(K, T),
+    /// Nobody before this time, unless somebody comes.
     At(Time),
-    /// Nothing waits.
-    Nothing,
+    /// Nobody waits.
+    Nobody,
 }
 
 #[derive(Debug)]
 struct Line<T> {
+    /// Never empty.
     waiting: VecDeque<T>,
-    /// When it was served last: turns, counted.
+    /// When it was served last, or begun: turns, counted.
     served: u64,
-    /// In doubt until then.
-    doubt: Time,
 }
 
 /// See the file's head.
 #[derive(Debug)]
-pub(super) struct Lines<T> {
-    lines: HashMap<Whose, Line<T>>,
+pub(super) struct Lines<K, T> {
+    lines: HashMap<K, Line<T>>,
     waiting: usize,
+    waiting_max: usize,
     turns: u64,
-    /// No comparison in doubt before this time.
+    /// Until when.
+    doubts: HashMap<K, Time>,
+    doubts_max: usize,
+    /// Nobody in doubt before this time.
     rest: Time,
 }
 
-impl<T> Lines<T> {
-    /// Nobody waits.
-    pub(super) fn new() -> Lines<T> {
-        Lines { lines: HashMap::new(), waiting: 0, turns: 0, rest: Time(0) }
+impl<K: Clone + Eq + Hash, T> Lines<K, T> {
+    /// Nobody waits; at most so many will, and at most so many kinds are remembered for what came from there.
+    pub(super) fn new(waiting_max: usize, doubts_max: usize) -> Lines<K, T> {
+        let (lines, doubts) = (HashMap::new(), HashMap::new());
+        Lines { lines, waiting: 0, waiting_max, turns: 0, doubts, doubts_max, rest: Time(0) }
     }
 
     /// One more waits. Where too many do, the last of the longest line is given back: it is to be refused.
-    pub(super) fn push(&mut self, whose: Whose, what: T, now: Time) -> Option<T> {
+    pub(super) fn push(&mut self, of: K, what: T) -> Option<T> {
         let mut refused = None;
-        if self.waiting >= PASSWORDS_MAX {
-            let mine = self.lines.get(&whose).map_or(0, |line| line.waiting.len());
-            let longest = self.lines.values_mut().max_by_key(|line| line.waiting.len());
-            match longest.filter(|line| line.waiting.len() > mine) {
-                Some(line) => refused = line.waiting.pop_back(),
-                None => return Some(what),
+        if self.waiting >= self.waiting_max {
+            let mine = self.lines.get(&of).map_or(0, |line| line.waiting.len());
+            let longest = self.lines.iter_mut().max_by_key(|(_, line)| line.waiting.len());
+            let Some((whose, line)) = longest.filter(|(_, line)| line.waiting.len() > mine) else { return Some(what) };
+            refused = line.waiting.pop_back();
+            if line.waiting.is_empty() {
+                let whose = whose.clone();
+                self.lines.remove(&whose);
             }
             self.waiting -= 1;
         }
-        self.forget(now);
-        let fresh = Line { waiting: VecDeque::new(), served: 0, doubt: Time(0) };
-        self.lines.entry(whose).or_insert(fresh).waiting.push_back(what);
+        let begun = Line { waiting: VecDeque::new(), served: self.turns };
+        self.lines.entry(of).or_insert(begun).waiting.push_back(what);
         self.waiting += 1;
         refused
     }
 
     /// What waits of these.
-    pub(super) fn waiting_of(&mut self, whose: &Whose) -> impl Iterator<Item = &mut T> {
+    pub(super) fn waiting_of(&mut self, whose: &K) -> impl Iterator<Item = &mut T> {
         self.lines.get_mut(whose).into_iter().flat_map(|line| &mut line.waiting)
     }
 
     /// Who is next.
-    pub(super) fn next(&mut self, now: Time) -> Next<T> {
-        let waits = self.lines.iter_mut().filter(|(_, line)| !line.waiting.is_empty());
-        let Some((whose, line)) = waits.min_by_key(|(_, line)| (line.doubt > now, line.served)) else {
-            return Next::Nothing;
-        };
-        if line.doubt > now && self.rest > now {
+    pub(super) fn next(&mut self, now: Time) -> Next<K, T> {
+        let next = self.lines.iter().map(|(of, line)| (self.doubts(of, now), line.served, of));
+        let next = next.min_by_key(|(doubted, served, _)| (*doubted, *served));
+        let Some((doubted, _, of)) = next else { return Next::Nobody };
+        if doubted && self.rest > now {
             return Next::At(self.rest);
         }
+        let of = of.clone();
         self.turns += 1;
+        let Some(line) = self.lines.get_mut(&of) else { return Next::Nobody };
         line.served = self.turns;
-        let Some(what) = line.waiting.pop_front() else { return Next::Nothing };
+        let Some(what) = line.waiting.pop_front() else { return Next::Nobody };
+        if line.waiting.is_empty() {
+            self.lines.remove(&of);
+        }
         self.waiting -= 1;
-        Next::Compare(whose.clone(), what)
+        Next::Serve(of, what)
     }
 
-    /// What [`Next::Compare`] said was compared from `began` to `now`, and the password was right or not.
-    pub(super) fn compared(&mut self, whose: &Whose, right: bool, began: Time, now: Time) {
-        let Some(line) = self.lines.get_mut(whose) else { return };
-        if line.doubt > began {
-            let took = now.0.saturating_sub(began.0);
-            self.rest = now.plus_ns(took.saturating_mul(DOUBT_SHARE - 1));
-        }
-        line.doubt = if right { Time(0) } else { now.plus_ns(DOUBT_NS) };
+    /// Is something held against these?
+    pub(super) fn doubts(&self, of: &K, now: Time) -> bool {
+        self.doubts.get(of).is_some_and(|until| *until > now)
     }
 
-    /// Lines in which nobody waits are kept while they are in doubt, so many of them; of more, those that end first go.
-    fn forget(&mut self, now: Time) {
-        if self.lines.len() < GUESSERS_MAX {
-            return;
-        }
-        self.lines.retain(|_, line| !line.waiting.is_empty() || line.doubt > now);
-        if self.lines.len() >= GUESSERS_MAX {
-            let idle = self.lines.iter().filter(|(_, line)| line.waiting.is_empty());
-            if let Some(first) = idle.min_by_key(|(_, line)| line.doubt).map(|(whose, _)| whose.clone()) {
-                self.lines.remove(&first);
+    /// Something is held against these until then. Where too many are doubted already, those who are no longer are
+    /// forgotten, or all: it costs them little to be doubted anew.
+    pub(super) fn doubt(&mut self, of: K, until: Time, now: Time) {
+        if self.doubts.len() >= self.doubts_max && !self.doubts.contains_key(&of) {
+            self.doubts.retain(|_, until| *until > now);
+            if self.doubts.len() >= self.doubts_max {
+                self.doubts.clear();
             }
         }
+        self.doubts.insert(of, until);
+    }
+
+    /// Nothing is held against these any more.
+    pub(super) fn trust(&mut self, of: &K) {
+        self.doubts.remove(of);
+    }
+
+    /// Nobody in doubt is served before then.
+    pub(super) fn rest(&mut self, until: Time) {
+        self.rest = until;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::MILLISECOND;
 
-    /// What a comparison takes here.
-    const TAKES: u64 = 50 * MILLISECOND;
-
-    fn whose(ip: &str) -> Whose {
-        Whose { ip: ip.into(), hash: "h".into() }
-    }
-
-    /// Lines, and a clock that comparing moves on.
-    struct World {
-        lines: Lines<u32>,
-        now: Time,
-    }
-
-    impl World {
-        fn new() -> World {
-            World { lines: Lines::new(), now: Time(SECOND) }
-        }
-
-        fn comes(&mut self, ip: &str, what: u32) -> Option<u32> {
-            self.lines.push(whose(ip), what, self.now)
-        }
-
-        /// Compares what is next, waiting until it may be; says from where it was.
-        fn compares(&mut self, right: bool) -> Option<String> {
-            loop {
-                match self.lines.next(self.now) {
-                    Next::Compare(whose, _) => {
-                        let began = self.now;
-                        self.now = began.plus_ns(TAKES);
-                        self.lines.compared(&whose, right, began, self.now);
-                        return Some(whose.ip);
-                    }
-                    Next::At(then) => {
-                        assert!(then > self.now);
-                        self.now = then;
-                    }
-                    Next::Nothing => return None,
-                }
-            }
-        }
+    fn all(lines: &mut Lines<&'static str, u32>, now: u64) -> Vec<(&'static str, u32)> {
+        std::iter::from_fn(|| if let Next::Serve(of, what) = lines.next(Time(now)) { Some((of, what)) } else { None })
+            .collect()
     }
 
     #[test]
-    fn addresses_take_turns() {
-        let mut w = World::new();
-        for n in 0..3 {
-            w.comes("a", n);
-        }
-        w.comes("b", 0);
-        let order: Vec<_> = std::iter::from_fn(|| w.compares(true)).collect();
-        assert_eq!(order.iter().filter(|ip| *ip == "b").count(), 1);
-        assert!(order[..2].contains(&"b".to_string()), "{order:?}");
+    fn where_too_many_wait_whoever_has_most_loses_his_last() {
+        let mut lines = Lines::new(3, 1);
+        assert_eq!([lines.push("a", 1), lines.push("a", 2), lines.push("b", 3)], [None; 3]);
+        assert_eq!(lines.push("c", 4), Some(2));
+        assert_eq!(lines.push("a", 5), Some(5), "nobody has more");
+        let refused = lines.push("d", 6).expect("one of those who have one");
+        let mut left: Vec<u32> = all(&mut lines, 1).into_iter().map(|(_, what)| what).collect();
+        left.push(refused);
+        left.sort_unstable();
+        assert_eq!(left, [1, 3, 4, 6]);
+        assert_eq!(lines.next(Time(1)), Next::Nobody);
     }
 
     #[test]
-    fn who_guesses_stands_behind_who_does_not() {
-        let mut w = World::new();
-        for n in 0..10 {
-            w.comes("guesser", n);
-        }
-        assert_eq!(w.compares(false).unwrap(), "guesser");
-        for n in 0..3 {
-            w.comes(&format!("other {n}"), n);
-        }
-        assert!((0..3).all(|_| w.compares(true).unwrap().starts_with("other")));
-        assert_eq!(w.compares(false).unwrap(), "guesser");
+    fn who_is_doubted_comes_last_and_not_before_the_rest_is_over() {
+        let mut lines = Lines::new(9, 9);
+        lines.doubt("a", Time(100), Time(1));
+        lines.rest(Time(50));
+        [1, 2].into_iter().for_each(|n| assert_eq!(lines.push("a", n), None));
+        assert_eq!(lines.push("b", 3), None);
+        assert_eq!(all(&mut lines, 1), [("b", 3)]);
+        assert_eq!(lines.next(Time(49)), Next::At(Time(50)));
+        assert_eq!(lines.next(Time(50)), Next::Serve("a", 1));
+        lines.rest(Time(200));
+        assert_eq!(lines.next(Time(99)), Next::At(Time(200)));
+        assert_eq!(lines.next(Time(100)), Next::Serve("a", 2), "it is doubted no longer");
     }
 
     #[test]
-    fn guesses_take_a_tenth_of_a_core_and_nobody_waits_for_the_rest_to_end() {
-        let mut w = World::new();
-        for n in 0..41 {
-            w.comes("guesser", n);
+    fn doubts_are_not_remembered_without_end() {
+        let mut lines = Lines::<u32, ()>::new(1, 10);
+        for n in 0..1000 {
+            lines.doubt(n, Time(100), Time(1));
+            assert!(lines.doubts(&n, Time(99)) && !lines.doubts(&n, Time(100)) && lines.doubts.len() <= 10);
         }
-        w.compares(false);
-        let began = w.now;
-        for _ in 0..20 {
-            w.compares(false);
-        }
-        let took = w.now.0 - began.0;
-        assert!((20 * TAKES * 9..=20 * TAKES * 10).contains(&took), "{took}");
-        let now = w.now;
-        w.comes("other", 1);
-        assert_eq!(w.compares(true).unwrap(), "other");
-        assert_eq!(w.now.0 - now.0, TAKES);
-    }
-
-    #[test]
-    fn doubt_ends_with_a_right_password_and_with_time() {
-        let mut w = World::new();
-        for n in 0..4 {
-            w.comes("typist", n);
-        }
-        w.compares(false);
-        w.compares(true);
-        let now = w.now;
-        w.compares(false);
-        assert_eq!(w.now.0 - now.0, TAKES);
-        w.now = w.now.plus_ns(DOUBT_NS);
-        let now = w.now;
-        w.compares(true);
-        assert_eq!(w.now.0 - now.0, TAKES);
-    }
-
-    #[test]
-    fn where_too_many_wait_the_longest_line_loses_its_last() {
-        let mut w = World::new();
-        for n in 0..PASSWORDS_MAX as u32 {
-            assert_eq!(w.comes("many", n), None);
-        }
-        assert_eq!(w.comes("many", 7777), Some(7777));
-        assert_eq!(w.comes("one", 1), Some(PASSWORDS_MAX as u32 - 1));
-        assert_eq!(std::iter::from_fn(|| w.compares(true)).count(), PASSWORDS_MAX);
-    }
-
-    #[test]
-    fn lines_are_not_remembered_without_end() {
-        let mut w = World::new();
-        for n in 0..3 * GUESSERS_MAX {
-            w.comes(&n.to_string(), 0);
-            w.compares(false);
-            assert!(w.lines.lines.len() <= GUESSERS_MAX);
-        }
-        // The last to guess is still known.
-        w.comes(&(3 * GUESSERS_MAX - 1).to_string(), 0);
-        w.comes("new", 0);
-        assert_eq!(w.compares(true).unwrap(), "new");
+        lines.doubt(2000, Time(300), Time(200));
+        assert_eq!(lines.doubts.len(), 1, "what is over goes first");
+        lines.trust(&2000);
+        assert!(!lines.doubts(&2000, Time(201)));
     }
 }

@@ -12,20 +12,27 @@ use crate::base::{Cid, Level};
 use crate::policy::settings::Limits;
 use crate::policy::tls::First;
 use crate::shard::{Opening, Privacy};
-use rustix::event::{eventfd, poll, EventfdFlags, PollFd, PollFlags};
+use crossbeam_channel::{bounded, Receiver, Sender};
+use guessing::{Came, Guessing};
+use rustix::event::{eventfd, poll, EventfdFlags, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+mod guessing;
+
 /// Clients accepted between two looks at the bell.
 const ACCEPTS: usize = 64;
 /// How long until a look again, when there is nothing to wait for but that a shard reads its mail or a connection ends.
 const AGAIN: Duration = Duration::from_millis(10);
+
+/// News of guessers that the listener has not heard yet.
+const GUESSES_TOLD_MAX: usize = 1024;
 
 /// How many clients a shard has.
 #[derive(Debug, Default)]
@@ -36,19 +43,22 @@ struct Clients {
     placed: AtomicU64,
 }
 
-/// How many clients there are. Shared by the listener and the shards' shells.
+/// How many clients there are, and who guesses passwords. Shared by the listener and the shards' shells.
 #[derive(Debug)]
 pub struct Load {
     shards: Vec<Clients>,
     /// How many there may be (`max_connections`).
     max: AtomicU64,
+    guesses: Sender<IpAddr>,
+    told: Receiver<IpAddr>,
 }
 
 impl Load {
     /// No clients on any of `n` shards.
     pub fn new(n: usize, limits: &Limits) -> Load {
         let max = AtomicU64::new(limits.max_connections as u64);
-        Load { shards: (0..n).map(|_| Clients::default()).collect(), max }
+        let (guesses, told) = bounded(GUESSES_TOLD_MAX);
+        Load { shards: (0..n).map(|_| Clients::default()).collect(), max, guesses, told }
     }
 
     /// So many there may be from now on. Says how many are more than that, on each shard.
@@ -77,6 +87,13 @@ impl Load {
     /// A client of this shard is going, or was none: whoever comes now may have its place.
     pub fn left(&self, shard: usize) {
         self.shards[shard].placed.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Wrong passwords come from this address, too many. Where more is told than is heard it will be told again.
+    pub fn guesses(&self, ip: &str) {
+        if let Ok(ip) = ip.parse() {
+            let _ = self.guesses.try_send(ip);
+        }
     }
 
     /// One more socket on this shard. May it stay?
@@ -122,6 +139,7 @@ struct Listener {
     tls: Arc<Gate>,
     files: u64,
     numbers: Arc<AtomicU64>,
+    guessing: Guessing,
     said: Option<Instant>,
     unsaid: u64,
 }
@@ -148,11 +166,24 @@ pub struct Inside {
 /// When the system has no more threads or descriptors.
 pub fn start(socket: TcpListener, files: u64, inside: Inside) -> std::io::Result<Listening> {
     let Inside { doors, load, numbers, facts, tls, log } = inside;
+    let guessing = Guessing::new(load.told.clone());
     socket.set_nonblocking(true)?;
     let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
     facts.listening.store(true, Ordering::SeqCst);
-    let listener =
-        Listener { socket, stop: stop.clone(), doors, load, facts, log, tls, files, numbers, said: None, unsaid: 0 };
+    let listener = Listener {
+        socket,
+        stop: stop.clone(),
+        doors,
+        load,
+        facts,
+        log,
+        tls,
+        files,
+        numbers,
+        guessing,
+        said: None,
+        unsaid: 0,
+    };
     let thread = std::thread::Builder::new().name("turnpike-accept".into()).spawn(move || listener.run())?;
     Ok(Listening { stop, thread })
 }
@@ -160,9 +191,10 @@ pub fn start(socket: TcpListener, files: u64, inside: Inside) -> std::io::Result
 impl Listener {
     fn run(mut self) {
         loop {
+            let wait = self.let_guessers_in();
             let (socket, stop) = (PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&*self.stop, PollFlags::IN));
             let mut fds = [socket, stop];
-            match poll(&mut fds, None) {
+            match poll(&mut fds, wait.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(e) => return self.complain(&format!("cannot poll the client listener: {e}")),
             }
@@ -180,7 +212,7 @@ impl Listener {
                     break;
                 }
                 match self.socket.accept() {
-                    Ok((stream, peer)) => self.accepted(shard, stream, peer),
+                    Ok((stream, peer)) => self.came(shard, stream, peer),
                     Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => break,
                     Err(e)
                         if matches!(
@@ -199,8 +231,34 @@ impl Listener {
         }
     }
 
-    fn accepted(&mut self, shard: usize, stream: TcpStream, peer: SocketAddr) {
+    fn came(&mut self, shard: usize, stream: TcpStream, peer: SocketAddr) {
         self.facts.accepts.happened();
+        match self.guessing.came(stream, peer) {
+            Came::Enters(stream) => self.accepted(shard, stream, peer),
+            Came::Waits => {}
+            Came::TooMany(stream, peer) => {
+                self.facts.guessers_refused.fetch_add(1, Ordering::Relaxed);
+                self.complain(&format!("clients are refused: too many wrong passwords come from {}", peer.ip()));
+                refuse(stream);
+            }
+        }
+    }
+
+    /// Those whose turn it is of those who have to wait. Says when the next may come in.
+    fn let_guessers_in(&mut self) -> Option<Timespec> {
+        loop {
+            let shard = self.load.lightest();
+            if !self.doors[shard].has_room() {
+                return Timespec::try_from(AGAIN).ok();
+            }
+            match self.guessing.next() {
+                Ok((stream, peer)) => self.accepted(shard, stream, peer),
+                Err(wait) => return wait.and_then(|wait| Timespec::try_from(wait).ok()),
+            }
+        }
+    }
+
+    fn accepted(&mut self, shard: usize, stream: TcpStream, peer: SocketAddr) {
         if self.facts.pressure.scarce.load(Ordering::Relaxed) {
             self.facts.pressure.refused.fetch_add(1, Ordering::Relaxed);
             self.complain("clients are refused: memory is scarce");
@@ -303,6 +361,7 @@ mod tests {
             pins: vec![None],
             free_cpus: Vec::new(),
             accepted: AtomicU64::new(0),
+            guessers_refused: AtomicU64::new(0),
             accepts: Rate::default(),
             listening: AtomicBool::new(false),
             pressure: Arc::default(),

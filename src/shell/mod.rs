@@ -16,6 +16,7 @@ mod identity;
 mod inherited;
 mod join;
 mod kernel;
+mod lines;
 mod listen;
 pub mod log;
 mod memory;

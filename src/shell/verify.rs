@@ -4,13 +4,14 @@
 
 use super::hours;
 use super::identity::random;
+use super::lines::Next;
 use crate::base::limits::{PASSWORDS_COMING_MAX, SIGNATURES_MAX};
 use crate::base::Time;
 use crate::policy::{Found, Proof, Signed};
 use crossbeam_channel::{bounded, unbounded, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use jiff::Timestamp;
 use known::Known;
-use line::{Lines, Next, Whose};
+use line::{compared, Lines, Whose};
 use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
@@ -95,31 +96,31 @@ impl Waiting {
 fn compare_all(coming: &Receiver<Check>, mut known: Known) {
     let start = Instant::now();
     let now = || Time(start.elapsed().as_nanos() as u64);
-    let mut lines = Lines::new();
+    let mut lines = line::new();
     loop {
         loop {
             match coming.try_recv() {
-                Ok(check) => line_up(&mut lines, &known, check, now()),
+                Ok(check) => line_up(&mut lines, &known, check),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => return,
             }
         }
         let came = match lines.next(now()) {
-            Next::Compare(whose, waiting) => {
+            Next::Serve(whose, waiting) => {
                 let began = now();
                 let found = found(&waiting.proof);
                 if let (Proof::Password { hash, password }, true) = (&waiting.proof, found.holds) {
                     known.learn(hash, password);
                 }
-                lines.compared(&whose, found.holds, began, now());
+                compared(&mut lines, whose, found.holds, began, now());
                 waiting.answer(found);
                 continue;
             }
             Next::At(then) => coming.recv_timeout(Duration::from_nanos(then.0.saturating_sub(now().0))),
-            Next::Nothing => coming.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Next::Nobody => coming.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         match came {
-            Ok(check) => line_up(&mut lines, &known, check, now()),
+            Ok(check) => line_up(&mut lines, &known, check),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
@@ -127,7 +128,7 @@ fn compare_all(coming: &Receiver<Check>, mut known: Known) {
 }
 
 /// Answers for a password that was right before; any other waits, and where too many do somebody is refused.
-fn line_up(lines: &mut Lines<Waiting>, known: &Known, check: Check, now: Time) {
+fn line_up(lines: &mut Lines<Waiting>, known: &Known, check: Check) {
     let Proof::Password { hash, password } = &check.proof else { return (check.reply)(found(&check.proof)) };
     if known.fits(hash, password) {
         return (check.reply)(Found::plainly(true));
@@ -137,7 +138,7 @@ fn line_up(lines: &mut Lines<Waiting>, known: &Known, check: Check, now: Time) {
         return same.replies.push(check.reply);
     }
     let waiting = Waiting { proof: check.proof, replies: vec![check.reply] };
-    if let Some(refused) = lines.push(whose, waiting, now) {
+    if let Some(refused) = lines.push(whose, waiting) {
         refused.answer(Found::plainly(false));
     }
 }

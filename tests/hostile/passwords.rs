@@ -5,6 +5,10 @@ use crate::server;
 use crate::support::process::{monitoring, until};
 use crate::support::raw::{Raw, PATIENCE};
 use crate::texts;
+use socket2::{Domain, Socket, Type};
+use std::collections::VecDeque;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -84,4 +88,54 @@ fn who_guesses_waits_for_each_refusal_and_fills_no_log() {
     let seconds = began.elapsed().as_secs() as usize + 1;
     assert!(lines <= 10 * (seconds + 1), "{lines} lines in {seconds} s");
     bystander.finish();
+}
+
+/// A connection from another address of this machine.
+fn from_elsewhere(to: SocketAddr) -> Option<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into()).expect("an address of this machine");
+    socket.set_linger(Some(Duration::ZERO)).expect("linger");
+    socket.connect(&to.into()).ok()?;
+    Some(socket.into())
+}
+
+#[test]
+fn who_guesses_on_and_on_is_let_in_at_a_pace_and_nobody_else_waits() {
+    let server = server(2, "authorization { user: u, password: p, timeout: 60 }");
+    let own = || monitoring(server.monitor(), "/varz")["turnpike"].clone();
+    let count = |what: &str| own()[what].as_u64().expect("a number");
+    let guess = || {
+        let mut stream = from_elsewhere(server.clients())?;
+        stream.write_all(b"CONNECT {\"user\":\"u\",\"pass\":\"guess\"}\r\n").ok()?;
+        Some(stream)
+    };
+    let mut guessing = VecDeque::new();
+    until("connections of whoever guesses are refused", PATIENCE, || {
+        for _ in 0..500 {
+            guessing.push_back(guess());
+            guessing.drain(..guessing.len().saturating_sub(1000));
+        }
+        (count("guessers_refused") > 0).then_some(())
+    });
+    assert!(count("failed_logins") > 100, "as many are judged as anybody may get wrong");
+    let told = "clients are refused: too many wrong passwords come from 127.0.0.2";
+    until("the log tells of it", PATIENCE, || server.output().contains(told).then_some(()));
+    let mut right = Raw::connect(server.clients());
+    right.write(b"CONNECT {\"verbose\":false,\"user\":\"u\",\"pass\":\"p\"}\r\n");
+    assert_eq!(right.barrier(), [b"PONG\r\n".to_vec()], "another address does not wait");
+    drop(guessing);
+    // Nor does the same one, if he waits his turn.
+    until("the right password from there", PATIENCE, || {
+        let mut stream = from_elsewhere(server.clients())?;
+        stream.write_all(b"CONNECT {\"verbose\":false,\"user\":\"u\",\"pass\":\"p\"}\r\nPING\r\n").ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        let (mut said, mut chunk) = (Vec::new(), [0; 4096]);
+        while !said.ends_with(b"PONG\r\n") {
+            match stream.read(&mut chunk).ok()? {
+                0 => return None,
+                n => said.extend_from_slice(&chunk[..n]),
+            }
+        }
+        Some(())
+    });
 }

@@ -491,7 +491,7 @@ fn do_act(w: &mut World, s: usize, act: Act, sockets: &mut BTreeMap<ConnId, Sock
         }
         Act::Drained => said.drained = true,
         // For people in the system account: no message's way hangs on them.
-        Act::Happened(_) | Act::Asked(_) => {}
+        Act::Happened(_) | Act::Asked(_) | Act::Guesses { .. } => {}
         Act::Left => match said.placed.checked_sub(1) {
             Some(left) => said.placed = left,
             None => w.fail(format!("shard {s}: more clients go than came")),

@@ -170,7 +170,7 @@ impl House {
                 Act::Verify { conn, look, .. } => self.verifying.push((shard, conn, look)),
                 Act::Answer { answer, .. } => self.answers.push(answer),
                 Act::Log { .. } | Act::Drained | Act::Vacant | Act::Left => {}
-                Act::Asked(_) | Act::Happened(_) | Act::Traced(_) => {}
+                Act::Asked(_) | Act::Happened(_) | Act::Traced(_) | Act::Guesses { .. } => {}
                 Act::CloseServer(_)
                 | Act::GatewayTidings(_)
                 | Act::HandOver { .. }

@@ -32,6 +32,8 @@ pub struct Facts {
     pub pins: Vec<Option<u16>>,
     /// Cores that no shard is pinned to, for the thread that answers; empty: it runs wherever the kernel likes.
     pub free_cpus: Vec<u16>,
+    /// Connections refused because too many wrong passwords came from their address.
+    pub guessers_refused: AtomicU64,
     /// Client connections accepted since the start.
     pub accepted: AtomicU64,
     /// Client connections taken from the listener, also those for which there was no descriptor left.

@@ -177,6 +177,8 @@ struct Own<'a> {
     failed_logins: u64,
     /// Connections that made room for others because they had not said who they are.
     strangers_dropped: u64,
+    /// Connections refused because too many wrong passwords came from their address.
+    guessers_refused: u64,
     /// What was to be told in the system account, or asked of it, and found no room.
     system_events_lost: u64,
     /// Links to other clusters.
@@ -394,6 +396,7 @@ fn own<'a>(facts: &'a Facts, look: &Look, tallies: &[Tally]) -> Own<'a> {
         traces_refused: sum(|t| t.traces_refused),
         failed_logins: sum(|t| t.failed_logins),
         strangers_dropped: sum(|t| t.strangers_dropped),
+        guessers_refused: facts.guessers_refused.load(Relaxed),
         system_events_lost: facts.events_lost.load(Relaxed),
         gateways: look.gateways.as_ref().map(Links::of),
         warnings,

@@ -20,6 +20,7 @@ fn facts() -> Facts {
         pins: vec![None],
         free_cpus: Vec::new(),
         accepted: AtomicU64::new(0),
+        guessers_refused: AtomicU64::new(0),
         accepts: crate::shell::monitor::Rate::default(),
         listening: AtomicBool::new(true),
         pressure: Arc::default(),

@@ -24,6 +24,11 @@ pub(super) fn write(g: &Gathered<'_>, sheet: &mut Sheet) {
         alone(f64::from(u8::from(listening))),
     );
     sheet.counter("accepted_connections", "Client connections accepted", alone(facts.accepted.load(Relaxed)));
+    sheet.counter(
+        "refused_guessers",
+        "Connections refused because too many wrong passwords came from their address",
+        alone(facts.guessers_refused.load(Relaxed)),
+    );
     let memory = &facts.pressure;
     sheet.gauge(
         "memory_limit_bytes",

@@ -1,0 +1,72 @@
+//! Addresses from which wrong passwords come faster than they are forgotten. A shard that judges one pays for the whole
+//! connection, so these come in at a measured pace, all of them together, one address after the other; some wait here, and what
+//! is more than that is refused before a shard hears of it. Whoever else comes notices nothing (scenarios.md §3.1).
+
+use crate::base::limits::{GUESSERS_SECOND_MAX, GUESSERS_WAITING_MAX, GUESSING_SOURCES_MAX};
+use crate::base::{Time, SECOND};
+use crate::shell::lines::{Lines, Next};
+use crossbeam_channel::Receiver;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// How long many wrong passwords are held against an address.
+const DOUBT_NS: u64 = 10 * SECOND;
+/// From one connection that is let in to the next.
+const PACE_NS: u64 = SECOND / GUESSERS_SECOND_MAX;
+
+/// What becomes of a connection.
+#[derive(Debug)]
+pub(super) enum Came {
+    /// It comes in.
+    Enters(TcpStream),
+    /// It waits for its turn.
+    Waits,
+    /// Too many wait: this one, or another of whoever has most of them, is refused.
+    TooMany(TcpStream, SocketAddr),
+}
+
+/// See the file's head.
+#[derive(Debug)]
+pub(super) struct Guessing {
+    told: Receiver<IpAddr>,
+    waiting: Lines<IpAddr, (TcpStream, SocketAddr)>,
+    start: Instant,
+}
+
+impl Guessing {
+    /// Nobody guesses. Shards will tell of those who do.
+    pub(super) fn new(told: Receiver<IpAddr>) -> Guessing {
+        Guessing { told, waiting: Lines::new(GUESSERS_WAITING_MAX, GUESSING_SOURCES_MAX), start: Instant::now() }
+    }
+
+    /// Somebody came.
+    pub(super) fn came(&mut self, stream: TcpStream, peer: SocketAddr) -> Came {
+        let now = self.now();
+        self.told.try_iter().for_each(|ip| self.waiting.doubt(ip, now.plus_ns(DOUBT_NS), now));
+        let ip = peer.ip().to_canonical();
+        if !self.waiting.doubts(&ip, now) {
+            return Came::Enters(stream);
+        }
+        self.waiting.push(ip, (stream, peer)).map_or(Came::Waits, |(stream, peer)| Came::TooMany(stream, peer))
+    }
+
+    /// Who comes in now.
+    ///
+    /// # Errors
+    /// Nobody does, before so much time has passed or somebody has come.
+    pub(super) fn next(&mut self) -> Result<(TcpStream, SocketAddr), Option<Duration>> {
+        let now = self.now();
+        match self.waiting.next(now) {
+            Next::Serve(_, next) => {
+                self.waiting.rest(now.plus_ns(PACE_NS));
+                Ok(next)
+            }
+            Next::At(then) => Err(Some(Duration::from_nanos(then.0.saturating_sub(now.0)))),
+            Next::Nobody => Err(None),
+        }
+    }
+
+    fn now(&self) -> Time {
+        Time(self.start.elapsed().as_nanos() as u64)
+    }
+}
