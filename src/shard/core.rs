@@ -118,8 +118,8 @@ pub enum Act {
     Finish(ConnId),
     /// A client that was not refused is going, or is none after all: another may come in its place.
     Left,
-    /// Wrong passwords come from this address, or from so many that it cannot be told apart, faster than they are forgotten:
-    /// for a while whoever comes from there may wait.
+    /// A wrong password came from this address, and from there, or in all, they come faster than they are forgotten: for a while
+    /// whoever comes from there may wait.
     Guesses {
         /// The address.
         ip: String,

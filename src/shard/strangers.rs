@@ -18,6 +18,10 @@ const LONG_PAUSE_NS: u64 = SECOND;
 const FORGIVEN_NS: u64 = 100 * MILLISECOND;
 /// … and so much of it, a hundred failures, makes the pauses long.
 const PATIENCE_NS: u64 = 100 * FORGIVEN_NS;
+/// The same for all addresses together: what 500 a second take of a core, some fortieth, is no harm …
+const ALL_FORGIVEN_NS: u64 = 2 * MILLISECOND;
+/// … and two seconds of it are not yet an attack.
+const ALL_PATIENCE_NS: u64 = 1000 * ALL_FORGIVEN_NS;
 
 /// Who has to go because too many are there, and why.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,7 +39,7 @@ pub(super) struct TooMany {
 pub(super) struct Failed {
     /// So long until it is said, nanoseconds.
     pub pause_ns: u64,
-    /// Too many came from there of late.
+    /// Too many came of late, from there or in all.
     pub many: bool,
 }
 
@@ -49,6 +53,8 @@ pub(super) struct Strangers {
     source_max: usize,
     /// When the failures of an address are forgotten.
     failed: BTreeMap<Box<str>, Time>,
+    /// The same for all of them together.
+    failed_all: Time,
 }
 
 impl Strangers {
@@ -61,6 +67,7 @@ impl Strangers {
             all_max: STRANGERS_MAX.div_ceil(shards).max(ALL_LEAST),
             source_max: STRANGERS_SOURCE_MAX.div_ceil(shards).max(SOURCE_LEAST),
             failed: BTreeMap::new(),
+            failed_all: Time(0),
         }
     }
 
@@ -93,17 +100,29 @@ impl Strangers {
 
     /// A wrong password came from this address. Right ones never wait.
     pub(super) fn failed(&mut self, ip: &str, now: Time) -> Failed {
-        if self.failed.len() >= FAILED_SOURCES_MAX {
-            self.failed.retain(|_, until| *until > now);
-        }
-        // More addresses than are remembered are one.
-        let ip = if self.failed.len() >= FAILED_SOURCES_MAX && !self.failed.contains_key(ip) { "" } else { ip };
-        let before = self.failed.get(ip).map_or(0, |until| until.0.saturating_sub(now.0));
-        let debt = (before + FORGIVEN_NS).min(PATIENCE_NS);
-        self.failed.insert(ip.into(), now.plus_ns(debt));
-        let many = before >= PATIENCE_NS - FORGIVEN_NS;
-        Failed { pause_ns: if many { LONG_PAUSE_NS } else { PAUSE_NS }, many }
+        let own = match self.failed.get_mut(ip) {
+            Some(until) => owe(until, FORGIVEN_NS, PATIENCE_NS, now),
+            None => {
+                if self.failed.len() >= FAILED_SOURCES_MAX {
+                    self.failed.retain(|_, until| *until > now);
+                }
+                // Of more addresses than are remembered all together tell enough.
+                if self.failed.len() < FAILED_SOURCES_MAX {
+                    self.failed.insert(ip.into(), now.plus_ns(FORGIVEN_NS));
+                }
+                false
+            }
+        };
+        let all = owe(&mut self.failed_all, ALL_FORGIVEN_NS, ALL_PATIENCE_NS, now);
+        Failed { pause_ns: if own { LONG_PAUSE_NS } else { PAUSE_NS }, many: own || all }
     }
+}
+
+/// One failure more, where each is forgotten after `each`: are `most` used up?
+fn owe(until: &mut Time, each: u64, most: u64, now: Time) -> bool {
+    let before = until.0.saturating_sub(now.0);
+    *until = now.plus_ns((before + each).min(most));
+    before >= most - each
 }
 
 #[cfg(test)]
@@ -146,7 +165,7 @@ mod tests {
         for _ in 0..99 {
             assert_eq!(s.failed("a", at(0)), SOME);
         }
-        for _ in 0..1000 {
+        for _ in 0..100 {
             assert_eq!(s.failed("a", at(0)), MANY);
         }
         assert_eq!(s.failed("b", at(0)), SOME, "another address");
@@ -155,12 +174,25 @@ mod tests {
     }
 
     #[test]
+    fn where_many_fail_at_a_time_nobody_has_failed_alone() {
+        let mut s = Strangers::new(1);
+        let fail = |s: &mut Strangers, n: usize, ms: u64| s.failed(&n.to_string(), Time(SECOND + ms * MILLISECOND));
+        assert!((0..2000).all(|n| fail(&mut s, n, n as u64 * 2) == SOME), "500 a second");
+        assert!((0..990).all(|n| fail(&mut s, n, 4000) == SOME), "and some at once");
+        for n in 0..10 {
+            fail(&mut s, n, 4000);
+        }
+        assert_eq!(fail(&mut s, 7777, 4000), Failed { pause_ns: PAUSE_NS, many: true });
+        assert_eq!(fail(&mut s, 7778, 8000), SOME);
+    }
+
+    #[test]
     fn many_addresses_take_bounded_memory() {
         let mut s = Strangers::new(1);
         for n in 0..10 * FAILED_SOURCES_MAX {
             s.failed(&n.to_string(), Time(0));
         }
-        assert!(s.failed.len() <= FAILED_SOURCES_MAX + 1);
+        assert!(s.failed.len() <= FAILED_SOURCES_MAX);
         s.failed("a", Time(3600 * SECOND));
         assert_eq!(s.failed.len(), 1);
     }

@@ -9,8 +9,8 @@ use crossbeam_channel::Receiver;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// How long many wrong passwords are held against an address.
-const DOUBT_NS: u64 = 10 * SECOND;
+/// How long many wrong passwords are held against an address: as long as it takes to let all of some ten thousand in.
+const DOUBT_NS: u64 = 60 * SECOND;
 /// From one connection that is let in to the next.
 const PACE_NS: u64 = SECOND / GUESSERS_SECOND_MAX;
 
