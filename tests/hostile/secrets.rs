@@ -241,8 +241,11 @@ fn no_command_tells_a_secret() {
         )
     };
     let (one, two) = (conf(1, &format!("{MARK}1")), conf(2, &format!("{MARK}2")));
-    let server =
-        crate::server(1, &fs::read_to_string(&one.0).expect("read").replace("\"127.0.0.1:6901\"", "\"127.0.0.1:-1\""));
+    let mut running = fs::read_to_string(&one.0).expect("read");
+    for own in [6901, 7001, 7101] {
+        running = running.replace(&format!("127.0.0.1:{own}\""), "127.0.0.1:-1\"");
+    }
+    let server = crate::server(1, &running);
     let monitor = format!("http://{}", server.monitor());
     let (one, two) = (one.path(), two.path());
     for (args, expected) in [
@@ -258,7 +261,6 @@ fn no_command_tells_a_secret() {
         (&["unit", "-c", one], "ExecStart"),
         (&["unit", "-c", one, "--socket"], "ListenStream"),
         (&["reload", "--dry-run", "--server", &monitor], "would"),
-        (&["reload", "--dry-run", "--json", "--server", &monitor], "{"),
         (&["explain", "x", "--to", "west", "--account", "A", "--server", &monitor], "west"),
     ] {
         let (said, _) = run(args);
