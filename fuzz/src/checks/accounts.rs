@@ -66,7 +66,7 @@ pub fn check(input: &[u8]) {
 fn read<'i>(line: &'i str, said: &mut [Said<'i>; ACCOUNTS], subjects: &mut Vec<&'i str>) {
     let fits = |w: &&str| w.len() <= WORD_MAX && w.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
     let words: Vec<&str> = line.split(' ').filter(|w| !w.is_empty()).collect();
-    if !words.iter().all(|w| fits(w)) {
+    if !words.iter().all(fits) {
         return;
     }
     let account = |w: &str| w.parse::<usize>().ok().filter(|n| *n < ACCOUNTS);
