@@ -241,6 +241,8 @@ pub const TLS_FAILURES_SECOND_MAX: u32 = 5;
 pub const DIALS_MAX: usize = 64;
 /// Longest text of a peer that is kept or shown, characters; real names and addresses are far shorter.
 pub const PEER_TEXT_BYTES_MAX: usize = 256;
+/// Addresses that servers were refused from in the last seconds, remembered so that the next call from there waits.
+pub const REFUSED_PLACES_MAX: usize = 64;
 /// Client addresses taken over from one peer.
 pub const PEER_URLS_MAX: usize = 64;
 /// Members that said goodbye and are remembered, so that late word of them is not believed.

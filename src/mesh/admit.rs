@@ -341,6 +341,10 @@ impl Mesh {
         for rid in over {
             let Some(link) = self.links.get_mut(&rid) else { continue };
             let ending = match &link.stage {
+                Stage::Held => {
+                    self.greet(rid);
+                    continue;
+                }
                 Stage::Greeted | Stage::Verifying { .. } | Stage::Admitted => {
                     Ending::told(Cause::Timeout, "Authentication Timeout", "said too little in too long a time")
                 }

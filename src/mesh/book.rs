@@ -268,11 +268,13 @@ impl Book {
         }
     }
 
-    /// All that wait are dialed as soon as that is no more than a dial a second: what kept us out may be over.
+    /// All that wait are dialed as soon as that is no more than a dial a second, and what failed before counts no more: what
+    /// kept us out may be over, or will be when the other end has read its new file too.
     pub(super) fn wake_all(&mut self, now: Time) {
         for entry in self.entries.values_mut() {
             if let Standing::Waiting(at) = entry.standing {
                 entry.standing = Standing::Waiting(entry.soonest(now).min(at));
+                (entry.broken, entry.counted, entry.failing_since) = (0, 0, None);
             }
         }
     }

@@ -10,6 +10,7 @@ use super::gap::{Gatewayless, Missing};
 use super::link::{Ending, Link, Stage};
 use super::names::ClusterName;
 use super::peers::{Peer, Peers};
+use super::refused::{Refused, HELD_NS};
 use crate::base::limits::{DIALS_MAX, UNREAD_BYTES_MAX};
 use crate::base::{Cid, Level, Notices, Now, PeerId, Rng, ShardId, Time, MILLISECOND, SECOND};
 use crate::conn::{Instruction, Introduction, RouteNews, Tidings};
@@ -133,6 +134,7 @@ pub struct Mesh {
     pub(super) links: BTreeMap<Cid, Link>,
     pub(super) book: Book,
     pub(super) peers: Peers,
+    pub(super) refused: Refused,
     pub(super) notices: Notices<Cause>,
     pub(super) counters: Counters,
     pub(super) acts: VecDeque<Act>,
@@ -177,6 +179,7 @@ impl Mesh {
             links: BTreeMap::new(),
             book,
             peers: Peers::new(setup.shards),
+            refused: Refused::default(),
             notices: Notices::default(),
             counters: Counters::default(),
             acts: VecDeque::new(),
@@ -230,7 +233,7 @@ impl Mesh {
             .min()
     }
 
-    /// A connection came in on the route port.
+    /// A connection came in on the route port. It is greeted at once, unless somebody was refused there just now.
     pub fn accepted(&mut self, link: Cid, ip: &str, port: u16) {
         self.handed_over(link, ip, port, Vec::new());
     }
@@ -240,7 +243,14 @@ impl Mesh {
     pub fn handed_over(&mut self, link: Cid, ip: &str, port: u16, bytes: Vec<u8>) {
         self.counters.accepted += 1;
         self.make_room();
-        let deadline = self.now.mono.plus(self.cluster.auth_timeout);
+        let (mut deadline, mut stage) = (self.now.mono.plus(self.cluster.auth_timeout), Stage::Greeted);
+        match self.refused.lately(ip, self.now.mono) {
+            true => (deadline, stage) = (self.now.mono.plus_ns(HELD_NS), Stage::Held),
+            false => {
+                let info = self.info_line(0);
+                self.acts.push_back(Act::Write { link, bytes: info });
+            }
+        }
         let (ip, since) = (ip.into(), self.now);
         self.links.insert(
             link,
@@ -254,11 +264,9 @@ impl Mesh {
                 heard: Vec::new(),
                 sent: 0,
                 ponged: false,
-                stage: Stage::Greeted,
+                stage,
             },
         );
-        let info = self.info_line(0);
-        self.acts.push_back(Act::Write { link, bytes: info });
         self.bytes(link, &bytes);
     }
 
@@ -319,7 +327,10 @@ impl Mesh {
 
     /// A connection ended by itself.
     pub fn lost(&mut self, link: Cid, why: &str) {
-        let silent = self.links.get(&link).is_some_and(|l| l.heard.is_empty() && matches!(l.stage, Stage::Greeted));
+        let silent = self
+            .links
+            .get(&link)
+            .is_some_and(|l| l.heard.is_empty() && matches!(l.stage, Stage::Greeted | Stage::Held));
         let cause = if silent { Cause::Left } else { Cause::Lost };
         self.end(link, Ending::silent(cause, format!("left: {}", shown(why))));
     }

@@ -61,7 +61,7 @@ impl Mesh {
             return;
         };
         let said = match &link.stage {
-            Stage::Greeted => memchr::memchr(b'\n', &link.heard).map_or(link.heard.len(), |end| end + 1),
+            Stage::Greeted | Stage::Held => memchr::memchr(b'\n', &link.heard).map_or(link.heard.len(), |end| end + 1),
             Stage::Verifying { .. } => link.sent,
             _ => return,
         };
@@ -69,6 +69,34 @@ impl Mesh {
             let why = format!("sent more than {most} bytes before it was known");
             self.end(rid, Ending::told(Cause::Protocol, Fault::ControlLine.text(), why));
         }
+    }
+
+    /// The wait of a link that was held is over. Who says already that he has to be refused is, without having heard our
+    /// INFO; but a nats-server that we have a route to learns from it that there is one, and calls no more.
+    pub(super) fn greet(&mut self, rid: Cid) {
+        let Some(link) = self.links.get(&rid) else { return };
+        let said = match greeting::first(&link.heard) {
+            Heard::Line(line) if line.verb == Verb::Connect => RouteConnect::parse(line.rest).ok(),
+            _ => None,
+        };
+        let stranger = |c: &RouteConnect| c.lang.is_empty() && self.peers.find(&c.name).is_none() && self.is_wrong(c);
+        if let Some(connect) = said.filter(stranger) {
+            return self.credentials_checked(rid, &connect, false);
+        }
+        let (info, until) = (self.info_line(0), self.now.mono.plus(self.cluster.auth_timeout));
+        self.write(rid, info);
+        if let Some(link) = self.links.get_mut(&rid) {
+            (link.stage, link.deadline) = (Stage::Greeted, until);
+        }
+        self.hear(rid);
+    }
+
+    /// Is it known without work that this login is not the one that is asked for?
+    fn is_wrong(&self, connect: &RouteConnect) -> bool {
+        self.cluster.asks().is_some_and(|login| match secret(login.password.clone()) {
+            Secret::Plain(password) => !(same(&password, &connect.pass) & same(&login.user, &connect.user)),
+            Secret::Bcrypt(_) => false,
+        })
     }
 
     /// One line, by stage.
@@ -147,6 +175,9 @@ impl Mesh {
     fn credentials_checked(&mut self, rid: Cid, connect: &RouteConnect, fits: bool) {
         if fits {
             return self.named_cluster(rid, connect);
+        }
+        if let Some(link) = self.links.get(&rid) {
+            self.refused.note(&link.ip, self.now.mono);
         }
         let why = format!("presented a wrong user (\"{}\") or password", shown(&connect.user));
         self.end(rid, Ending::told(Cause::Credentials, Fault::Authorization.text(), why));

@@ -2,8 +2,8 @@
 //! a shard, and what was read too early goes with it.
 //!
 //! ```text
-//! accepted: Greeted ─CONNECT─▶ Admitted ─INFO─▶ registered, or Parked ─▶ registered when the first route ends
-//!              └─CONNECT─▶ Verifying ─▲            └─▶ Ignored (one account's connection)
+//! accepted: (Held ─▶) Greeted ─CONNECT─▶ Admitted ─INFO─▶ registered, or Parked ─▶ registered when the first route ends
+//!                         └─CONNECT─▶ Verifying ─▲            └─▶ Ignored (one account's connection)
 //! dialed:   Knocking ─INFO─▶ Proposed ─anything but -ERR─▶ registered
 //!              └─a client port's INFO─▶ Asked ─INFO─▲
 //! ```
@@ -18,6 +18,8 @@ use crate::wire::route::RouteConnect;
 
 /// See the file's head.
 pub(super) enum Stage {
+    /// Accepted, from where somebody was refused just now: it is left waiting for our INFO.
+    Held,
     /// Accepted, our INFO is out: CONNECT is due.
     Greeted,
     /// Accepted: the password is being compared elsewhere. `known`: the user is right.
@@ -76,7 +78,7 @@ impl Link {
 
     /// Are its bytes read on?
     pub(super) fn reads(&self) -> bool {
-        !matches!(self.stage, Stage::Verifying { .. } | Stage::Parked { .. } | Stage::Ignored)
+        !matches!(self.stage, Stage::Held | Stage::Verifying { .. } | Stage::Parked { .. } | Stage::Ignored)
     }
 
     /// The other end, for people.

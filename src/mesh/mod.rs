@@ -13,6 +13,7 @@ mod gap;
 mod link;
 mod names;
 mod peers;
+mod refused;
 mod reload;
 mod speech;
 

@@ -29,6 +29,7 @@ use std::collections::BTreeMap;
 const MUST_BE_MET: &[&str] = &[
     "503",
     "a client went on elsewhere",
+    "a cluster was read anew",
     "a dial for $SYS was answered",
     "a gap was named",
     "a service's answer came back",
@@ -132,6 +133,7 @@ fn broken_rules_are_caught() {
         (Broken::NoRewrites, "shared"),
         (Broken::LosesParts, "traced"),
         (Broken::NoPermissions, "routed_rights"),
+        (Broken::KeepsRules, "routed_reloads"),
         (Broken::LeavesAtOnce, "lame_duck"),
     ] {
         must_be_caught(broken, name);

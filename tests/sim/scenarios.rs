@@ -45,6 +45,7 @@ pub const ALL: &[(&str, Scenario, u64)] = &[
     ("bulk", bulk, 20),
     ("swarm", swarm, 80),
     ("routed", cluster::routed, 6),
+    ("routed_reloads", cluster::routed_reloads, 6),
     ("routed_maxima", cluster::routed_maxima, 6),
     ("hand_overs", cluster::hand_overs, 6),
     ("both_dial", cluster::both_dial, 6),

@@ -57,7 +57,7 @@ impl Bench {
         bench
     }
 
-    fn accept(&mut self, link: Cid) {
+    pub(super) fn accept(&mut self, link: Cid) {
         self.mesh.accepted(link, &ip(1), 5000);
         self.drain();
     }
@@ -72,7 +72,7 @@ impl Bench {
         self.hear_on(PEER, text)
     }
 
-    fn hear_on(&mut self, link: Cid, text: &str) -> &mut Bench {
+    pub(super) fn hear_on(&mut self, link: Cid, text: &str) -> &mut Bench {
         self.mesh.bytes(link, text.as_bytes());
         self.drain();
         self

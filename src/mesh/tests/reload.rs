@@ -57,6 +57,21 @@ fn a_password_that_only_its_hash_is_known_of_is_presented_again() {
     assert_eq!(w.said(0, "wrong user"), 0);
 }
 
+/// The servers of a cluster read their files one after the other.
+#[test]
+fn who_was_refused_for_long_calls_soon_and_often_when_it_reads_another_login() {
+    let (mut w, mut rng) = (World::new(), Rng::new(9));
+    w.start(0, "N0", guarded("old", 0));
+    w.start(1, "N1", guarded("wrong", 1));
+    w.run(100, &mut rng);
+    w.act(1, |m| m.reload(guarded("new", 1)));
+    w.run(3, &mut rng);
+    assert!(w.routes(1).is_empty());
+    w.act(0, |m| m.reload(guarded("new", 0)));
+    w.run(4, &mut rng);
+    w.assert_full_mesh();
+}
+
 #[test]
 fn a_login_that_is_asked_for_no_more_ends_nobody() {
     let (mut w, mut rng) = world(|n| guarded("old", n));

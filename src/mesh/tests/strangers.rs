@@ -1,6 +1,8 @@
 //! What may be said before it is known who says it.
 
 use super::handshake::{guarded, info, open, Bench, CONNECT};
+use crate::base::Cid;
+use crate::mesh::Cause;
 
 /// Where peers have to say who they are, one line is all that they may say before, however it comes.
 #[test]
@@ -36,4 +38,36 @@ fn who_has_to_say_who_he_is_may_say_little_else() {
     let mut unasked = Bench::acceptor(open());
     unasked.hear(&connect(9000));
     assert!(!unasked.closed);
+}
+
+/// A nats-server whose route ended calls without a login, a thousand times a second, and takes our INFO for a route.
+#[test]
+fn who_calls_from_where_somebody_was_refused_waits_for_the_first_word() {
+    let refusal = "-ERR 'Authorization Violation'\r\n";
+    let mut bench = Bench::acceptor(guarded("p"));
+    bench.hear(CONNECT);
+    assert_eq!(bench.written, refusal);
+    let mut call = |link: u64, said: &str| {
+        bench.written.clear();
+        bench.accept(Cid(link));
+        bench.hear_on(Cid(link), said).after(499);
+        assert_eq!(bench.written, "", "{link} waits");
+        bench.after(1);
+        (std::mem::take(&mut bench.written), bench.given.len())
+    };
+    // Who is wrong again is not told who we are.
+    assert_eq!(call(10, CONNECT), (refusal.into(), 0));
+    let right = CONNECT.replace("\"name\"", "\"user\":\"u\",\"pass\":\"p\",\"name\"");
+    let (greeting, routes) = call(11, &(right + &info("PEER", "")));
+    assert!(greeting.starts_with("INFO {") && greeting.lines().count() == 1 && routes == 1, "{greeting}");
+    // Who has a route learns that from our INFO, and calls no more.
+    let (greeting, _) = call(12, CONNECT);
+    assert!(greeting.starts_with("INFO {") && greeting.ends_with(refusal), "{greeting}");
+    let (greeting, _) = call(13, "");
+    assert!(greeting.starts_with("INFO {") && greeting.lines().count() == 1, "{greeting}");
+    assert_eq!(bench.failed(Cause::Credentials), 3);
+    bench.after(2000);
+    bench.written.clear();
+    bench.accept(Cid(14));
+    assert!(bench.written.starts_with("INFO {"), "it is forgotten");
 }

@@ -1,9 +1,10 @@
 //! What happens to servers and between them, and what is known whenever the world is at rest.
 
+use super::super::case::Broken;
 use super::super::node::{self, Node};
 use super::super::world::World;
 use super::foreign::Foreign;
-use super::member::Member;
+use super::member::{self, Member};
 use super::paths::State;
 use super::plan::Fault;
 use super::server::Server;
@@ -77,6 +78,7 @@ impl World {
         self.oracle.label("fault");
         let victim = match fault {
             Fault::Kill(at, _) | Fault::Start(at) | Fault::Pause(at) | Fault::Resume(at) | Fault::LameDuck(at) => at,
+            Fault::Login(at) | Fault::Rules(at) => at,
             _ => 0,
         };
         let keeps_apart = !matches!(fault, Fault::LameDuck(_) | Fault::Scarce(_) | Fault::Reload);
@@ -106,6 +108,7 @@ impl World {
             Fault::LameDuck(at) => self.become_lame_duck(at),
             Fault::Scarce(scarce) => self.memory(scarce),
             Fault::Reload => self.reload(),
+            Fault::Login(at) | Fault::Rules(at) => self.configure(at, fault),
             Fault::Users => {}
             Fault::Pause(at) if !self.servers[at].up => {}
             Fault::Pause(at) => {
@@ -144,6 +147,31 @@ impl World {
                 }
             }
         }
+    }
+
+    /// A server's cluster is read anew.
+    fn configure(&mut self, at: usize, what: Fault) {
+        self.touch_all(at);
+        let Some(cluster) = self.case.plan.cluster.as_mut() else { return };
+        let before = cluster.members[at].login.clone();
+        match what {
+            Fault::Login(_) => cluster.members[at].login = Some(("u".into(), "new".into())),
+            _ => cluster.members[at].rules = !cluster.members[at].rules,
+        }
+        let (settings, now) = (member::settings(cluster, at), self.now);
+        if before != cluster.members[at].login {
+            // Who has not read it yet has called with what is asked for no more.
+            let behind = |other: &usize| *other != at && cluster.members[*other].login == before;
+            let behind: Vec<_> = (0..cluster.members.len()).filter(behind).map(|other| (other, at)).collect();
+            let links = self.links.iter().enumerate();
+            let called = links.filter(|(_, l)| l.servers.is_some_and(|ends| behind.contains(&ends)));
+            let cut = called.map(|(link, _)| Doomed { server: at, link, until: now + SECOND });
+            self.doomed.extend(cut.collect::<Vec<_>>());
+        }
+        if let Some(member) = self.servers[at].mesh.as_mut().filter(|_| self.case.plan.broken != Broken::KeepsRules) {
+            member.with(now, |m| m.reload(settings));
+        }
+        self.oracle.label("a cluster was read anew");
     }
 
     /// Every shard is told how it stands with the memory.

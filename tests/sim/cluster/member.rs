@@ -14,7 +14,7 @@ use turnpike::base::{Cid, Level, Now, ShardId, Time, MILLISECOND, SECOND};
 use turnpike::conn::{GatewayIntroduction, GatewayTidings, Introduction, Tidings};
 use turnpike::gateways;
 use turnpike::mesh::{Act, Dial, Identity, Mesh, Setup, Unreached};
-use turnpike::policy::settings::{Cluster as Settings, RouteLogin, RouteUrl};
+use turnpike::policy::settings::{Cluster as Settings, RouteLogin, RoutePermissions, RouteUrl};
 use turnpike::policy::Proof;
 use turnpike::shard::Order;
 
@@ -124,6 +124,7 @@ pub fn settings(cluster: &Cluster, at: usize) -> Settings {
         name: m.cluster.clone(),
         login: m.login.clone().map(|(user, password)| RouteLogin { user, password }),
         routes: routes.collect(),
+        permissions: m.rules.then(RoutePermissions::default),
         ..Settings::default()
     }
 }

@@ -45,6 +45,8 @@ pub struct Member {
     pub cluster: Option<String>,
     /// User and password that it asks for, and presents.
     pub login: Option<(String, String)>,
+    /// It has permissions of routes, which allow all.
+    pub rules: bool,
     /// It is not there at the beginning.
     pub late: bool,
     /// Whose server it is.
@@ -140,6 +142,10 @@ pub enum Fault {
     Scarce(bool),
     /// All clusters are given their other rules.
     Reload,
+    /// A server reads another login for routes.
+    Login(usize),
+    /// A server reads other permissions of routes, which say the same: its routes are made anew.
+    Rules(usize),
     /// There is a user more, everywhere: nobody who is here notices.
     Users,
 }

@@ -109,6 +109,28 @@ pub fn director(rng: &mut Rng, case: &Case, steps: impl IntoIterator<Item = Step
     Actor::on(shard).does(Step::Meshed).does_all(steps)
 }
 
+/// The login of a cluster changes on one server after the other, and what may cross its routes on some, while messages flow.
+pub fn routed_reloads(rng: &mut Rng) -> Case {
+    let n = within(rng, 2, 4);
+    let mut case = cluster(rng, n);
+    let old = rng.one_in(2).then(|| ("u".to_string(), "old".to_string()));
+    servers(&mut case).members.iter_mut().for_each(|m| m.login.clone_from(&old));
+    load(rng, &mut case, 10);
+    let (first, mut steps) = (rng.below(n) as usize, Vec::new());
+    for at in (0..n as usize).map(|i| (first + i) % n as usize) {
+        steps.push(Step::Sleep(within(rng, 1, 2500)));
+        steps.push(Step::Fault(Fault::Login(at)));
+        if rng.one_in(2) {
+            steps.push(Step::Sleep(within(rng, 1, 50)));
+            steps.push(Step::Fault(Fault::Rules(one(rng, 0..n))));
+        }
+    }
+    steps.extend([Step::Meshed, Step::Sync]);
+    let director = director(rng, &case, steps);
+    case.actors.push(director);
+    case
+}
+
 /// 16: `UNSUB sid max` on one server while publishers on all of them send.
 pub fn routed_maxima(rng: &mut Rng) -> Case {
     let mut case = cluster(rng, 3);
