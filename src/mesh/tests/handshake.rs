@@ -4,7 +4,7 @@ use super::world::{cluster, identity, ip};
 use crate::base::{Cid, Level, Now, PeerId, ShardId, Time, SECOND};
 use crate::conn::{Instruction, Introduction, Tidings};
 use crate::mesh::{Act, Cause, Dial, Mesh, Setup};
-use crate::policy::{Cluster, RouteLogin};
+use crate::policy::{Cluster, Proof, RouteLogin};
 
 const PEER: Cid = Cid(9);
 
@@ -110,7 +110,8 @@ impl Bench {
                 Act::Give { route, .. } => self.given.push(*route),
                 Act::Tell { instruction, .. } => self.told.push(instruction),
                 Act::Dial { dial, .. } => self.dials.push(dial),
-                Act::Verify { password, .. } => self.verify.push(password),
+                Act::Verify { proof: Proof::Password { password, .. }, .. } => self.verify.push(password),
+                Act::Verify { .. } => panic!("servers show no tokens"),
                 Act::Log { level, text } => self.log.push((level, text)),
                 Act::ClientUrls { .. } | Act::ClusterName(_) | Act::News(_) => {}
             }
