@@ -78,6 +78,12 @@ impl Bench {
         self
     }
 
+    /// The password of the peer has been compared.
+    pub(super) fn compared(&mut self, fits: bool) {
+        self.mesh.verified(PEER, fits);
+        self.drain();
+    }
+
     /// Time passes, in milliseconds.
     pub(super) fn after(&mut self, ms: u64) {
         let until = self.now.plus_ns(ms * 1_000_000);
@@ -248,8 +254,7 @@ fn credentials_in_the_clear_and_hashed_let_in() {
         bench.hear(&(connect.replace("\"u\"", &format!("\"{user}\"")) + &info("PEER", "")));
         assert_eq!(bench.verify, ["p"], "compared for unknown users too");
         assert!(bench.given.is_empty(), "nothing is read meanwhile");
-        bench.mesh.verified(PEER, matches);
-        bench.drain();
+        bench.compared(matches);
         assert_eq!(bench.given.len(), usize::from(matches && user == "u"));
         assert_eq!(bench.written.contains("Authorization Violation"), !matches || user != "u");
     }
