@@ -75,7 +75,9 @@ fn each_difference_has_a_reason() {
             "activation-wider",
             "activation-part",
             "activation-begins",
-            "tls-url"
+            "tls-url",
+            "bearer-told",
+            "import-comes"
         ]
     );
     assert!(all.iter().all(|d| d.reason.len() > 40));

@@ -9,7 +9,7 @@ use turnpike::base::Rng;
 
 /// Mutations of each target's corpus …
 const MUTATIONS: usize = 3000;
-/// … and of the one whose inputs are whole conversations, which cost a hundred times more.
+/// … and of those whose inputs are whole conversations, which cost a hundred times more.
 const CONVERSATIONS: usize = 300;
 
 fn replay(target: &str) {
@@ -23,7 +23,7 @@ fn replay(target: &str) {
         run(check, input, &file.display().to_string());
     }
     let mut rng = Rng::new(checks::seed_of(target.as_bytes()));
-    for i in 0..if target == "shard" { CONVERSATIONS } else { MUTATIONS } {
+    for i in 0..if matches!(target, "accounts" | "shard") { CONVERSATIONS } else { MUTATIONS } {
         let input = mutated(&inputs, &mut rng);
         run(check, &input, &format!("mutation {i}: {}", input.escape_ascii()));
     }
@@ -65,6 +65,7 @@ fn every_target_has_a_corpus_and_a_test() {
     there.sort();
     assert_eq!(there, checks::TARGETS.map(|(name, _)| name));
     let names = [
+        "accounts",
         "client_parser",
         "config",
         "gateway_handshake",
@@ -74,11 +75,17 @@ fn every_target_has_a_corpus_and_a_test() {
         "hello",
         "identity",
         "interest",
+        "permissions",
         "route_parser",
         "shard",
         "writer",
     ];
     assert_eq!(there, names);
+}
+
+#[test]
+fn accounts() {
+    replay("accounts");
 }
 
 #[test]
@@ -124,6 +131,11 @@ fn identity() {
 #[test]
 fn interest() {
     replay("interest");
+}
+
+#[test]
+fn permissions() {
+    replay("permissions");
 }
 
 #[test]

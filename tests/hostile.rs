@@ -20,6 +20,8 @@ mod early;
 mod floods;
 #[path = "hostile/identity.rs"]
 mod identity;
+#[path = "hostile/logins.rs"]
+mod logins;
 #[path = "hostile/memory.rs"]
 mod memory;
 #[path = "hostile/numbers.rs"]

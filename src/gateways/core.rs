@@ -13,7 +13,7 @@ use super::trouble::Troubles;
 use crate::base::limits::{DIALS_MAX, UNREAD_BYTES_MAX};
 use crate::base::{Cid, Level, Notices, Now, PeerId, Rng, ShardId, Time, MILLISECOND, SECOND};
 use crate::conn::{GatewayInstruction, GatewayIntroduction, GatewayTidings, RouteNews};
-use crate::policy::{Gateway, RemoteGateway};
+use crate::policy::{Gateway, Proof, RemoteGateway};
 use crate::wire::address::shown;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -108,10 +108,8 @@ pub enum Act {
         link: Cid,
         /// The address it comes from.
         ip: String,
-        /// The hash.
-        hash: String,
-        /// The password.
-        password: String,
+        /// The password, and the hash.
+        proof: Proof,
     },
     /// A protocol line for one member of this cluster, or for all: for the mesh, which has the routes.
     Members {

@@ -8,7 +8,7 @@ use super::link::{Ending, Pending, Stage};
 use crate::base::limits::{PEER_TEXT_BYTES_MAX, SHOWN_BYTES_MAX};
 use crate::base::Cid;
 use crate::policy::login::same;
-use crate::policy::{secret, RouteLogin, Secret};
+use crate::policy::{secret, Proof, RouteLogin, Secret};
 use crate::wire::address::shown;
 use crate::wire::gateway::{Command, GatewayConnect, GatewayInfo, GatewayRefusal};
 use crate::wire::greeting::{self, Heard, Verb};
@@ -115,7 +115,7 @@ impl Gateways {
                     let password = connect.pass.clone();
                     let ip = self.pending.get(&rid).map(|link| link.ip.clone()).unwrap_or_default();
                     self.stage(rid, Stage::Verifying { connect, known });
-                    self.acts.push_back(Act::Verify { link: rid, ip, hash, password });
+                    self.acts.push_back(Act::Verify { link: rid, ip, proof: Proof::Password { hash, password } });
                 }
                 (Secret::Plain(password), known) => {
                     let fits = same(&password, &connect.pass) & known;

@@ -14,7 +14,7 @@ use super::refused::{Refused, HELD_NS};
 use crate::base::limits::{DIALS_MAX, UNREAD_BYTES_MAX};
 use crate::base::{Cid, Level, Notices, Now, PeerId, Rng, ShardId, Time, MILLISECOND, SECOND};
 use crate::conn::{Instruction, Introduction, RouteNews, Tidings};
-use crate::policy::Cluster;
+use crate::policy::{Cluster, Proof};
 use crate::wire::address::{shown, split_address};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -101,10 +101,8 @@ pub enum Act {
         link: Cid,
         /// The address it comes from.
         ip: String,
-        /// The hash.
-        hash: String,
-        /// The password.
-        password: String,
+        /// The password, and the hash.
+        proof: Proof,
     },
     /// What clients are to be told in `connect_urls` from now on; empty: nothing.
     ClientUrls {

@@ -9,7 +9,7 @@ use super::speech::{route_url, Hello};
 use crate::base::limits::SHOWN_BYTES_MAX;
 use crate::base::{Cid, Level};
 use crate::policy::login::same;
-use crate::policy::{secret, RouteLogin, Secret};
+use crate::policy::{secret, Proof, RouteLogin, Secret};
 use crate::wire::address::{join_address, shown};
 use crate::wire::greeting::{self, Heard, Verb};
 use crate::wire::route::{Refusal, RouteConnect, RouteInfo};
@@ -95,7 +95,8 @@ impl Mesh {
     fn is_wrong(&self, connect: &RouteConnect) -> bool {
         self.cluster.asks().is_some_and(|login| match secret(login.password.clone()) {
             Secret::Plain(password) => !(same(&password, &connect.pass) & same(&login.user, &connect.user)),
-            Secret::Bcrypt(_) => false,
+            // To say who it is not tells nobody anything.
+            Secret::Bcrypt(_) => connect.user.is_empty() && !login.user.is_empty(),
         })
     }
 
@@ -152,7 +153,7 @@ impl Mesh {
                     let password = connect.pass.clone();
                     let ip = self.links.get(&rid).map(|link| link.ip.clone()).unwrap_or_default();
                     self.stage(rid, Stage::Verifying { connect, known });
-                    self.acts.push_back(Act::Verify { link: rid, ip, hash, password });
+                    self.acts.push_back(Act::Verify { link: rid, ip, proof: Proof::Password { hash, password } });
                 }
                 (Secret::Plain(password), known) => {
                     let fits = same(&password, &connect.pass) & known;

@@ -33,6 +33,10 @@ pub struct Pass {
     pub expires: i64,
     /// The token alone let him in.
     pub bearer: bool,
+    /// Free words about him.
+    pub tags: Vec<String>,
+    /// What the account calls itself.
+    pub account_name: String,
     /// What he may do; None: everything.
     pub permissions: Option<Permissions>,
     /// Most subscriptions of the connection; None: no limit of his own.
@@ -118,6 +122,8 @@ fn weigh(trust: &Trust, claims: &Claims<jwt::User>, caller: &Caller<'_>) -> Resu
         issued_at: claims.iat,
         expires: claims.exp,
         bearer: grant.bearer_token,
+        tags: said.tags.clone(),
+        account_name: charter.name.clone(),
         permissions,
         max_subscriptions: limit(grant.subs),
         max_payload: limit(grant.payload),

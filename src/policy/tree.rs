@@ -4,6 +4,7 @@
 use super::invalid::Invalid;
 use crate::base::Map;
 use sha2::{Digest, Sha256};
+use std::fmt;
 
 /// A place in one of the files of a [`Tree`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,8 +26,8 @@ pub struct Node {
     pub at: At,
 }
 
-/// What was written.
-#[derive(Clone, Debug, PartialEq)]
+/// What was written. Its `Debug` says what it is: the value itself may be a secret.
+#[derive(Clone, PartialEq)]
 pub enum Value {
     /// Text, quoted or not.
     String(String),
@@ -105,6 +106,16 @@ impl Table {
     /// Consumes the table into its entries.
     pub fn into_entries(self) -> Vec<Entry> {
         self.entries
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Array(nodes) => nodes.fmt(f),
+            Value::Table(table) => table.fmt(f),
+            other => f.write_str(other.kind()),
+        }
     }
 }
 

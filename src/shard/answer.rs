@@ -1,10 +1,11 @@
 //! Answers to monitoring, in slices.
 
 use super::core::Shard;
-use super::report::{AccountTally, Answer, Ask, ConnRow, Counted, RouteRow, SubRow, Tally};
+use super::report::{AccountTally, Answer, Ask, ConnRow, Counted, Issued, RouteRow, SubRow, Tally};
 use super::verdict::Sub;
 use crate::base::Slot;
 use crate::conn::{Client, Counts};
+use crate::policy::Pass;
 use crate::wire::subject;
 
 fn text(bytes: &[u8]) -> String {
@@ -211,6 +212,7 @@ impl Shard {
                 .or_else(|| c.pass.as_deref().map(|p| p.user.clone()))
                 .or_else(|| Some(said(|s| &s.user)).filter(|u| !u.is_empty())),
             account: self.settings.auth.accounts[usize::from(c.account)].name.clone(),
+            issued: c.pass.as_deref().map(|pass| Box::new(issued(pass, said(|s| &s.jwt)))),
             tls: c.peer.as_deref().map(|p| (p.version, p.cipher, p.first)),
             lost_msgs: 0,
             subs: keys.iter().filter_map(|k| self.outbox.subs.get(*k)).map(|s| self.sub_row(s)).collect(),
@@ -227,5 +229,15 @@ impl Shard {
             max: (s.max > 0).then_some(s.max),
             cid: self.outbox.conns.get(s.conn).map_or(0, |c| c.cid.0),
         }
+    }
+}
+
+/// What is shown of a token: itself only where it lets nobody in who has it and nothing else.
+fn issued(pass: &Pass, token: String) -> Issued {
+    Issued {
+        issuer: pass.issuer.clone(),
+        tags: pass.tags.clone(),
+        account_name: pass.account_name.clone(),
+        token: Some(token).filter(|_| !pass.bearer),
     }
 }

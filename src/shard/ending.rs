@@ -214,6 +214,8 @@ impl Shard {
         }
         row.stop_ns = Some(self.now.wall_ns);
         row.lost_msgs = lost;
+        // Of thousands that ended the tokens would be megabytes.
+        row.issued = None;
         self.past.push(row);
         self.acts.push_back(Act::Close(id));
         if self.draining && !self.drain_due && self.outbox.conns.len() == self.servers_here {

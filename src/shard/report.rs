@@ -378,6 +378,19 @@ pub struct AccountTally {
     pub slow_consumers: u64,
 }
 
+/// Of a user's token what others may know.
+#[derive(Clone, Debug, Default)]
+pub struct Issued {
+    /// Who signed it.
+    pub issuer: String,
+    /// Free words about the user.
+    pub tags: Vec<String>,
+    /// What the account calls itself.
+    pub account_name: String,
+    /// The token; None where whoever has it may come in.
+    pub token: Option<String>,
+}
+
 /// One connection.
 #[derive(Clone, Debug, Default)]
 pub struct ConnRow {
@@ -421,6 +434,8 @@ pub struct ConnRow {
     pub user: Option<String>,
     /// Its account.
     pub account: String,
+    /// What its token says; None: it came in by none, or is gone.
+    pub issued: Option<Box<Issued>>,
     /// How it is secured: version, suite, and whether that came before INFO.
     pub tls: Option<(&'static str, &'static str, bool)>,
     /// Messages that were queued for it and never left.

@@ -444,7 +444,7 @@ impl Driver {
                 Act::Tell { shard, instruction } => {
                     self.around.doors[shard.index()].send(Mail::Order(Order::Instruct(instruction)));
                 }
-                Act::Verify { link, ip, hash, password } => self.verify(link, ip, hash, password),
+                Act::Verify { link, ip, proof } => self.verify(link, ip, proof),
                 Act::ClientUrls { urls, ldm } => {
                     let urls: Arc<[String]> = urls.into();
                     for door in &self.around.doors {
@@ -464,10 +464,10 @@ impl Driver {
         self.act_for_gateways();
     }
 
-    fn verify(&self, link: Cid, ip: String, hash: String, password: String) {
+    fn verify(&self, link: Cid, ip: String, proof: Proof) {
         let door = self.door.clone();
         let reply: Box<dyn FnOnce(Found) + Send> = Box::new(move |found| door.send(Note::Verified(link, found.holds)));
-        let check = Check { ticket: link.0, ip, proof: Proof::Password { hash, password }, reply };
+        let check = Check { ticket: link.0, ip, proof, reply };
         // Too many wait already: refused, as a wrong password is.
         if let Err(check) = self.around.verifier.submit(check) {
             (check.reply)(Found::plainly(false));

@@ -3,6 +3,7 @@
 
 use super::{client, heard, says, server};
 use crate::support::cluster::{Cluster, WHOLE};
+use crate::support::differences::named;
 use crate::support::process::{monitoring, until};
 use crate::support::raw::{Next, Raw, PATIENCE};
 use crate::support::server::{Server, Which};
@@ -110,6 +111,24 @@ fn accounts_come_and_go_and_nobody_else_notices() {
             assert_eq!(listed, ["$G", "$SYS", "A", "B", "C"]);
         }
     }
+}
+
+#[test]
+fn a_service_is_there_for_an_account_that_comes() {
+    let server = server(&conf(&[A]), 2);
+    let mut service = client(&server, "a");
+    says(&mut service, "SUB q 1\n");
+    reload(&server, &conf(&[A, B]));
+    let mut asks = client(&server, "b");
+    let mut answered = does(&mut asks, "SUB in 1\nPUB q in 2\nhi\n");
+    let found = until("the request or the answer", PATIENCE, || {
+        answered.extend(heard(&mut asks));
+        let served = heard(&mut service).iter().any(|line| line.contains("MSG q 1 "));
+        let refused = answered.iter().any(|line| line.contains(" 503"));
+        (served || refused).then_some(if served { "served" } else { "503" })
+    });
+    let listed = named("import-comes");
+    assert_eq!(found, if server.which().is_turnpike() { listed.turnpike } else { listed.peer }, "{answered:?}");
 }
 
 /// A configuration of a member or a cluster with other accounts than it has.

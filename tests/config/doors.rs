@@ -1,6 +1,15 @@
 //! Doors that ask nobody who he is, and what a configuration hides.
 
 use super::{load_as, wrong};
+use turnpike::base::Cid;
+use turnpike::policy::settings::{RouteLogin, User};
+use turnpike::policy::tree::Value;
+use turnpike::policy::trust::Sentinel;
+use turnpike::policy::{Proof, RouteUrl, Secret, Text, Verdict};
+use turnpike::wire::gateway::GatewayConnect;
+use turnpike::wire::hello::Connect;
+use turnpike::wire::route::RouteConnect;
+use turnpike::{gateways, mesh};
 
 #[test]
 fn strict_refuses_doors_that_ask_nobody() {
@@ -48,5 +57,31 @@ fn settings_shown_for_debugging_tell_no_secret() {
     let token = load_as("f.conf", "authorization { token: s3cr3t }".to_string()).unwrap_or_else(|e| panic!("{e:?}"));
     for shown in [format!("{loaded:?}"), format!("{token:?}"), format!("{:#?}", loaded.settings)] {
         assert!(!shown.contains("s3cr3t") && shown.contains("auth"), "{shown}");
+    }
+}
+
+/// What holds a secret shows it to nobody who prints it, whether it comes from a configuration or over a connection.
+#[test]
+fn what_holds_a_secret_does_not_show_it() {
+    let connect =
+        r#"{"user":"u","pass":"s3cr3t","auth_token":"s3cr3t","sig":"s3cr3t","jwt":"s3cr3t","name":"c","cluster":"c"}"#;
+    let mut client = Connect::default();
+    client.update(connect.as_bytes()).expect("a CONNECT");
+    let secret = || String::from("s3cr3t");
+    let proof = || Proof::Password { hash: secret(), password: secret() };
+    let login = RouteLogin { user: "r".into(), password: secret() };
+    for shown in [
+        format!("{client:?}"),
+        format!("{:?}", RouteConnect::parse(connect.as_bytes()).expect("a CONNECT")),
+        format!("{:?}", GatewayConnect::parse(connect.as_bytes()).expect("a CONNECT")),
+        format!("{:?}", mesh::Act::Verify { link: Cid(1), ip: "i".into(), proof: proof() }),
+        format!("{:?}", gateways::Act::Verify { link: Cid(1), ip: "i".into(), proof: proof() }),
+        format!("{:?}", Verdict::Check { account: 0, user: None, proof: proof() }),
+        format!("{:?}", RouteUrl { host: "h".into(), port: 1, login: Some(login) }),
+        format!("{:?}", (Secret::Plain(secret()), Secret::Bcrypt(secret()), Sentinel(secret()), Text(secret()))),
+        format!("{:?}", User::named("u", Secret::Plain(secret()), 0)),
+        format!("{:?}", Value::String(secret())),
+    ] {
+        assert!(!shown.contains("s3cr3t") && shown.len() > 5, "{shown}");
     }
 }

@@ -1,7 +1,9 @@
 //! Operators, accounts and users by their tokens: who is let in, what he may do there, when he has to go, and what a reload
 //! changes of that.
 
+use super::support::differences::named;
 use super::support::keys::Key;
+use super::support::process::monitoring;
 use super::support::raw::PATIENCE;
 use super::{server, verdict, Caller, REFUSED};
 use serde_json::{json, Value};
@@ -280,4 +282,42 @@ fn operators_are_named_by_file_or_text() {
         assert_eq!(verdict(&server, |_| json!({})), REFUSED);
     }
     std::fs::remove_dir_all(&folder).ok();
+}
+
+/// What monitoring and the system account are told of a token: who signed it, which words it has, and itself where it is not
+/// enough to come in.
+#[test]
+fn what_a_token_says_of_its_holder_is_shown() {
+    let signer = Key::new(Kind::Account, 30);
+    let server =
+        server(&conf(&[(1, accounts(1, &json!({"nats": {"signing_keys": [signer.public()], "tags": ["x:y"]}})))]));
+    let mut watch = Caller::new(&server, with(users(9, &account(9), &json!({})), user(9)));
+    let subject = format!("$SYS.ACCOUNT.{}.CONNECT", account(1).public());
+    watch.raw.write(format!("SUB {subject} 1\r\nPING\r\n").as_bytes());
+    assert_eq!(watch.hears(PATIENCE), "PONG");
+    let signed = users(1, &signer, &json!({"nats": {"tags": ["a:b", "c"], "issuer_account": account(1).public()}}));
+    let one = Caller::new(&server, with(signed.clone(), user(1)));
+    let bearer = users(2, &account(1), &json!({"nats": {"bearer_token": true}}));
+    let two = Caller::new(&server, |_| json!({"jwt": bearer}));
+    assert_eq!((&one.outcome, &two.outcome), (&inside(1), &inside(1)));
+    let told = |c: &Value| ["jwt", "issuer_key", "name_tag", "tags"].map(|key| c[key].clone());
+    let expected = [
+        [json!(signed), json!(signer.public()), json!("acc1"), json!(["a:b", "c"])],
+        [Value::Null, json!(account(1).public()), json!("acc1"), Value::Null],
+    ];
+    let connz = monitoring(server.monitor(), "/connz?auth=1");
+    let shown: Vec<_> = connz["connections"].as_array().unwrap()[1..].iter().map(told).collect();
+    assert_eq!(shown, expected);
+    let silent = monitoring(server.monitor(), "/connz");
+    assert!(silent["connections"].as_array().unwrap().iter().all(|c| told(c).iter().all(Value::is_null)));
+    let listed = named("bearer-told");
+    let may_show = if server.which().is_turnpike() { listed.turnpike } else { listed.peer };
+    for (n, mut expected) in expected.into_iter().enumerate() {
+        if n == 1 && may_show == "jwt" {
+            expected[0] = json!(bearer);
+        }
+        let event = watch.hears(PATIENCE);
+        let body: Value = serde_json::from_str(event.split_once("\r\n").expect("a message").1).expect("JSON");
+        assert_eq!(told(&body["client"]), expected, "{body}");
+    }
 }

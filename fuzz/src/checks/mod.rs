@@ -1,6 +1,7 @@
 //! One function of bytes per target; it panics when a promise of the broker is broken. Called by libFuzzer with what
 //! it makes up, and by `tests/fuzz_corpus.rs` with the corpus.
 
+pub mod accounts;
 pub mod client_parser;
 pub mod config;
 pub mod gateway_handshake;
@@ -11,6 +12,7 @@ pub mod hello;
 mod house;
 pub mod identity;
 pub mod interest;
+pub mod permissions;
 pub mod route_parser;
 pub mod shard;
 pub mod writer;
@@ -19,7 +21,8 @@ pub mod writer;
 pub type Check = fn(&[u8]);
 
 /// Every target: the name of its corpus, and its check.
-pub const TARGETS: [(&str, Check); 12] = [
+pub const TARGETS: [(&str, Check); 14] = [
+    ("accounts", accounts::check),
     ("client_parser", client_parser::check),
     ("config", config::check),
     ("gateway_handshake", gateway_handshake::check),
@@ -29,6 +32,7 @@ pub const TARGETS: [(&str, Check); 12] = [
     ("hello", hello::check),
     ("identity", identity::check),
     ("interest", interest::check),
+    ("permissions", permissions::check),
     ("route_parser", route_parser::check),
     ("shard", shard::check),
     ("writer", writer::check),

@@ -4,7 +4,7 @@ use super::world::{gateway, identity, ip};
 use crate::base::{Cid, Level, Now, ShardId, Time, SECOND};
 use crate::conn::{GatewayInstruction, GatewayIntroduction, GatewayTidings, Way};
 use crate::gateways::{Act, Cause, Dial, Gateways, Setup};
-use crate::policy::{Gateway, GatewayInterest, RouteLogin};
+use crate::policy::{Gateway, GatewayInterest, Proof, RouteLogin};
 
 const PEER: Cid = Cid(9);
 
@@ -92,7 +92,8 @@ impl Bench {
                 Act::Tell { instruction: GatewayInstruction::TheirRules { .. }, .. } => {}
                 Act::Tell { instruction, .. } => self.told.push(instruction),
                 Act::Dial { dial, .. } => self.dials.push(dial),
-                Act::Verify { password, .. } => self.verify.push(password),
+                Act::Verify { proof: Proof::Password { password, .. }, .. } => self.verify.push(password),
+                Act::Verify { .. } => panic!("servers show no tokens"),
                 Act::Log { level, text } => self.log.push((level, text)),
                 Act::Members { .. } | Act::Reaches(_) | Act::Border(_) | Act::EndMember { .. } => {}
             }

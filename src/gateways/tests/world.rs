@@ -7,7 +7,7 @@ use super::nats::{Do, Nats};
 use crate::base::{Cid, FarId, Level, Now, PeerId, Rng, ShardId, Time, MILLISECOND, SECOND};
 use crate::conn::{GatewayInstruction, GatewayIntroduction, GatewayTidings, RouteNews, TheirRules, Way};
 use crate::gateways::{Act, Dial, Gateways, Identity, Setup};
-use crate::policy::{Gateway, RemoteGateway, RouteUrl};
+use crate::policy::{Gateway, Proof, RemoteGateway, RouteUrl};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 const SHARDS: usize = 2;
@@ -396,7 +396,8 @@ impl World {
                     self.nodes[node].theirs.insert(link, theirs);
                 }
                 Act::Tell { instruction, .. } => self.instruct(node, instruction),
-                Act::Verify { link, hash, password, .. } => {
+                Act::Verify { link, proof, .. } => {
+                    let Proof::Password { hash, password } = proof else { panic!("servers show no tokens") };
                     self.nodes[node].machine.verified(link, hash.ends_with(&password) && !password.is_empty());
                 }
                 Act::Members { to, line } => {

@@ -40,6 +40,23 @@ fn who_has_to_say_who_he_is_may_say_little_else() {
     assert!(!unasked.closed);
 }
 
+/// What a password costs to compare is not paid for those who present none.
+#[test]
+fn whoever_presents_nothing_where_somebody_was_refused_has_no_hash_compared() {
+    let mut bench = Bench::acceptor(guarded("$2b$04$abc"));
+    bench.hear(CONNECT);
+    bench.compared(false);
+    assert!(bench.closed);
+    bench.written.clear();
+    bench.accept(Cid(10));
+    bench.hear_on(Cid(10), CONNECT).after(500);
+    assert_eq!(bench.written, "-ERR 'Authorization Violation'\r\n");
+    bench.written.clear();
+    bench.accept(Cid(11));
+    bench.hear_on(Cid(11), &CONNECT.replace("\"name\"", "\"user\":\"u\",\"pass\":\"p\",\"name\"")).after(500);
+    assert!(bench.written.starts_with("INFO {") && bench.written.lines().count() == 1, "{}", bench.written);
+}
+
 /// A nats-server whose route ended calls without a login, a thousand times a second, and takes our INFO for a route.
 #[test]
 fn who_calls_from_where_somebody_was_refused_waits_for_the_first_word() {

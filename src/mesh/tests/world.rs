@@ -5,7 +5,7 @@ use super::nats::{Do, Nats};
 use crate::base::{Cid, Level, Now, PeerId, Rng, ShardId, Time, SECOND};
 use crate::conn::{Instruction, RouteNews, Tidings};
 use crate::mesh::{Act, Dial, Identity, Mesh, Setup, Unreached};
-use crate::policy::{Cluster, RouteUrl};
+use crate::policy::{Cluster, Proof, RouteUrl};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -341,7 +341,8 @@ impl World {
                     self.nodes[node].mesh.tidings(ShardId(0), Tidings::Told { peer: route.peer });
                 }
                 Act::Tell { instruction, .. } => self.instruct(node, instruction),
-                Act::Verify { link, hash, password, .. } => {
+                Act::Verify { link, proof, .. } => {
+                    let Proof::Password { hash, password } = proof else { panic!("servers show no tokens") };
                     self.nodes[node].mesh.verified(link, hash.ends_with(&password) && !password.is_empty());
                 }
                 Act::ClientUrls { urls, ldm } => self.nodes[node].urls = (urls, ldm),

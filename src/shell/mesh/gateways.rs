@@ -61,7 +61,7 @@ impl Driver {
                 Act::Tell { shard, instruction } => {
                     self.around.doors[shard.index()].send(Mail::Instruct(instruction));
                 }
-                Act::Verify { link, ip, hash, password } => self.verify(link, ip, hash, password),
+                Act::Verify { link, ip, proof } => self.verify(link, ip, proof),
                 Act::Members { to, line } => self.mesh.say_about_gateways(to, &line),
                 Act::Reaches(clusters) => self.mesh.reaches_clusters(clusters),
                 Act::Border(digest) => self.mesh.border(digest),

@@ -310,7 +310,13 @@ struct Connection {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     subscriptions_list_detail: Vec<SubDetail>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    jwt: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuer_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     name_tag: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<String>,
     /// Ours alone: what waited for a connection when it was cut as a slow consumer.
     #[serde(skip_serializing_if = "super::json::is_zero")]
     lost_msgs: u64,
@@ -319,6 +325,8 @@ struct Connection {
 fn connection(row: ConnRow, request: &Request, now_ns: u64) -> Connection {
     let until = row.stop_ns.unwrap_or(now_ns);
     let named = request.auth && !row.account.is_empty();
+    let issued = row.issued.filter(|_| request.auth).map(|issued| *issued);
+    let called = issued.as_ref().map(|i| i.account_name.clone()).filter(|name| !name.is_empty());
     let (mut subjects, mut details) = (Vec::new(), Vec::new());
     match request.subs {
         Subs::No => {}
@@ -356,7 +364,10 @@ fn connection(row: ConnRow, request: &Request, now_ns: u64) -> Connection {
         account: (named && row.account != "$G").then(|| row.account.clone()),
         subscriptions_list: subjects,
         subscriptions_list_detail: details,
-        name_tag: named.then_some(row.account),
+        jwt: issued.as_ref().and_then(|i| i.token.clone()),
+        issuer_key: issued.as_ref().map(|i| i.issuer.clone()),
+        name_tag: named.then(|| called.unwrap_or(row.account)),
+        tags: issued.map(|i| i.tags).unwrap_or_default(),
         lost_msgs: row.lost_msgs,
     }
 }

@@ -80,6 +80,18 @@ fn client(row: &ConnRow) -> Value {
     for (key, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
         client[key] = json!(text);
     }
+    if let Some(issued) = &row.issued {
+        client["issuer_key"] = json!(issued.issuer);
+        if !issued.account_name.is_empty() {
+            client["name_tag"] = json!(issued.account_name);
+        }
+        if let Some(token) = &issued.token {
+            client["jwt"] = json!(token);
+        }
+        if !issued.tags.is_empty() {
+            client["tags"] = json!(issued.tags);
+        }
+    }
     if let Some(ns) = row.rtt_ns {
         client["rtt"] = json!(ns);
     }

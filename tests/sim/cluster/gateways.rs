@@ -4,7 +4,7 @@
 use super::super::case::{Broken, Plan};
 use super::super::node::settings;
 use super::super::world::World;
-use super::member::{ip, moment, server_id, Attempt, Dialing, Letter, Member, GATEWAY_PORT};
+use super::member::{fits, ip, moment, server_id, Attempt, Dialing, Letter, Member, GATEWAY_PORT};
 use super::plan::Cluster;
 use std::collections::{BTreeMap, VecDeque};
 use turnpike::base::{Cid, ShardId, MILLISECOND, SECOND};
@@ -141,9 +141,9 @@ impl Member {
                 Act::Tell { shard, instruction } => {
                     self.out[shard.index()].push_back(Letter::Order(Order::InstructGateway(instruction)));
                 }
-                Act::Verify { link, hash, password, .. } => {
+                Act::Verify { link, proof, .. } => {
                     if let Some(gates) = &mut self.gates {
-                        gates.machine.verified(link, hash.ends_with(&password));
+                        gates.machine.verified(link, fits(&proof));
                     }
                 }
                 Act::Members { to, line } => self.mesh.say_about_gateways(to, &line),

@@ -1,5 +1,6 @@
 //! Accounts that come and go by a reload, of which shards hear one after the other, and links before them.
 
+use super::borders::rules;
 use super::{short, Node};
 use crate::base::limits::FOREIGN_ACCOUNTS_MAX;
 use crate::base::ConnId;
@@ -168,4 +169,24 @@ fn a_link_that_has_told_more_than_is_kept_begins_anew() {
     n.later(crate::base::SECOND);
     n.turn(1, |_| ());
     assert_eq!(n.shards[1].servers_here, 0);
+}
+
+#[test]
+fn rules_of_the_border_that_name_an_account_hold_when_it_comes() {
+    let mut n = Node::with(2, AUTO, |s| {
+        s.auth = auth(&["A"]);
+        let borders = s.gateway.as_mut().map(|g| &mut g.borders).expect("a gateway");
+        (borders.exports, borders.imports) = (rules(&["x.>", "!x.secret/B"]), rules(&["in", "own/B"]));
+    });
+    let (west, i) = (n.out(0, 3, "west", false), n.link(0, Way::In, "west", true));
+    n.heard(0, i);
+    n.has_accounts(1, AUTO, &["A", "B"]);
+    let b = n.user(1, "uB");
+    n.says(1, b, "PUB x.secret 1\r\n1\r\nPUB x.1 1\r\n2\r\nSUB own 1\r\nSUB other 2\r\nSUB in 3\r\n");
+    assert_eq!(n.heard(0, west), "RMSG B x.1 1\r\n2\r\n");
+    let told = short(&n.heard(0, i));
+    let wants: Vec<&str> = told.iter().filter(|l| l.starts_with("RS+")).map(String::as_str).collect();
+    assert_eq!(wants, ["RS+ B own", "RS+ B in"]);
+    n.says(0, i, "RMSG B own 1\r\n3\r\nRMSG B other 1\r\n4\r\nRMSG B in 1\r\n5\r\n");
+    assert_eq!(n.heard(1, b), "MSG own 1 1\r\n3\r\nMSG in 3 1\r\n5\r\n");
 }

@@ -15,7 +15,7 @@ const NO_EXPORT: &str = "no entry of exports admits it";
 const NO_IMPORT: &str = "no entry of imports admits it";
 
 /// Rules from words: `subject`, `!subject` (denied), `subject@cluster`, `subject/account`.
-fn rules(words: &[&str]) -> Option<Vec<Rule>> {
+pub(super) fn rules(words: &[&str]) -> Option<Vec<Rule>> {
     let rule = |word: &&str| {
         let (deny, word) = word.strip_prefix('!').map_or((false, *word), |w| (true, w));
         let (word, account) = word.split_once('/').map_or((word, None), |(w, a)| (w, Some(a.into())));
