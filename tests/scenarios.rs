@@ -7,7 +7,7 @@ use owners::fault_of_one;
 
 const TABLE: &str = include_str!("scenarios.txt");
 /// Scenarios up to this one have an owner, or a reason why they have none yet.
-const LAST: u32 = 67;
+const LAST: u32 = 79;
 
 /// The lines of the table: number, owner.
 fn rows() -> Vec<(u32, &'static str)> {

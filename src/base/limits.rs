@@ -129,6 +129,8 @@ pub const KNOWN_PASSWORDS_MAX: usize = 65_536;
 pub const SIGNATURES_MAX: usize = 4096;
 /// Lines of the log of a kind that a stranger can cause, in a second and from one shard; the others are counted.
 pub const REPEATS_SECOND_MAX: u32 = 10;
+/// Where more than so many were not said in a second, none is said in the next: only how many they were.
+pub const REPEATS_FLOOD: u64 = 100;
 /// Spare chunks kept by a shard.
 pub const SPARES_MAX: usize = 64;
 /// Bytes of a spare chunk; a larger one is given back to the system (one huge message made it grow).

@@ -1,7 +1,8 @@
 //! Lines of the log that a stranger can cause by the thousand. The first few of a kind in a second are said; the others
-//! are counted, and the count is a line of its own when the second is over. One per shard.
+//! are counted, and the count is a line of its own when the second is over. While they come by the hundred the count is all
+//! that is said. One per shard.
 
-use crate::base::limits::REPEATS_SECOND_MAX;
+use crate::base::limits::{REPEATS_FLOOD, REPEATS_SECOND_MAX};
 use crate::base::{Time, SECOND};
 
 /// A kind of line.
@@ -85,7 +86,8 @@ impl Repeats {
             let count = &mut self.counts[what as usize];
             if count.unsaid > 0 && count.since.is_some_and(|t| now.since(t) >= SECOND) {
                 lines.push(format!("{} more {words} within a second", count.unsaid));
-                *count = Count { since: Some(now), said: 0, unsaid: 0 };
+                let said = if count.unsaid > REPEATS_FLOOD { REPEATS_SECOND_MAX } else { 0 };
+                *count = Count { since: Some(now), said, unsaid: 0 };
             }
         }
         lines
@@ -109,7 +111,13 @@ mod tests {
         assert_eq!(r.watch(), None, "once is enough");
         let n = 1003 - REPEATS_SECOND_MAX;
         assert_eq!(r.sum_up(at(1000)), [format!("{n} more authentication errors within a second")]);
-        assert!(r.sum_up(at(2000)).is_empty());
-        assert_eq!(said(&mut r, 1, 3000), 1);
+        assert_eq!(said(&mut r, 200, 1500), 0, "while so many come their number is all that is said");
+        assert_eq!(r.sum_up(at(2000)), ["200 more authentication errors within a second"]);
+        assert_eq!(said(&mut r, 50, 2500), 0);
+        assert_eq!(r.sum_up(at(3000)), ["50 more authentication errors within a second"]);
+        assert_eq!(said(&mut r, 50, 3500), REPEATS_SECOND_MAX as usize, "it is over");
+        assert_eq!(r.sum_up(at(4500)).len(), 1);
+        assert!(r.sum_up(at(5500)).is_empty());
+        assert_eq!(said(&mut r, 1, 6000), 1);
     }
 }

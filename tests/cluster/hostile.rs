@@ -145,6 +145,7 @@ fn greeted_twice_and_accounts_nobody_has() {
     route.until(b"PONG\r\n");
     Client::of(&c.nodes[0]).say("PUB odd 2\r\nhi\r\n");
     route.until(b"RMSG $G odd 2\r\nhi\r\n");
+    c.nodes[0].says("that is not configured here");
     let told = c.nodes[0].output().matches("that is not configured here").count();
     assert_eq!(told, 1, "{}", c.nodes[0].output());
     unharmed(&c);

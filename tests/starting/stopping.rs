@@ -51,7 +51,7 @@ fn a_slow_reader_gets_all_before_the_end() {
         // Clients get no -ERR.
         assert_eq!((got, rest), (MESSAGES, Next::Closed(Vec::new())), "{signal}");
         assert_eq!(server.ended(), Some(0));
-        assert!(server.output().contains(&format!("Trapped \"{name}\" signal")), "{}", server.output());
+        server.says(&format!("Trapped \"{name}\" signal"));
         assert!(!server.output().contains("still had data"), "{}", server.output());
     }
 }
@@ -63,7 +63,7 @@ fn a_reader_who_does_not_read_holds_the_end_up_for_the_grace_time_only() {
     let begun = Instant::now();
     assert_eq!(server.terminate(), Some(0));
     let took = begun.elapsed();
-    assert!(took >= Duration::from_millis(500) && took < AT_ONCE, "{took:?}");
+    assert!(took >= Duration::from_millis(500) && took < Duration::from_secs(5), "{took:?}");
 }
 
 #[test]

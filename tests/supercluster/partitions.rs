@@ -288,7 +288,7 @@ fn a_member_that_lacks_a_cluster_is_not_ready() {
             net.lose(from, to);
         }
         until("the one that is cut off is not ready", PATIENCE, || (!ready(&s[1])).then_some(()));
-        assert!(s[1].output().contains("cluster \"B\""), "{}", s[1].output());
+        s[1].says("cluster \"B\"");
         assert!(ready(&s[0]), "who reaches all is ready");
         for (from, to) in [(1, 2), (2, 1)] {
             net.find(from, to);

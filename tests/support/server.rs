@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long a server may take to end.
-const STOP_LIMIT: Duration = Duration::from_secs(10);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
 
 /// Lines of a server's output shown when its test fails.
 const TOLD: usize = 20;
@@ -229,7 +229,7 @@ impl Server {
         until("a reload that is done", PATIENCE, || (times() > before).then_some(()));
     }
 
-    /// Waits for the end of the process. Its exit code; `None` when a signal ended it. Panics after 10 s.
+    /// Waits for the end of the process. Its exit code; `None` when a signal ended it. Panics after a minute.
     pub fn ended(&mut self) -> Option<i32> {
         let end = Instant::now() + STOP_LIMIT;
         loop {
@@ -256,6 +256,11 @@ impl Server {
     pub fn output(&self) -> String {
         let bytes = fs::read(self.folder.join("output")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Waits until the process has written this: what it does may be seen before what it says of it.
+    pub fn says(&self, text: &str) {
+        until(text, PATIENCE, || self.output().contains(text).then_some(()));
     }
 
     fn ports_file(&self) -> PathBuf {

@@ -60,7 +60,9 @@ pub fn check(input: &[u8]) {
     for line in input.split(|b| *b == b'\n').take(64) {
         let (verb, rest) = line.split_first().unwrap_or((&b' ', &[]));
         let (pattern, queue) = split(rest);
-        let entry = || valid_subscription(pattern).then(|| Entry { subject: pattern.into(), queue: queue.into() });
+        // A group `>.x` counts as `>`, as at nats-server: the plain reading below does not know that.
+        let sound = valid_subscription(pattern) && (queue.is_empty() || valid_subscription(queue));
+        let entry = || sound.then(|| Entry { subject: pattern.into(), queue: queue.into() });
         match verb {
             b'+' => plain.allow.get_or_insert_default().extend(entry()),
             b'-' => plain.deny.extend(entry()),
