@@ -117,8 +117,8 @@ pub const PASSWORDS_COMING_MAX: usize = 65_536;
 /// Addresses, and hashes that were guessed at from there, that are remembered for it.
 pub const GUESSERS_MAX: usize = 1024;
 /// Connections that are let in, in a second, of all addresses together from which too many wrong passwords came of late. What
-/// a connection costs a shard is some 50 µs: a fortieth of a core.
-pub const GUESSERS_SECOND_MAX: u64 = 500;
+/// a connection costs a shard is some 50 µs: a hundredth of a core.
+pub const GUESSERS_SECOND_MAX: u64 = 200;
 /// So many of their connections may wait to be let in.
 pub const GUESSERS_WAITING_MAX: usize = 256;
 /// Such addresses that are remembered.

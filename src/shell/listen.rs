@@ -236,10 +236,14 @@ impl Listener {
         match self.guessing.came(stream, peer) {
             Came::Enters(stream) => self.accepted(shard, stream, peer),
             Came::Waits => {}
-            Came::TooMany(stream, peer) => {
+            Came::TooMany { stream, peer, told } => {
                 self.facts.guessers_refused.fetch_add(1, Ordering::Relaxed);
                 self.complain(&format!("clients are refused: too many wrong passwords come from {}", peer.ip()));
-                refuse(stream);
+                match told {
+                    true => refuse(stream),
+                    // A reset: nothing of it stays in the kernel.
+                    false => reset(&stream),
+                }
             }
         }
     }
@@ -337,6 +341,11 @@ impl Listener {
 fn refuse(mut stream: TcpStream) {
     let _ = stream.set_nonblocking(true);
     let _ = stream.write_all(b"-ERR 'maximum connections exceeded'\r\n");
+}
+
+/// Makes the end of a connection a reset.
+fn reset(stream: &TcpStream) {
+    let _ = rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO));
 }
 
 #[cfg(test)]

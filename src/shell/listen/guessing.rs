@@ -11,8 +11,12 @@ use std::time::{Duration, Instant};
 
 /// How long many wrong passwords are held against an address: as long as it takes to let all of some ten thousand in.
 const DOUBT_NS: u64 = 60 * SECOND;
-/// From one connection that is let in to the next.
-const PACE_NS: u64 = SECOND / GUESSERS_SECOND_MAX;
+/// So many are let in at a time: a shard wakes up for all of them once.
+const GROUP: u64 = 10;
+/// From one group that is let in to the next.
+const PACE_NS: u64 = GROUP * SECOND / GUESSERS_SECOND_MAX;
+/// So many are told in a second that they are refused. To tell more costs more than to refuse them.
+const TOLD_SECOND_MAX: u32 = 100;
 
 /// What becomes of a connection.
 #[derive(Debug)]
@@ -22,7 +26,12 @@ pub(super) enum Came {
     /// It waits for its turn.
     Waits,
     /// Too many wait: this one, or another of whoever has most of them, is refused.
-    TooMany(TcpStream, SocketAddr),
+    TooMany {
+        stream: TcpStream,
+        peer: SocketAddr,
+        /// It is told so, and not just gone.
+        told: bool,
+    },
 }
 
 /// See the file's head.
@@ -30,13 +39,18 @@ pub(super) enum Came {
 pub(super) struct Guessing {
     told: Receiver<IpAddr>,
     waiting: Lines<IpAddr, (TcpStream, SocketAddr)>,
+    /// Of the group that is let in, so many are to come.
+    left: u64,
+    /// How many were told that they are refused, in the second that began then.
+    told_refused: (Time, u32),
     start: Instant,
 }
 
 impl Guessing {
     /// Nobody guesses. Shards will tell of those who do.
     pub(super) fn new(told: Receiver<IpAddr>) -> Guessing {
-        Guessing { told, waiting: Lines::new(GUESSERS_WAITING_MAX, GUESSING_SOURCES_MAX), start: Instant::now() }
+        let waiting = Lines::new(GUESSERS_WAITING_MAX, GUESSING_SOURCES_MAX);
+        Guessing { told, waiting, left: GROUP, told_refused: (Time(0), 0), start: Instant::now() }
     }
 
     /// Somebody came.
@@ -47,7 +61,13 @@ impl Guessing {
         if !self.waiting.doubts(&ip, now) {
             return Came::Enters(stream);
         }
-        self.waiting.push(ip, (stream, peer)).map_or(Came::Waits, |(stream, peer)| Came::TooMany(stream, peer))
+        let Some((stream, peer)) = self.waiting.push(ip, (stream, peer)) else { return Came::Waits };
+        let (since, n) = &mut self.told_refused;
+        if now.since(*since) >= SECOND {
+            (*since, *n) = (now, 0);
+        }
+        *n += 1;
+        Came::TooMany { stream, peer, told: *n <= TOLD_SECOND_MAX }
     }
 
     /// Who comes in now.
@@ -58,7 +78,11 @@ impl Guessing {
         let now = self.now();
         match self.waiting.next(now) {
             Next::Serve(_, next) => {
-                self.waiting.rest(now.plus_ns(PACE_NS));
+                self.left -= 1;
+                if self.left == 0 {
+                    self.left = GROUP;
+                    self.waiting.rest(now.plus_ns(PACE_NS));
+                }
                 Ok(next)
             }
             Next::At(then) => Err(Some(Duration::from_nanos(then.0.saturating_sub(now.0)))),
