@@ -66,6 +66,11 @@ impl<K: Clone + Eq + Hash, T> Lines<K, T> {
         refused
     }
 
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
     /// What waits of these.
     pub(super) fn waiting_of(&mut self, whose: &K) -> impl Iterator<Item = &mut T> {
         self.lines.get_mut(whose).into_iter().flat_map(|line| &mut line.waiting)

@@ -233,6 +233,10 @@ impl Listener {
 
     fn came(&mut self, shard: usize, stream: TcpStream, peer: SocketAddr) {
         self.facts.accepts.happened();
+        if self.load.open() + self.guessing.waiting() >= self.files {
+            self.complain("maximum connections exceeded: no file descriptors left; raise LimitNOFILE (ulimit -n)");
+            return refuse(stream);
+        }
         match self.guessing.came(stream, peer) {
             Came::Enters(stream) => self.accepted(shard, stream, peer),
             Came::Waits => {}
@@ -266,11 +270,6 @@ impl Listener {
         if self.facts.pressure.scarce.load(Ordering::Relaxed) {
             self.facts.pressure.refused.fetch_add(1, Ordering::Relaxed);
             self.complain("clients are refused: memory is scarce");
-            return refuse(stream);
-        }
-        if self.load.open() >= self.files {
-            let text = "maximum connections exceeded: no file descriptors left; raise LimitNOFILE (ulimit -n)";
-            self.complain(text);
             return refuse(stream);
         }
         let cid = Cid(self.numbers.fetch_add(1, Ordering::Relaxed));

@@ -70,6 +70,11 @@ impl Guessing {
         Came::TooMany { stream, peer, told: *n <= TOLD_SECOND_MAX }
     }
 
+    /// How many wait.
+    pub(super) fn waiting(&self) -> u64 {
+        self.waiting.waiting() as u64
+    }
+
     /// Who comes in now.
     ///
     /// # Errors
