@@ -14,7 +14,7 @@ use super::tracing::TraceRule;
 use super::tree::{At, Node, Tree, Value};
 use super::trust::{Charter, Sentinel, Trust};
 use crate::wire::jwt::{self, Token};
-use crate::wire::nkey::{Kind, PublicKey};
+use crate::wire::nkey::{self, Kind, PublicKey};
 use crate::NATS_VERSION;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -59,6 +59,14 @@ pub(super) struct Operators {
     sentinel: Option<(String, At)>,
 }
 
+/// A key as it was written, for messages; a seed is not shown.
+fn shown(key: &str) -> String {
+    match nkey::is_seed(key) {
+        true => "(a seed, which is secret: its public key belongs here)".into(),
+        false => format!("\"{}\"", key.escape_debug()),
+    }
+}
+
 impl Operators {
     /// Reads one key of the top scope. Not ours: false.
     pub(super) fn read(&mut self, notes: &mut Notes<'_>, key: &str, node: &Node) -> bool {
@@ -67,8 +75,7 @@ impl Operators {
             "trusted_keys" => {
                 let keys = notes.texts(key, node).unwrap_or_default();
                 for k in keys.iter().filter(|k| PublicKey::of(Kind::Operator, k).is_none()) {
-                    let text =
-                        format!("trust key \"{}\" required to be a valid public operator nkey", k.escape_debug());
+                    let text = format!("trust key {} required to be a valid public operator nkey", shown(k));
                     notes.wrong(node.at, key, text);
                 }
                 self.keys = Some((keys, node.at));
@@ -78,8 +85,7 @@ impl Operators {
             "resolver_pinned_accounts" => {
                 let keys = notes.texts(key, node).unwrap_or_default();
                 for k in keys.iter().filter(|k| PublicKey::of(Kind::Account, k).is_none()) {
-                    let text =
-                        format!("pinned account key \"{}\" is not a valid public account nkey", k.escape_debug());
+                    let text = format!("pinned account key {} is not a valid public account nkey", shown(k));
                     notes.wrong(node.at, key, text);
                 }
                 self.pinned = Some(keys.into_iter().collect());
@@ -95,6 +101,11 @@ impl Operators {
         for text in notes.texts(key, node).unwrap_or_default() {
             let contents = match self.files.get(&text) {
                 Some(Ok(contents)) => contents,
+                Some(Err(_)) if nkey::is_seed(&text) => {
+                    let text = "error parsing operator JWT: this is a seed, which is secret: the JWT belongs here, or its file";
+                    notes.wrong(node.at, key, text);
+                    continue;
+                }
                 Some(Err(why)) => {
                     notes.wrong(node.at, key, format!("error parsing operator JWT: {why}"));
                     continue;

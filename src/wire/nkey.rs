@@ -126,6 +126,11 @@ fn is_weak(key: &[u8; 32]) -> bool {
     small || large || EIGHT.iter().any(same)
 }
 
+/// Could this be a seed, of which the secret half of a key is made? It is a secret, wherever it stands by mistake.
+pub fn is_seed(text: &str) -> bool {
+    text.len() == 58 && text.starts_with('S') && text.bytes().all(|b| matches!(b, b'A'..=b'Z' | b'2'..=b'7'))
+}
+
 /// A key as text.
 pub fn encode(kind: Kind, bytes: &[u8; 32]) -> String {
     const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";

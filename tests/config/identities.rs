@@ -119,3 +119,19 @@ fn what_does_not_go_with_operators_is_named() {
     assert!(wrong("trusted_keys: x\nresolver: MEMORY").iter().any(|e| e.contains("valid public operator nkey")));
     assert!(wrong("default_sentinel: x").iter().any(|e| e.contains("requires operators")));
 }
+
+/// Somebody gives the secret half of a key for the public one.
+#[test]
+fn a_seed_that_stands_where_a_key_belongs_is_not_shown() {
+    let seed = format!("SOA{}", "B7".repeat(27) + "Z");
+    for conf in [
+        format!("operator: {seed}\nresolver: MEMORY"),
+        format!("trusted_keys: [{seed}]\nresolver: MEMORY"),
+        format!("resolver_pinned_accounts: [{seed}]"),
+        format!("authorization {{ users: [{{nkey: {seed}}}] }}"),
+        format!("accounts {{ A {{ nkey: {seed} }} }}"),
+    ] {
+        let found = wrong(&conf);
+        assert!(!found.is_empty() && found.iter().all(|e| !e.contains(&seed)), "{found:#?}");
+    }
+}
