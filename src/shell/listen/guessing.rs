@@ -99,3 +99,49 @@ impl Guessing {
         Time(self.start.elapsed().as_nanos() as u64)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crossbeam_channel::unbounded;
+    use std::net::TcpListener;
+
+    #[test]
+    fn who_guesses_comes_in_ten_at_a_time_and_of_a_flood_a_hundred_are_told() {
+        let (tell, told) = unbounded();
+        let mut guessing = Guessing::new(told);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let peer: SocketAddr = "10.0.0.1:1".parse().unwrap();
+        // No connection of its own for each: they are never read.
+        let stream = || near.try_clone().unwrap();
+        assert!(matches!(guessing.came(stream(), peer), Came::Enters(_)));
+        tell.send(peer.ip()).unwrap();
+        let waits = (0..GUESSERS_WAITING_MAX).filter(|_| matches!(guessing.came(stream(), peer), Came::Waits)).count();
+        assert_eq!((waits, guessing.waiting()), (GUESSERS_WAITING_MAX, GUESSERS_WAITING_MAX as u64));
+        assert!(matches!(guessing.came(stream(), "10.0.0.2:1".parse().unwrap()), Came::Enters(_)), "somebody else");
+        let begun = Instant::now();
+        let refused: Vec<bool> = (0..300)
+            .map(|_| match guessing.came(stream(), peer) {
+                Came::TooMany { told, .. } => told,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let heard = refused.iter().filter(|told| **told).count();
+        let seconds = 1 + begun.elapsed().as_secs() as usize;
+        assert!(refused[..TOLD_SECOND_MAX as usize].iter().all(|told| *told));
+        assert!(heard <= (1 + seconds) * TOLD_SECOND_MAX as usize, "{heard} of 300 in {seconds} s");
+        let begun = Instant::now();
+        let mut came = 0;
+        let wait = loop {
+            match guessing.next() {
+                Ok(_) => came += 1,
+                Err(wait) => break wait.expect("some wait"),
+            }
+        };
+        // However slow the machine is, there is a pause after each group.
+        let groups = 1 + begun.elapsed().as_nanos() as u64 / PACE_NS;
+        assert!(came % GROUP == 0 && (GROUP..=groups * GROUP).contains(&came), "{came} in {:?}", begun.elapsed());
+        assert!(wait <= Duration::from_nanos(PACE_NS), "{wait:?}");
+    }
+}
